@@ -1,0 +1,31 @@
+//! Plain data shared by every sandbox crate: what is asked for, what was enforced, how it ended.
+//!
+//! Requests go down as data ([`Policy`], [`Mount`]), results come up as data ([`EnforcementReport`],
+//! [`RunResult`]). Values are parsed once, at the edge; a value of one of these types is valid.
+//!
+//! The guarantees a policy asks for and the mechanisms that provide them are one table
+//! ([`guarantee::TABLE`]); the plan, `sandbox doctor`, the report, the expected results of the escape
+//! tests and `docs/threat-model.md` are all derived from it.
+//!
+//! # It is not
+//! - a place for I/O: nothing here opens a file, asks the kernel or reads the environment;
+//! - a place for live objects: a mount names its source, it never holds it.
+#![forbid(unsafe_code)]
+
+pub mod guarantee;
+mod mount;
+mod name;
+mod outcome;
+pub mod policy;
+mod report;
+mod size;
+mod span;
+
+pub use guarantee::{Guarantee, Mechanism};
+pub use mount::{Access, Mount, MountSource};
+pub use name::{InvalidName, SandboxName};
+pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
+pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
+pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
+pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
+pub use span::{InvalidSpan, Span};
