@@ -1,0 +1,77 @@
+//! The layers as data. docs/architecture.md draws the same picture.
+
+/// A crate of the workspace, what it may import, and how many crates it may pull in.
+pub(super) struct Layer {
+    pub(super) name: &'static str,
+    /// Crates of the workspace; all others are refused.
+    pub(super) imports: &'static [&'static str],
+    /// Crates reached by normal dependencies, directly or not, on Linux. Tight on purpose: whoever
+    /// needs one more raises it in the same change and says why.
+    pub(super) budget: usize,
+}
+
+/// A dependency that only one crate may name.
+pub(super) struct Owned {
+    pub(super) dependency: &'static str,
+    pub(super) owner: &'static str,
+}
+
+pub(super) const LAYERS: &[Layer] = &[
+    Layer {
+        name: "sandbox-types",
+        imports: &[],
+        budget: 25,
+    },
+    Layer {
+        name: "sandbox-filesystem",
+        imports: &["sandbox-types"],
+        budget: 26,
+    },
+    Layer {
+        name: "sandbox-volumes",
+        imports: &["sandbox-types"],
+        budget: 26,
+    },
+    Layer {
+        name: "sandbox-confine",
+        imports: &["sandbox-types"],
+        budget: 60,
+    },
+    Layer {
+        name: "sandbox",
+        imports: &[
+            "sandbox-types",
+            "sandbox-confine",
+            "sandbox-filesystem",
+            "sandbox-volumes",
+        ],
+        budget: 65,
+    },
+    Layer {
+        name: "sandbox-cli",
+        imports: &["sandbox"],
+        budget: 110,
+    },
+    Layer {
+        name: "sandbox-examples",
+        imports: &["sandbox"],
+        budget: 75,
+    },
+    Layer {
+        name: "xtask",
+        imports: &[],
+        budget: 35,
+    },
+];
+
+pub(super) const OWNED: &[Owned] = &[
+    // LGPL-2.1, see deny.toml: whoever does not use sandbox-confine must not link it.
+    Owned {
+        dependency: "libseccomp",
+        owner: "sandbox-confine",
+    },
+    Owned {
+        dependency: "libseccomp-sys",
+        owner: "sandbox-confine",
+    },
+];

@@ -1,0 +1,168 @@
+//! The table of tools: how to see that one is there, and the packages that bring it.
+
+use super::probe::Probe;
+
+/// What a tool is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The build, the demonstration and the tests.
+    Build,
+    /// The static binary.
+    Dist,
+    /// Peers that the benchmarks compare with; optional.
+    Bench,
+}
+
+/// A package's name under each manager; empty where the distribution has none.
+#[derive(Debug)]
+pub(crate) struct Packages {
+    pub(crate) apt: &'static str,
+    pub(crate) dnf: &'static str,
+    pub(crate) pacman: &'static str,
+    pub(crate) apk: &'static str,
+}
+
+impl Packages {
+    /// The same name everywhere.
+    const fn all(name: &'static str) -> Self {
+        Self {
+            apt: name,
+            dnf: name,
+            pacman: name,
+            apk: name,
+        }
+    }
+}
+
+/// Something the system has to provide.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) need: Need,
+    pub(crate) probe: Probe,
+    pub(crate) packages: Packages,
+}
+
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "C compiler",
+        need: Need::Build,
+        probe: Probe::Compiles {
+            source: "#include <stdio.h>\nint main(void){return puts(\"\") < 0;}",
+            libs: &[],
+        },
+        packages: Packages {
+            apt: "gcc libc6-dev",
+            dnf: "gcc glibc-devel",
+            pacman: "gcc",
+            apk: "build-base",
+        },
+    },
+    // The tests and the benchmarks call it by this name.
+    Tool {
+        name: "gcc",
+        need: Need::Build,
+        probe: Probe::Programs(&["gcc"]),
+        packages: Packages::all("gcc"),
+    },
+    Tool {
+        name: "libseccomp headers",
+        need: Need::Build,
+        probe: Probe::Compiles {
+            source: "#include <seccomp.h>\nint main(void){return seccomp_version() == 0;}",
+            libs: &["-lseccomp"],
+        },
+        packages: Packages {
+            apt: "libseccomp-dev",
+            dnf: "libseccomp-devel",
+            pacman: "libseccomp",
+            apk: "libseccomp-dev",
+        },
+    },
+    Tool {
+        name: "e2fsprogs",
+        need: Need::Build,
+        probe: Probe::Programs(&["mke2fs", "e2fsck"]),
+        packages: Packages::all("e2fsprogs"),
+    },
+    Tool {
+        name: "fuse3",
+        need: Need::Build,
+        probe: Probe::Programs(&["fusermount3"]),
+        packages: Packages::all("fuse3"),
+    },
+    Tool {
+        name: "python3",
+        need: Need::Build,
+        probe: Probe::Programs(&["python3"]),
+        packages: Packages {
+            apt: "python3",
+            dnf: "python3",
+            pacman: "python",
+            apk: "python3",
+        },
+    },
+    Tool {
+        name: "git",
+        need: Need::Build,
+        probe: Probe::Programs(&["git"]),
+        packages: Packages::all("git"),
+    },
+    Tool {
+        name: "bubblewrap",
+        need: Need::Build,
+        probe: Probe::Programs(&["bwrap"]),
+        packages: Packages::all("bubblewrap"),
+    },
+    Tool {
+        name: "redis-server",
+        need: Need::Build,
+        probe: Probe::Programs(&["redis-server"]),
+        packages: Packages {
+            apt: "redis-server",
+            dnf: "redis",
+            pacman: "redis",
+            apk: "redis",
+        },
+    },
+    Tool {
+        name: "static libseccomp",
+        need: Need::Dist,
+        probe: Probe::StaticLibrary("libseccomp.a"),
+        packages: Packages {
+            apt: "libseccomp-dev",
+            dnf: "libseccomp-static",
+            pacman: "",
+            apk: "libseccomp-static",
+        },
+    },
+    Tool {
+        name: "static C library",
+        need: Need::Dist,
+        probe: Probe::StaticLibrary("libc.a"),
+        packages: Packages {
+            apt: "libc6-dev",
+            dnf: "glibc-static",
+            pacman: "glibc",
+            apk: "musl-dev",
+        },
+    },
+    Tool {
+        name: "unshare",
+        need: Need::Bench,
+        probe: Probe::Programs(&["unshare"]),
+        packages: Packages::all("util-linux"),
+    },
+    Tool {
+        name: "firejail",
+        need: Need::Bench,
+        probe: Probe::Programs(&["firejail"]),
+        packages: Packages::all("firejail"),
+    },
+    Tool {
+        name: "runc",
+        need: Need::Bench,
+        probe: Probe::Programs(&["runc"]),
+        packages: Packages::all("runc"),
+    },
+];
