@@ -1,0 +1,55 @@
+/* The terminal: typing into it, pasting into it, changing its line discipline. */
+#include "attempt.h"
+
+#include <sys/ioctl.h>
+#include <termios.h>
+
+enum { STDIN, CONTROLLING };
+
+static int terminal(long which) {
+    int fd = which == CONTROLLING ? open("/dev/tty", O_RDWR | O_NOCTTY) : STDIN_FILENO;
+    if (fd < 0 || !isatty(fd)) absent(which == CONTROLLING ? "no controlling terminal" : "stdin is no terminal");
+    return fd;
+}
+
+/* A null byte: whoever reads the line sees it, and no shell runs it. */
+static long push(long which, unsigned long garbage) {
+    char byte = 0;
+    return syscall(SYS_ioctl, terminal(which), garbage | TIOCSTI, &byte);
+}
+
+static void inject(long which) { judge(push(which, 0), "typed a byte"); }
+static void inject_garbage(long which) { judge(push(which, GARBAGE), "typed a byte"); }
+static void inject_low_garbage(long which) { judge(push(which, 1UL << 32), "typed a byte"); }
+
+/* Asks for the state of the shift keys; pasting is another number of the same call. */
+static long console(long which, unsigned long garbage) {
+    char request = 6;
+    return syscall(SYS_ioctl, terminal(which), garbage | TIOCLINUX, &request);
+}
+
+static void linux_console(long which) { judge(console(which, 0), "console call"); }
+static void linux_console_garbage(long which) { judge(console(which, GARBAGE), "console call"); }
+
+/* To what it is already. */
+static long discipline(long which, unsigned long garbage) {
+    int number = 0, fd = terminal(which);
+    return syscall(SYS_ioctl, fd, garbage | TIOCSETD, &number);
+}
+
+static void line_discipline(long which) { judge(discipline(which, 0), "set the line discipline"); }
+static void line_discipline_garbage(long which) { judge(discipline(which, GARBAGE), "set the line discipline"); }
+
+#define EACH(name, op) {"stdin-" name, op, STDIN}, {"tty-" name, op, CONTROLLING}
+
+static const struct attempt attempts[] = {
+    EACH("tiocsti", inject),
+    EACH("tiocsti-garbage", inject_garbage),
+    EACH("tiocsti-one-bit", inject_low_garbage),
+    EACH("tioclinux", linux_console),
+    EACH("tioclinux-garbage", linux_console_garbage),
+    EACH("tiocsetd", line_discipline),
+    EACH("tiocsetd-garbage", line_discipline_garbage),
+};
+
+ATTEMPTS(attempts)
