@@ -24,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Cmd {
     command: Command,
     echo: bool,
+    /// The environment is this program's own with additions, which then are worth showing.
+    own_env: bool,
 }
 
 /// The cargo that runs this program.
@@ -39,7 +41,11 @@ impl Cmd {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.current_dir(workspace::root());
-        Self { command, echo: true }
+        Self {
+            command,
+            echo: true,
+            own_env: true,
+        }
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -57,8 +63,10 @@ impl Cmd {
         self
     }
 
+    /// Starts from an empty environment; what was set before is dropped too.
     pub(crate) fn clear_env(mut self) -> Self {
         self.command.env_clear();
+        self.own_env = false;
         self
     }
 
@@ -148,7 +156,11 @@ impl Cmd {
 
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.command.get_envs() {
+        let told = self
+            .command
+            .get_envs()
+            .filter(|(name, _)| self.own_env && *name != "PATH");
+        for (name, value) in told {
             let value = value.unwrap_or_default().to_string_lossy();
             write!(f, "{}={} ", name.to_string_lossy(), quote::word(&value))?;
         }

@@ -15,12 +15,20 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-/// Whether `program` is found, also where the administrator's programs are.
+/// Whether `program` is found.
 pub(crate) fn has_program(program: &str) -> bool {
+    find_program(program).is_some()
+}
+
+/// Where `program` is: on PATH, where the administrator's programs are, or where cargo installs.
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let cargo_home = std::env::var_os("CARGO_HOME").map(|home| PathBuf::from(home).join("bin"));
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
-        .any(|dir| is_executable(&dir.join(program)))
+        .chain(cargo_home)
+        .map(|dir| dir.join(program))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {

@@ -52,17 +52,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         built = artifact::build(cargo().args(["test", "--workspace", "--no-run"]))?;
         Ok(Outcome::Done)
     });
-    steps.step("tests", || unit_and_integration(&built, &skip_list, &mut seen));
-    steps.step("doc tests", || {
-        let doc_tests = cargo().args(["test", "--workspace", "--doc"]);
-        watch(skip_list.tell(doc_tests), RUN_LIMIT, &mut seen).map(Outcome::Tested)
-    });
-    steps.step("examples", || examples(&built).map(Outcome::Tested));
+    if built.is_empty() {
+        println!("nothing was built: the tests cannot run");
+    } else {
+        steps.step("tests", || unit_and_integration(&built, &skip_list, &mut seen));
+        steps.step("doc tests", || {
+            let doc_tests = cargo().args(["test", "--workspace", "--doc"]);
+            watch(skip_list.tell(doc_tests), RUN_LIMIT, &mut seen).map(Outcome::Tested)
+        });
+        steps.step("examples", || examples(&built).map(Outcome::Tested));
+        steps.step("tests, unprivileged", || {
+            unprivileged::run(&built, &skip_list, &mut seen)
+        });
+    }
     lint::documents(&mut steps);
     lint::dependencies(&mut steps);
-    steps.step("tests, unprivileged", || {
-        unprivileged::run(&built, &skip_list, &mut seen)
-    });
 
     seen.print_skips();
     steps.print_table();
