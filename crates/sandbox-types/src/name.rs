@@ -35,8 +35,14 @@ impl TryFrom<String> for SandboxName {
 
     fn try_from(text: String) -> Result<Self, InvalidName> {
         let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        if first && rest && text.len() <= 128 { Ok(Self(text)) } else { Err(InvalidName(text)) }
+        let rest = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        if first && rest && text.len() <= 128 {
+            Ok(Self(text))
+        } else {
+            Err(InvalidName(text))
+        }
     }
 }
 
@@ -61,7 +67,18 @@ mod tests {
         for good in ["a", "fix-42", "v1.2_x", &"a".repeat(128)] {
             assert!(good.parse::<SandboxName>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "-x", ".hidden", "a/b", "a b", "ä", "a\0", &"a".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "-x",
+            ".hidden",
+            "a/b",
+            "a b",
+            "ä",
+            "a\0",
+            &"a".repeat(129),
+        ] {
             assert!(bad.parse::<SandboxName>().is_err(), "{bad:?}");
         }
     }

@@ -177,7 +177,12 @@ mod tests {
             (Outcome::Signaled { signal: 64 }, 192),
             (Outcome::WallTime, 124),
             (Outcome::Memory, 137),
-            (Outcome::Output { stream: Stream::Stdout }, 153),
+            (
+                Outcome::Output {
+                    stream: Stream::Stdout,
+                },
+                153,
+            ),
         ] {
             assert_eq!(outcome.exit_status(), status, "{outcome:?}");
         }
@@ -188,6 +193,11 @@ mod tests {
         let json = |o: Outcome| serde_json::to_string(&o).expect("plain data");
         assert_eq!(json(Outcome::Exited { code: 0 }), r#"{"kind":"exited","code":0}"#);
         assert_eq!(json(Outcome::WallTime), r#"{"kind":"wall_time"}"#);
-        assert_eq!(json(Outcome::Output { stream: Stream::Stdout }), r#"{"kind":"output","stream":"stdout"}"#);
+        assert_eq!(
+            json(Outcome::Output {
+                stream: Stream::Stdout
+            }),
+            r#"{"kind":"output","stream":"stdout"}"#
+        );
     }
 }

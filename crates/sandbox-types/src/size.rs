@@ -119,7 +119,10 @@ impl SizeExt for u32 {
 impl fmt::Display for ByteSize {
     /// The shortest exact form, or two decimals of the largest unit: `512MiB`, `1.21GiB`, `17B`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().rev().find(|(_, _, shift)| self.0 >> shift != 0 && self.0.trailing_zeros() >= *shift);
+        let exact = UNITS
+            .iter()
+            .rev()
+            .find(|(_, _, shift)| self.0 >> shift != 0 && self.0.trailing_zeros() >= *shift);
         let largest = UNITS.iter().rev().find(|(_, _, shift)| self.0 >> shift != 0);
         match (exact, largest) {
             (Some((_, unit, shift)), Some((_, _, top))) if self.0 >> shift < 1024 || shift == top => {
@@ -141,7 +144,9 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
         let syntax = || InvalidSize::Syntax(text.to_owned());
         let trimmed = text.trim();
-        let split = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+        let split = trimmed
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(split);
         let unit = unit.trim();
         if let Some((bad, good)) = DECIMAL.iter().find(|(bad, _)| bad.eq_ignore_ascii_case(unit)) {
@@ -158,7 +163,11 @@ impl FromStr for ByteSize {
         let too_large = || InvalidSize::TooLarge(text.to_owned());
         let whole: u128 = whole.parse().map_err(|_| too_large())?;
         let scale = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
-        let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| syntax())? };
+        let fraction: u128 = if fraction.is_empty() {
+            0
+        } else {
+            fraction.parse().map_err(|_| syntax())?
+        };
         let bytes = whole
             .checked_mul(scale)
             .and_then(|n| n.checked_add(fraction))
@@ -188,7 +197,9 @@ impl<'de> Deserialize<'de> for ByteSize {
                 Ok(ByteSize(bytes))
             }
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                u64::try_from(bytes).map(ByteSize).map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
+                u64::try_from(bytes)
+                    .map(ByteSize)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
                 text.parse().map_err(E::custom)
@@ -221,7 +232,19 @@ mod tests {
 
     #[test]
     fn a_bad_size_is_an_error_that_names_it() {
-        for text in ["", "M", "12X", "-1", "1.", ".5M", "1..2", "5MB", "99999999999999G", "1e9", "0x10"] {
+        for text in [
+            "",
+            "M",
+            "12X",
+            "-1",
+            "1.",
+            ".5M",
+            "1..2",
+            "5MB",
+            "99999999999999G",
+            "1e9",
+            "0x10",
+        ] {
             let error = text.parse::<ByteSize>().expect_err(text).to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
@@ -232,7 +255,10 @@ mod tests {
         for bytes in [0, 1, 17, 1023, 1024, 512 << 20, 3 << 29, 1 << 40, u64::MAX] {
             let shown = ByteSize(bytes).to_string();
             let back = shown.parse::<ByteSize>().expect(&shown);
-            assert!(back.0 <= bytes && bytes - back.0 <= bytes / 100, "{bytes} {shown}");
+            assert!(
+                back.0 <= bytes && bytes - back.0 <= bytes / 100,
+                "{bytes} {shown}"
+            );
         }
         assert_eq!(ByteSize(512 << 20).to_string(), "512MiB");
         assert_eq!(ByteSize(1_300_000_000).to_string(), "1.21GiB");

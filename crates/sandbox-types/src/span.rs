@@ -29,8 +29,14 @@ pub enum InvalidSpan {
     TooLong(String),
 }
 
-const UNITS: [(&str, u128); 6] =
-    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
+const UNITS: [(&str, u128); 6] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 
 impl Span {
     /// The same span as a [`Duration`].
@@ -63,11 +69,16 @@ impl FromStr for Span {
         }
         let mut micros: u128 = 0;
         while !rest.is_empty() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .unwrap_or(rest.len());
             let (number, tail) = rest.split_at(end);
-            let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+            let end = tail
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(end);
-            let unit = if unit.is_empty() && tail.is_empty() { "s" } else { unit };
+            let is_bare = unit.is_empty() && tail.is_empty() && number == text.trim();
+            let unit = if is_bare { "s" } else { unit };
             let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(syntax)?;
             let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
             if whole.is_empty() || fraction.is_empty() || fraction.len() > 9 {
@@ -141,7 +152,16 @@ mod tests {
 
     #[test]
     fn a_bad_span_is_an_error_that_names_it() {
-        for text in ["", "s", "10x", "-1s", "1..5s", "1 0", "99999999999999999999d", "1h30"] {
+        for text in [
+            "",
+            "s",
+            "10x",
+            "-1s",
+            "1..5s",
+            "1 0",
+            "99999999999999999999d",
+            "1h30",
+        ] {
             let error = text.parse::<Span>().expect_err(text).to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }

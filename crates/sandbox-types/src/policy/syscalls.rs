@@ -32,8 +32,14 @@ pub enum SyscallProfile {
 
 impl SyscallProfile {
     /// Every profile, from the narrowest to the widest.
-    pub const ALL: [Self; 6] =
-        [Self::Essential, Self::Minimal, Self::IoHeavy, Self::Compute, Self::Network, Self::Unrestricted];
+    pub const ALL: [Self; 6] = [
+        Self::Essential,
+        Self::Minimal,
+        Self::IoHeavy,
+        Self::Compute,
+        Self::Network,
+        Self::Unrestricted,
+    ];
 
     /// The name used in policies and on the command line.
     pub const fn name(self) -> &'static str {
