@@ -46,7 +46,7 @@ pub(crate) enum Error {
 /// How a step of the demonstration differed from what it promises.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoFault {
-    #[error("exit status {actual}, expected {expected}")]
+    #[error("{actual}, expected {expected}")]
     Status { expected: String, actual: String },
     #[error("the output lacks {text:?}")]
     Output { text: &'static str },
@@ -63,7 +63,6 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoCargoDeny => Some(crate::deny::INSTALL),
-            Self::Missing { .. } => Some("`cargo xtask setup` as root, or the line printed above"),
             _ => None,
         }
     }
