@@ -1,0 +1,160 @@
+//! What of `/etc` programs need, as data.
+//!
+//! Left out on purpose: `shadow`, `gshadow`, `sudoers`, `ssh`, `krb5.keytab`, `NetworkManager` (secrets);
+//! `machine-id` (it identifies the machine and nothing here needs it); `npmrc`, `pip.conf`, `wgetrc`, `apt`,
+//! `environment`, Maven's `settings.xml` (may hold tokens and proxy passwords); `profile.d`, `X11`, `vim`,
+//! `login.defs` (no use inside); the configuration of servers (`redis`, `postgresql`, `mysql`).
+
+/// How an entry of the table is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    /// A copy of the file.
+    File,
+    /// A copy, unless it seems to hold a secret.
+    FileWithoutSecret,
+    /// The directory, bound read-only.
+    Dir,
+    /// `nsswitch.conf`, without the sources that need a daemon.
+    Nsswitch,
+}
+
+use Show::{Dir, File, FileWithoutSecret, Nsswitch};
+
+/// Names beneath `/etc`. A `*` at the end of the name, or before a suffix, matches anything.
+pub(super) const TABLE: &[(&str, Show)] = &[
+    // The dynamic linker and libc.
+    ("ld.so.cache", File),
+    ("ld.so.conf", File),
+    ("ld.so.conf.d", Dir),
+    ("ld-musl-*.path", File),
+    ("nsswitch.conf", Nsswitch),
+    ("gai.conf", File),
+    ("host.conf", File),
+    ("networks", File),
+    ("protocols", File),
+    ("services", File),
+    ("locale.conf", File),
+    ("locale.alias", File),
+    ("localtime", File),
+    ("timezone", File),
+    // Which system this is.
+    ("os-release", File),
+    ("lsb-release", File),
+    ("debian_version", File),
+    ("*-release", File),
+    ("alternatives", Dir),
+    ("static", Dir),
+    // Certificates and what decides which of them count.
+    ("ssl", Dir),
+    ("pki", Dir),
+    ("ca-certificates", Dir),
+    ("ca-certificates.conf", File),
+    ("crypto-policies", Dir),
+    ("gnutls", Dir),
+    // Shells and terminals.
+    ("bash.bashrc", File),
+    ("bashrc", File),
+    ("profile", File),
+    ("zsh", Dir),
+    ("zshrc", File),
+    ("zshenv", File),
+    ("inputrc", File),
+    ("shells", File),
+    ("terminfo", Dir),
+    // Types of files.
+    ("magic", File),
+    ("magic.mime", File),
+    ("mime.types", File),
+    ("xattr.conf", File),
+    ("xml", Dir),
+    ("sgml", Dir),
+    ("fonts", Dir),
+    ("mtab", File),
+    ("mke2fs.conf", File),
+    // Languages and tools whose own files are links into `/etc`.
+    ("gitconfig", FileWithoutSecret),
+    ("python3", Dir),
+    ("python3.*", Dir),
+    ("perl", Dir),
+    ("java-*", Dir),
+    ("java", Dir),
+    ("php", Dir),
+    ("R", Dir),
+    ("julia", Dir),
+    ("dotnet", Dir),
+    ("texmf", Dir),
+];
+
+/// Parts of directories that are not shown whole.
+pub(super) const NESTED: &[(&str, Show)] = &[
+    ("maven/m2.conf", File),
+    ("maven/logging", Dir),
+    ("maven/toolchains.xml", FileWithoutSecret),
+];
+
+/// Directories of private keys deeper than one level, which is what is looked through anyway.
+pub(super) const PRIVATE: &[&str] = &[
+    "ssl/private",
+    "pki/tls/private",
+    "pki/CA/private",
+    "pki/entitlement",
+    "pki/consumer",
+    "pki/nssdb",
+];
+
+/// How `name` is shown, if it is.
+pub(super) fn show(name: &str) -> Option<Show> {
+    TABLE
+        .iter()
+        .find(|(pattern, _)| matches(pattern, name))
+        .map(|(_, show)| *show)
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => {
+            name.len() > head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_identities_are_in_no_row() {
+        for name in [
+            "shadow",
+            "shadow-",
+            "gshadow",
+            "sudoers",
+            "sudoers.d",
+            "ssh",
+            "NetworkManager",
+            "machine-id",
+            "npmrc",
+            "krb5.keytab",
+            "apt",
+            "environment",
+            "redis",
+            "X11",
+            "pip.conf",
+            "vim",
+            "passwd",
+            "resolv.conf",
+        ] {
+            assert_eq!(show(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_star_matches_versions() {
+        assert_eq!(show("java-17-openjdk"), Some(Dir));
+        assert_eq!(show("python3.11"), Some(Dir));
+        assert_eq!(show("fedora-release"), Some(File));
+        assert_eq!(show("java-"), None);
+        assert_eq!(show("ld-musl-x86_64.path"), Some(File));
+    }
+}
