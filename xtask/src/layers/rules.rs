@@ -20,22 +20,22 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "sandbox-types",
         imports: &[],
-        budget: 25,
+        budget: 24,
     },
     Layer {
         name: "sandbox-filesystem",
         imports: &["sandbox-types"],
-        budget: 26,
+        budget: 25,
     },
     Layer {
         name: "sandbox-volumes",
         imports: &["sandbox-types"],
-        budget: 26,
+        budget: 25,
     },
     Layer {
         name: "sandbox-confine",
         imports: &["sandbox-types"],
-        budget: 60,
+        budget: 50,
     },
     Layer {
         name: "sandbox",
@@ -45,22 +45,22 @@ pub(super) const LAYERS: &[Layer] = &[
             "sandbox-filesystem",
             "sandbox-volumes",
         ],
-        budget: 65,
+        budget: 54,
     },
     Layer {
         name: "sandbox-cli",
         imports: &["sandbox"],
-        budget: 110,
+        budget: 85,
     },
     Layer {
         name: "sandbox-examples",
         imports: &["sandbox"],
-        budget: 75,
+        budget: 60,
     },
     Layer {
         name: "xtask",
         imports: &[],
-        budget: 35,
+        budget: 32,
     },
 ];
 
