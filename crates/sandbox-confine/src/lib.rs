@@ -1,1 +1,5 @@
 //! Confinement.
+
+pub mod cgroup;
+pub mod seccomp;
+pub mod view;

@@ -1,0 +1,106 @@
+//! Which sockets may be made, and how they may be used.
+//!
+//! `socket()` is an allow-list of (family, type, protocol). What is not on it fails as a kernel without the
+//! feature would, so that libraries take their fallback: families that no policy allows (vsock, packet, alg, xdp,
+//! smc, …) with EAFNOSUPPORT, Multipath TCP with EPROTONOSUPPORT. What a policy could allow and this one does not
+//! (unix, inet, netlink), and raw sockets, are EPERM.
+
+use super::arguments::allow_each;
+use super::conditions::{Case, Condition, bits_clear, int_is, int_is_ignoring, int_is_none_of};
+use super::spec::{Inet, Toggles};
+
+/// The cases of a call on sockets; `None` when it is allowed whatever its arguments.
+pub(super) fn cases(call: &str, toggles: Toggles) -> Option<Vec<Case>> {
+    let ports_ruled = toggles.inet == Inet::TcpOnly;
+    match call {
+        "socket" => Some(socket(toggles)),
+        "socketpair" => Some(vec![Case::allow([int_is(0, AF_UNIX)])]),
+        "sendto" | "sendmmsg" if ports_ruled => Some(allow_each([bits_clear(3, MSG_FASTOPEN)])),
+        "sendmsg" if ports_ruled => Some(allow_each([bits_clear(2, MSG_FASTOPEN)])),
+        "setsockopt" if ports_ruled => Some(setsockopt()),
+        _ => None,
+    }
+}
+
+const AF_UNIX: u32 = 1;
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const AF_NETLINK: u32 = 16;
+/// One more than the last family there is.
+const AF_MAX: u32 = 46;
+
+const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
+const SOCK_RAW: u32 = 3;
+const SOCK_SEQPACKET: u32 = 5;
+/// `SOCK_CLOEXEC | SOCK_NONBLOCK`, which share the argument with the type.
+const SOCK_FLAGS: u32 = 0x0008_0800;
+
+const NETLINK_ROUTE: u32 = 0;
+const IPPROTO_ICMP: u32 = 1;
+const IPPROTO_TCP: u32 = 6;
+const IPPROTO_UDP: u32 = 17;
+const IPPROTO_ICMPV6: u32 = 58;
+const IPPROTO_MPTCP: u32 = 262;
+
+/// Connects while sending, past Landlock's hook on connect.
+const MSG_FASTOPEN: u64 = 0x2000_0000;
+const TCP_FASTOPEN_CONNECT: u32 = 30;
+/// Turns a TCP socket into one of another protocol, which Landlock would no longer recognize.
+const TCP_ULP: u32 = 31;
+
+fn socket(toggles: Toggles) -> Vec<Case> {
+    let mut cases: Vec<Case> = (0..AF_MAX)
+        .filter(|family| ![AF_UNIX, AF_INET, AF_INET6, AF_NETLINK].contains(family))
+        .map(|family| Case::errno(libc::EAFNOSUPPORT, [int_is(0, family)]))
+        .collect();
+    if toggles.unix_sockets {
+        cases.extend([SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].map(|kind| Case::allow(pair(AF_UNIX, kind))));
+    }
+    if toggles.inet != Inet::None {
+        cases.extend([SOCK_DGRAM, SOCK_RAW].map(|kind| Case::allow(triple(AF_NETLINK, kind, NETLINK_ROUTE))));
+        cases.extend(
+            [(AF_INET, IPPROTO_ICMP), (AF_INET6, IPPROTO_ICMPV6)]
+                .into_iter()
+                .flat_map(|(family, ping)| inet(toggles.inet, family, ping)),
+        );
+    }
+    cases
+}
+
+fn inet(inet: Inet, family: u32, ping: u32) -> Vec<Case> {
+    let datagram: &[u32] = if inet == Inet::Any {
+        &[0, IPPROTO_UDP, ping]
+    } else {
+        &[]
+    };
+    let stream = [0, IPPROTO_TCP].map(|protocol| triple(family, SOCK_STREAM, protocol));
+    let datagram = datagram
+        .iter()
+        .map(|protocol| triple(family, SOCK_DGRAM, *protocol));
+    let mut cases: Vec<Case> = stream.into_iter().chain(datagram).map(Case::allow).collect();
+    cases.push(Case::errno(
+        libc::EPROTONOSUPPORT,
+        triple(family, SOCK_STREAM, IPPROTO_MPTCP),
+    ));
+    cases
+}
+
+fn pair(family: u32, kind: u32) -> [Condition; 2] {
+    [int_is(0, family), int_is_ignoring(1, SOCK_FLAGS, kind)]
+}
+
+fn triple(family: u32, kind: u32, protocol: u32) -> [Condition; 3] {
+    let [family, kind] = pair(family, kind);
+    [family, kind, int_is(2, protocol)]
+}
+
+/// Every option except two of the TCP level.
+fn setsockopt() -> Vec<Case> {
+    let other_level = int_is_none_of(1, &[IPPROTO_TCP]);
+    let other_option = int_is_none_of(2, &[TCP_FASTOPEN_CONNECT, TCP_ULP]);
+    let at_tcp = other_option
+        .into_iter()
+        .map(|option| Case::allow([int_is(1, IPPROTO_TCP), option]));
+    allow_each(other_level).into_iter().chain(at_tcp).collect()
+}

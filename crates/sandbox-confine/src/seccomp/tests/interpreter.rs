@@ -1,0 +1,78 @@
+//! Classic BPF as seccomp runs it: loads from `seccomp_data`, tests, forward jumps, one accumulator.
+
+/// What a filter decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Allow,
+    KillProcess,
+    Errno(i32),
+}
+
+/// Runs `program` as for the call `number` with `args` of the ABI `audit_token`. Panics where the kernel would
+/// refuse to load the program.
+pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -> Answer {
+    let data = seccomp_data(number, audit_token, args);
+    let code: Vec<&[u8]> = program.chunks_exact(8).collect();
+    let (mut at, mut accumulator, mut scratch, mut x) = (0, 0_u32, [0_u32; 16], 0_u32);
+    loop {
+        let op = u16::from_ne_bytes([code[at][0], code[at][1]]);
+        let (when_true, when_false) = (usize::from(code[at][2]), usize::from(code[at][3]));
+        let k = u32::from_ne_bytes(code[at][4..8].try_into().unwrap());
+        let index = k as usize;
+        at += 1;
+        let test = match op {
+            0x20 => {
+                assert_eq!(k % 4, 0, "seccomp loads aligned words only");
+                accumulator = u32::from_ne_bytes(data[index..index + 4].try_into().unwrap());
+                continue;
+            }
+            0x02 => {
+                scratch[index] = accumulator;
+                continue;
+            }
+            0x60 => {
+                accumulator = scratch[index];
+                continue;
+            }
+            0x07 => {
+                x = accumulator;
+                continue;
+            }
+            0x87 => {
+                accumulator = x;
+                continue;
+            }
+            0x54 => {
+                accumulator &= k;
+                continue;
+            }
+            0x05 => {
+                at += index;
+                continue;
+            }
+            0x06 => return answer(k),
+            0x15 => accumulator == k,
+            0x25 => accumulator > k,
+            0x35 => accumulator >= k,
+            0x45 => accumulator & k != 0,
+            other => panic!("instruction {other:#x} is not expected in a filter"),
+        };
+        at += if test { when_true } else { when_false };
+    }
+}
+
+fn seccomp_data(number: u32, audit_token: u32, args: &[u64]) -> Vec<u8> {
+    let mut data = [number.to_ne_bytes(), audit_token.to_ne_bytes()].concat();
+    data.extend(0x0040_1000_u64.to_ne_bytes());
+    data.extend((0..6).flat_map(|i| args.get(i).copied().unwrap_or_default().to_ne_bytes()));
+    data
+}
+
+fn answer(value: u32) -> Answer {
+    match value & 0xFFFF_0000 {
+        0x7FFF_0000 => Answer::Allow,
+        0x8000_0000 => Answer::KillProcess,
+        0x0005_0000 => Answer::Errno(i32::try_from(value & 0xFFFF).unwrap()),
+        other => panic!("action {other:#x} is not expected from a filter"),
+    }
+}
