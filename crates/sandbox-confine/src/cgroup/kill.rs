@@ -70,43 +70,43 @@ pub(super) fn kill_dir(dir: &Path) -> Result<(), KillError> {
     }
 }
 
-/// Without `cgroup.kill`: stops the group if it can be stopped, kills each process, and looks again.
+/// Without `cgroup.kill`: goes through the group until nothing is left that could fork.
 fn kill_each(dir: &Path) -> Result<(), KillError> {
+    let mut left = 0;
+    let end = files::retry(PATIENCE, || match kill_round(dir) {
+        Ok(0) => Some(Ok(())),
+        Ok(running) => {
+            left = running;
+            None
+        }
+        Err(error) => Some(Err(error)),
+    });
+    end.unwrap_or_else(|| {
+        Err(KillError::Survivors {
+            path: dir.to_owned(),
+            left,
+        })
+    })
+}
+
+/// Stops the group if it can be stopped, and kills each process; how many of them may have forked since.
+fn kill_round(dir: &Path) -> Result<usize, KillError> {
     let version = if dir.join("freezer.state").exists() {
         Version::V1
     } else {
         Version::V2
     };
-    let mut last = Ok(());
-    let done = files::retry(PATIENCE, || {
-        // A group that does not freeze is killed running, round after round.
-        let frozen = freeze::freeze(dir, version).is_ok();
-        let round = kill_round(dir);
-        if let Err(error) = freeze::thaw(dir, version) {
-            tracing::debug!(%error, "group without a freezer");
-        }
-        match round {
-            Ok(0) => last = Ok(()),
-            Ok(_) if frozen => last = Ok(()),
-            Ok(left) => {
-                last = Err(KillError::Survivors {
-                    path: dir.to_owned(),
-                    left,
-                });
-                return None;
-            }
-            Err(error) => last = Err(error),
-        }
-        Some(())
-    });
-    if done.is_none() {
-        tracing::debug!(path = %dir.display(), "gave up killing");
+    let frozen = freeze::freeze(dir, version);
+    let signaled = signal_each(dir);
+    // A frozen process dies when it is thawed.
+    if let Err(error) = freeze::thaw(dir, version) {
+        tracing::debug!(%error, "killing a group that cannot be frozen");
     }
-    last
+    signaled.map(|running| if frozen.is_ok() { 0 } else { running })
 }
 
 /// Signals every live process once; how many there were.
-fn kill_round(dir: &Path) -> Result<usize, KillError> {
+fn signal_each(dir: &Path) -> Result<usize, KillError> {
     let pids = files::processes(dir).map_err(|source| KillError::File {
         path: dir.join("cgroup.procs"),
         source,

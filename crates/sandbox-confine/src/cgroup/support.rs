@@ -157,7 +157,7 @@ pub enum Unavailable {
     },
     /// The cgroup is ours, but others are in it: a v2 group with processes cannot give its controllers to
     /// children.
-    #[error("{}: {others} other processes are in this cgroup, so it cannot have limited children", path.display())]
+    #[error("{}: {others} other processes are here, so no limited cgroup can be beneath", path.display())]
     InternalProcesses {
         /// The own cgroup.
         path: PathBuf,
@@ -197,13 +197,15 @@ impl Unavailable {
                 "in a container: start it with a cgroup namespace of its own (--cgroupns=private)"
             }
             Self::ControllerMissing { .. } => {
-                "delegate it: systemctl edit user@.service, [Service] Delegate=cpu memory pids, and log in again"
+                "delegate it: systemctl edit user@.service, [Service] Delegate=cpu memory pids, and log in \
+                 again"
             }
             Self::NotDelegated { .. } | Self::InternalProcesses { .. } => {
                 "systemd-run --user --scope -p Delegate=yes -- COMMAND; as root without --user"
             }
             Self::ReadOnly { .. } => {
-                "start the container with a writable /sys/fs/cgroup (podman: --systemd=always, docker: --privileged)"
+                "start the container with a writable /sys/fs/cgroup (podman: --systemd=always, docker: \
+                 --privileged)"
             }
             Self::NeedsLeaf { .. } => "allow the move: probe with Adopt::OwnLeaf",
         }

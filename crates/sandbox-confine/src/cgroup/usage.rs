@@ -13,7 +13,8 @@ pub struct CgroupUsage {
     pub system_us: Option<u64>,
     /// The most processes and threads at once.
     pub peak_processes: Option<u64>,
-    /// Processes that the kernel killed because the memory limit was reached.
+    /// Processes that the kernel's out-of-memory killer ended: by this group's limit, or because an outer
+    /// group or the host had no memory left.
     pub oom_kills: Option<u64>,
     /// Forks that the process limit refused.
     pub fork_refusals: Option<u64>,

@@ -187,6 +187,19 @@ fn kill_all_works_without_cgroup_kill() {
     kill_all_leaves_nobody(&support);
 }
 
+#[test]
+fn kill_all_works_without_a_freezer() {
+    let Some((_root, mut support)) = v1_only("kill without a freezer") else {
+        return;
+    };
+    support.freezer = Availability::Unavailable {
+        why: Unavailable::NotMounted {
+            controller: Controller::Freezer,
+        },
+    };
+    kill_all_leaves_nobody(&support);
+}
+
 fn kill_all_leaves_nobody(support: &CgroupSupport) {
     let group = group(support, CgroupLimits::default());
     let mut script = Script::start_in(&group, "setsid sleep 60 >/dev/null & echo $!; sleep 60 & wait");
