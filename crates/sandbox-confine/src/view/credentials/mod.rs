@@ -161,14 +161,21 @@ pub fn holds_credentials(path: &Path, home: &Path) -> Option<&'static str> {
     [Some(home), real_home.as_deref()]
         .into_iter()
         .flatten()
-        .find_map(|home| {
-            table::IN_HOME.iter().find_map(|(entry, what)| {
-                let place = home.join(entry);
-                let inside = path.starts_with(&place);
-                let contains = || place.starts_with(path) && place.symlink_metadata().is_ok();
-                (inside || contains()).then_some(*what)
-            })
-        })
+        .find_map(|home| holds_in(path, home))
+}
+
+/// [`holds_credentials`] for one spelling of the home.
+pub(super) fn holds_in(path: &Path, home: &Path) -> Option<&'static str> {
+    let below = match path.strip_prefix(home) {
+        Ok(below) => below,
+        Err(_) if home.starts_with(path) => Path::new(""),
+        Err(_) => return None,
+    };
+    let found = table::IN_HOME.iter().find(|(place, _)| {
+        let contains = || Path::new(place).starts_with(below) && home.join(place).symlink_metadata().is_ok();
+        below.starts_with(place) || contains()
+    });
+    found.map(|(_, what)| *what)
 }
 
 /// Whether a configuration file seems to hold a secret: a key that is called one, or a URL with a password.

@@ -112,26 +112,36 @@ impl EtcView {
 
     fn add(&mut self, etc: &Path, name: &Path, show: Show) {
         let path = etc.join(name);
-        if let Some(target) = link_into_system(&path, name) {
+        let Ok(metadata) = path.symlink_metadata() else {
+            return;
+        };
+        let link = if metadata.is_symlink() {
+            link_into_system(&path, name)
+        } else {
+            None
+        };
+        if let Some(target) = link {
             self.entries.push(EtcEntry::Link {
                 name: name.to_owned(),
                 target,
             });
-        } else if show == Show::Dir {
-            self.add_dir(&path, name);
-        } else if let Some((content, mode)) = readable_file(&path) {
+        } else if matches!(show, Show::Dir | Show::MixedDir) {
+            self.add_dir(&path, name, show);
+        } else if let Some((content, mode)) = readable_file(&path, metadata) {
             self.entries.extend(file_entry(name, content, mode, show));
         }
     }
 
-    fn add_dir(&mut self, path: &Path, name: &Path) {
+    fn add_dir(&mut self, path: &Path, name: &Path, show: Show) {
         let Ok(source) = path.canonicalize() else { return };
         let Ok(metadata) = source.metadata() else { return };
         let elsewhere = is_hidden(&source) && !source.starts_with("/etc");
         if !metadata.is_dir() || !world_may(&metadata, 0o005) || elsewhere {
             return;
         }
-        self.mask_children(&source, name);
+        if show == Show::MixedDir {
+            self.mask_children(&source, name);
+        }
         self.entries.push(EtcEntry::Dir {
             name: name.to_owned(),
             source,
@@ -144,7 +154,7 @@ impl EtcView {
             return;
         };
         for child in children.take(MAX_ENTRIES).flatten() {
-            // Links have no mode of their own, and `alternatives` has hundreds of them.
+            // Links have no mode of their own.
             if child
                 .file_type()
                 .is_ok_and(|kind| kind.is_dir() || kind.is_file())
@@ -229,23 +239,23 @@ fn link_into_system(path: &Path, name: &Path) -> Option<PathBuf> {
     there.then_some(target)
 }
 
-/// A regular file that anybody may read, and its mode without write permission for others.
-fn readable_file(path: &Path) -> Option<(Vec<u8>, u32)> {
+/// A regular file that anybody may read, and its mode without write permission for others. `metadata` is that
+/// of `path` itself, which may be a link.
+fn readable_file(path: &Path, mut metadata: Metadata) -> Option<(Vec<u8>, u32)> {
+    if metadata.is_symlink() {
+        let real = path.canonicalize().ok()?;
+        let name = real.file_name()?;
+        if SECRET_NAMES.iter().any(|secret| name == OsStr::new(secret)) {
+            return None;
+        }
+        metadata = real.metadata().ok()?;
+    }
     // Before opening: to open a FIFO would wait for its writer.
-    let metadata = path.metadata().ok()?;
     if !metadata.is_file() || !world_may(&metadata, 0o004) || metadata.len() > MAX_FILE {
         return None;
     }
-    // It may name a private file through a link; the directories on the way protect that one.
-    let real = path.canonicalize().ok()?;
-    if real
-        .file_name()
-        .is_some_and(|name| SECRET_NAMES.iter().any(|secret| name == OsStr::new(secret)))
-    {
-        return None;
-    }
     let mut content = Vec::new();
-    File::open(&real)
+    File::open(path)
         .ok()?
         .take(MAX_FILE)
         .read_to_end(&mut content)

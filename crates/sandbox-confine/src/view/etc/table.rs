@@ -12,13 +12,15 @@ pub(super) enum Show {
     File,
     /// A copy, unless it seems to hold a secret.
     FileWithoutSecret,
-    /// The directory, bound read-only.
+    /// The directory, bound read-only. It has no private parts and is not looked through for any.
     Dir,
+    /// The directory, bound read-only, with what others may not read covered.
+    MixedDir,
     /// `nsswitch.conf`, without the sources that need a daemon.
     Nsswitch,
 }
 
-use Show::{Dir, File, FileWithoutSecret, Nsswitch};
+use Show::{Dir, File, FileWithoutSecret, MixedDir, Nsswitch};
 
 /// Names beneath `/etc`. A `*` at the end of the name, or before a suffix, matches anything.
 pub(super) const TABLE: &[(&str, Show)] = &[
@@ -45,17 +47,17 @@ pub(super) const TABLE: &[(&str, Show)] = &[
     ("alternatives", Dir),
     ("static", Dir),
     // Certificates and what decides which of them count.
-    ("ssl", Dir),
-    ("pki", Dir),
-    ("ca-certificates", Dir),
+    ("ssl", MixedDir),
+    ("pki", MixedDir),
+    ("ca-certificates", MixedDir),
     ("ca-certificates.conf", File),
-    ("crypto-policies", Dir),
-    ("gnutls", Dir),
+    ("crypto-policies", MixedDir),
+    ("gnutls", MixedDir),
     // Shells and terminals.
     ("bash.bashrc", File),
     ("bashrc", File),
     ("profile", File),
-    ("zsh", Dir),
+    ("zsh", MixedDir),
     ("zshrc", File),
     ("zshenv", File),
     ("inputrc", File),
@@ -76,12 +78,12 @@ pub(super) const TABLE: &[(&str, Show)] = &[
     ("python3", Dir),
     ("python3.*", Dir),
     ("perl", Dir),
-    ("java-*", Dir),
-    ("java", Dir),
-    ("php", Dir),
-    ("R", Dir),
+    ("java-*", MixedDir),
+    ("java", MixedDir),
+    ("php", MixedDir),
+    ("R", MixedDir),
     ("julia", Dir),
-    ("dotnet", Dir),
+    ("dotnet", MixedDir),
     ("texmf", Dir),
 ];
 
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_star_matches_versions() {
-        assert_eq!(show("java-17-openjdk"), Some(Dir));
+        assert_eq!(show("java-17-openjdk"), Some(MixedDir));
         assert_eq!(show("python3.11"), Some(Dir));
         assert_eq!(show("fedora-release"), Some(File));
         assert_eq!(show("java-"), None);

@@ -7,11 +7,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::super::credentials::{holds_credentials, text_holds_secret};
+use super::super::credentials::{holds_in, text_holds_secret};
 use super::super::hidden::{is_hidden, is_system};
 use super::super::lookup;
 use super::super::trace::{Trace, trace};
-use super::managers::{MANAGERS, Manager, PLACES};
+use super::managers::{Installed, MANAGERS, Manager, PLACES, installed, is_catch_all};
 use super::{Grant, GrantKind, SkipReason, Skipped, Toolchains, Why};
 
 /// Elements of `PATH` and directories behind links that are looked through.
@@ -36,25 +36,14 @@ const BESIDE_BIN: &[&str] = &[
     "resources",
 ];
 
-/// Directories of a home that hold everything, of which only parts are ever granted.
-const CATCH_ALL: &[&str] = &[
-    ".local",
-    ".local/share",
-    ".local/state",
-    ".config",
-    ".cache",
-    "Documents",
-    "Downloads",
-    "Desktop",
-    "src",
-];
-
 /// A search in progress.
 pub(super) struct Detector<'a> {
     /// The home directory as the caller spells it, and resolved.
     spelled_home: PathBuf,
     home: PathBuf,
     env: &'a [(OsString, OsString)],
+    /// The managers that this home has, with their roots and markers.
+    managers: Vec<Installed>,
     grants: BTreeMap<PathBuf, (GrantKind, Why)>,
     skipped: Vec<Skipped>,
     variables: BTreeMap<OsString, OsString>,
@@ -66,9 +55,14 @@ pub(super) struct Detector<'a> {
 
 impl<'a> Detector<'a> {
     pub(super) fn new(home: &Path, env: &'a [(OsString, OsString)]) -> Self {
+        let real_home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
         Self {
             spelled_home: home.to_owned(),
-            home: home.canonicalize().unwrap_or_else(|_| home.to_owned()),
+            managers: MANAGERS
+                .iter()
+                .filter_map(|manager| installed(manager, &real_home, env))
+                .collect(),
+            home: real_home,
             env,
             grants: BTreeMap::new(),
             skipped: Vec::new(),
@@ -138,30 +132,24 @@ impl<'a> Detector<'a> {
         }
     }
 
-    /// Grants what the managers need to whom the element belongs; whether there is any.
+    /// Grants what the managers need to whom the element belongs; whether it is in the root of one.
     fn managers_of(&mut self, element: &Path, real: &Path) -> bool {
-        let mut any = false;
-        for manager in MANAGERS {
-            let root = self.root_of(manager);
-            let beneath = |dir: &Path| element.starts_with(dir) || real.starts_with(dir);
-            // A root as wide as `~/.local` is no sign of the manager; its markers are.
-            let inside = root
-                .as_deref()
-                .is_some_and(|root| !self.is_catch_all(root) && beneath(root));
-            let marked = manager
-                .markers
-                .iter()
-                .filter_map(|marker| self.marker(marker))
-                .any(|dir| beneath(&dir));
-            if !(inside || marked) {
-                continue;
-            }
-            any |= inside;
-            if let Some(root) = root.filter(|_| self.used.insert(manager.name)) {
+        let beneath = |dir: &Path| element.starts_with(dir) || real.starts_with(dir);
+        let in_use: Vec<(&'static Manager, PathBuf)> = self
+            .managers
+            .iter()
+            .filter(|installed| installed.signs.iter().any(|sign| beneath(sign)))
+            .map(|installed| (installed.manager, installed.root.clone()))
+            .collect();
+        let inside = in_use
+            .iter()
+            .any(|(_, root)| !is_catch_all(root, &self.home) && beneath(root));
+        for (manager, root) in in_use {
+            if self.used.insert(manager.name) {
                 self.grant_manager(manager, &root);
             }
         }
-        any
+        inside
     }
 
     fn grant_manager(&mut self, manager: &Manager, root: &Path) {
@@ -181,35 +169,10 @@ impl<'a> Detector<'a> {
         }
         if let Some(variable) = manager.variable {
             // A variable for a place that no policy shows, as `PYTHONUSERBASE=~/.local`, is passed only if set.
-            if lookup(self.env, variable).is_some() || !self.is_catch_all(root) {
+            if lookup(self.env, variable).is_some() || !is_catch_all(root, &self.home) {
                 self.variables
                     .insert(variable.into(), root.as_os_str().to_owned());
             }
-        }
-    }
-
-    /// Where `manager` keeps its files, if that exists.
-    fn root_of(&self, manager: &Manager) -> Option<PathBuf> {
-        let named = manager
-            .variable
-            .and_then(|name| lookup(self.env, name))
-            .map(PathBuf::from);
-        if let Some(named) = named.filter(|path| path.is_absolute() && !is_system(path)) {
-            return named.is_dir().then_some(named);
-        }
-        manager
-            .roots
-            .iter()
-            .map(|root| self.home.join(root))
-            .find(|root| root.is_dir())
-    }
-
-    fn marker(&self, marker: &str) -> Option<PathBuf> {
-        match marker.strip_prefix('$') {
-            Some(name) => lookup(self.env, name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute()),
-            None => Some(self.home.join(marker)),
         }
     }
 
@@ -249,6 +212,10 @@ impl<'a> Detector<'a> {
         if found.real.starts_with("/etc") {
             return;
         }
+        // Only programs: a link to a directory or a document is a convenience that nothing on `PATH` needs.
+        if !is_program(&found.real) {
+            return;
+        }
         let tree = self
             .installation_of_program(&found.real)
             .unwrap_or_else(|| found.real.clone());
@@ -286,7 +253,7 @@ impl<'a> Detector<'a> {
         // A checkout with `bin` and `lib` is somebody's work, not an installation.
         let checkout = || root.join(".git").exists();
         let fine = programs
-            && !self.is_catch_all(root)
+            && !is_catch_all(root, &self.home)
             && self.refusal(root).is_none()
             && installed()
             && !checkout();
@@ -326,17 +293,13 @@ impl<'a> Detector<'a> {
         if is_hidden(real) && !real.starts_with(&self.home) {
             return Some(SkipReason::Hidden);
         }
-        if let Some(what) = holds_credentials(real, &self.home) {
+        if let Some(what) = holds_in(real, &self.home) {
             return Some(SkipReason::Credentials(what));
         }
         match real.metadata() {
             Err(error) => Some(SkipReason::Unreadable(error.kind())),
             Ok(metadata) => (metadata.permissions().mode() & 0o002 != 0).then_some(SkipReason::WorldWritable),
         }
-    }
-
-    fn is_catch_all(&self, path: &Path) -> bool {
-        path == self.home || CATCH_ALL.iter().any(|name| path == self.home.join(name))
     }
 
     fn is_granted(&self, path: &Path) -> bool {
@@ -420,6 +383,11 @@ impl<'a> Detector<'a> {
             env: self.variables.into_iter().collect(),
         }
     }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 fn is_link(kind: &GrantKind) -> bool {

@@ -1,5 +1,24 @@
 //! Version managers and package managers, as data: what a directory on `PATH` needs besides itself.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::super::hidden::is_system;
+use super::super::lookup;
+
+/// Directories of a home that hold everything, of which only parts are ever granted.
+const CATCH_ALL: &[&str] = &[
+    ".local",
+    ".local/share",
+    ".local/state",
+    ".config",
+    ".cache",
+    "Documents",
+    "Downloads",
+    "Desktop",
+    "src",
+];
+
 /// One manager of toolchains.
 #[derive(Debug)]
 pub(super) struct Manager {
@@ -13,6 +32,14 @@ pub(super) struct Manager {
     pub(super) markers: &'static [&'static str],
     /// What is granted beneath the root; `""` is the root itself.
     pub(super) grants: &'static [&'static str],
+}
+
+/// A manager of which there are files.
+pub(super) struct Installed {
+    pub(super) manager: &'static Manager,
+    pub(super) root: PathBuf,
+    /// A directory on `PATH` beneath one of these means that the manager is in use.
+    pub(super) signs: Vec<PathBuf>,
 }
 
 const fn whole(name: &'static str, variable: &'static str, roots: &'static [&'static str]) -> Manager {
@@ -192,6 +219,49 @@ pub(super) const PLACES: &[&str] = &[
     "UV_PYTHON_INSTALL_DIR",
     "UV_TOOL_DIR",
 ];
+
+/// `manager`, if its files exist: where its variable says, or else at one of its usual places.
+pub(super) fn installed(
+    manager: &'static Manager,
+    home: &Path,
+    env: &[(OsString, OsString)],
+) -> Option<Installed> {
+    let variable = |name: &str| {
+        lookup(env, name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let named = manager
+        .variable
+        .and_then(variable)
+        .filter(|path| !is_system(path));
+    let root = match named {
+        Some(named) => Some(named).filter(|path| path.is_dir()),
+        None => manager
+            .roots
+            .iter()
+            .map(|root| home.join(root))
+            .find(|root| root.is_dir()),
+    }?;
+    let markers = manager
+        .markers
+        .iter()
+        .filter_map(|marker| match marker.strip_prefix('$') {
+            Some(name) => variable(name),
+            None => Some(home.join(marker)),
+        });
+    // A root as wide as `~/.local` is no sign of the manager; its markers are.
+    let own = Some(root.clone()).filter(|root| !is_catch_all(root, home));
+    let signs = markers.chain(own).collect();
+    Some(Installed { manager, root, signs })
+}
+
+/// Whether `path` is the home or one of its directories for everything.
+pub(super) fn is_catch_all(path: &Path, home: &Path) -> bool {
+    path.strip_prefix(home).is_ok_and(|below| {
+        below.as_os_str().is_empty() || CATCH_ALL.iter().any(|name| below == Path::new(name))
+    })
+}
 
 #[cfg(test)]
 mod tests {
