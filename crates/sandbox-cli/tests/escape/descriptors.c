@@ -32,20 +32,11 @@ static void through_leaked(long arg) {
 
 static void enter_leaked(long arg) { (void)arg; judge(fchdir((int)outside_number("ESCAPE_FD")), "entered the leaked directory"); }
 
-static void standard_directories(long arg) {
-    (void)arg;
-    struct stat st;
-    for (int fd = 0; fd <= 2; fd++)
-        if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) escaped("fd %d is a directory", fd);
-    denied_because("none is a directory");
-}
-
 static const struct attempt attempts[] = {
     {"listed", listed, 0},
     {"probed", probed, 0},
     {"through-leaked", through_leaked, 0},
     {"enter-leaked", enter_leaked, 0},
-    {"standard-directories", standard_directories, 0},
 };
 
 ATTEMPTS(attempts)

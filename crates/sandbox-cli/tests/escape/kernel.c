@@ -58,6 +58,8 @@ static void ring_setup(long arg) {
 static void ring_enter(long arg) { (void)arg; judge_reach(syscall(SYS_io_uring_enter, -1, 0, 0, 0, NULL, 0), "io_uring_enter"); }
 static void ring_register(long arg) { (void)arg; judge_reach(syscall(SYS_io_uring_register, -1, 0, NULL, 0), "io_uring_register"); }
 
+static void release_memory(long arg) { (void)arg; judge_reach(syscall(SYS_process_mrelease, -1, 0), "process_mrelease"); }
+
 static void key_session(long arg) { (void)arg; judge(syscall(SYS_keyctl, 0, -3, 1), "has a session keyring"); }
 static void key_join(long arg) { (void)arg; judge(syscall(SYS_keyctl, 1, NULL), "joined a session keyring"); }
 static void key_add(long arg) { (void)arg; judge(syscall(SYS_add_key, "user", "escape", "x", 1UL, -2), "added a key"); }
@@ -175,10 +177,13 @@ static void hang_up(long arg) {
     judge(syscall(SYS_vhangup), "hung up");
 }
 
+/* Down is free, up again is not. */
 static void limit_raise(long arg) {
     (void)arg;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) denied();
+    limit.rlim_cur = --limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) denied();
     limit.rlim_max++;
     judge(setrlimit(RLIMIT_NOFILE, &limit), "raised a hard limit");
 }
@@ -222,6 +227,7 @@ static const struct attempt attempts[] = {
     {"io-uring-setup", ring_setup, 0},
     {"io-uring-enter", ring_enter, 0},
     {"io-uring-register", ring_register, 0},
+    {"process-mrelease", release_memory, 0},
     {"keyctl-session", key_session, 0},
     {"keyctl-join", key_join, 0},
     {"add-key", key_add, 0},

@@ -54,25 +54,30 @@ static int namespace_fd(const char *process, long flag) {
     return fd;
 }
 
-/* Entering one's own namespace needs the same right as entering another's. */
-static void setns_self(long flag) { judge(syscall(SYS_setns, namespace_fd("self", flag), flag), "entered"); }
-
-static void setns_garbage(long flag) {
-    judge(syscall(SYS_setns, namespace_fd("self", flag), GARBAGE | (unsigned long)flag), "entered");
+/* Entering one's own namespace needs the same right as entering another's; for the user namespace it is EINVAL. */
+static void judge_setns(long result) {
+    if (result < 0 && errno == EINVAL) escaped("setns reached the kernel: EINVAL");
+    judge(result, "entered");
 }
 
-static void setns_outside(long flag) { judge(syscall(SYS_setns, namespace_fd(outside("ESCAPE_PID"), flag), flag), "entered"); }
+static void setns_self(long flag) { judge_setns(syscall(SYS_setns, namespace_fd("self", flag), flag)); }
+
+static void setns_garbage(long flag) {
+    judge_setns(syscall(SYS_setns, namespace_fd("self", flag), GARBAGE | (unsigned long)flag));
+}
+
+static void setns_outside(long flag) { judge_setns(syscall(SYS_setns, namespace_fd(outside("ESCAPE_PID"), flag), flag)); }
 
 static void setns_init(long flag) {
     char pid[16];
     snprintf(pid, sizeof pid, "%d", init_pid());
-    judge(syscall(SYS_setns, namespace_fd(pid, flag), flag), "entered");
+    judge_setns(syscall(SYS_setns, namespace_fd(pid, flag), flag));
 }
 
 static void setns_pidfd(long flag) {
     long fd = syscall(SYS_pidfd_open, outside_number("ESCAPE_PID"), 0);
     if (fd < 0) denied();
-    judge(syscall(SYS_setns, fd, flag), "entered");
+    judge_setns(syscall(SYS_setns, fd, flag));
 }
 
 static void mount_tmpfs(long arg) {
@@ -154,7 +159,7 @@ static const struct attempt attempts[] = {
     {"clone3-plain", clone3_flag, 0},
     ALL("clone3", clone3_flag),
     ALL("unshare", unshare_flag),
-    ALL("unshare-garbage", unshare_garbage),
+    {"unshare-garbage-user", unshare_garbage, CLONE_NEWUSER},
     ALL("setns-self", setns_self),
     ALL("setns-garbage", setns_garbage),
     ALL("setns-init", setns_init),

@@ -5,45 +5,49 @@
  */
 #include "attempt.h"
 
-enum kind { FILE_READ, FILE_OPEN, LINK, DIRECTORY, ENTRY_WRITE };
+enum kind {
+    FILE_READ,   /* gives a byte */
+    FILE_OPEN,   /* opens */
+    FILE_WRITE,  /* opens for writing */
+    LINK,        /* tells where it leads */
+    DIRECTORY,   /* opens */
+    LISTING,     /* names something */
+    LINKS,       /* names something that tells where it leads */
+};
 
 static const struct entry {
     const char *name;
     enum kind kind;
 } entries[] = {
-    {"root", LINK},       {"cwd", LINK},        {"exe", LINK},       {"fd", DIRECTORY},   {"map_files", DIRECTORY},
+    {"root", LINK},       {"cwd", LINK},        {"exe", LINK},       {"fd", LINKS},   {"map_files", LISTING},
     {"root/.", DIRECTORY}, {"cwd/.", DIRECTORY}, {"mem", FILE_OPEN},  {"environ", FILE_READ}, {"maps", FILE_READ},
     {"smaps", FILE_READ}, {"auxv", FILE_READ},  {"io", FILE_READ},   {"stack", FILE_READ}, {"syscall", FILE_READ},
-    {"pagemap", FILE_OPEN}, {"ns/mnt", LINK},   {"oom_score_adj", ENTRY_WRITE}, {"timerslack_ns", ENTRY_WRITE},
-    {"clear_refs", ENTRY_WRITE}, {"coredump_filter", ENTRY_WRITE},
+    {"pagemap", FILE_OPEN}, {"ns/mnt", LINK},   {"oom_score_adj", FILE_WRITE}, {"timerslack_ns", FILE_WRITE},
+    {"clear_refs", FILE_WRITE}, {"coredump_filter", FILE_WRITE},
 };
+
+static int names_something(const char *path, enum kind kind) {
+    char target[PATH_MAX];
+    DIR *dir = opendir(path);
+    if (!dir) return 0;
+    errno = ENODATA;
+    for (struct dirent *item; (item = readdir(dir));) {
+        if (item->d_name[0] == '.') continue;
+        if (kind == LISTING || readlinkat(dirfd(dir), item->d_name, target, sizeof target) >= 0) return 1;
+    }
+    return 0;
+}
 
 /* 1 when the entry gave something away; else 0 and errno. */
 static int gives(pid_t pid, const struct entry *entry) {
-    char path[128], byte[PATH_MAX];
+    char path[128], answer[PATH_MAX];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, entry->name);
-    if (entry->kind == LINK) return readlink(path, byte, sizeof byte) >= 0;
-    int flags = entry->kind == ENTRY_WRITE ? O_WRONLY : O_RDONLY;
-    int fd = open(path, flags | O_CLOEXEC | (entry->kind == DIRECTORY ? O_DIRECTORY : 0));
-    if (fd < 0) return 0;
-    int gave = 1;
-    if (entry->kind == FILE_READ) {
-        ssize_t got = read(fd, byte, 1);
-        gave = got > 0;
-        if (got == 0) errno = ENODATA;
-    }
-    if (entry->kind == DIRECTORY) {
-        DIR *dir = fdopendir(fd);
-        int listed = 0;
-        for (struct dirent *item; dir && (item = readdir(dir));) listed += item->d_name[0] != '.';
-        if (dir) closedir(dir);
-        if (!listed) errno = ENODATA;
-        return listed > 0;
-    }
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return gave;
+    if (entry->kind == LISTING || entry->kind == LINKS) return names_something(path, entry->kind);
+    if (entry->kind == LINK) return readlink(path, answer, sizeof answer) >= 0;
+    int fd = open(path, entry->kind == FILE_WRITE ? O_WRONLY : O_RDONLY);
+    if (fd < 0 || entry->kind != FILE_READ) return fd >= 0;
+    errno = ENODATA;
+    return read(fd, answer, 1) > 0;
 }
 
 static void of_outside(long index) {

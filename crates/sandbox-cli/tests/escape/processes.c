@@ -73,13 +73,6 @@ static void madvise_memory(long which) {
     judge(result, "advised");
 }
 
-/* EINVAL is said of a process that is not dying, once it may be touched. */
-static void reap_memory(long which) {
-    long result = syscall(SYS_process_mrelease, pidfd_of(which), 0);
-    if (result < 0 && errno == EINVAL) denied_because("errno=EINVAL (not dying)");
-    judge(result, "released");
-}
-
 static void compare(long which) { judge(syscall(SYS_kcmp, getpid(), target(which), KCMP_VM, 0, 0), "compared"); }
 
 static void robust_list(long which) {
@@ -194,6 +187,8 @@ static void signal_by_owner(long which) {
     if (fcntl(ends[0], F_SETOWN, pid) != 0 || fcntl(ends[0], F_SETSIG, SIGSTOP) != 0) denied();
     if (fcntl(ends[0], F_SETFL, O_ASYNC) != 0 || write(ends[1], "x", 1) != 1) denied();
     pause_briefly();
+    /* Else the pipe stops it once more when it is closed. */
+    fcntl(ends[0], F_SETFL, 0);
     if (state_of(pid) == 'T') {
         kill(pid, SIGCONT);
         escaped("stopped it");
@@ -220,7 +215,6 @@ static const struct attempt attempts[] = {
     EACH("vm-write", vm_write),
     EACH("pidfd-getfd", steal_fd),
     EACH("process-madvise", madvise_memory),
-    EACH("process-mrelease", reap_memory),
     EACH("kcmp", compare),
     EACH("robust-list", robust_list),
     EACH("move-pages", move_pages_of),

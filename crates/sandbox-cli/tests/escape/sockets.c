@@ -1,7 +1,7 @@
 /* Sockets: the host's listeners, and address families that lead around the network rule.
  *
- * Outside listen: ESCAPE_UNIX (pathname, stream), ESCAPE_ABSTRACT (abstract name, stream), ESCAPE_TCP (port on
- * 127.0.0.1), ESCAPE_UDP (port on 127.0.0.1 that echoes); ESCAPE_READONLY_DIR/socket is a pathname one in a granted
+ * Outside listen: ESCAPE_UNIX (pathname, stream), ESCAPE_ABSTRACT (abstract name, stream and datagram), ESCAPE_TCP
+ * (port on 127.0.0.1), ESCAPE_UDP (port on 127.0.0.1 that echoes); ESCAPE_READONLY_DIR/socket is a pathname one in a granted
  * directory. ESCAPE_OTHER_PORT is a port that a rule on ports does not allow (any free one).
  */
 #include "attempt.h"
