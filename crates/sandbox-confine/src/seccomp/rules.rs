@@ -1,5 +1,7 @@
 //! The filter as a list of rules, before it becomes a program. Pure data, for any architecture.
 
+use std::cmp::Reverse;
+
 use super::arguments;
 use super::conditions::{Case, Verdict};
 use super::error::SeccompError;
@@ -16,7 +18,8 @@ pub(super) struct Rule {
     pub(super) case: Case,
 }
 
-/// The rules of `spec` for `arch`.
+/// The rules of `spec` for `arch`, from the highest number to the lowest: libseccomp keeps a sorted list, and this
+/// is the order in which each rule goes to its head.
 pub(super) fn plan(spec: &FilterSpec, arch: Arch) -> Result<Vec<Rule>, SeccompError> {
     let mut rules = Vec::new();
     for call in select::allowed(spec)? {
@@ -33,5 +36,6 @@ pub(super) fn plan(spec: &FilterSpec, arch: Arch) -> Result<Vec<Rule>, SeccompEr
         };
         rules.push(Rule { number, case });
     }
+    rules.sort_by_key(|rule| Reverse(rule.number));
     Ok(rules)
 }

@@ -26,8 +26,10 @@ const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
-/// One more than the last family there is.
-const AF_MAX: u32 = 46;
+
+/// A mask of at least this compares all bits but the last six: enough for every family and TCP option, and a
+/// few rules instead of one for each bit of an int. What lies beyond gets no rule, which is EPERM.
+const BELOW_64: u64 = 0xFFFF_FFC0;
 
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
@@ -50,9 +52,10 @@ const TCP_FASTOPEN_CONNECT: u32 = 30;
 const TCP_ULP: u32 = 31;
 
 fn socket(toggles: Toggles) -> Vec<Case> {
-    let mut cases: Vec<Case> = (0..AF_MAX)
-        .filter(|family| ![AF_UNIX, AF_INET, AF_INET6, AF_NETLINK].contains(family))
-        .map(|family| Case::errno(libc::EAFNOSUPPORT, [int_is(0, family)]))
+    let other_families = int_is_none_of(0, &[AF_UNIX, AF_INET, AF_INET6, AF_NETLINK]).into_iter();
+    let mut cases: Vec<Case> = other_families
+        .filter(|condition| condition.mask >= BELOW_64)
+        .map(|family| Case::errno(libc::EAFNOSUPPORT, [family]))
         .collect();
     if toggles.unix_sockets {
         cases.extend([SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].map(|kind| Case::allow(pair(AF_UNIX, kind))));
@@ -95,12 +98,17 @@ fn triple(family: u32, kind: u32, protocol: u32) -> [Condition; 3] {
     [family, kind, int_is(2, protocol)]
 }
 
-/// Every option except two of the TCP level.
+/// Any option of the levels a TCP or netlink socket has, except two of TCP.
 fn setsockopt() -> Vec<Case> {
-    let other_level = int_is_none_of(1, &[IPPROTO_TCP]);
-    let other_option = int_is_none_of(2, &[TCP_FASTOPEN_CONNECT, TCP_ULP]);
-    let at_tcp = other_option
+    const SOL_SOCKET: u32 = 1;
+    const SOL_IP: u32 = 0;
+    const SOL_IPV6: u32 = 41;
+    const SOL_NETLINK: u32 = 270;
+    let small = |condition: &Condition| condition.mask >= BELOW_64;
+    let options = int_is_none_of(2, &[TCP_FASTOPEN_CONNECT, TCP_ULP])
         .into_iter()
-        .map(|option| Case::allow([int_is(1, IPPROTO_TCP), option]));
-    allow_each(other_level).into_iter().chain(at_tcp).collect()
+        .filter(small);
+    let at_tcp = options.map(|option| Case::allow([int_is(1, IPPROTO_TCP), option]));
+    let levels = [SOL_SOCKET, SOL_IP, SOL_IPV6, SOL_NETLINK].map(|level| int_is(1, level));
+    allow_each(levels).into_iter().chain(at_tcp).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sandbox_types::policy::SyscallProfile;
 
-use super::super::{FilterSpec, Inet, Toggles, builtin, compile, filter, preset};
+use super::super::{FilterSpec, Toggles, builtin, compile, filter, preset};
 
 #[test]
 fn each_built_in_program_equals_the_one_compiled_now() {
@@ -34,16 +34,8 @@ fn a_policy_without_extras_needs_no_compilation_and_one_with_extras_gets_it() {
         nested: true,
         ..plain.clone()
     };
-    let ports = FilterSpec::new(
-        SyscallProfile::Network,
-        Toggles {
-            inet: Inet::TcpOnly,
-            ..plain.toggles
-        },
-    );
     for spec in [
         nested,
-        ports,
         FilterSpec {
             allow: vec!["ptrace".into()],
             ..plain

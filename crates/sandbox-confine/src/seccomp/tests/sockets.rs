@@ -22,7 +22,7 @@ fn expected(toggles: Toggles, family: u64, kind: u64, protocol: u64) -> Answer {
         (INET | INET6, STREAM, 262) if toggles.inet != Inet::None => {
             return Answer::Errno(libc::EPROTONOSUPPORT);
         }
-        (UNIX | INET | INET6 | NETLINK | 46.., ..) => false,
+        (UNIX | INET | INET6 | NETLINK | 128.., ..) => false,
         _ => return Answer::Errno(libc::EAFNOSUPPORT),
     };
     if allowed { Answer::Allow } else { EPERM }
@@ -41,7 +41,7 @@ fn sockets_are_an_allow_list_of_family_type_and_protocol() {
                 ..Toggles::namespaced()
             };
             let filter = Filter::of(&FilterSpec::new(SyscallProfile::Unrestricted, toggles));
-            for family in (0..50).chain([257, 0x8000_0002]) {
+            for family in (0..50).chain([127, 128, 257, 0x8000_0002]) {
                 for kind in 0..12 {
                     for protocol in protocols {
                         let expect = expected(toggles, family, kind, protocol);
