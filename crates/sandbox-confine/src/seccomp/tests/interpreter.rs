@@ -12,12 +12,12 @@ pub(super) enum Answer {
 /// refuse to load the program.
 pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -> Answer {
     let data = seccomp_data(number, audit_token, args);
-    let code: Vec<&[u8]> = program.chunks_exact(8).collect();
     let (mut at, mut accumulator, mut scratch, mut x) = (0, 0_u32, [0_u32; 16], 0_u32);
     loop {
-        let op = u16::from_ne_bytes([code[at][0], code[at][1]]);
-        let (when_true, when_false) = (usize::from(code[at][2]), usize::from(code[at][3]));
-        let k = u32::from_ne_bytes(code[at][4..8].try_into().unwrap());
+        let instruction = &program[at * 8..at * 8 + 8];
+        let op = u16::from_ne_bytes([instruction[0], instruction[1]]);
+        let (when_true, when_false) = (usize::from(instruction[2]), usize::from(instruction[3]));
+        let k = u32::from_ne_bytes(instruction[4..].try_into().unwrap());
         let index = k as usize;
         at += 1;
         let test = match op {
@@ -61,10 +61,13 @@ pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -
     }
 }
 
-fn seccomp_data(number: u32, audit_token: u32, args: &[u64]) -> Vec<u8> {
-    let mut data = [number.to_ne_bytes(), audit_token.to_ne_bytes()].concat();
-    data.extend(0x0040_1000_u64.to_ne_bytes());
-    data.extend((0..6).flat_map(|i| args.get(i).copied().unwrap_or_default().to_ne_bytes()));
+fn seccomp_data(number: u32, audit_token: u32, args: &[u64]) -> [u8; 64] {
+    let mut data = [0; 64];
+    data[..4].copy_from_slice(&number.to_ne_bytes());
+    data[4..8].copy_from_slice(&audit_token.to_ne_bytes());
+    for (place, argument) in data[16..].chunks_exact_mut(8).zip(args) {
+        place.copy_from_slice(&argument.to_ne_bytes());
+    }
     data
 }
 
