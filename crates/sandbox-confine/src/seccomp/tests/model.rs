@@ -1,5 +1,7 @@
 //! The program decides as the rules do: the compiler is checked against an evaluation of its input.
 
+use std::collections::HashSet;
+
 use sandbox_types::policy::SyscallProfile;
 
 use super::super::conditions::{Case, Verdict};
@@ -122,20 +124,16 @@ fn disjoint(a: &Case, b: &Case) -> bool {
 fn the_rules_for_the_other_architecture_name_the_same_calls() {
     for spec in specs() {
         let named = |arch| -> Vec<&str> {
-            let rules = plan(&spec, arch).unwrap();
-            let has = |name: &str| {
-                rules
-                    .iter()
-                    .any(|rule| Some(rule.number) == numbers::number(name, arch))
-            };
-            numbers::names().filter(|name| has(name)).collect()
+            let ruled: HashSet<u32> = plan(&spec, arch)
+                .unwrap()
+                .iter()
+                .map(|rule| rule.number)
+                .collect();
+            let has = |name: &&str| numbers::number(name, arch).is_some_and(|number| ruled.contains(&number));
+            numbers::names().filter(has).collect()
         };
         let here = named(Arch::X86_64);
         assert!(named(Arch::Aarch64).iter().all(|name| here.contains(name)));
-        assert_ne!(
-            decide(&plan(&spec, Arch::Aarch64).unwrap(), 435, &[0; 6]),
-            Answer::Allow
-        );
         assert_eq!(decide(&plan(&spec, Arch::Aarch64).unwrap(), 435, &[0; 6]), ENOSYS);
     }
 }
