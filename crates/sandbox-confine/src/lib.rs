@@ -1,5 +1,50 @@
-//! Confinement.
+//! Run a command confined: without root, without a daemon, in a millisecond.
+//!
+//! A [`Policy`](sandbox_types::Policy) says what a run may do. [`Sandbox::prepare`] turns it into a plan
+//! for this host, or says what the host cannot guarantee. A small init, process 1 inside, builds a root of
+//! what was granted and starts commands behind every wall the host offers: namespaces, Landlock, seccomp,
+//! cgroups or rlimits, no capabilities. Whatever happens to the caller, what it started ends with it.
+//!
+//! ```no_run
+//! use sandbox_confine::{Policy, Sandbox};
+//! let result = Sandbox::command(&Policy::default(), "id").output()?;
+//! println!("{:?} {}", result.outcome, String::from_utf8_lossy(&result.stdout));
+//! # Ok::<(), sandbox_confine::RunError>(())
+//! ```
+//!
+//! # It is not
+//! - a virtual machine: the kernel is shared, and a bug in it is a way out;
+//! - a container engine: no images, no daemon, no networks of its own;
+//! - a wall against what was granted: who may write a directory may fill it with anything.
 
 pub mod cgroup;
+mod command;
+mod doctor;
+mod error;
+mod exec;
+mod host;
+mod init;
+pub mod plan;
+mod prepared;
+mod process;
+mod pty;
+mod run;
+mod sandbox;
+mod scratch;
 pub mod seccomp;
+mod streams;
+mod sys;
+mod verdict;
 pub mod view;
+mod wire;
+
+pub use command::{CAPTURE_LIMIT, Command, Stdio};
+pub use error::{PrepareError, RunError, StartError, StartStage};
+pub use host::{Host, NoNamespaces};
+pub use prepared::Prepared;
+pub use process::{Event, Process};
+pub use pty::PtyMaster;
+pub use run::BoundCommand;
+pub use sandbox::Sandbox;
+pub use sandbox_types::{Outcome, Policy, RunResult};
+pub use streams::OutputReader;

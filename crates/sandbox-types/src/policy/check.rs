@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::Policy;
-use crate::MountSource;
+use crate::{MountSource, Span};
 
 /// One thing that is wrong with a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -204,7 +204,7 @@ impl Policy {
             ("limits.wall_time", limits.wall_time),
             ("limits.cpu_time", limits.cpu_time),
         ] {
-            if span.is_some_and(|span| span.is_zero()) {
+            if span.is_some_and(Span::is_zero) {
                 problems.push(PolicyProblem::ZeroLimit { field });
             }
         }

@@ -84,7 +84,6 @@ impl Policy {
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
-#[expect(dead_code, reason = "read for its errors only")]
 struct Document {
     extends: Option<String>,
     filesystem: super::FilesystemPolicy,

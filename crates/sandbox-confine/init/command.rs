@@ -1,0 +1,217 @@
+//! Starting one command: everything between clone and execve.
+//!
+//! The child shares init's memory until it executes (CLONE_VM | CLONE_VFORK), so it allocates nothing,
+//! and tells init by a field of [`Start`] where it failed.
+
+use core::cell::Cell;
+
+use crate::sys::files;
+use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack, landlock};
+use crate::wire::{self, Confinement, Cursor, Exec, Stage, Text};
+
+/// The terminal of a command: master and slave, and whether it is that of init's own session.
+#[derive(Debug)]
+pub struct Terminal {
+    pub master: Fd,
+    slave: Fd,
+    in_session: bool,
+}
+
+impl Terminal {
+    /// Whether it is the terminal of init's session, of which there is one.
+    pub const fn in_session(&self) -> bool {
+        self.in_session
+    }
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Started {
+    pub pid: i32,
+    pub time_us: u64,
+}
+
+/// A failure and where it happened.
+pub type Failure = (Stage, Errno);
+
+/// What the child needs, and where it leaves what went wrong.
+struct Start<'a> {
+    confinement: &'a Confinement<'a>,
+    exec: Exec<'a>,
+    stdio: [&'a Fd; 3],
+    terminal: Option<&'a Terminal>,
+    argv: Cell<Option<Mapping>>,
+    envp: Cell<Option<Mapping>>,
+    shell_argv: Cell<Option<Mapping>>,
+    failure: Cell<Option<Failure>>,
+}
+
+/// Opens a terminal in the sandbox's own devpts. The first one becomes that of init's session, so that
+/// the command's process group is not orphaned and Ctrl-Z stops it (setpgid(2), credentials(7)).
+pub fn open_terminal(session_is_free: bool) -> sys::Result<Terminal> {
+    let master = files::open_terminal(c"/dev/ptmx")?;
+    let slave = files::terminal_peer(&master)?;
+    let in_session = session_is_free && files::take_terminal(&slave).is_ok();
+    Ok(Terminal { master, slave, in_session })
+}
+
+/// Starts a command and waits until it has executed.
+pub fn start(
+    blob: &Fd,
+    stdio: [&Fd; 3],
+    terminal: Option<&Terminal>,
+    confinement: &Confinement<'_>,
+    stack: &Stack,
+) -> Result<Started, Failure> {
+    let request = |errno| (Stage::Request, errno);
+    let length = files::size(blob).map_err(request)?;
+    let mapping = Mapping::of_file(blob, length).map_err(request)?;
+    let exec = Cursor(mapping.bytes()).exec().ok_or((Stage::Request, EINVAL))?;
+    let stdio = terminal.map_or(stdio, |terminal| [&terminal.slave; 3]);
+    let argv = pointers(exec.argv, exec.argc, 0).map_err(request)?;
+    let start = Start {
+        confinement,
+        exec,
+        stdio,
+        terminal,
+        argv: Cell::new(Some(argv)),
+        envp: Cell::new(Some(pointers(exec.envp, exec.envc, 0).map_err(request)?)),
+        shell_argv: Cell::new(Some(pointers(exec.argv, exec.argc, 1).map_err(request)?)),
+        failure: Cell::new(None),
+    };
+    let pid = sys::clone_sharing(stack, Start::run, &start).map_err(|errno| (Stage::Clone, errno))?;
+    match start.failure.take() {
+        Some(failure) => Err(failure),
+        None => Ok(Started { pid, time_us: sys::monotonic_us() }),
+    }
+}
+
+/// Pointers to `count` texts, ended by null, with `spare` places in front.
+fn pointers(bytes: &[u8], count: u32, spare: usize) -> sys::Result<Mapping> {
+    let count = usize::try_from(count).map_err(|_| EINVAL)?;
+    let mut mapping = Mapping::of_pointers(spare + count + 1)?;
+    let slots = mapping.pointers().get_mut(spare..spare + count).ok_or(EINVAL)?;
+    for (slot, text) in slots.iter_mut().zip(wire::texts(bytes)) {
+        *slot = text.as_ptr() as usize;
+    }
+    Ok(mapping)
+}
+
+impl Start<'_> {
+    /// Puts up every wall and executes. Returns only when something failed.
+    fn run(&self) {
+        let failure = match self.prepare() {
+            Err(failure) => failure,
+            Ok(()) => (Stage::Exec, self.execute()),
+        };
+        self.failure.set(Some(failure));
+    }
+
+    fn prepare(&self) -> Result<(), Failure> {
+        let at = |stage| move |errno| (stage, errno);
+        let confinement = self.confinement;
+        self.connect_stdio().map_err(at(Stage::Stdio))?;
+        sys::set_umask(confinement.umask);
+        for (resource, soft, hard) in wire::limits(confinement.limits) {
+            sys::set_limit(resource, soft, hard).map_err(at(Stage::Limits))?;
+        }
+        if confinement.nice != 0 {
+            sys::set_nice(confinement.nice).map_err(at(Stage::Limits))?;
+        }
+        if !confinement.cpus.is_empty() {
+            sys::set_affinity(confinement.cpus).map_err(at(Stage::Limits))?;
+        }
+        // The bounding set goes first: dropping from it takes a capability.
+        match sys::bounding_drop() {
+            // A plain user without a user namespace has nothing that it could bound.
+            Ok(()) | Err(Errno(1)) => {}
+            Err(errno) => return Err((Stage::Privileges, errno)),
+        }
+        if let Some((uid, gid)) = confinement.identity {
+            sys::set_groups().map_err(at(Stage::Identity))?;
+            sys::set_identity(uid, gid).map_err(at(Stage::Identity))?;
+        }
+        sys::drop_ambient().map_err(at(Stage::Privileges))?;
+        sys::capabilities(0).map_err(at(Stage::Privileges))?;
+        sys::no_new_privileges().map_err(at(Stage::Privileges))?;
+        self.landlock().map_err(at(Stage::Landlock))?;
+        sys::chdir(self.exec.cwd).map_err(at(Stage::Cwd))?;
+        files::close_from(3).map_err(at(Stage::Stdio))?;
+        sys::set_signal_mask(0).map_err(at(Stage::Stdio))?;
+        if !confinement.filter.is_empty() {
+            sys::set_seccomp(confinement.filter).map_err(at(Stage::Seccomp))?;
+        }
+        Ok(())
+    }
+
+    fn connect_stdio(&self) -> sys::Result<()> {
+        match self.terminal {
+            // The foreground process group of init's session.
+            Some(terminal) if terminal.in_session => {
+                sys::set_own_group()?;
+                files::set_foreground(&terminal.slave, sys::getpid())?;
+            }
+            Some(terminal) => {
+                sys::setsid()?;
+                files::take_terminal(&terminal.slave)?;
+            }
+            None => sys::setsid()?,
+        }
+        for (target, file) in (0..).zip(self.stdio) {
+            files::duplicate_to(file, target)?;
+        }
+        Ok(())
+    }
+
+    fn landlock(&self) -> sys::Result<()> {
+        let confinement = self.confinement;
+        if confinement.handled == [0; 3] {
+            return Ok(());
+        }
+        let ruleset = landlock::ruleset(&confinement.handled)?;
+        for (rights, may_be_missing, path) in wire::path_rules(confinement.path_rules) {
+            match files::open_place_following(path) {
+                Ok(place) => landlock::allow_beneath(&ruleset, &place, rights)?,
+                Err(ENOENT) if may_be_missing => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        for (rights, port) in wire::port_rules(confinement.port_rules) {
+            landlock::allow_port(&ruleset, port, rights)?;
+        }
+        // What was handed over may be opened again by /dev/stdout and the like. Pipes and sockets are not
+        // the kernel's business here and answer EBADFD.
+        for file in self.stdio {
+            let _ = landlock::allow_beneath(&ruleset, file, confinement.stdio_rights);
+        }
+        landlock::restrict(&ruleset)
+    }
+
+    /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.
+    fn execute(&self) -> Errno {
+        let mut answer = ENOENT;
+        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else { return EINVAL };
+        for path in wire::texts(self.exec.candidates) {
+            match sys::exec(path, &mut argv, &mut envp) {
+                ENOENT | ENOTDIR => {}
+                EACCES => answer = EACCES,
+                ENOEXEC => return self.execute_as_script(path, &mut envp),
+                errno => return errno,
+            }
+        }
+        answer
+    }
+
+    /// A text without an interpreter line is the shell's, as in execvp(3).
+    fn execute_as_script(&self, path: &Text, envp: &mut Mapping) -> Errno {
+        let Some(mut argv) = self.shell_argv.take() else { return ENOEXEC };
+        if let [shell, script, ..] = argv.pointers() {
+            *shell = c"/bin/sh".as_ptr() as usize;
+            *script = path.as_ptr() as usize;
+        }
+        match sys::exec(c"/bin/sh", &mut argv, envp) {
+            ENOENT => ENOEXEC,
+            errno => errno,
+        }
+    }
+}

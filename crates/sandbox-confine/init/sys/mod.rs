@@ -1,0 +1,72 @@
+//! The kernel, without a C library: every `unsafe` of init is beneath this module.
+//!
+//! Each function is one system call (or two that belong together), is safe to call, and answers with the
+//! kernel's errno. Pointers handed to the kernel are borrowed for the call only.
+
+mod arch;
+mod memory;
+mod process;
+
+pub mod files;
+pub mod landlock;
+pub mod mounts;
+pub mod sockets;
+
+pub use memory::{Mapping, Stack};
+pub use process::{
+    become_subreaper, bounding_drop, capabilities, change_root_here, chdir, clone_sharing, drop_ambient,
+    exec, exit, fchdir, getpid, kill, monotonic_us, no_new_privileges, own_usage, reset_signals, set_affinity, set_dumpable_off,
+    set_groups, set_hostname, set_identity, set_limit, set_nice, set_own_group, set_seccomp, set_signal_mask,
+    set_umask, setsid, signal_fd, wait, wait_for_any,
+};
+
+/// An error number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// What a system call answers.
+pub type Result<T> = core::result::Result<T, Errno>;
+
+/// errno(3) values that init decides on.
+pub const ENOENT: Errno = Errno(2);
+pub const EINTR: Errno = Errno(4);
+pub const ENOEXEC: Errno = Errno(8);
+pub const EAGAIN: Errno = Errno(11);
+pub const EACCES: Errno = Errno(13);
+pub const ENOTDIR: Errno = Errno(20);
+pub const EINVAL: Errno = Errno(22);
+pub const ESRCH: Errno = Errno(3);
+pub const ENOMEM: Errno = Errno(12);
+
+/// An open file descriptor, closed on drop.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes over descriptor `number`, which nothing else in init owns.
+    pub const fn own(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// The descriptor's number.
+    pub const fn number(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // A failed close leaves nothing to do: Linux has freed the number.
+        let _ = arch::call(arch::number::CLOSE, [number(self.0), 0, 0, 0, 0, 0]);
+    }
+}
+
+/// A descriptor or other signed number as a register.
+const fn number(value: i32) -> usize {
+    value as isize as usize
+}
+
+/// A register as a descriptor.
+fn fd(result: Result<usize>) -> Result<Fd> {
+    result.map(|value| Fd(value as i32))
+}

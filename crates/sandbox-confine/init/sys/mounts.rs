@@ -1,0 +1,106 @@
+//! Mounts by descriptor: nothing is attached before it has its attributes (mount_setattr(2), fsopen(2)).
+
+use super::files::At;
+use super::{EINVAL, Fd, Result, arch, fd, number};
+use crate::wire::Text;
+
+const AT_EMPTY_PATH: usize = 0x1000;
+const AT_RECURSIVE: usize = 0x8000;
+const OPEN_TREE_CLONE: usize = 1;
+const CLOEXEC: usize = 0o2_000_000;
+const MOVE_MOUNT_F_EMPTY_PATH: usize = 4;
+const MOVE_MOUNT_T_EMPTY_PATH: usize = 0x40;
+const FSOPEN_CLOEXEC: usize = 1;
+const FSMOUNT_CLOEXEC: usize = 1;
+const FSCONFIG_SET_FLAG: usize = 0;
+const FSCONFIG_SET_STRING: usize = 1;
+const FSCONFIG_CMD_CREATE: usize = 6;
+const MS_PRIVATE: u64 = 1 << 18;
+
+/// The empty path, which means the descriptor beside it.
+fn empty() -> usize {
+    c"".as_ptr() as usize
+}
+
+/// How far down an attribute reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// This mount.
+    Mount,
+    /// This mount and all beneath it.
+    Tree,
+}
+
+impl Reach {
+    const fn flag(self) -> usize {
+        match self {
+            Self::Mount => 0,
+            Self::Tree => AT_RECURSIVE,
+        }
+    }
+}
+
+/// A detached copy of the tree at `place`.
+pub fn copy_tree(place: &Fd, reach: Reach) -> Result<Fd> {
+    let flags = OPEN_TREE_CLONE | CLOEXEC | AT_EMPTY_PATH | reach.flag();
+    fd(arch::call(arch::number::OPEN_TREE, [number(place.number()), empty(), flags, 0, 0, 0]))
+}
+
+/// Sets attributes (MOUNT_ATTR_*) of the mount that `mount` is the root of.
+pub fn set_attributes(mount: &Fd, reach: Reach, attributes: u64) -> Result<()> {
+    set(At::Dir(mount), c"", reach, attributes, 0)
+}
+
+/// Takes every mount of this namespace out of the propagation of the host's.
+pub fn make_all_private() -> Result<()> {
+    set(At::Here, c"/", Reach::Tree, 0, MS_PRIVATE)
+}
+
+fn set(at: At<'_>, path: &Text, reach: Reach, attributes: u64, propagation: u64) -> Result<()> {
+    // struct mount_attr: to set, to clear, propagation, user namespace.
+    let attr = [attributes, 0, propagation, 0];
+    let flags = AT_EMPTY_PATH | reach.flag();
+    let args = [at.register(), path.as_ptr() as usize, flags, attr.as_ptr() as usize, 32, 0];
+    arch::call(arch::number::MOUNT_SETATTR, args).map(drop)
+}
+
+/// Attaches a detached mount at `place`.
+pub fn attach(mount: &Fd, place: &Fd) -> Result<()> {
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    let args = [number(mount.number()), empty(), number(place.number()), empty(), flags, 0];
+    arch::call(arch::number::MOVE_MOUNT, args).map(drop)
+}
+
+/// A new, detached file system; `options` are `key=value` or `key`, separated by commas.
+pub fn new_file_system(kind: &Text, options: &Text, attributes: u64) -> Result<Fd> {
+    let context = fd(arch::call(arch::number::FSOPEN, [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0]))?;
+    for option in options.to_bytes().split(|byte| *byte == b',').filter(|option| !option.is_empty()) {
+        configure(&context, option)?;
+    }
+    arch::call(arch::number::FSCONFIG, [number(context.number()), FSCONFIG_CMD_CREATE, 0, 0, 0, 0])?;
+    let args = [number(context.number()), FSMOUNT_CLOEXEC, attributes as usize, 0, 0, 0];
+    fd(arch::call(arch::number::FSMOUNT, args))
+}
+
+fn configure(context: &Fd, option: &[u8]) -> Result<()> {
+    let mut split = option.splitn(2, |byte| *byte == b'=');
+    let mut key = [0_u8; 32];
+    let mut value = [0_u8; 96];
+    copy_text(&mut key, split.next().unwrap_or_default())?;
+    let (command, value) = match split.next() {
+        Some(text) => {
+            copy_text(&mut value, text)?;
+            (FSCONFIG_SET_STRING, value.as_ptr() as usize)
+        }
+        None => (FSCONFIG_SET_FLAG, 0),
+    };
+    let args = [number(context.number()), command, key.as_ptr() as usize, value, 0, 0];
+    arch::call(arch::number::FSCONFIG, args).map(drop)
+}
+
+/// Copies a text into a zeroed buffer, with room for its NUL.
+fn copy_text(to: &mut [u8], text: &[u8]) -> Result<()> {
+    let room = to.len().saturating_sub(1);
+    to.get_mut(..room).and_then(|to| to.get_mut(..text.len())).ok_or(EINVAL)?.copy_from_slice(text);
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Processes, signals, identity and privileges.
+
+use super::{Errno, Fd, Mapping, Result, Stack, arch, fd, number};
+use crate::wire::Text;
+
+const CLONE_VM: usize = 0x100;
+const CLONE_VFORK: usize = 0x4000;
+const SIGCHLD: usize = 17;
+const SIG_SETMASK: usize = 2;
+const PR_CAPBSET_DROP: usize = 24;
+const PR_SET_DUMPABLE: usize = 4;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_SET_CHILD_SUBREAPER: usize = 36;
+const PR_CAP_AMBIENT: usize = 47;
+const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
+const SECCOMP_SET_MODE_FILTER: usize = 1;
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const SFD_NONBLOCK_CLOEXEC: usize = 0o2_004_000;
+const CLOCK_MONOTONIC: usize = 1;
+
+/// wait4(2)'s account of an ended process: user and system time in µs, largest resident set in KiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rusage {
+    pub user_us: u64,
+    pub system_us: u64,
+    pub max_rss_kib: u64,
+}
+
+/// Ends init, or a child that could not execute.
+pub fn exit(status: i32) -> ! {
+    loop {
+        // exit_group(2) does not return.
+        let _ = arch::call(arch::number::EXIT_GROUP, [number(status), 0, 0, 0, 0, 0]);
+    }
+}
+
+/// getpid(2).
+pub fn getpid() -> i32 {
+    arch::call(arch::number::GETPID, [0; 6]).map_or(0, |pid| pid as i32)
+}
+
+/// Runs `run(argument)` in a child that shares init's memory, and waits until it has executed or ended.
+pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T) -> Result<i32> {
+    struct Call<'a, T> {
+        run: fn(&T),
+        argument: &'a T,
+    }
+    extern "C" fn enter<T>(call: usize) -> ! {
+        // SAFETY: `call` is the address of the `Call` below, whose owner is suspended (CLONE_VFORK) until
+        // this child has executed or exited.
+        let call = unsafe { &*(call as *const Call<'_, T>) };
+        (call.run)(call.argument);
+        exit(127)
+    }
+    let call = Call { run, argument };
+    let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+    arch::clone_onto(flags, stack.top(), enter::<T>, (&raw const call) as usize).map(|pid| pid as i32)
+}
+
+/// execve(2). Returns only when it failed. `argv` and `envp` end with a null pointer.
+pub fn exec(path: &Text, argv: &mut Mapping, envp: &mut Mapping) -> Errno {
+    let args = [path.as_ptr() as usize, argv.pointers().as_ptr() as usize, envp.pointers().as_ptr() as usize, 0, 0, 0];
+    arch::call(arch::number::EXECVE, args).err().unwrap_or(Errno(0))
+}
+
+/// Waits for any child without blocking: its pid, its status, its usage. `None` when none has changed.
+pub fn wait() -> Option<(i32, i32, Rusage)> {
+    const WNOHANG: usize = 1;
+    const WUNTRACED: usize = 2;
+    const WCONTINUED: usize = 8;
+    const WALL: usize = 0x4000_0000;
+    let mut status: i32 = 0;
+    // struct rusage: two timevals and fourteen longs.
+    let mut usage = [0_u64; 18];
+    let args = [
+        usize::MAX,
+        (&raw mut status) as usize,
+        WNOHANG | WUNTRACED | WCONTINUED | WALL,
+        usage.as_mut_ptr() as usize,
+        0,
+        0,
+    ];
+    let pid = arch::call(arch::number::WAIT4, args).ok().filter(|pid| *pid != 0)? as i32;
+    Some((pid, status, Rusage::of(&usage)))
+}
+
+/// What init itself has used.
+pub fn own_usage() -> Rusage {
+    let mut usage = [0_u64; 18];
+    // RUSAGE_SELF is 0, and the pointer is good: it cannot fail.
+    let _ = arch::call(arch::number::GETRUSAGE, [0, usage.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    Rusage::of(&usage)
+}
+
+impl Rusage {
+    fn of(usage: &[u64; 18]) -> Self {
+        let [user_s, user_us, system_s, system_us, max_rss_kib, ..] = *usage;
+        Self { user_us: user_s * 1_000_000 + user_us, system_us: system_s * 1_000_000 + system_us, max_rss_kib }
+    }
+}
+
+/// Waits until some child has ended; false when there is none.
+pub fn wait_for_any() -> bool {
+    const WALL: usize = 0x4000_0000;
+    arch::call(arch::number::WAIT4, [usize::MAX, 0, WALL, 0, 0, 0]).is_ok()
+}
+
+/// kill(2).
+pub fn kill(pid: i32, signal: u64) -> Result<()> {
+    arch::call(arch::number::KILL, [number(pid), signal as usize, 0, 0, 0, 0]).map(drop)
+}
+
+/// setsid(2).
+pub fn setsid() -> Result<()> {
+    arch::call(arch::number::SETSID, [0; 6]).map(drop)
+}
+
+/// setpgid(2): a process group of its own.
+pub fn set_own_group() -> Result<()> {
+    arch::call(arch::number::SETPGID, [0; 6]).map(drop)
+}
+
+/// Default action for every signal, and `blocked` as the mask (bit n−1 for signal n).
+pub fn reset_signals(blocked: u64) -> Result<()> {
+    let default = [0_u64; 4];
+    for signal in (1..=64).filter(|signal| !matches!(signal, 9 | 19)) {
+        arch::call(arch::number::RT_SIGACTION, [signal, default.as_ptr() as usize, 0, 8, 0, 0])?;
+    }
+    set_signal_mask(blocked)
+}
+
+/// Blocks exactly the signals of `mask` (bit n−1 for signal n).
+pub fn set_signal_mask(mask: u64) -> Result<()> {
+    arch::call(arch::number::RT_SIGPROCMASK, [SIG_SETMASK, (&raw const mask) as usize, 0, 8, 0, 0]).map(drop)
+}
+
+/// A descriptor that becomes readable with SIGCHLD, which is blocked.
+pub fn signal_fd() -> Result<Fd> {
+    let mask: u64 = 1 << (SIGCHLD - 1);
+    fd(arch::call(
+        arch::number::SIGNALFD4,
+        [usize::MAX, (&raw const mask) as usize, 8, SFD_NONBLOCK_CLOEXEC, 0, 0],
+    ))
+}
+
+/// Microseconds of CLOCK_MONOTONIC.
+pub fn monotonic_us() -> u64 {
+    let mut time = [0_u64; 2];
+    // CLOCK_MONOTONIC cannot fail with a valid pointer.
+    let _ = arch::call(arch::number::CLOCK_GETTIME, [CLOCK_MONOTONIC, time.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    time[0] * 1_000_000 + time[1] / 1000
+}
+
+/// chdir(2).
+pub fn chdir(path: &Text) -> Result<()> {
+    arch::call(arch::number::CHDIR, [path.as_ptr() as usize, 0, 0, 0, 0, 0]).map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(directory: &Fd) -> Result<()> {
+    arch::call(arch::number::FCHDIR, [number(directory.number()), 0, 0, 0, 0, 0]).map(drop)
+}
+
+/// Makes the working directory, which must be a mount point, the root, and detaches the old root.
+///
+/// pivot_root(2) with both arguments "." stacks the old root on the new one, where one detach removes it
+/// (pivot_root(2), NOTES).
+pub fn change_root_here() -> Result<()> {
+    const MNT_DETACH: usize = 2;
+    let here = c".".as_ptr() as usize;
+    arch::call(arch::number::PIVOT_ROOT, [here, here, 0, 0, 0, 0])?;
+    arch::call(arch::number::UMOUNT2, [here, MNT_DETACH, 0, 0, 0, 0])?;
+    chdir(c"/")
+}
+
+/// umask(2).
+pub fn set_umask(mask: u32) {
+    // umask(2) always succeeds.
+    let _ = arch::call(arch::number::UMASK, [mask as usize, 0, 0, 0, 0, 0]);
+}
+
+/// setpriority(2) for this process.
+pub fn set_nice(nice: i32) -> Result<()> {
+    arch::call(arch::number::SETPRIORITY, [0, 0, number(nice), 0, 0, 0]).map(drop)
+}
+
+/// sched_setaffinity(2) for this process.
+pub fn set_affinity(mask: &[u8]) -> Result<()> {
+    arch::call(arch::number::SCHED_SETAFFINITY, [0, mask.len(), mask.as_ptr() as usize, 0, 0, 0]).map(drop)
+}
+
+/// setrlimit(2).
+pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let limit = [soft, hard];
+    arch::call(arch::number::PRLIMIT64, [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0]).map(drop)
+}
+
+/// setgroups(2): no supplementary groups.
+pub fn set_groups() -> Result<()> {
+    arch::call(arch::number::SETGROUPS, [0; 6]).map(drop)
+}
+
+/// Real, effective and saved group, then user.
+pub fn set_identity(uid: u32, gid: u32) -> Result<()> {
+    let [uid, gid] = [uid as usize, gid as usize];
+    arch::call(arch::number::SETRESGID, [gid, gid, gid, 0, 0, 0])?;
+    arch::call(arch::number::SETRESUID, [uid, uid, uid, 0, 0, 0]).map(drop)
+}
+
+/// sethostname(2).
+pub fn set_hostname(name: &Text) -> Result<()> {
+    arch::call(arch::number::SETHOSTNAME, [name.as_ptr() as usize, name.count_bytes(), 0, 0, 0, 0]).map(drop)
+}
+
+fn prctl(option: usize, args: [usize; 4]) -> Result<usize> {
+    arch::call(arch::number::PRCTL, [option, args[0], args[1], args[2], args[3], 0])
+}
+
+/// Nobody may trace init or look into its /proc entries.
+pub fn set_dumpable_off() -> Result<()> {
+    prctl(PR_SET_DUMPABLE, [0; 4]).map(drop)
+}
+
+/// Orphans come to init.
+pub fn become_subreaper() -> Result<()> {
+    prctl(PR_SET_CHILD_SUBREAPER, [1, 0, 0, 0]).map(drop)
+}
+
+/// No exec gains a privilege any more.
+pub fn no_new_privileges() -> Result<()> {
+    prctl(PR_SET_NO_NEW_PRIVS, [1, 0, 0, 0]).map(drop)
+}
+
+/// Empties the ambient set.
+pub fn drop_ambient() -> Result<()> {
+    prctl(PR_CAP_AMBIENT, [PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]).map(drop)
+}
+
+/// Empties the bounding set. Needs CAP_SETPCAP; without it, says so.
+pub fn bounding_drop() -> Result<()> {
+    for capability in 0..64 {
+        match prctl(PR_CAPBSET_DROP, [capability, 0, 0, 0]) {
+            Ok(_) => {}
+            // EINVAL: the kernel knows no capability of that number, nor any beyond it.
+            Err(Errno(22)) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Sets the effective and permitted sets to `keep`, and the inheritable one to nothing.
+pub fn capabilities(keep: u64) -> Result<()> {
+    let header = [CAPABILITY_VERSION_3, 0];
+    let [low, high] = [keep as u32, (keep >> 32) as u32];
+    let data = [low, low, 0, high, high, 0];
+    arch::call(arch::number::CAPSET, [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0]).map(drop)
+}
+
+/// Loads a seccomp filter of 8 bytes an instruction.
+pub fn set_seccomp(filter: &[u8]) -> Result<()> {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        filter: *const u8,
+    }
+    let Ok(length) = u16::try_from(filter.len() / 8) else { return Err(super::EINVAL) };
+    let program = Program { length, filter: filter.as_ptr() };
+    arch::call(arch::number::SECCOMP, [SECCOMP_SET_MODE_FILTER, 0, (&raw const program) as usize, 0, 0, 0]).map(drop)
+}

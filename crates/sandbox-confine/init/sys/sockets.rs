@@ -1,0 +1,142 @@
+//! Messages with descriptors, and the loopback interface.
+
+use super::{EINTR, EINVAL, Fd, Result, arch, fd, number};
+use crate::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
+
+const MSG_DONTWAIT: usize = 0x40;
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const SOL_SOCKET: u32 = 1;
+const SCM_RIGHTS: u32 = 1;
+/// A cmsghdr with `SPAWN_FDS` descriptors, rounded up to eight bytes.
+const CONTROL_WORDS: usize = 2 + SPAWN_FDS.div_ceil(2);
+
+#[repr(C)]
+struct MsgHdr {
+    name: usize,
+    name_length: u32,
+    vectors: *mut [usize; 2],
+    vector_count: usize,
+    control: *mut u64,
+    control_length: usize,
+    flags: i32,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Received {
+    /// A message and its descriptors.
+    Message(Message, [Option<Fd>; SPAWN_FDS]),
+    /// Nothing is there yet.
+    Nothing,
+    /// The other side is gone.
+    End,
+}
+
+/// How to wait for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until one comes.
+    Block,
+    /// Not at all.
+    Never,
+}
+
+/// Receives one message. What is not a whole message is an error.
+pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
+    let mut bytes = [0_u8; MESSAGE_BYTES];
+    let mut control = [0_u64; CONTROL_WORDS];
+    let mut vector = [bytes.as_mut_ptr() as usize, MESSAGE_BYTES];
+    let mut header = header(&mut vector, &mut control);
+    let flags = MSG_CMSG_CLOEXEC | if wait == Wait::Never { MSG_DONTWAIT } else { 0 };
+    let args = [number(socket.number()), (&raw mut header) as usize, flags, 0, 0, 0];
+    let count = loop {
+        match arch::call(arch::number::RECVMSG, args) {
+            Err(EINTR) => {}
+            Err(super::EAGAIN) => return Ok(Received::Nothing),
+            result => break result?,
+        }
+    };
+    let fds = descriptors(&control, header.control_length);
+    match count {
+        0 => Ok(Received::End),
+        MESSAGE_BYTES => Ok(Received::Message(wire::from_bytes(&bytes), fds)),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Sends one message, with at most one descriptor. Never blocks: the peer's queue holds far more messages
+/// than are ever under way, and a peer that is gone is no reason to stop.
+pub fn send(socket: &Fd, message: &Message, with: Option<&Fd>) -> Result<()> {
+    let mut bytes = wire::to_bytes(message);
+    let mut control = [0_u64; CONTROL_WORDS];
+    let mut vector = [bytes.as_mut_ptr() as usize, MESSAGE_BYTES];
+    let mut header = header(&mut vector, &mut control);
+    match with {
+        Some(file) => {
+            // cmsghdr: length 16 + 4, level and type, then the descriptor.
+            control = [0; CONTROL_WORDS];
+            let [length, kind, descriptor, ..] = &mut control;
+            *length = 20;
+            *kind = u64::from(SOL_SOCKET) | (u64::from(SCM_RIGHTS) << 32);
+            *descriptor = u64::from(file.number().cast_unsigned());
+            header.control = control.as_mut_ptr();
+            header.control_length = 24;
+        }
+        None => header.control_length = 0,
+    }
+    let args = [number(socket.number()), (&raw mut header) as usize, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0];
+    loop {
+        match arch::call(arch::number::SENDMSG, args) {
+            Err(EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+fn header(vector: &mut [usize; 2], control: &mut [u64; CONTROL_WORDS]) -> MsgHdr {
+    MsgHdr {
+        name: 0,
+        name_length: 0,
+        vectors: vector,
+        vector_count: 1,
+        control: control.as_mut_ptr(),
+        control_length: size_of_val(control),
+        flags: 0,
+    }
+}
+
+/// Takes over the descriptors of a received control message.
+fn descriptors(control: &[u64; CONTROL_WORDS], length: usize) -> [Option<Fd>; SPAWN_FDS] {
+    let mut fds = [const { None }; SPAWN_FDS];
+    let [size, kind, rest @ ..] = control;
+    let is_rights = *kind == u64::from(SOL_SOCKET) | (u64::from(SCM_RIGHTS) << 32);
+    let size = usize::try_from(*size).unwrap_or(0);
+    if !is_rights || size > length || size < 16 {
+        return fds;
+    }
+    let numbers = rest.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]);
+    for (slot, descriptor) in fds.iter_mut().zip(numbers.take((size - 16) / 4)) {
+        *slot = Some(Fd::own(descriptor.cast_signed()));
+    }
+    fds
+}
+
+/// Brings `lo` up in this network namespace (netdevice(7)).
+pub fn bring_loopback_up() -> Result<()> {
+    const AF_INET: usize = 2;
+    const SOCK_DGRAM_CLOEXEC: usize = 0o2_000_002;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP_RUNNING: u16 = 0x41;
+    let socket = fd(arch::call(arch::number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]))?;
+    // struct ifreq: a name of 16 bytes, then flags in a union of 24.
+    let mut request = [0_u8; 40];
+    if let Some(name) = request.get_mut(..2) {
+        name.copy_from_slice(b"lo");
+    }
+    if let Some(flags) = request.get_mut(16..18) {
+        flags.copy_from_slice(&IFF_UP_RUNNING.to_le_bytes());
+    }
+    arch::call(arch::number::IOCTL, [number(socket.number()), SIOCSIFFLAGS, request.as_ptr() as usize, 0, 0, 0])
+        .map(drop)
+}

@@ -1,0 +1,364 @@
+//! What the supervisor and init say to one another.
+//!
+//! Compiled twice: into init, which decodes, and into the library, which encodes (`src/wire.rs`). Both are
+//! always of one build, so there is no version. Three things travel:
+//! - the *setup* blob, in a sealed memfd: how to build the root ([`Op`]) and how to confine every command
+//!   ([`Confinement`]);
+//! - *messages* of fixed size ([`Message`]) on SEQPACKET sockets: requests and replies on the control
+//!   socket, one more socket a command for its events;
+//! - the *command* blob, in a memfd: what to execute ([`Exec`]).
+//!
+//! Nothing here comes from inside the sandbox. Decoding is total all the same: what is malformed is `None`.
+
+/// A message: a tag and its values. Unused values are zero.
+pub type Message = [u64; 8];
+
+/// The size of a message in bytes.
+pub const MESSAGE_BYTES: usize = 64;
+
+/// Control, to init: build the root. Value 1: see the `GO_` flags.
+pub const GO: u64 = 1;
+/// Control, to init: start a command. Value 1: see the `SPAWN_` flags. Carries [`SPAWN_FDS`] descriptors.
+pub const SPAWN: u64 = 2;
+/// Control, to init: stop every process inside. Answered by [`DONE`].
+pub const PAUSE: u64 = 3;
+/// Control, to init: continue every process inside. Answered by [`DONE`].
+pub const RESUME: u64 = 4;
+/// Channel, to init: send signal (value 1) to the command's process group.
+pub const SIGNAL: u64 = 5;
+
+/// Control, from init: the root is built.
+pub const READY: u64 = 16;
+/// From init: it did not work. Values: what ([`Stage`] or the index of an [`Op`]), errno.
+pub const FAILED: u64 = 17;
+/// Control, from init: the request is carried out.
+pub const DONE: u64 = 18;
+/// Channel, from init: exec succeeded. Values: pid inside, monotonic time in µs. With a terminal, carries
+/// its master.
+pub const STARTED: u64 = 19;
+/// Channel, from init: the command was stopped by signal (value 1).
+pub const STOPPED: u64 = 20;
+/// Channel, from init: the command continues.
+pub const CONTINUED: u64 = 21;
+/// Channel, from init: the command ended. Values: wait status, monotonic time in µs, user µs, system µs,
+/// largest resident set in KiB; then what init itself has used, user and system µs.
+pub const EXITED: u64 = 22;
+
+/// The sandbox has a pid namespace of its own: init is pid 1.
+pub const GO_PID_NAMESPACE: u64 = 1;
+
+/// Init ends, and everything with it, when this command does.
+pub const SPAWN_LAST: u64 = 1;
+/// The command gets a terminal of its own.
+pub const SPAWN_PTY: u64 = 2;
+
+/// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
+pub const SPAWN_FDS: usize = 5;
+
+/// Where the start of a command can fail; value 1 of [`FAILED`] on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Stage {
+    /// The request itself.
+    Request = 1,
+    /// clone(2).
+    Clone = 2,
+    /// setsid(2), dup2(2) and the terminal.
+    Stdio = 3,
+    /// chdir(2).
+    Cwd = 4,
+    /// setrlimit(2), nice(2), sched_setaffinity(2).
+    Limits = 5,
+    /// setgroups(2), setresgid(2), setresuid(2).
+    Identity = 6,
+    /// prctl(2) and capset(2).
+    Privileges = 7,
+    /// The Landlock rules.
+    Landlock = 8,
+    /// seccomp(2).
+    Seccomp = 9,
+    /// execve(2).
+    Exec = 10,
+}
+
+impl Stage {
+    /// The stage of that number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Request,
+            2 => Self::Clone,
+            3 => Self::Stdio,
+            4 => Self::Cwd,
+            5 => Self::Limits,
+            6 => Self::Identity,
+            7 => Self::Privileges,
+            8 => Self::Landlock,
+            9 => Self::Seccomp,
+            10 => Self::Exec,
+            _ => return None,
+        })
+    }
+}
+
+/// One step of building the root. Paths of sources are the host's, absolute and without symlinks; all
+/// other paths are relative to the new root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// sethostname(2).
+    Hostname(&'a Text),
+    /// Brings `lo` up.
+    Loopback,
+    /// Takes a detached copy of a tree of the host; sources are numbered from 0 in order.
+    Source { path: &'a Text, attributes: u64 },
+    /// Makes the file system in memory that becomes the root, of at most `size` bytes.
+    Root { size: u64 },
+    /// mkdir(2).
+    Dir { path: &'a Text, mode: u32 },
+    /// symlink(2).
+    Link { path: &'a Text, target: &'a Text },
+    /// A file with this content.
+    File {
+        path: &'a Text,
+        mode: u32,
+        content: &'a [u8],
+    },
+    /// Attaches source number `source`.
+    Attach { source: u32, path: &'a Text },
+    /// Attaches a copy of the root's own directory or file `from`.
+    Own {
+        from: &'a Text,
+        path: &'a Text,
+        attributes: u64,
+    },
+    /// Mounts a file system: `proc`, `devpts`, `tmpfs`, with options `key=value` separated by commas.
+    Mount {
+        kind: &'a Text,
+        options: &'a Text,
+        path: &'a Text,
+        attributes: u64,
+    },
+    /// unlink(2) or rmdir(2) of what only had to exist for a moment.
+    Remove { path: &'a Text },
+    /// Changes attributes of the mount at `path` itself.
+    Attributes { path: &'a Text, attributes: u64 },
+    /// chown(2) of something in the new root.
+    Owner { path: &'a Text, uid: u32, gid: u32 },
+    /// Makes the root built so far the root, and lets go of the old one.
+    Enter,
+}
+
+/// Bytes without NUL, followed by one: what the kernel takes as a string.
+pub type Text = core::ffi::CStr;
+
+/// How every command is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confinement<'a> {
+    /// User and group to become, and whether to.
+    pub identity: Option<(u32, u32)>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Niceness to add.
+    pub nice: i32,
+    /// CPU mask, as sched_setaffinity(2) takes it; empty for no change.
+    pub cpus: &'a [u8],
+    /// Resource limits: 20 bytes each, see [`limits`].
+    pub limits: &'a [u8],
+    /// Landlock's handled rights: file system, network, scopes. All zero for no Landlock.
+    pub handled: [u64; 3],
+    /// Landlock's rules: see [`path_rules`].
+    pub path_rules: &'a [u8],
+    /// Landlock's port rules, 16 bytes each: see [`port_rules`].
+    pub port_rules: &'a [u8],
+    /// Rights given on what the standard streams are connected to.
+    pub stdio_rights: u64,
+    /// The seccomp filter, 8 bytes an instruction; empty for none.
+    pub filter: &'a [u8],
+}
+
+/// What to execute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exec<'a> {
+    /// Directory to start in.
+    pub cwd: &'a Text,
+    /// Paths to try, in order, each ended by NUL.
+    pub candidates: &'a [u8],
+    /// Arguments, each ended by NUL, and how many.
+    pub argv: &'a [u8],
+    /// How many arguments.
+    pub argc: u32,
+    /// Variables, each ended by NUL, and how many.
+    pub envp: &'a [u8],
+    /// How many variables.
+    pub envc: u32,
+}
+
+/// Reads values off a blob, front to back.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a>(pub &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(count)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    /// One byte.
+    pub fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    /// Bytes behind their length.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let count = self.u32()?;
+        self.take(usize::try_from(count).ok()?)
+    }
+
+    /// A text behind its length, NUL included.
+    pub fn text(&mut self) -> Option<&'a Text> {
+        Text::from_bytes_with_nul(self.bytes()?).ok()
+    }
+
+    /// The next step of building the root; `Some(None)` at their end.
+    pub fn op(&mut self) -> Option<Option<Op<'a>>> {
+        Some(Some(match self.byte()? {
+            0 => return Some(None),
+            1 => Op::Hostname(self.text()?),
+            2 => Op::Loopback,
+            3 => Op::Source {
+                path: self.text()?,
+                attributes: self.u64()?,
+            },
+            4 => Op::Root { size: self.u64()? },
+            5 => Op::Dir {
+                path: self.text()?,
+                mode: self.u32()?,
+            },
+            6 => Op::Link {
+                path: self.text()?,
+                target: self.text()?,
+            },
+            7 => Op::File {
+                path: self.text()?,
+                mode: self.u32()?,
+                content: self.bytes()?,
+            },
+            8 => Op::Attach {
+                source: self.u32()?,
+                path: self.text()?,
+            },
+            9 => Op::Own {
+                from: self.text()?,
+                path: self.text()?,
+                attributes: self.u64()?,
+            },
+            10 => Op::Mount {
+                kind: self.text()?,
+                options: self.text()?,
+                path: self.text()?,
+                attributes: self.u64()?,
+            },
+            11 => Op::Remove { path: self.text()? },
+            12 => Op::Attributes {
+                path: self.text()?,
+                attributes: self.u64()?,
+            },
+            13 => Op::Enter,
+            14 => Op::Owner {
+                path: self.text()?,
+                uid: self.u32()?,
+                gid: self.u32()?,
+            },
+            _ => return None,
+        }))
+    }
+
+    /// How commands are confined; follows the steps.
+    pub fn confinement(&mut self) -> Option<Confinement<'a>> {
+        let identity = match self.byte()? {
+            0 => None,
+            _ => Some((self.u32()?, self.u32()?)),
+        };
+        Some(Confinement {
+            identity,
+            umask: self.u32()?,
+            nice: self.u32()?.cast_signed(),
+            cpus: self.bytes()?,
+            limits: self.bytes()?,
+            handled: [self.u64()?, self.u64()?, self.u64()?],
+            path_rules: self.bytes()?,
+            port_rules: self.bytes()?,
+            stdio_rights: self.u64()?,
+            filter: self.bytes()?,
+        })
+    }
+
+    /// What to execute.
+    pub fn exec(&mut self) -> Option<Exec<'a>> {
+        Some(Exec {
+            cwd: self.text()?,
+            candidates: self.bytes()?,
+            argc: self.u32()?,
+            argv: self.bytes()?,
+            envc: self.u32()?,
+            envp: self.bytes()?,
+        })
+    }
+}
+
+/// The texts in `bytes`, each ended by NUL.
+pub fn texts(mut bytes: &[u8]) -> impl Iterator<Item = &Text> {
+    core::iter::from_fn(move || {
+        let text = Text::from_bytes_until_nul(bytes).ok()?;
+        bytes = bytes.get(text.count_bytes() + 1..)?;
+        Some(text)
+    })
+}
+
+/// Resource limits: resource, soft, hard.
+pub fn limits(bytes: &[u8]) -> impl Iterator<Item = (u32, u64, u64)> {
+    let mut cursor = Cursor(bytes);
+    core::iter::from_fn(move || Some((cursor.u32()?, cursor.u64()?, cursor.u64()?)))
+}
+
+/// Landlock's path rules: rights, whether the path may be missing, path.
+pub fn path_rules(bytes: &[u8]) -> impl Iterator<Item = (u64, bool, &Text)> {
+    let mut cursor = Cursor(bytes);
+    core::iter::from_fn(move || Some((cursor.u64()?, cursor.byte()? != 0, cursor.text()?)))
+}
+
+/// Landlock's port rules: rights, port.
+pub fn port_rules(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+    let mut cursor = Cursor(bytes);
+    core::iter::from_fn(move || Some((cursor.u64()?, cursor.u64()?)))
+}
+
+/// A message as bytes.
+pub fn to_bytes(message: &Message) -> [u8; MESSAGE_BYTES] {
+    let mut bytes = [0; MESSAGE_BYTES];
+    for (chunk, value) in bytes.chunks_exact_mut(8).zip(message) {
+        chunk.copy_from_slice(&value.to_le_bytes());
+    }
+    bytes
+}
+
+/// Bytes as a message.
+pub fn from_bytes(bytes: &[u8; MESSAGE_BYTES]) -> Message {
+    let mut message = [0; 8];
+    for (chunk, value) in bytes.chunks_exact(8).zip(&mut message) {
+        let mut le = [0; 8];
+        le.copy_from_slice(chunk);
+        *value = u64::from_le_bytes(le);
+    }
+    message
+}

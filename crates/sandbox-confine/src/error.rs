@@ -1,0 +1,266 @@
+//! What can go wrong before and around a run. A run that ended is never an error; see
+//! [`Outcome`](sandbox_types::Outcome).
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use sandbox_types::{EnforcementReport, Mechanism, PolicyError};
+
+use crate::seccomp::SeccompError;
+use crate::wire::Stage;
+
+/// Why a policy cannot be turned into a plan on this host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// The policy itself is invalid.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A path of the policy cannot be used.
+    #[error("{path}: {source} ({field})", path = path.display())]
+    Path {
+        /// Section and key that named it.
+        field: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A mount point that would have to be made in the caller's files.
+    #[error("{at}: does not exist in {inside}, and nothing is made in your files; make it, or mount elsewhere",
+        at = at.display(), inside = inside.display())]
+    MountPoint {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// The granted directory that it lies in.
+        inside: PathBuf,
+    },
+    /// A socket that was allowed but does not exist.
+    #[error("socket {name}: {why}")]
+    Socket {
+        /// As the policy names it.
+        name: String,
+        /// Why it cannot be passed on.
+        why: String,
+    },
+    /// A system call profile that cannot be built.
+    #[error(transparent)]
+    Syscalls(#[from] SeccompError),
+    /// Another identity than the caller's takes privileges.
+    #[error("only root may run a command as user {uid}")]
+    Identity {
+        /// The user asked for.
+        uid: u32,
+    },
+    /// A guarantee that nothing on this host provides.
+    #[error("{}", unavailable_text(.report, .missing))]
+    Unavailable {
+        /// What would hold.
+        report: Box<EnforcementReport>,
+        /// Guarantee titles and what they lack.
+        missing: Vec<(&'static str, Vec<Mechanism>)>,
+    },
+    /// The host could not be looked at.
+    #[error("{what}: {source}")]
+    Host {
+        /// What was looked at.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a sandbox or a command did not start. Nothing half started is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no plan for it.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The command's own words cannot be passed to the kernel.
+    #[error("{word:?} contains a NUL byte")]
+    Nul {
+        /// The argument, variable or path.
+        word: OsString,
+    },
+    /// The namespaces cannot be made.
+    #[error("cannot make namespaces: {source}")]
+    Namespaces {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A step of building the root failed.
+    #[error("cannot set up the sandbox: {step}: {source}")]
+    SetUp {
+        /// The step, as the plan prints it.
+        step: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The command could not be executed.
+    #[error("{program}: {source}", program = program.display())]
+    Exec {
+        /// What should have been executed.
+        program: PathBuf,
+        /// ENOENT, EACCES, ENOEXEC and the like.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory to start in is not there inside.
+    #[error("{cwd}: cannot start in this directory: {source}; grant it with read or write", cwd = cwd.display())]
+    Cwd {
+        /// The directory.
+        cwd: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A wall could not be put up around the command.
+    #[error("cannot confine the command ({stage:?}): {source}")]
+    Confine {
+        /// Where.
+        stage: StartStage,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The limits could not be set up.
+    #[error(transparent)]
+    Cgroup(#[from] crate::cgroup::CreateError),
+    /// The sandbox could not be put into its cgroup.
+    #[error(transparent)]
+    CgroupAdd(#[from] crate::cgroup::AddError),
+    /// Init is gone, killed from outside.
+    #[error("the sandbox has ended")]
+    Ended,
+    /// A system call of the supervisor failed.
+    #[error("{what}: {source}")]
+    Supervisor {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Where a command's start failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartStage {
+    /// Making the process.
+    Clone,
+    /// Standard streams and the terminal.
+    Stdio,
+    /// Resource limits, niceness, CPUs.
+    Limits,
+    /// User and groups.
+    Identity,
+    /// Capabilities and no_new_privs.
+    Privileges,
+    /// Landlock.
+    Landlock,
+    /// seccomp.
+    Seccomp,
+}
+
+/// Why waiting for a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The sandbox's init died without being asked to.
+    #[error("the sandbox's init died; everything in it has been killed")]
+    InitDied,
+    /// A stream could not be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    pub(crate) fn supervisor(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |errno| Self::Supervisor {
+            what,
+            source: errno.into(),
+        }
+    }
+
+    /// What init reported about a command.
+    pub(crate) fn from_stage(stage: u64, source: io::Error, program: PathBuf, cwd: PathBuf) -> Self {
+        let confine = |stage, source| Self::Confine { stage, source };
+        match Stage::from_number(stage) {
+            Some(Stage::Exec) => Self::Exec { program, source },
+            Some(Stage::Cwd) => Self::Cwd { cwd, source },
+            Some(Stage::Stdio) => confine(StartStage::Stdio, source),
+            Some(Stage::Limits) => confine(StartStage::Limits, source),
+            Some(Stage::Identity) => confine(StartStage::Identity, source),
+            Some(Stage::Privileges) => confine(StartStage::Privileges, source),
+            Some(Stage::Landlock) => confine(StartStage::Landlock, source),
+            Some(Stage::Seccomp) => confine(StartStage::Seccomp, source),
+            Some(Stage::Clone | Stage::Request) | None => confine(StartStage::Clone, source),
+        }
+    }
+
+    /// The exit status a shell would give: 127 when there is no such command, 126 when it cannot be
+    /// executed, 125 when the sandbox failed before it.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Exec { .. } => 126,
+            _ => 125,
+        }
+    }
+
+    /// What a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exec { program, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(if program.components().count() > 1 {
+                    format!(
+                        "does it exist, and is it granted? to allow: -r {}",
+                        program.display()
+                    )
+                } else {
+                    "is it on PATH, in a directory that is visible inside? see: sandbox profile show default"
+                        .into()
+                })
+            }
+            Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("it must be a file with an executable bit".into())
+            }
+            Self::Namespaces { .. } | Self::SetUp { .. } => Some("see: sandbox doctor".into()),
+            Self::Prepare(PrepareError::Unavailable { .. }) => {
+                Some("see: sandbox doctor; to go on with less: --require best-effort".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn unavailable_text(report: &EnforcementReport, missing: &[(&'static str, Vec<Mechanism>)]) -> String {
+    let mut text = String::from("this host cannot keep what the policy asks for:");
+    for (guarantee, mechanisms) in missing {
+        let names: Vec<_> = mechanisms.iter().map(|mechanism| mechanism.title()).collect();
+        text.push_str(&format!("\n  {guarantee}: needs {}", names.join(", ")));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\n  {}", note.what));
+        if let Some(hint) = &note.hint {
+            text.push_str(&format!(" → {hint}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,349 @@
+//! Looking at the host for one policy: the only part of planning that reads files.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sandbox_types::policy::{Identity, NetworkMode};
+use sandbox_types::{Access, MountSource, Note, Policy};
+
+use crate::error::PrepareError;
+use crate::host::Host;
+use crate::view::{
+    Account, AgentKind, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView, Toolchains,
+    agent_socket, host_resolv_conf,
+};
+
+/// What a plan has to know of the host besides its mechanisms.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// /usr and its companions.
+    pub system: Vec<SystemEntry>,
+    /// The part of /etc that programs need.
+    pub etc: EtcView,
+    /// What PATH needs beneath the home.
+    pub toolchains: Toolchains,
+    /// Who the command is.
+    pub account: Account,
+    /// Where the private home is.
+    pub home: PathBuf,
+    /// Granted paths, without links.
+    pub grants: Vec<ResolvedGrant>,
+    /// What is covered beneath them.
+    pub masks: Vec<Masked>,
+    /// Sockets let through: where they are, and where they appear.
+    pub sockets: Vec<(PathBuf, PathBuf)>,
+    /// Variables that go with the sockets.
+    pub socket_env: Vec<(OsString, OsString)>,
+    /// The host's resolver configuration, where the network is the host's.
+    pub resolv_conf: Option<Vec<u8>>,
+    /// Where commands start, if the policy says so.
+    pub cwd: Option<PathBuf>,
+    /// What the caller should know.
+    pub notes: Vec<Note>,
+    /// The caller's environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// A granted path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedGrant {
+    /// Where it appears inside.
+    pub at: PathBuf,
+    /// Where it is on the host, without links.
+    pub source: PathBuf,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// What may be done with it.
+    pub access: Access,
+}
+
+impl View {
+    /// Nothing but a user and an environment.
+    pub(super) fn of(account: Account, env: Vec<(OsString, OsString)>) -> Self {
+        Self {
+            system: Vec::new(),
+            etc: EtcView::default(),
+            toolchains: Toolchains::default(),
+            home: account.home.clone(),
+            account,
+            grants: Vec::new(),
+            masks: Vec::new(),
+            sockets: Vec::new(),
+            socket_env: Vec::new(),
+            resolv_conf: None,
+            cwd: None,
+            notes: Vec::new(),
+            env,
+        }
+    }
+
+    /// A variable of the caller's environment.
+    pub(super) fn variable(&self, name: &OsStr) -> Option<&OsStr> {
+        self.env
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_os_str())
+    }
+}
+
+/// Looks at the host.
+pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError> {
+    let (uid, gid) = match policy.process.identity {
+        Identity::Caller => (host.uid, host.gid),
+        Identity::Root => (0, 0),
+        Identity::User(uid) => (uid, uid),
+    };
+    let mut view = View::of(Account::detect(uid, gid), std::env::vars_os().collect());
+    if policy.filesystem.system {
+        view.system = SystemView::detect().entries;
+        view.etc = EtcView::detect();
+    }
+    let caller_home = view
+        .variable(OsStr::new("HOME"))
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute());
+    let caller_home = caller_home.unwrap_or_else(|| view.account.home.clone());
+    view.home = private_home(&caller_home, &view.system);
+    view.account.home.clone_from(&view.home);
+    if policy.filesystem.toolchains {
+        let path = view.variable(OsStr::new("PATH")).unwrap_or_default().to_owned();
+        view.toolchains = Toolchains::detect(&path, &caller_home, &view.env);
+    }
+    let resolver = Resolver {
+        home: &view.home,
+        cwd: std::env::current_dir().ok(),
+    };
+    let mut grants = Vec::new();
+    let filesystem = &policy.filesystem;
+    for (field, paths, access) in [
+        ("filesystem.read", &filesystem.read, Access::Read),
+        ("filesystem.write", &filesystem.write, Access::Write),
+    ] {
+        for path in paths {
+            resolver.grant(field, path, access, &mut grants)?;
+        }
+    }
+    for mount in &filesystem.mounts {
+        if let MountSource::Bind(source) = &mount.source {
+            let (source, is_dir) = resolver.resolve("filesystem.mounts", source)?;
+            grants.push(ResolvedGrant {
+                at: mount.at.clone(),
+                source,
+                is_dir,
+                access: mount.access,
+            });
+        }
+    }
+    // A grant for writing wins over one for reading of the same place.
+    grants.sort_by(|a, b| {
+        a.at.cmp(&b.at)
+            .then_with(|| (b.access == Access::Write).cmp(&(a.access == Access::Write)))
+    });
+    grants.dedup_by(|later, earlier| later.at == earlier.at);
+    if let Some(cwd) = &policy.process.cwd {
+        view.cwd = Some(resolver.resolve("process.cwd", cwd)?.0);
+    }
+    let denied: Vec<PathBuf> = filesystem
+        .deny
+        .iter()
+        .filter_map(|path| resolver.anchor(path).canonicalize().ok())
+        .collect();
+    view.masks = masks(&grants, &denied, &caller_home, &view);
+    view.grants = grants;
+    for name in &filesystem.sockets {
+        add_socket(&mut view, name)?;
+    }
+    if policy.network.mode == NetworkMode::Host {
+        view.resolv_conf = host_resolv_conf().ok();
+    }
+    Ok(view)
+}
+
+/// The caller's home at its real place; one of its own where that is a part of the system or the root.
+fn private_home(home: &Path, system: &[SystemEntry]) -> PathBuf {
+    let real = home.canonicalize().unwrap_or_else(|_| home.to_owned());
+    let in_system = system.iter().any(|entry| match entry {
+        SystemEntry::Dir(path) | SystemEntry::Link { path, .. } => real.starts_with(path),
+    });
+    let reserved = ["/", "/tmp", "/dev", "/proc", "/etc", "/sys", "/run", "/var"]
+        .iter()
+        .any(|path| real == Path::new(path));
+    let beneath = ["/dev", "/proc", "/sys"]
+        .iter()
+        .any(|path| real.starts_with(path));
+    if in_system || reserved || beneath {
+        PathBuf::from("/home/sandbox")
+    } else {
+        real
+    }
+}
+
+struct Resolver<'a> {
+    home: &'a Path,
+    cwd: Option<PathBuf>,
+}
+
+impl Resolver<'_> {
+    /// `~/` and `./` replaced.
+    fn anchor(&self, path: &Path) -> PathBuf {
+        if let Ok(rest) = path.strip_prefix("~") {
+            return self.home.join(rest);
+        }
+        match (&self.cwd, path.is_absolute()) {
+            (Some(cwd), false) => cwd.join(path),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// The path without links, and whether it is a directory.
+    fn resolve(&self, field: &'static str, path: &Path) -> Result<(PathBuf, bool), PrepareError> {
+        let anchored = self.anchor(path);
+        let problem = |source: io::Error| PrepareError::Path {
+            field,
+            path: path.to_owned(),
+            source,
+        };
+        let real = anchored.canonicalize().map_err(problem)?;
+        let is_dir = real.metadata().map_err(problem)?.is_dir();
+        Ok((real, is_dir))
+    }
+
+    fn grant(
+        &self,
+        field: &'static str,
+        path: &Path,
+        access: Access,
+        grants: &mut Vec<ResolvedGrant>,
+    ) -> Result<(), PrepareError> {
+        let (source, is_dir) = self.resolve(field, path)?;
+        if source != Path::new("/") {
+            grants.push(ResolvedGrant {
+                at: source.clone(),
+                source,
+                is_dir,
+                access,
+            });
+            return Ok(());
+        }
+        // The root itself cannot be mounted inside itself: everything in it that is not made anew.
+        let problem = |source: io::Error| PrepareError::Path {
+            field,
+            path: path.to_owned(),
+            source,
+        };
+        for entry in std::fs::read_dir("/").map_err(problem)? {
+            let entry = entry.map_err(problem)?;
+            let kind = entry.file_type().map_err(problem)?;
+            let anew = ["dev", "proc", "sys", "run", "tmp"]
+                .iter()
+                .any(|name| entry.file_name() == *name);
+            if !anew && !kind.is_symlink() {
+                let path = entry.path();
+                grants.push(ResolvedGrant {
+                    at: path.clone(),
+                    source: path,
+                    is_dir: kind.is_dir(),
+                    access,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc.
+fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View) -> Vec<Masked> {
+    let mut masks = view.etc.masked.clone();
+    if grants.iter().any(|grant| grant.is_dir) {
+        let hidden = [
+            HiddenPlaces::credentials(home),
+            HiddenPlaces::sockets(home, &view.env),
+        ];
+        for grant in grants.iter().filter(|grant| grant.is_dir) {
+            let found = hidden.iter().flat_map(|places| places.under(&grant.source));
+            masks.extend(found.map(|mask| moved(mask, grant)));
+        }
+    }
+    let roots = grants
+        .iter()
+        .map(|grant| (grant.source.clone(), grant.at.clone()));
+    let toolchains = view
+        .toolchains
+        .grants
+        .iter()
+        .map(|grant| (grant.path.clone(), grant.path.clone()));
+    let system = view.system.iter().filter_map(|entry| match entry {
+        SystemEntry::Dir(path) => Some((path.clone(), path.clone())),
+        SystemEntry::Link { .. } => None,
+    });
+    for (source, at) in roots.chain(toolchains).chain(system) {
+        for path in denied.iter().filter(|path| path.starts_with(&source)) {
+            let kind = if path.is_dir() {
+                MaskedKind::Dir
+            } else {
+                MaskedKind::File
+            };
+            let below = path.strip_prefix(&source).unwrap_or(path);
+            let path = if below.as_os_str().is_empty() {
+                at.clone()
+            } else {
+                at.join(below)
+            };
+            masks.push(Masked { path, kind });
+        }
+    }
+    masks.sort();
+    masks.dedup();
+    // What lies beneath a covered directory is gone with it.
+    let all = masks.clone();
+    masks.retain(|mask| {
+        !all.iter()
+            .any(|other| other != mask && mask.path.starts_with(&other.path))
+    });
+    masks
+}
+
+fn moved(mask: Masked, grant: &ResolvedGrant) -> Masked {
+    let below = mask.path.strip_prefix(&grant.source).unwrap_or(&mask.path);
+    Masked {
+        path: grant.at.join(below),
+        kind: mask.kind,
+    }
+}
+
+/// Lets exactly one socket through.
+fn add_socket(view: &mut View, name: &str) -> Result<(), PrepareError> {
+    let problem = |why: String| PrepareError::Socket {
+        name: name.to_owned(),
+        why,
+    };
+    let (path, variable) = match name {
+        "ssh-agent" => (agent_socket(AgentKind::Ssh, &view.env), Some("SSH_AUTH_SOCK")),
+        "gpg-agent" => (agent_socket(AgentKind::Gpg, &view.env), None),
+        path => (Ok(PathBuf::from(path)), None),
+    };
+    let path = path.map_err(|error| problem(format!("{error}; {}", error.hint())))?;
+    let real = path.canonicalize().map_err(|error| problem(error.to_string()))?;
+    let is_socket = {
+        use std::os::unix::fs::FileTypeExt;
+        real.metadata()
+            .is_ok_and(|metadata| metadata.file_type().is_socket())
+    };
+    if !is_socket {
+        return Err(problem(format!("{} is not a socket", real.display())));
+    }
+    let at = if name == "gpg-agent" {
+        view.home.join(".gnupg/S.gpg-agent")
+    } else {
+        real.clone()
+    };
+    if let Some(variable) = variable {
+        view.socket_env
+            .push((variable.into(), at.clone().into_os_string()));
+    }
+    // Naming a socket is asking for it.
+    view.masks.retain(|mask| mask.path != at);
+    view.sockets.push((real, at));
+    Ok(())
+}

@@ -1,0 +1,402 @@
+//! Composing the new root: which directories, files, links and mounts, in which order.
+//!
+//! The order is what makes it simple: everything the root itself holds is made first, then mounts are
+//! attached from the shallowest to the deepest, then what must be hidden is covered, and at last the root is
+//! made read-only and entered. A mount point that lies inside a granted directory must exist there already:
+//! nothing is ever made in the caller's files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use sandbox_types::policy::{Identity, NetworkMode};
+use sandbox_types::{Access, MountSource, Policy};
+
+use super::View;
+use super::step::{NODEV, NOEXEC, NOSUID, RDONLY, Step};
+use crate::error::PrepareError;
+use crate::host::Host;
+use crate::view::{EtcEntry, GrantKind, MaskedKind, SystemEntry, generate};
+
+/// The device nodes that every program may rely on.
+pub(super) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Where the covers of hidden paths are made before they are attached and removed.
+const COVERS: &str = "/.covers";
+
+/// One mount of the new root.
+enum Attachment {
+    /// A tree of the host.
+    Host {
+        source: PathBuf,
+        attributes: u64,
+        is_dir: bool,
+    },
+    /// A directory of the root itself, which stays writable.
+    Private,
+    /// A new file system.
+    New {
+        kind: &'static str,
+        options: String,
+        attributes: u64,
+    },
+}
+
+#[derive(Default)]
+struct Layout {
+    dirs: BTreeMap<PathBuf, u32>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    files: BTreeMap<PathBuf, (u32, Vec<u8>)>,
+    mounts: BTreeMap<PathBuf, Attachment>,
+}
+
+/// All steps, in order.
+pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Step>, PrepareError> {
+    let mut layout = Layout::default();
+    layout.add_private(view);
+    layout.add_system(view);
+    layout.add_devices(host);
+    layout.add_etc(policy, view);
+    layout.add_toolchains(view);
+    layout.add_mounts(policy);
+    for grant in &view.grants {
+        layout.add_host(&grant.at, &grant.source, grant.is_dir, grant.access);
+    }
+    for (source, at) in &view.sockets {
+        layout.add_host(at, source, false, Access::Read);
+    }
+    layout.make_mount_points()?;
+    Ok(layout.into_steps(policy, view))
+}
+
+impl Layout {
+    fn add_private(&mut self, view: &View) {
+        for (path, mode) in [
+            (Path::new("/tmp"), 0o1777),
+            (Path::new("/dev/shm"), 0o1777),
+            (&view.home, 0o700),
+        ] {
+            self.dirs.insert(path.to_owned(), mode);
+            self.mounts.insert(path.to_owned(), Attachment::Private);
+        }
+        // Where programs expect a place for temporary files and for sockets, empty and read-only.
+        self.dirs.insert("/var".into(), 0o755);
+        self.links.insert("/var/tmp".into(), "/tmp".into());
+        self.dirs.insert("/run".into(), 0o755);
+    }
+
+    fn add_system(&mut self, view: &View) {
+        for entry in &view.system {
+            match entry {
+                SystemEntry::Dir(path) => self.add_host(path, path, true, Access::Read),
+                SystemEntry::Link { path, target } => drop(self.links.insert(path.clone(), target.clone())),
+            }
+        }
+    }
+
+    fn add_devices(&mut self, host: &Host) {
+        for name in DEVICES {
+            let path = Path::new("/dev").join(name);
+            let source = path.clone();
+            self.mounts.insert(
+                path,
+                Attachment::Host {
+                    source,
+                    attributes: NOSUID | NOEXEC,
+                    is_dir: false,
+                },
+            );
+        }
+        let links = [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+            ("ptmx", "pts/ptmx"),
+        ];
+        for (name, target) in links {
+            self.links.insert(Path::new("/dev").join(name), target.into());
+        }
+        let options = "ptmxmode=0666,mode=0620".to_owned();
+        self.mounts.insert(
+            "/dev/pts".into(),
+            Attachment::New {
+                kind: "devpts",
+                options,
+                attributes: NOSUID | NOEXEC,
+            },
+        );
+        // Inside, user 0 of the host would own the kernel's knobs in /proc/sys.
+        let read_only = if host.is_root() { RDONLY } else { 0 };
+        let attributes = NOSUID | NODEV | NOEXEC | read_only;
+        self.mounts.insert(
+            "/proc".into(),
+            Attachment::New {
+                kind: "proc",
+                options: String::new(),
+                attributes,
+            },
+        );
+    }
+
+    fn add_etc(&mut self, policy: &Policy, view: &View) {
+        let etc = Path::new("/etc");
+        for entry in &view.etc.entries {
+            let path = etc.join(entry.name());
+            match entry {
+                EtcEntry::File { mode, content, .. } => {
+                    drop(self.files.insert(path, (*mode, content.clone())))
+                }
+                EtcEntry::Link { target, .. } => drop(self.links.insert(path, target.clone())),
+                EtcEntry::Dir { source, .. } => self.add_host(&path, source, true, Access::Read),
+            }
+        }
+        let hostname = &policy.process.hostname;
+        let resolv_conf = match policy.network.mode {
+            NetworkMode::Host => view
+                .resolv_conf
+                .clone()
+                .unwrap_or_else(generate::resolv_conf_offline),
+            NetworkMode::None => generate::resolv_conf_offline(),
+        };
+        let generated = [
+            ("passwd", generate::passwd(&view.account)),
+            ("group", generate::group(&view.account)),
+            ("hosts", generate::hosts(hostname)),
+            ("hostname", generate::hostname(hostname)),
+            ("resolv.conf", resolv_conf),
+        ];
+        for (name, content) in generated {
+            self.links.remove(&etc.join(name));
+            self.files.insert(etc.join(name), (0o644, content));
+        }
+    }
+
+    fn add_toolchains(&mut self, view: &View) {
+        for grant in &view.toolchains.grants {
+            match &grant.kind {
+                GrantKind::Dir => self.add_host(&grant.path, &grant.path, true, Access::Read),
+                GrantKind::File => self.add_host(&grant.path, &grant.path, false, Access::Read),
+                GrantKind::Link { target } => drop(self.links.insert(grant.path.clone(), target.clone())),
+            }
+        }
+    }
+
+    fn add_mounts(&mut self, policy: &Policy) {
+        for mount in &policy.filesystem.mounts {
+            // Binds are among the view's grants, resolved.
+            if let MountSource::Tmpfs { size } = &mount.source {
+                let read_only = if mount.access == Access::Read { RDONLY } else { 0 };
+                let attachment = Attachment::New {
+                    kind: "tmpfs",
+                    options: format!("mode=0755,size={}", size.bytes()),
+                    attributes: NOSUID | NODEV | read_only,
+                };
+                self.mounts.insert(mount.at.clone(), attachment);
+            }
+        }
+    }
+
+    /// A later entry for the same place replaces an earlier one, except that a grant for writing stays.
+    fn add_host(&mut self, at: &Path, source: &Path, is_dir: bool, access: Access) {
+        let read_only = if access == Access::Read { RDONLY } else { 0 };
+        if let Some(Attachment::Host { attributes, .. }) = self.mounts.get(at)
+            && attributes & RDONLY == 0
+        {
+            return;
+        }
+        let attributes = NOSUID | NODEV | read_only;
+        self.mounts.insert(
+            at.to_owned(),
+            Attachment::Host {
+                source: source.to_owned(),
+                attributes,
+                is_dir,
+            },
+        );
+    }
+
+    /// The nearest granted tree of the host above `path`, if any: there nothing can be made.
+    fn host_above<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        path.ancestors()
+            .skip(1)
+            .find_map(|above| match self.mounts.get(above) {
+                Some(Attachment::Host { source, .. }) => Some((above, source.as_path())),
+                _ => None,
+            })
+    }
+
+    fn make_mount_points(&mut self) -> Result<(), PrepareError> {
+        let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut files = BTreeSet::new();
+        for (at, attachment) in &self.mounts {
+            if let Some((above, source)) = self.host_above(at) {
+                let relative = at.strip_prefix(above).unwrap_or(at);
+                if source.join(relative).symlink_metadata().is_err() {
+                    return Err(PrepareError::MountPoint {
+                        at: at.clone(),
+                        inside: source.to_owned(),
+                    });
+                }
+                continue;
+            }
+            match attachment {
+                Attachment::Host { is_dir: false, .. } => drop(files.insert(at.clone())),
+                _ => drop(dirs.insert(at.clone())),
+            }
+        }
+        for path in files {
+            self.files.entry(path).or_insert((0o644, Vec::new()));
+        }
+        // What lies inside a granted tree is there already, and cannot be changed.
+        let inside = |path: &Path| self.host_above(path).is_some();
+        let links: Vec<_> = self.links.keys().filter(|path| inside(path)).cloned().collect();
+        let hidden: Vec<_> = self.files.keys().filter(|path| inside(path)).cloned().collect();
+        for path in links {
+            self.links.remove(&path);
+        }
+        for path in hidden {
+            self.files.remove(&path);
+        }
+        // A place that is mounted on, or made, is no link.
+        let taken: Vec<_> = self
+            .links
+            .keys()
+            .filter(|path| self.mounts.contains_key(*path))
+            .cloned()
+            .collect();
+        for path in taken {
+            self.links.remove(&path);
+        }
+        let made = self
+            .links
+            .keys()
+            .chain(self.files.keys())
+            .chain(&dirs)
+            .chain(self.dirs.keys());
+        let parents: BTreeSet<PathBuf> = made
+            .flat_map(|path| path.ancestors().skip(1))
+            .filter(|path| path.parent().is_some())
+            .map(Into::into)
+            .collect();
+        for path in dirs.into_iter().chain(parents) {
+            if self.host_above(&path).is_none() {
+                self.dirs.entry(path).or_insert(0o755);
+            }
+        }
+        Ok(())
+    }
+
+    fn into_steps(self, policy: &Policy, view: &View) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(self.dirs.len() + self.files.len() + 3 * self.mounts.len() + 16);
+        // Trees of the host are taken before the new root covers the old one.
+        for attachment in self.mounts.values() {
+            if let Attachment::Host {
+                source, attributes, ..
+            } = attachment
+            {
+                steps.push(Step::Source {
+                    path: source.clone(),
+                    attributes: *attributes,
+                });
+            }
+        }
+        steps.push(Step::Hostname(policy.process.hostname.clone()));
+        if policy.network.mode == NetworkMode::None {
+            steps.push(Step::Loopback);
+        }
+        steps.push(Step::Root {
+            size: policy.filesystem.scratch.bytes(),
+        });
+        let given_away = match policy.process.identity {
+            Identity::User(uid) => Some(uid),
+            Identity::Caller | Identity::Root => None,
+        };
+        for (path, mode) in self.dirs {
+            // Directories on the way to what is granted beneath the private home are the command's own.
+            let is_home = path.starts_with(&view.home);
+            steps.push(Step::Dir {
+                path: path.clone(),
+                mode,
+            });
+            if let Some(uid) = given_away.filter(|_| is_home) {
+                steps.push(Step::Owner { path, uid, gid: uid });
+            }
+        }
+        steps.extend(self.files.into_iter().map(|(path, (mode, content))| Step::File {
+            path,
+            mode,
+            content,
+        }));
+        steps.extend(
+            self.links
+                .into_iter()
+                .map(|(path, target)| Step::Link { path, target }),
+        );
+        let mut source = 0;
+        for (path, attachment) in self.mounts {
+            steps.push(match attachment {
+                Attachment::Host { .. } => {
+                    source += 1;
+                    Step::Attach {
+                        source: source - 1,
+                        path,
+                    }
+                }
+                Attachment::Private => Step::Own {
+                    from: path.clone(),
+                    path,
+                    attributes: NOSUID | NODEV,
+                },
+                Attachment::New {
+                    kind,
+                    options,
+                    attributes,
+                } => Step::Mount {
+                    kind,
+                    options,
+                    path,
+                    attributes,
+                },
+            });
+        }
+        cover(&mut steps, view);
+        steps.push(Step::Attributes {
+            path: "/".into(),
+            attributes: RDONLY | NOSUID | NODEV,
+        });
+        steps.push(Step::Enter);
+        steps
+    }
+}
+
+/// Covers what must be hidden with an empty directory or file, of which nothing stays behind.
+fn cover(steps: &mut Vec<Step>, view: &View) {
+    if view.masks.is_empty() {
+        return;
+    }
+    let covers = Path::new(COVERS);
+    let (dir, file) = (covers.join("dir"), covers.join("file"));
+    steps.push(Step::Dir {
+        path: covers.into(),
+        mode: 0o700,
+    });
+    steps.push(Step::Dir {
+        path: dir.clone(),
+        mode: 0o555,
+    });
+    steps.push(Step::File {
+        path: file.clone(),
+        mode: 0o444,
+        content: Vec::new(),
+    });
+    for mask in &view.masks {
+        let from = if mask.kind == MaskedKind::Dir { &dir } else { &file };
+        let attributes = RDONLY | NOSUID | NODEV | NOEXEC;
+        steps.push(Step::Own {
+            from: from.clone(),
+            path: mask.path.clone(),
+            attributes,
+        });
+    }
+    steps.extend([dir, file, covers.to_owned()].map(|path| Step::Remove { path }));
+}

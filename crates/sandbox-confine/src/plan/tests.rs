@@ -1,0 +1,1 @@
+//! Plans are data: what they say is checked without a kernel.

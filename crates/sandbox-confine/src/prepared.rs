@@ -1,0 +1,406 @@
+//! A policy turned into a plan, a filter and a set-up blob, once, for any number of runs.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::MemfdFlags;
+use rustix::net::RecvFlags;
+use sandbox_types::{EnforcementReport, Policy};
+
+use crate::cgroup::{Cgroup, CgroupSupport, Hierarchy};
+use crate::command::{Command, Stdio};
+use crate::error::{PrepareError, StartError};
+use crate::exec;
+use crate::host::{Host, NoNamespaces, known_no_namespaces, remember_no_namespaces};
+use crate::init::{self, Init};
+use crate::plan::{Plan, Step, gather, plan};
+use crate::process::{Owned, Parts, Process};
+use crate::pty::PtyMaster;
+use crate::run::BoundCommand;
+use crate::scratch::Scratch;
+use crate::seccomp;
+use crate::streams::Streams;
+use crate::wire;
+
+/// A policy that is ready to run commands: looked at the host, planned, and its filter compiled.
+///
+/// Paths are looked up when it is made; files may change afterwards, but a granted path that is replaced by
+/// a link is refused at the start of the next command.
+#[derive(Debug)]
+pub struct Prepared {
+    policy: Policy,
+    inner: Mutex<Arc<Inner>>,
+}
+
+/// What all runs of one plan share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) plan: Plan,
+    pub(crate) report: Arc<EnforcementReport>,
+    filter: Cow<'static, [u8]>,
+    cgroups: Option<CgroupSupport>,
+    setup: OnceLock<OwnedFd>,
+}
+
+impl Prepared {
+    /// Plans `policy` for this host.
+    ///
+    /// # Errors
+    /// [`PrepareError`]: the policy is invalid, names what does not exist, or asks for what this host cannot
+    /// guarantee.
+    pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
+        policy.check()?;
+        let inner = Mutex::new(Arc::new(Inner::new(policy)?));
+        Ok(Self {
+            policy: policy.clone(),
+            inner,
+        })
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Everything a run will do. Where namespaces turn out not to work, the first run replaces it.
+    pub fn plan(&self) -> Plan {
+        self.inner().plan.clone()
+    }
+
+    /// A command in a sandbox of its own.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> BoundCommand<'_> {
+        BoundCommand::of_prepared(self, Command::new(program))
+    }
+
+    /// Starts `command` in a sandbox of its own, which ends with it.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left behind then.
+    pub fn spawn(&self, command: Command) -> Result<Process, StartError> {
+        let is_pty = command.is_pty();
+        let inner = self.inner();
+        let request = Request::new(&inner, command)?;
+        let failure = match start_alone(&inner, &request) {
+            Ok(started) => return started.into_process(request, &inner, is_pty),
+            Err(failure) => failure,
+        };
+        // Namespaces were tried by really using them. Without, the same command runs behind other walls, as
+        // far as the policy's guarantees can be kept.
+        let Some(cause) = cause_of(&inner, &failure) else {
+            return Err(failure);
+        };
+        let inner = self.without_namespaces(&cause)?;
+        let request = request.replanned(&inner)?;
+        start_alone(&inner, &request)?.into_process(request, &inner, is_pty)
+    }
+
+    /// Builds a sandbox without a command in it.
+    pub(crate) fn launch(&self) -> Result<(Arc<Inner>, Owned), StartError> {
+        let inner = self.inner();
+        let failure = match launch_and_wait(&inner) {
+            Ok(owned) => return Ok((inner, owned)),
+            Err(failure) => failure,
+        };
+        let Some(cause) = cause_of(&inner, &failure) else {
+            return Err(failure);
+        };
+        let inner = self.without_namespaces(&cause)?;
+        let owned = launch_and_wait(&inner)?;
+        Ok((inner, owned))
+    }
+
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
+        remember_no_namespaces(cause);
+        let inner = Arc::new(Inner::new(&self.policy)?);
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
+        Ok(inner)
+    }
+}
+
+impl Inner {
+    fn new(policy: &Policy) -> Result<Self, PrepareError> {
+        let mut host = Host::detect().map_err(|source| PrepareError::Host {
+            what: "/proc/self",
+            source,
+        })?;
+        if let Some(cause) = known_no_namespaces() {
+            host = host.without_namespaces(cause);
+        }
+        let limits = &policy.limits;
+        let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
+        let cgroups = is_grouped.then(|| Hierarchy::host().probe());
+        let view = gather(policy, &host)?;
+        let plan = plan(policy, &host, cgroups.as_ref(), &view)?;
+        let filter = seccomp::filter(&plan.filter)?;
+        let report = Arc::new(plan.report.clone());
+        Ok(Self {
+            plan,
+            report,
+            filter,
+            cgroups,
+            setup: OnceLock::new(),
+        })
+    }
+
+    /// The set-up blob for one run; shared by all runs that need no private directory.
+    fn with_setup<T>(
+        &self,
+        scratch: Option<&Path>,
+        then: impl FnOnce(&OwnedFd) -> Result<T, StartError>,
+    ) -> Result<T, StartError> {
+        if let (None, Some(setup)) = (scratch, self.setup.get()) {
+            return then(setup);
+        }
+        let blob = self.plan.encode(&self.filter, scratch)?;
+        let sealed = init::sealed("sandbox-setup", &blob, MemfdFlags::NOEXEC_SEAL)?;
+        match scratch {
+            None => then(self.setup.get_or_init(|| sealed)),
+            Some(_) => then(&sealed),
+        }
+    }
+
+    /// What init said about its set-up.
+    fn set_up_error(&self, message: &wire::Message) -> StartError {
+        let [_, step, errno, ..] = *message;
+        let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+        let step = usize::try_from(step)
+            .ok()
+            .and_then(|index| self.plan.steps.get(index));
+        StartError::SetUp {
+            step: step.map_or_else(|| "before the first step".to_owned(), Step::to_string),
+            source,
+        }
+    }
+}
+
+/// Whether a failed start shows that namespaces do not work here.
+fn cause_of(inner: &Inner, failure: &StartError) -> Option<NoNamespaces> {
+    if inner.plan.launch.namespaces == 0 {
+        return None;
+    }
+    let (step, source) = match failure {
+        StartError::Namespaces { source } => ("clone with namespaces".to_owned(), source),
+        StartError::SetUp { step, source } => (step.clone(), source),
+        _ => return None,
+    };
+    let errno = source.raw_os_error()?;
+    let is_refusal = matches!(errno, libc::EPERM | libc::ENOSYS | libc::ENOSPC | libc::EUSERS)
+        || (errno == libc::EINVAL && matches!(failure, StartError::Namespaces { .. }))
+        || (errno == libc::EACCES && !step.starts_with("take "));
+    is_refusal.then_some(NoNamespaces { step, errno })
+}
+
+/// One command on its way: the blob for init and the streams.
+#[derive(Debug)]
+pub(crate) struct Request {
+    command: Command,
+    streams: Streams,
+    flags: u64,
+}
+
+/// A command that runs in a sandbox of its own.
+struct Started {
+    owned: Owned,
+    channel: OwnedFd,
+    pid: u32,
+    time_us: u64,
+    master: Option<OwnedFd>,
+}
+
+impl Request {
+    /// Opens the streams of `command`.
+    pub(crate) fn new(inner: &Inner, mut command: Command) -> Result<Self, StartError> {
+        let flags = if command.is_pty() { wire::SPAWN_PTY } else { 0 };
+        let mut take =
+            |stdio: fn(&mut Command) -> &mut Option<Stdio>| stdio(&mut command).take().unwrap_or_default();
+        let stdin = take(|command| &mut command.stdin);
+        let stdout = take(|command| &mut command.stdout);
+        let stderr = take(|command| &mut command.stderr);
+        let streams = Streams::open(stdin, stdout, stderr, inner.plan.output)?;
+        Ok(Self {
+            command,
+            streams,
+            flags,
+        })
+    }
+
+    /// The same request under another plan of the same policy.
+    fn replanned(self, _inner: &Inner) -> Result<Self, StartError> {
+        Ok(self)
+    }
+
+    fn blob(&self, inner: &Inner, scratch: Option<&Path>) -> Result<OwnedFd, StartError> {
+        let plan = &inner.plan;
+        let cwd = self.command.cwd.clone().unwrap_or_else(|| plan.cwd_in(scratch));
+        let blob = exec::encode(&self.command, &plan.env_in(scratch), &plan.path, &cwd)?;
+        init::sealed("sandbox-command", &blob, MemfdFlags::NOEXEC_SEAL)
+    }
+
+    /// Sends the request; the command's channel.
+    fn send(
+        &self,
+        inner: &Inner,
+        init: &Init,
+        scratch: Option<&Path>,
+        flags: u64,
+    ) -> Result<OwnedFd, StartError> {
+        let (ours, theirs) = init::socket_pair()?;
+        let blob = self.blob(inner, scratch)?;
+        let [stdin, stdout, stderr] = &self.streams.theirs;
+        let fds = [
+            blob.as_fd(),
+            theirs.as_fd(),
+            stdin.as_fd(),
+            stdout.as_fd(),
+            stderr.as_fd(),
+        ];
+        init.spawn(flags | self.flags, &fds)?;
+        Ok(ours)
+    }
+
+    fn start_error(&self, inner: &Inner, message: &wire::Message) -> StartError {
+        let [_, stage, errno, ..] = *message;
+        let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+        let cwd = self.command.cwd.clone().unwrap_or_else(|| inner.plan.cwd.clone());
+        StartError::from_stage(stage, source, self.command.program().into(), cwd)
+    }
+}
+
+impl Started {
+    fn into_process(self, request: Request, inner: &Inner, is_pty: bool) -> Result<Process, StartError> {
+        Process::new(Parts {
+            channel: self.channel,
+            ours: request.streams.ours,
+            watch: inner.plan.watch,
+            report: Arc::clone(&inner.report),
+            pty: self.master.filter(|_| is_pty).map(PtyMaster::new),
+            pid: self.pid,
+            started_us: self.time_us,
+            owned: Some(self.owned),
+        })
+    }
+}
+
+fn start_alone(inner: &Inner, request: &Request) -> Result<Started, StartError> {
+    let owned = launch(inner)?;
+    let scratch = owned.scratch.as_ref().map(Scratch::path);
+    let channel = request.send(inner, &owned.init, scratch, wire::SPAWN_LAST)?;
+    let (pid, time_us, master) = await_start(inner, request, &owned.init, &channel)?;
+    Ok(Started {
+        owned,
+        channel,
+        pid,
+        time_us,
+        master,
+    })
+}
+
+/// Starts a command in a sandbox that lives on.
+pub(crate) fn start_in(inner: &Inner, owned: &Owned, command: Command) -> Result<Process, StartError> {
+    let request = Request::new(inner, command)?;
+    let scratch = owned.scratch.as_ref().map(Scratch::path);
+    let channel = request.send(inner, &owned.init, scratch, 0)?;
+    let (pid, started_us, master) = await_start(inner, &request, &owned.init, &channel)?;
+    Process::new(Parts {
+        channel,
+        ours: request.streams.ours,
+        watch: inner.plan.watch,
+        report: Arc::clone(&inner.report),
+        pty: master.map(PtyMaster::new),
+        pid,
+        started_us,
+        owned: None,
+    })
+}
+
+/// Starts init and lets it go; its set-up runs meanwhile.
+fn launch(inner: &Inner) -> Result<Owned, StartError> {
+    let scratch = inner.plan.needs_scratch().then(private_directory).transpose()?;
+    let init = inner.with_setup(scratch.as_ref().map(Scratch::path), |setup| {
+        Init::start(&inner.plan.launch, setup.as_fd())
+    })?;
+    let cgroup = match (&inner.plan.cgroup, &inner.cgroups) {
+        (Some(limits), Some(support)) => {
+            static COUNT: AtomicU64 = AtomicU64::new(0);
+            let cgroup = Cgroup::create(support, COUNT.fetch_add(1, Ordering::Relaxed), limits)?;
+            cgroup.add(init.pid().unsigned_abs())?;
+            Some(cgroup)
+        }
+        _ => None,
+    };
+    init.go()?;
+    Ok(Owned {
+        init,
+        cgroup,
+        scratch,
+    })
+}
+
+fn private_directory() -> Result<Scratch, StartError> {
+    let failed = |source| StartError::Supervisor {
+        what: "make a private directory",
+        source,
+    };
+    let scratch = Scratch::new().map_err(failed)?;
+    for name in ["home", "tmp"] {
+        std::fs::create_dir(scratch.path().join(name)).map_err(failed)?;
+    }
+    Ok(scratch)
+}
+
+fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
+    let owned = launch(inner)?;
+    match init::receive(owned.init.control(), RecvFlags::empty())? {
+        Some(([wire::READY, ..], _)) => Ok(owned),
+        Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
+        Some(_) | None => Err(StartError::Ended),
+    }
+}
+
+/// Waits until the command has executed, or it is known why not.
+fn await_start(
+    inner: &Inner,
+    request: &Request,
+    init: &Init,
+    channel: &OwnedFd,
+) -> Result<(u32, u64, Option<OwnedFd>), StartError> {
+    loop {
+        let control = init.control();
+        let mut fds = [
+            PollFd::new(channel, PollFlags::IN),
+            PollFd::new(&control, PollFlags::IN),
+        ];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(StartError::supervisor("poll")(errno)),
+        }
+        let [for_channel, for_control] = fds.map(|fd| !fd.revents().is_empty());
+        if for_channel {
+            match init::receive(channel.as_fd(), RecvFlags::DONTWAIT)? {
+                Some(([wire::STARTED, pid, time_us, ..], master)) => {
+                    return Ok((u32::try_from(pid).unwrap_or(0), time_us, master));
+                }
+                Some((message @ [wire::FAILED, ..], _)) => return Err(request.start_error(inner, &message)),
+                Some(_) => continue,
+                // Init is gone. Why, it has said on the control socket.
+                None => {}
+            }
+        }
+        if for_control || for_channel {
+            match init::receive(init.control(), RecvFlags::empty())? {
+                Some((message @ [wire::FAILED, ..], _)) => return Err(inner.set_up_error(&message)),
+                Some(_) => {}
+                None => return Err(StartError::Ended),
+            }
+        }
+    }
+}

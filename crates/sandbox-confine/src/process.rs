@@ -1,0 +1,662 @@
+//! A running command: waiting for it, its streams, its limits, its verdict.
+//!
+//! Everything a command can do next is one epoll instance: its channel from init, the supervisor's ends of
+//! its streams, a timer for its limits, init's pidfd. [`Process::wait`] blocks on it; the asynchronous layer
+//! waits for the same descriptor and calls the same [`Process::step`]. No thread, no signal handler.
+
+use std::io::PipeWriter;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+use rustix::net::RecvFlags;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
+use sandbox_types::{EnforcementReport, MeasuredBy, Outcome, RunResult, Stream, Usage};
+
+use crate::cgroup::{Cgroup, Controller, Version};
+use crate::error::{RunError, StartError};
+use crate::init::{self, Init};
+use crate::pty::PtyMaster;
+use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
+use crate::verdict::Evidence;
+use crate::wire;
+
+/// The limits that the supervisor itself enforces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) wall_time: Option<Duration>,
+    /// Enforced by accounting; RLIMIT_CPU is init's business.
+    pub(crate) cpu_time: Option<Duration>,
+    /// RLIMIT_CPU that every process has, for telling its signal from another.
+    pub(crate) cpu_rlimit: Option<Duration>,
+    /// Whether RLIMIT_FSIZE is set.
+    pub(crate) file_size: bool,
+}
+
+/// What a process needs to know of the sandbox it runs in.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) channel: OwnedFd,
+    pub(crate) ours: Ours,
+    pub(crate) watch: Watch,
+    pub(crate) report: Arc<EnforcementReport>,
+    pub(crate) pty: Option<PtyMaster>,
+    pub(crate) pid: u32,
+    pub(crate) started_us: u64,
+    /// The sandbox, when it ends with this command.
+    pub(crate) owned: Option<Owned>,
+}
+
+/// A sandbox that lives as long as its only command.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    // Ended first: a cgroup can be removed only when it is empty.
+    pub(crate) init: Init,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) scratch: Option<crate::scratch::Scratch>,
+}
+
+/// A command that runs inside a sandbox. Dropping it ends the command; where the sandbox was made for it
+/// alone, everything in the sandbox.
+#[derive(Debug)]
+pub struct Process {
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    channel: OwnedFd,
+    feed: Option<crate::streams::Feed>,
+    drains: [Option<Drain>; 2],
+    meters: [Option<Arc<Meter>>; 2],
+    watch: Watch,
+    report: Arc<EnforcementReport>,
+    pid: u32,
+    started_us: u64,
+    owned: Option<Owned>,
+    end: Option<End>,
+    killed_for: Option<Outcome>,
+    is_stopped: bool,
+    is_init_dead: bool,
+    /// Standard input of the command, where it is piped. Drop it to close it.
+    pub stdin: Option<PipeWriter>,
+    /// Standard output of the command, where it is piped.
+    pub stdout: Option<OutputReader>,
+    /// Standard error of the command, where it is piped.
+    pub stderr: Option<OutputReader>,
+    /// The terminal of the command, where it has one.
+    pub pty: Option<PtyMaster>,
+}
+
+/// What [`Process::wait_event`] can report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A signal stopped the command (Ctrl-Z on its terminal, or SIGSTOP).
+    Stopped,
+    /// It goes on.
+    Continued,
+    /// It has ended; [`Process::wait`] gives the result without waiting.
+    Ended,
+}
+
+/// How the command itself ended, as init saw it.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    /// The wait status; `None` when init was gone before it could say.
+    status: Option<i32>,
+    time_us: u64,
+    user: Duration,
+    system: Duration,
+    max_rss_kib: u64,
+    init_user: Duration,
+    init_system: Duration,
+}
+
+const CHANNEL: u64 = 0;
+const TIMER: u64 = 1;
+const FEED: u64 = 2;
+const STDOUT: u64 = 3;
+const STDERR: u64 = 4;
+const INIT: u64 = 5;
+const RELAY_STDOUT: u64 = 6;
+const RELAY_STDERR: u64 = 7;
+
+impl Process {
+    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
+        let epoll =
+            epoll::create(epoll::CreateFlags::CLOEXEC).map_err(StartError::supervisor("epoll_create1"))?;
+        let timer_flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, timer_flags)
+            .map_err(StartError::supervisor("timerfd_create"))?;
+        let Ours {
+            feed,
+            drains,
+            stdin,
+            stdout,
+            stderr,
+        } = parts.ours;
+        let meters = [
+            stdout.as_ref().map(OutputReader::meter),
+            stderr.as_ref().map(OutputReader::meter),
+        ];
+        let process = Self {
+            epoll,
+            timer,
+            channel: parts.channel,
+            feed,
+            drains,
+            meters,
+            watch: parts.watch,
+            report: parts.report,
+            pid: parts.pid,
+            started_us: parts.started_us,
+            owned: parts.owned,
+            end: None,
+            killed_for: None,
+            is_stopped: false,
+            is_init_dead: false,
+            stdin,
+            stdout,
+            stderr,
+            pty: parts.pty,
+        };
+        process.register().map_err(StartError::supervisor("epoll_ctl"))?;
+        process
+            .arm_timer(process.first_deadline())
+            .map_err(StartError::supervisor("timerfd_settime"))?;
+        Ok(process)
+    }
+
+    fn register(&self) -> rustix::io::Result<()> {
+        let add = |fd: BorrowedFd<'_>, token, flags| {
+            epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)
+        };
+        add(self.channel.as_fd(), CHANNEL, epoll::EventFlags::IN)?;
+        add(self.timer.as_fd(), TIMER, epoll::EventFlags::IN)?;
+        if let Some(feed) = &self.feed {
+            add(feed.pipe.as_fd(), FEED, epoll::EventFlags::OUT)?;
+        }
+        for (token, drain) in (STDOUT..).zip(&self.drains) {
+            if let Some(drain) = drain {
+                add(drain.pipe.as_fd(), token, epoll::EventFlags::IN)?;
+            }
+        }
+        if let Some(owned) = &self.owned {
+            add(owned.init.pidfd(), INIT, epoll::EventFlags::IN)?;
+        }
+        Ok(())
+    }
+
+    /// The command's pid inside the sandbox; outside, where there is no pid namespace.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What is enforced around it.
+    pub fn report(&self) -> &EnforcementReport {
+        &self.report
+    }
+
+    /// Sends a signal to the command's process group.
+    ///
+    /// # Errors
+    /// Only failures of the supervisor's own socket; a command that has ended is no error.
+    pub fn signal(&self, signal: i32) -> Result<(), StartError> {
+        let signal = u64::from(signal.unsigned_abs());
+        init::send(
+            self.channel.as_fd(),
+            &[wire::SIGNAL, signal, 0, 0, 0, 0, 0, 0],
+            &[],
+        )
+    }
+
+    /// Ends the command; where the sandbox was made for it alone, everything in the sandbox. The outcome
+    /// will be [`Outcome::Cancelled`], unless it has ended by itself before.
+    pub fn kill(&mut self) {
+        self.kill_for(Outcome::Cancelled);
+    }
+
+    /// Waits for the end and gives the verdict. Captured output is in the result.
+    ///
+    /// # Errors
+    /// [`RunError::InitDied`] when the sandbox was killed from outside, [`RunError::Io`] when a stream of the
+    /// supervisor failed.
+    pub fn wait(mut self) -> Result<RunResult, RunError> {
+        loop {
+            if let Some(result) = self.poll()? {
+                return Ok(result);
+            }
+            self.block()?;
+        }
+    }
+
+    /// Waits until the command stops, continues or ends.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub fn wait_event(&mut self) -> Result<Event, RunError> {
+        loop {
+            let was_stopped = self.is_stopped;
+            self.step()?;
+            match (was_stopped, self.is_stopped) {
+                _ if self.is_over() => return Ok(Event::Ended),
+                (false, true) => return Ok(Event::Stopped),
+                (true, false) => return Ok(Event::Continued),
+                _ => self.block()?,
+            }
+        }
+    }
+
+    /// The descriptor that becomes readable when [`Process::poll`] has something to do. For event loops.
+    pub fn readiness(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Does what is to be done without waiting. The result, once, when it is over.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub fn poll(&mut self) -> Result<Option<RunResult>, RunError> {
+        self.step()?;
+        if self.is_over() {
+            self.finish().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether the command is stopped by a signal.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    fn block(&self) -> Result<(), RunError> {
+        let mut fds = [rustix::event::PollFd::new(
+            &self.epoll,
+            rustix::event::PollFlags::IN,
+        )];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(RunError::Io {
+                what: "poll",
+                source: errno.into(),
+            }),
+        }
+    }
+
+    /// The command has ended and nothing more can come of it.
+    fn is_over(&self) -> bool {
+        self.end.is_some() && (self.owned.is_none() || self.is_init_dead)
+    }
+
+    fn step(&mut self) -> Result<(), RunError> {
+        let mut events = Vec::with_capacity(8);
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        match epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            Some(&now),
+        ) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => {
+                return Err(RunError::Io {
+                    what: "epoll_wait",
+                    source: errno.into(),
+                });
+            }
+        }
+        for event in events {
+            match event.data.u64() {
+                CHANNEL => self.read_channel()?,
+                TIMER => self.check_limits()?,
+                FEED => self.push_feed()?,
+                STDOUT | RELAY_STDOUT => self.pull_drain(0)?,
+                STDERR | RELAY_STDERR => self.pull_drain(1)?,
+                _ => self.notice_init_s_death()?,
+            }
+        }
+        if self.meters.iter().flatten().any(|meter| meter.is_violated()) {
+            let [stdout, _] = &self.meters;
+            let is_stdout = stdout.as_ref().is_some_and(|meter| meter.is_violated());
+            let stream = if is_stdout { Stream::Stdout } else { Stream::Stderr };
+            self.kill_for(Outcome::Output { stream });
+        }
+        Ok(())
+    }
+
+    fn read_channel(&mut self) -> Result<(), RunError> {
+        loop {
+            let message = match init::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
+                Ok(Some((message, _))) => message,
+                Ok(None) | Err(rustix::io::Errno::CONNRESET) => {
+                    self.end.get_or_insert_default();
+                    return self.forget(CHANNEL);
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(errno) => {
+                    return Err(RunError::Io {
+                        what: "recvmsg",
+                        source: errno.into(),
+                    });
+                }
+            };
+            match message {
+                [wire::STOPPED, ..] => self.is_stopped = true,
+                [wire::CONTINUED, ..] => self.is_stopped = false,
+                [
+                    wire::EXITED,
+                    status,
+                    time_us,
+                    user_us,
+                    system_us,
+                    max_rss_kib,
+                    init_user_us,
+                    init_system_us,
+                ] => {
+                    self.end = Some(End {
+                        status: i32::try_from(status).ok(),
+                        time_us,
+                        user: Duration::from_micros(user_us),
+                        system: Duration::from_micros(system_us),
+                        max_rss_kib,
+                        init_user: Duration::from_micros(init_user_us),
+                        init_system: Duration::from_micros(init_system_us),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Init is dead, and by the kernel's doing or its own so is everything inside.
+    fn notice_init_s_death(&mut self) -> Result<(), RunError> {
+        self.is_init_dead = true;
+        self.read_channel()?;
+        self.end.get_or_insert_default();
+        self.forget(INIT)
+    }
+
+    fn push_feed(&mut self) -> Result<(), RunError> {
+        let Some(feed) = &mut self.feed else { return Ok(()) };
+        if feed.push().map_err(|source| RunError::Io {
+            what: "write to standard input",
+            source,
+        })? {
+            self.feed = None;
+        }
+        Ok(())
+    }
+
+    /// Reads an output stream; where it is relayed to somebody who is not ready, waits for them instead.
+    fn pull_drain(&mut self, index: usize) -> Result<(), RunError> {
+        let io = |what| {
+            move |source: rustix::io::Errno| RunError::Io {
+                what,
+                source: source.into(),
+            }
+        };
+        let epoll = &self.epoll;
+        let Some(slot) = self.drains.get_mut(index) else {
+            return Ok(());
+        };
+        let Some(drain) = slot else { return Ok(()) };
+        let (token, relay_token) = if index == 0 {
+            (STDOUT, RELAY_STDOUT)
+        } else {
+            (STDERR, RELAY_STDERR)
+        };
+        let drained = drain.pull().map_err(|source| RunError::Io {
+            what: "read the command's output",
+            source,
+        })?;
+        let listen = |flags| epoll::modify(epoll, &drain.pipe, epoll::EventData::new_u64(token), flags);
+        match drained {
+            Drained::More => listen(epoll::EventFlags::IN).map_err(io("epoll_ctl")),
+            Drained::Blocked => {
+                listen(epoll::EventFlags::empty()).map_err(io("epoll_ctl"))?;
+                let Some(relay) = drain.relay() else { return Ok(()) };
+                let flags = epoll::EventFlags::OUT | epoll::EventFlags::ONESHOT;
+                let data = epoll::EventData::new_u64(relay_token);
+                match epoll::add(epoll, relay, data, flags) {
+                    Err(rustix::io::Errno::EXIST) => epoll::modify(epoll, relay, data, flags),
+                    result => result,
+                }
+                .map_err(io("epoll_ctl"))
+            }
+            Drained::End => {
+                drain.close();
+                Ok(())
+            }
+            Drained::OverLimit => {
+                let stream = drain.stream;
+                drain.close();
+                self.kill_for(Outcome::Output { stream });
+                Ok(())
+            }
+        }
+    }
+
+    fn forget(&self, token: u64) -> Result<(), RunError> {
+        let fd = match (token, &self.owned) {
+            (INIT, Some(owned)) => owned.init.pidfd(),
+            _ => self.channel.as_fd(),
+        };
+        match epoll::delete(&self.epoll, fd) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(RunError::Io {
+                what: "epoll_ctl",
+                source: errno.into(),
+            }),
+        }
+    }
+
+    fn kill_for(&mut self, outcome: Outcome) {
+        if self.end.is_some() || self.killed_for.is_some() {
+            return;
+        }
+        self.killed_for = Some(outcome);
+        match &self.owned {
+            Some(owned) => owned.init.kill(),
+            None => {
+                if let Err(error) = self.signal(libc::SIGKILL) {
+                    tracing::error!(%error, "cannot kill the command");
+                }
+            }
+        }
+    }
+
+    fn first_deadline(&self) -> Option<u64> {
+        let cpu = self.watch.cpu_time.map(|limit| limit / parallelism());
+        let after = [self.watch.wall_time, cpu].into_iter().flatten().min()?;
+        Some(self.started_us.saturating_add(micros(after)))
+    }
+
+    /// Looks at the clock and at the accounts; sets the timer to the earliest moment at which a limit can
+    /// be reached, so that waiting costs nothing.
+    fn check_limits(&mut self) -> Result<(), RunError> {
+        let mut expirations = [0; 8];
+        match rustix::io::read(&self.timer, &mut expirations) {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
+            Err(errno) => {
+                return Err(RunError::Io {
+                    what: "read a timer",
+                    source: errno.into(),
+                });
+            }
+        }
+        let now = monotonic_us();
+        let wall = self
+            .watch
+            .wall_time
+            .map(|limit| self.started_us.saturating_add(micros(limit)));
+        if wall.is_some_and(|deadline| now >= deadline) {
+            self.kill_for(Outcome::WallTime);
+            return Ok(());
+        }
+        let mut next = wall;
+        if let Some(limit) = self.watch.cpu_time {
+            let left = micros(limit).saturating_sub(self.cpu_used_us());
+            if left == 0 {
+                self.kill_for(Outcome::CpuTime);
+                return Ok(());
+            }
+            let soonest = now.saturating_add((left / u64::from(parallelism())).max(1000));
+            next = Some(next.map_or(soonest, |wall| wall.min(soonest)));
+        }
+        self.arm_timer(next).map_err(|errno| RunError::Io {
+            what: "timerfd_settime",
+            source: errno.into(),
+        })
+    }
+
+    fn cpu_used_us(&self) -> u64 {
+        let usage = self
+            .owned
+            .as_ref()
+            .and_then(|owned| owned.cgroup.as_ref())
+            .map(Cgroup::usage)
+            .unwrap_or_default();
+        usage
+            .user_us
+            .unwrap_or(0)
+            .saturating_add(usage.system_us.unwrap_or(0))
+    }
+
+    fn arm_timer(&self, at_us: Option<u64>) -> rustix::io::Result<()> {
+        let Some(at_us) = at_us else { return Ok(()) };
+        let at = Timespec {
+            tv_sec: i64::try_from(at_us / 1_000_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(at_us % 1_000_000 * 1000).unwrap_or(0),
+        };
+        let spec = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: at,
+        };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &spec).map(drop)
+    }
+
+    fn finish(&mut self) -> Result<RunResult, RunError> {
+        // Whatever is still in the pipes belongs to the result. A relay is waited for here, since no limit
+        // can pass any more.
+        for drain in self.drains.iter_mut().flatten() {
+            drain.finish().map_err(|source| RunError::Io {
+                what: "read the command's output",
+                source,
+            })?;
+        }
+        let late = self
+            .drains
+            .iter()
+            .flatten()
+            .find(|drain| drain.is_violated())
+            .map(|drain| drain.stream);
+        if let Some(stream) = late {
+            self.killed_for.get_or_insert(Outcome::Output { stream });
+        }
+        let io = |source| RunError::Io {
+            what: "wait4",
+            source,
+        };
+        let reaped = self
+            .owned
+            .as_mut()
+            .map(|owned| owned.init.reap())
+            .transpose()
+            .map_err(io)?;
+        let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_ref());
+        let counters = cgroup.map(Cgroup::usage).unwrap_or_default();
+        let end = self.end.unwrap_or_default();
+        let evidence = Evidence {
+            status: end.status,
+            killed_for: self.killed_for,
+            is_output_violated: late.is_some(),
+            oom_kills: counters.oom_kills.unwrap_or(0),
+            fork_refusals: counters.fork_refusals.unwrap_or(0),
+            cpu: end.user + end.system,
+            cpu_rlimit: self.watch.cpu_rlimit,
+            file_size: self.watch.file_size,
+        };
+        let outcome = evidence.verdict().ok_or(RunError::InitDied)?;
+        let by = |controller| match cgroup.and_then(|cgroup| cgroup.version(controller)) {
+            Some(Version::V2) => MeasuredBy::Cgroup2,
+            Some(Version::V1) => MeasuredBy::Cgroup1,
+            None => MeasuredBy::Rusage,
+        };
+        let stray = |total: Duration, init: Duration, own: Duration| total.saturating_sub(init).max(own);
+        let (user, system) = match reaped {
+            Some(total) => (
+                stray(total.user, end.init_user, end.user),
+                stray(total.system, end.init_system, end.system),
+            ),
+            None => (end.user, end.system),
+        };
+        let end_us = if end.status.is_some() {
+            end.time_us
+        } else {
+            monotonic_us()
+        };
+        let [stdout, stderr] = std::mem::take(&mut self.drains);
+        let [piped_out, piped_err] = &self.meters;
+        let bytes = |drain: &Option<Drain>, meter: &Option<Arc<Meter>>| {
+            drain
+                .as_ref()
+                .map(Drain::bytes)
+                .or(meter.as_ref().map(|meter| meter.bytes()))
+                .unwrap_or(0)
+        };
+        let usage = Usage {
+            wall_us: end_us.saturating_sub(self.started_us),
+            user_us: counters.user_us.unwrap_or_else(|| micros(user)),
+            system_us: counters.system_us.unwrap_or_else(|| micros(system)),
+            peak_memory: counters
+                .peak_memory
+                .or((end.max_rss_kib > 0).then_some(end.max_rss_kib * 1024)),
+            peak_processes: counters.peak_processes,
+            stdout_bytes: bytes(&stdout, piped_out),
+            stderr_bytes: bytes(&stderr, piped_err),
+            cpu_measured_by: if counters.user_us.is_some() {
+                by(Controller::Cpu)
+            } else {
+                MeasuredBy::Rusage
+            },
+            memory_measured_by: if counters.peak_memory.is_some() {
+                by(Controller::Memory)
+            } else {
+                MeasuredBy::Rusage
+            },
+        };
+        let truncated = [&stdout, &stderr].into_iter().flatten().any(Drain::is_truncated);
+        Ok(RunResult {
+            outcome,
+            usage,
+            report: EnforcementReport::clone(&self.report),
+            stdout: stdout.map(Drain::into_kept).unwrap_or_default(),
+            stderr: stderr.map(Drain::into_kept).unwrap_or_default(),
+            truncated,
+        })
+    }
+}
+
+fn parallelism() -> u32 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|count| u32::try_from(count.get()).ok())
+        .unwrap_or(1)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or(0))
+}

@@ -1,0 +1,115 @@
+//! A private directory on the host, for sandboxes that cannot have a file system of their own.
+//!
+//! Named `sandbox-UID-PID-STARTTIME-N` in the host's temporary directory, so that what a killed supervisor
+//! has left can be told from what is in use.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A directory that is removed, with all that is in it, when dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes an empty directory that only this user may enter.
+    pub(crate) fn new() -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let uid = rustix::process::getuid().as_raw();
+        let pid = std::process::id();
+        let start = start_time(pid).unwrap_or(0);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("sandbox-{uid}-{pid}-{start}-{number}"));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove a scratch directory");
+        }
+    }
+}
+
+/// Removes a tree in which directories may have lost their owner's permission bits.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+fn open_up(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A directory whose supervisor is gone.
+pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
+    let uid = rustix::process::getuid().as_raw();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let mut parts = name.to_str().unwrap_or_default().split('-');
+        if parts.next() != Some("sandbox") || parts.next().and_then(|part| part.parse().ok()) != Some(uid) {
+            continue;
+        }
+        let owner = (
+            parts.next().and_then(|part| part.parse().ok()),
+            parts.next().and_then(|part| part.parse().ok()),
+        );
+        if let (Some(pid), Some(start)) = owner
+            && start_time(pid) != Some(start)
+        {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_scratch_directory_goes_even_when_its_content_has_no_permissions() {
+        let scratch = Scratch::new().expect("temporary directory");
+        let path = scratch.path().to_owned();
+        fs::create_dir_all(path.join("a/b")).expect("mkdir");
+        fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0)).expect("chmod");
+        assert!(!leftovers().expect("readable").contains(&path), "its owner lives");
+        drop(scratch);
+        assert!(!path.exists());
+    }
+}
