@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), no_std, no_main)]
 #![deny(unsafe_code)]
 
+mod beside;
 mod command;
 mod descendants;
 mod root;
@@ -52,22 +53,25 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let early = |errno| (BEFORE_THE_FIRST_STEP, errno);
     let setup_file = Fd::own(SETUP);
     files::close_from(2).map_err(early)?;
+    // Modes are as the plan says, whatever the caller's mask.
+    sys::set_umask(0);
     // Every signal stays blocked; ended children are read from a descriptor.
     sys::reset_signals(u64::MAX).map_err(early)?;
     // A session of its own: kill(0) from inside must not reach the supervisor's process group.
     sys::setsid().map_err(early)?;
     // The supervisor writes the identity maps before it says go.
-    let flags = match receive(control, Wait::Block).map_err(early)? {
-        Received::Message([GO, flags, ..], _) => flags,
+    let (flags, namespaces) = match receive(control, Wait::Block).map_err(early)? {
+        Received::Message([GO, flags, namespaces, ..], _) => (flags, namespaces),
         Received::Message(..) | Received::Nothing => return Err(early(sys::EINVAL)),
         Received::End => exit(0),
     };
-    sys::set_dumpable_off().map_err(early)?;
+    let beside = beside::start(namespaces).map_err(early)?;
     let length = files::size(&setup_file).map_err(early)?;
     let setup = Mapping::of_file(&setup_file, length).map_err(early)?;
     drop(setup_file);
     let mut cursor = Cursor(setup.bytes());
-    root::build(&mut cursor)?;
+    root::build(&mut cursor, beside)?;
+    sys::set_dumpable_off().map_err(early)?;
     let confinement = cursor.confinement().ok_or(early(sys::EINVAL))?;
     let pid_namespace = flags & GO_PID_NAMESPACE != 0;
     if !pid_namespace {

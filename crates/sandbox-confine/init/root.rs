@@ -1,5 +1,6 @@
 //! Building the new root, step by step.
 
+use crate::beside::Beside;
 use crate::sys::files::{self, At};
 use crate::sys::mounts::{self, Reach};
 use crate::sys::{self, EINVAL, Errno, Fd};
@@ -10,14 +11,15 @@ const MAX_SOURCES: usize = 256;
 
 /// What has been made so far.
 struct Build {
+    beside: Beside,
     root: Option<Fd>,
     sources: [Option<Fd>; MAX_SOURCES],
     count: usize,
 }
 
 /// Carries out every step of the blob. An error carries the number of its step.
-pub fn build(cursor: &mut Cursor<'_>) -> Result<(), (u64, Errno)> {
-    let mut build = Build { root: None, sources: [const { None }; MAX_SOURCES], count: 0 };
+pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)> {
+    let mut build = Build { beside, root: None, sources: [const { None }; MAX_SOURCES], count: 0 };
     let mut step = 0;
     while let Some(op) = cursor.op().ok_or((step, EINVAL))? {
         build.carry_out(op).map_err(|errno| (step, errno))?;
@@ -30,7 +32,7 @@ impl Build {
     fn carry_out(&mut self, op: Op<'_>) -> sys::Result<()> {
         match op {
             Op::Hostname(name) => sys::set_hostname(name),
-            Op::Loopback => sys::sockets::bring_loopback_up(),
+            Op::Join => self.beside.join(),
             Op::Source { path, attributes } => self.source(path, attributes),
             Op::Root { size } => self.make_root(size),
             Op::Dir { path, mode } => files::make_dir(At::Dir(self.root()?), path, mode),

@@ -16,7 +16,7 @@ pub type Message = [u64; 8];
 /// The size of a message in bytes.
 pub const MESSAGE_BYTES: usize = 64;
 
-/// Control, to init: build the root. Value 1: see the `GO_` flags.
+/// Control, to init: build the root. Values: see the `GO_` flags; namespaces (CLONE_NEW*) to make beside it.
 pub const GO: u64 = 1;
 /// Control, to init: start a command. Value 1: see the `SPAWN_` flags. Carries [`SPAWN_FDS`] descriptors.
 pub const SPAWN: u64 = 2;
@@ -106,8 +106,8 @@ impl Stage {
 pub enum Op<'a> {
     /// sethostname(2).
     Hostname(&'a Text),
-    /// Brings `lo` up.
-    Loopback,
+    /// Joins the namespaces that were made meanwhile; a network namespace has its `lo` up.
+    Join,
     /// Takes a detached copy of a tree of the host; sources are numbered from 0 in order.
     Source { path: &'a Text, attributes: u64 },
     /// Makes the file system in memory that becomes the root, of at most `size` bytes.
@@ -234,7 +234,7 @@ impl<'a> Cursor<'a> {
         Some(Some(match self.byte()? {
             0 => return Some(None),
             1 => Op::Hostname(self.text()?),
-            2 => Op::Loopback,
+            2 => Op::Join,
             3 => Op::Source {
                 path: self.text()?,
                 attributes: self.u64()?,

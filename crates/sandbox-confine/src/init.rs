@@ -25,6 +25,8 @@ const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 pub(crate) struct Launch {
     /// CLONE_NEW* flags; none without namespaces.
     pub(crate) namespaces: i32,
+    /// CLONE_NEW* flags of namespaces that init makes itself, beside building the root: they take long.
+    pub(crate) beside: i32,
     /// Capabilities that init keeps in its user namespace.
     pub(crate) ambient: u64,
     /// Contents of uid_map and gid_map, and whether setgroups(2) stays allowed.
@@ -89,13 +91,14 @@ impl Init {
     }
 
     /// Lets init build the root. Before this, it has done nothing.
-    pub(crate) fn go(&self) -> Result<(), StartError> {
+    pub(crate) fn go(&self, launch: &Launch) -> Result<(), StartError> {
         let flags = if self.kill_is_enough {
             wire::GO_PID_NAMESPACE
         } else {
             0
         };
-        send(self.control(), &[wire::GO, flags, 0, 0, 0, 0, 0, 0], &[])
+        let beside = u64::from(launch.beside.cast_unsigned());
+        send(self.control(), &[wire::GO, flags, beside, 0, 0, 0, 0, 0], &[])
     }
 
     /// Asks init for a command.

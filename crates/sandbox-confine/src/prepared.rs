@@ -337,7 +337,7 @@ fn launch(inner: &Inner) -> Result<Owned, StartError> {
         }
         _ => None,
     };
-    init.go()?;
+    init.go(&inner.plan.launch)?;
     Ok(Owned {
         init,
         cgroup,

@@ -51,7 +51,7 @@ impl Writer {
     pub(crate) fn op(&mut self, op: &Op<'_>) -> &mut Self {
         match *op {
             Op::Hostname(name) => self.byte(1).text(name),
-            Op::Loopback => self.byte(2),
+            Op::Join => self.byte(2),
             Op::Source { path, attributes } => self.byte(3).text(path).u64(attributes),
             Op::Root { size } => self.byte(4).u64(size),
             Op::Dir { path, mode } => self.byte(5).text(path).u32(mode),
@@ -115,7 +115,7 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         let ops = [
             Op::Hostname(c"box"),
-            Op::Loopback,
+            Op::Join,
             Op::Source {
                 path: c"/usr",
                 attributes: 7,

@@ -43,6 +43,10 @@ pub mod number {
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
+    pub const FUTEX: usize = 202;
+    pub const UNSHARE: usize = 272;
+    pub const SETNS: usize = 308;
+    pub const EXIT: usize = 60;
     pub const OPENAT: usize = 257;
     pub const MKDIRAT: usize = 258;
     pub const UNLINKAT: usize = 263;

@@ -173,6 +173,16 @@ pub fn change_root_here() -> Result<()> {
     chdir(c"/")
 }
 
+/// unshare(2) for this thread.
+pub fn leave_namespaces(flags: u64) -> Result<()> {
+    arch::call(arch::number::UNSHARE, [flags as usize, 0, 0, 0, 0, 0]).map(drop)
+}
+
+/// setns(2) for this thread, whatever kind of namespace it is.
+pub fn join_namespace(namespace: &Fd) -> Result<()> {
+    arch::call(arch::number::SETNS, [number(namespace.number()), 0, 0, 0, 0, 0]).map(drop)
+}
+
 /// umask(2).
 pub fn set_umask(mask: u32) {
     // umask(2) always succeeds.

@@ -254,7 +254,9 @@ impl Resolver<'_> {
 
 /// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc.
 fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View) -> Vec<Masked> {
-    let mut masks = view.etc.masked.clone();
+    // Covering costs; what the caller cannot read on the host, it cannot read inside either.
+    let readable = |mask: &&Masked| rustix::fs::access(&mask.path, rustix::fs::Access::READ_OK).is_ok();
+    let mut masks: Vec<Masked> = view.etc.masked.iter().filter(readable).cloned().collect();
     if grants.iter().any(|grant| grant.is_dir) {
         let hidden = [
             HiddenPlaces::credentials(home),

@@ -232,6 +232,7 @@ fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
     if place == Place::InPlace {
         return Launch {
             namespaces: 0,
+            beside: 0,
             ambient: 0,
             maps: None,
         };
@@ -244,12 +245,11 @@ fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
-        | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP
-        | network;
+        | libc::CLONE_NEWCGROUP;
     Launch {
         namespaces,
+        beside: libc::CLONE_NEWIPC | network,
         ambient: CAPABILITIES,
         maps: Some(maps(policy, host)),
     }

@@ -301,9 +301,6 @@ impl Layout {
             }
         }
         steps.push(Step::Hostname(policy.process.hostname.clone()));
-        if policy.network.mode == NetworkMode::None {
-            steps.push(Step::Loopback);
-        }
         steps.push(Step::Root {
             size: policy.filesystem.scratch.bytes(),
         });
@@ -364,6 +361,8 @@ impl Layout {
             path: "/".into(),
             attributes: RDONLY | NOSUID | NODEV,
         });
+        // Last but one: by now another thread of init has made them.
+        steps.push(Step::Join);
         steps.push(Step::Enter);
         steps
     }

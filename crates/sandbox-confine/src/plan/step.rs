@@ -13,8 +13,8 @@ use crate::wire::{Op, Writer};
 pub enum Step {
     /// Sets the host name.
     Hostname(String),
-    /// Brings `lo` up.
-    Loopback,
+    /// Joins the network and IPC namespaces, which init makes while it builds the root.
+    Join,
     /// Takes a copy of a tree of the host, with these MOUNT_ATTR_* attributes.
     Source {
         /// Where it is on the host.
@@ -115,7 +115,7 @@ impl Step {
         };
         match self {
             Self::Hostname(name) => writer.op(&Op::Hostname(&text(name.as_ref())?)),
-            Self::Loopback => writer.op(&Op::Loopback),
+            Self::Join => writer.op(&Op::Join),
             Self::Source { path, attributes } => writer.op(&Op::Source {
                 path: &text(path.as_os_str())?,
                 attributes: *attributes,
@@ -180,7 +180,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hostname(name) => write!(f, "set host name {name}"),
-            Self::Loopback => f.write_str("bring lo up"),
+            Self::Join => f.write_str("join the network and ipc namespaces, lo up"),
             Self::Source { path, attributes } => {
                 write!(f, "take {}{}", path.display(), Attributes(*attributes))
             }

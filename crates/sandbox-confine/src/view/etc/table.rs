@@ -30,69 +30,36 @@ pub(super) const TABLE: &[(&str, Show)] = &[
     ("ld.so.conf.d", Dir),
     ("ld-musl-*.path", File),
     ("nsswitch.conf", Nsswitch),
-    ("gai.conf", File),
-    ("host.conf", File),
-    ("networks", File),
     ("protocols", File),
     ("services", File),
     ("locale.conf", File),
-    ("locale.alias", File),
     ("localtime", File),
     ("timezone", File),
     // Which system this is.
     ("os-release", File),
-    ("lsb-release", File),
-    ("debian_version", File),
-    ("*-release", File),
     ("alternatives", Dir),
     ("static", Dir),
     // Certificates and what decides which of them count.
     ("ssl", MixedDir),
     ("pki", MixedDir),
-    ("ca-certificates", MixedDir),
-    ("ca-certificates.conf", File),
     ("crypto-policies", MixedDir),
     ("gnutls", MixedDir),
     // Shells and terminals.
     ("bash.bashrc", File),
     ("bashrc", File),
     ("profile", File),
-    ("zsh", MixedDir),
-    ("zshrc", File),
-    ("zshenv", File),
     ("inputrc", File),
-    ("shells", File),
-    ("terminfo", Dir),
     // Types of files.
-    ("magic", File),
-    ("magic.mime", File),
-    ("mime.types", File),
-    ("xattr.conf", File),
-    ("xml", Dir),
-    ("sgml", Dir),
     ("fonts", Dir),
     ("mtab", File),
-    ("mke2fs.conf", File),
     // Languages and tools whose own files are links into `/etc`.
     ("gitconfig", FileWithoutSecret),
-    ("python3", Dir),
-    ("python3.*", Dir),
-    ("perl", Dir),
     ("java-*", MixedDir),
     ("java", MixedDir),
-    ("php", MixedDir),
-    ("R", MixedDir),
-    ("julia", Dir),
-    ("dotnet", MixedDir),
-    ("texmf", Dir),
 ];
 
 /// Parts of directories that are not shown whole.
-pub(super) const NESTED: &[(&str, Show)] = &[
-    ("maven/m2.conf", File),
-    ("maven/logging", Dir),
-    ("maven/toolchains.xml", FileWithoutSecret),
-];
+pub(super) const NESTED: &[(&str, Show)] = &[];
 
 /// Directories of private keys deeper than one level, which is what is looked through anyway.
 pub(super) const PRIVATE: &[&str] = &[

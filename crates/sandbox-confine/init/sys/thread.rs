@@ -1,0 +1,83 @@
+//! A second thread of init, for work beside the first.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::{EAGAIN, EINTR, Errno, Mapping, Result, Stack, arch};
+
+const CLONE_VM: usize = 0x100;
+const CLONE_FS: usize = 0x200;
+const CLONE_FILES: usize = 0x400;
+const CLONE_SIGHAND: usize = 0x800;
+const CLONE_THREAD: usize = 0x1_0000;
+const CLONE_SYSVSEM: usize = 0x4_0000;
+const FUTEX_WAIT: usize = 0;
+const FUTEX_WAKE: usize = 1;
+
+/// A thread that turns a `T` into an `R`. Descriptors are shared with it.
+pub struct Thread<T: 'static, R: 'static> {
+    shared: &'static Shared<T, R>,
+    memory: Mapping,
+    stack: Stack,
+}
+
+/// What both threads see, in memory of its own.
+struct Shared<T, R> {
+    run: fn(&T) -> R,
+    argument: T,
+    result: UnsafeCell<Option<R>>,
+    is_done: AtomicU32,
+}
+
+impl<T, R> Thread<T, R> {
+    /// Starts `run(&argument)`.
+    pub fn start(run: fn(&T) -> R, argument: T) -> Result<Self> {
+        let mut memory = Mapping::of_pointers(size_of::<Shared<T, R>>().div_ceil(size_of::<usize>()))?;
+        let stack = Stack::new()?;
+        let place = memory.pointers().as_mut_ptr().cast::<Shared<T, R>>();
+        let fresh = Shared {
+            run,
+            argument,
+            result: UnsafeCell::new(None),
+            is_done: AtomicU32::new(0),
+        };
+        // SAFETY: `place` is page-aligned and as large as `Shared`; nobody else knows it yet.
+        unsafe { place.write(fresh) };
+        // SAFETY: just written; it stays mapped until `join` has seen that the thread is done with it.
+        let shared = unsafe { &*place };
+        let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+        arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize)?;
+        Ok(Self { shared, memory, stack })
+    }
+
+    /// Waits for the result. The thread's memory stays mapped: it may not have left it yet.
+    pub fn join(self) -> Result<R> {
+        let done = &self.shared.is_done;
+        while done.load(Ordering::Acquire) == 0 {
+            match arch::call(arch::number::FUTEX, [done.as_ptr() as usize, FUTEX_WAIT, 0, 0, 0, 0]) {
+                Ok(_) | Err(EAGAIN | EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        // SAFETY: the thread set `is_done` after its last access, and this is the only other one.
+        let result = unsafe { &mut *self.shared.result.get() }.take();
+        let Self { memory, stack, .. } = self;
+        core::mem::forget((memory, stack));
+        result.ok_or(Errno(0))
+    }
+}
+
+extern "C" fn enter<T, R>(shared: usize) -> ! {
+    // SAFETY: the address `start` gave, which outlives this thread.
+    let shared = unsafe { &*(shared as *const Shared<T, R>) };
+    let result = (shared.run)(&shared.argument);
+    // SAFETY: `join` looks at it only after `is_done`.
+    unsafe { *shared.result.get() = Some(result) };
+    shared.is_done.store(1, Ordering::Release);
+    // Waking cannot fail; a waiter that has not slept yet sees the store.
+    let _ = arch::call(arch::number::FUTEX, [shared.is_done.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0]);
+    loop {
+        // exit(2) of this thread does not return.
+        let _ = arch::call(arch::number::EXIT, [0; 6]);
+    }
+}
