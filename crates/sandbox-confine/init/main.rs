@@ -25,11 +25,10 @@ mod wire;
 use sys::files;
 use sys::sockets::{Received, Wait, receive, send};
 use sys::{Errno, Fd, Mapping, exit};
-use wire::{Cursor, FAILED, GO, GO_PID_NAMESPACE, READY};
+use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, READY};
 
-/// Where the supervisor leaves the control socket and the set-up blob.
+/// Where the supervisor leaves the control socket.
 const CONTROL: i32 = 0;
-const SETUP: i32 = 1;
 
 /// The set-up failed before its first step.
 const BEFORE_THE_FIRST_STEP: u64 = u64::MAX;
@@ -51,21 +50,20 @@ pub extern "C" fn main() -> ! {
 /// Sets up and serves until the end. An error carries the step it happened in.
 fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let early = |errno| (BEFORE_THE_FIRST_STEP, errno);
-    let setup_file = Fd::own(SETUP);
-    files::close_from(2).map_err(early)?;
+    files::close_from(1).map_err(early)?;
     // Modes are as the plan says, whatever the caller's mask.
     sys::set_umask(0);
     // Every signal stays blocked; ended children are read from a descriptor.
     sys::reset_signals(u64::MAX).map_err(early)?;
     // A session of its own: kill(0) from inside must not reach the supervisor's process group.
     sys::setsid().map_err(early)?;
-    // The supervisor writes the identity maps before it says go.
-    let (flags, namespaces) = match receive(control, Wait::Block).map_err(early)? {
-        Received::Message([GO, flags, namespaces, ..], _) => (flags, namespaces),
-        Received::Message(..) | Received::Nothing => return Err(early(sys::EINVAL)),
-        Received::End => exit(0),
+    let Received::Message([BEGIN, namespaces, ..], _) = next(control).map_err(early)? else {
+        return Err(early(sys::EINVAL));
     };
     let beside = beside::start(namespaces).map_err(early)?;
+    let Received::Message([GO, flags, ..], [Some(setup_file), ..]) = next(control).map_err(early)? else {
+        return Err(early(sys::EINVAL));
+    };
     let length = files::size(&setup_file).map_err(early)?;
     let setup = Mapping::of_file(&setup_file, length).map_err(early)?;
     drop(setup_file);
@@ -83,6 +81,14 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
         descendants::kill_all();
     }
     result
+}
+
+/// The next message; without a supervisor there is nothing to do.
+fn next(control: &Fd) -> sys::Result<Received> {
+    match receive(control, Wait::Block)? {
+        Received::End => exit(0),
+        received => Ok(received),
+    }
 }
 
 #[cfg(not(test))]

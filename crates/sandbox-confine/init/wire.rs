@@ -16,7 +16,9 @@ pub type Message = [u64; 8];
 /// The size of a message in bytes.
 pub const MESSAGE_BYTES: usize = 64;
 
-/// Control, to init: build the root. Values: see the `GO_` flags; namespaces (CLONE_NEW*) to make beside it.
+/// Control, to init: the identity maps are written. Value 1: namespaces (CLONE_NEW*) to make meanwhile.
+pub const BEGIN: u64 = 6;
+/// Control, to init: build the root. Value 1: see the `GO_` flags. Carries the set-up blob.
 pub const GO: u64 = 1;
 /// Control, to init: start a command. Value 1: see the `SPAWN_` flags. Carries [`SPAWN_FDS`] descriptors.
 pub const SPAWN: u64 = 2;

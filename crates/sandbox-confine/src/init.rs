@@ -53,14 +53,13 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// Starts init and tells it to set up; what comes of that is read from [`Init::control`].
-    pub(crate) fn start(launch: &Launch, setup: BorrowedFd<'_>) -> Result<Self, StartError> {
+    /// Starts init, which begins to make the namespaces that take long; the rest waits for [`Init::go`].
+    pub(crate) fn start(launch: &Launch) -> Result<Self, StartError> {
         let (ours, theirs) = socket_pair()?;
         let image = image()?;
         let fds = InitFds {
             image: image.as_fd(),
             control: theirs.as_fd(),
-            setup,
         };
         let (pidfd, pid) =
             sys::launch(fds, launch.namespaces, launch.ambient).map_err(|failure| match failure {
@@ -87,18 +86,19 @@ impl Init {
             init.write_maps(maps)
                 .map_err(|source| StartError::Namespaces { source })?;
         }
+        let beside = u64::from(launch.beside.cast_unsigned());
+        send(init.control(), &[wire::BEGIN, beside, 0, 0, 0, 0, 0, 0], &[])?;
         Ok(init)
     }
 
-    /// Lets init build the root. Before this, it has done nothing.
-    pub(crate) fn go(&self, launch: &Launch) -> Result<(), StartError> {
+    /// Lets init build the root as the set-up blob says; what comes of it is read from [`Init::control`].
+    pub(crate) fn go(&self, setup: BorrowedFd<'_>) -> Result<(), StartError> {
         let flags = if self.kill_is_enough {
             wire::GO_PID_NAMESPACE
         } else {
             0
         };
-        let beside = u64::from(launch.beside.cast_unsigned());
-        send(self.control(), &[wire::GO, flags, beside, 0, 0, 0, 0, 0], &[])
+        send(self.control(), &[wire::GO, flags, 0, 0, 0, 0, 0, 0], &[setup])
     }
 
     /// Asks init for a command.

@@ -19,9 +19,10 @@
 
 pub mod cgroup;
 mod command;
-mod doctor;
+pub mod doctor;
 mod error;
 mod exec;
+pub mod gc;
 mod host;
 mod init;
 pub mod plan;

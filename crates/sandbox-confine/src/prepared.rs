@@ -18,7 +18,7 @@ use crate::error::{PrepareError, StartError};
 use crate::exec;
 use crate::host::{Host, NoNamespaces, known_no_namespaces, remember_no_namespaces};
 use crate::init::{self, Init};
-use crate::plan::{Plan, Step, gather, plan};
+use crate::plan::{Place, Plan, Step, gather, plan};
 use crate::process::{Owned, Parts, Process};
 use crate::pty::PtyMaster;
 use crate::run::BoundCommand;
@@ -82,10 +82,31 @@ impl Prepared {
     /// # Errors
     /// [`StartError`]; nothing is left behind then.
     pub fn spawn(&self, command: Command) -> Result<Process, StartError> {
+        self.spawn_in(None, command)
+    }
+
+    /// Plans `policy` and starts `command`, while init, started first, makes the namespaces that take long.
+    pub(crate) fn spawn_once(policy: &Policy, command: Command) -> Result<Process, StartError> {
+        policy.check().map_err(PrepareError::from)?;
+        let host = detect_host()?;
+        let early = match host.no_namespaces {
+            Some(_) => None,
+            None => match Init::start(&crate::plan::launch(policy, &host, Place::Namespaces)) {
+                Ok(init) => Some(init),
+                Err(failure) => {
+                    remember_no_namespaces(&refusal(&failure).ok_or(failure)?);
+                    None
+                }
+            },
+        };
+        Self::new(policy)?.spawn_in(early, command)
+    }
+
+    fn spawn_in(&self, early: Option<Init>, command: Command) -> Result<Process, StartError> {
         let is_pty = command.is_pty();
         let inner = self.inner();
         let request = Request::new(&inner, command)?;
-        let failure = match start_alone(&inner, &request) {
+        let failure = match start_alone(&inner, early, &request) {
             Ok(started) => return started.into_process(request, &inner, is_pty),
             Err(failure) => failure,
         };
@@ -95,8 +116,7 @@ impl Prepared {
             return Err(failure);
         };
         let inner = self.without_namespaces(&cause)?;
-        let request = request.replanned(&inner)?;
-        start_alone(&inner, &request)?.into_process(request, &inner, is_pty)
+        start_alone(&inner, None, &request)?.into_process(request, &inner, is_pty)
     }
 
     /// Builds a sandbox without a command in it.
@@ -128,13 +148,7 @@ impl Prepared {
 
 impl Inner {
     fn new(policy: &Policy) -> Result<Self, PrepareError> {
-        let mut host = Host::detect().map_err(|source| PrepareError::Host {
-            what: "/proc/self",
-            source,
-        })?;
-        if let Some(cause) = known_no_namespaces() {
-            host = host.without_namespaces(cause);
-        }
+        let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
@@ -182,11 +196,27 @@ impl Inner {
     }
 }
 
+fn detect_host() -> Result<Host, PrepareError> {
+    let host = Host::detect().map_err(|source| PrepareError::Host {
+        what: "/proc/self",
+        source,
+    })?;
+    Ok(match known_no_namespaces() {
+        Some(cause) => host.without_namespaces(cause),
+        None => host,
+    })
+}
+
 /// Whether a failed start shows that namespaces do not work here.
 fn cause_of(inner: &Inner, failure: &StartError) -> Option<NoNamespaces> {
     if inner.plan.launch.namespaces == 0 {
-        return None;
+        None
+    } else {
+        refusal(failure)
     }
+}
+
+fn refusal(failure: &StartError) -> Option<NoNamespaces> {
     let (step, source) = match failure {
         StartError::Namespaces { source } => ("clone with namespaces".to_owned(), source),
         StartError::SetUp { step, source } => (step.clone(), source),
@@ -231,11 +261,6 @@ impl Request {
             streams,
             flags,
         })
-    }
-
-    /// The same request under another plan of the same policy.
-    fn replanned(self, _inner: &Inner) -> Result<Self, StartError> {
-        Ok(self)
     }
 
     fn blob(&self, inner: &Inner, scratch: Option<&Path>) -> Result<OwnedFd, StartError> {
@@ -290,8 +315,8 @@ impl Started {
     }
 }
 
-fn start_alone(inner: &Inner, request: &Request) -> Result<Started, StartError> {
-    let owned = launch(inner)?;
+fn start_alone(inner: &Inner, early: Option<Init>, request: &Request) -> Result<Started, StartError> {
+    let owned = launch(inner, early)?;
     let scratch = owned.scratch.as_ref().map(Scratch::path);
     let channel = request.send(inner, &owned.init, scratch, wire::SPAWN_LAST)?;
     let (pid, time_us, master) = await_start(inner, request, &owned.init, &channel)?;
@@ -323,11 +348,12 @@ pub(crate) fn start_in(inner: &Inner, owned: &Owned, command: Command) -> Result
 }
 
 /// Starts init and lets it go; its set-up runs meanwhile.
-fn launch(inner: &Inner) -> Result<Owned, StartError> {
+fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
+    let init = match early {
+        Some(init) => init,
+        None => Init::start(&inner.plan.launch)?,
+    };
     let scratch = inner.plan.needs_scratch().then(private_directory).transpose()?;
-    let init = inner.with_setup(scratch.as_ref().map(Scratch::path), |setup| {
-        Init::start(&inner.plan.launch, setup.as_fd())
-    })?;
     let cgroup = match (&inner.plan.cgroup, &inner.cgroups) {
         (Some(limits), Some(support)) => {
             static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -337,7 +363,9 @@ fn launch(inner: &Inner) -> Result<Owned, StartError> {
         }
         _ => None,
     };
-    init.go(&inner.plan.launch)?;
+    inner.with_setup(scratch.as_ref().map(Scratch::path), |setup| {
+        init.go(setup.as_fd())
+    })?;
     Ok(Owned {
         init,
         cgroup,
@@ -358,7 +386,7 @@ fn private_directory() -> Result<Scratch, StartError> {
 }
 
 fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
-    let owned = launch(inner)?;
+    let owned = launch(inner, None)?;
     match init::receive(owned.init.control(), RecvFlags::empty())? {
         Some(([wire::READY, ..], _)) => Ok(owned),
         Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),

@@ -107,7 +107,7 @@ impl<'a> BoundCommand<'a> {
         let command = self.command.or_streams(stdin, output(), output());
         match self.source {
             Source::Prepared(prepared) => prepared.spawn(command),
-            Source::Policy(policy) => Prepared::new(policy)?.spawn(command),
+            Source::Policy(policy) => Prepared::spawn_once(policy, command),
         }
     }
 

@@ -228,7 +228,8 @@ fn toggles(policy: &Policy, host: &Host, place: Place) -> Toggles {
     }
 }
 
-fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
+/// How init is started for this policy.
+pub(crate) fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
     if place == Place::InPlace {
         return Launch {
             namespaces: 0,

@@ -15,8 +15,6 @@ pub(crate) struct InitFds<'a> {
     pub(crate) image: BorrowedFd<'a>,
     /// Becomes descriptor 0.
     pub(crate) control: BorrowedFd<'a>,
-    /// Becomes descriptor 1.
-    pub(crate) setup: BorrowedFd<'a>,
 }
 
 /// Where starting init failed.
@@ -31,7 +29,6 @@ pub(crate) enum LaunchFailure {
 struct Child {
     image: c_int,
     control: c_int,
-    setup: c_int,
     ambient: u64,
     errno: c_int,
 }
@@ -50,7 +47,6 @@ pub(crate) fn launch(
     let mut child_data = Child {
         image: fds.image.as_raw_fd(),
         control: fds.control.as_raw_fd(),
-        setup: fds.setup.as_raw_fd(),
         ambient,
         errno: 0,
     };
@@ -95,10 +91,8 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
 }
 
 fn prepare(data: &Child) -> Result<(), c_int> {
-    for (from, to) in [(data.control, 0), (data.setup, 1)] {
-        // SAFETY: plain numbers; the child's table is its own (no CLONE_FILES).
-        check(unsafe { libc::dup2(from, to) })?;
-    }
+    // SAFETY: plain numbers; the child's table is its own (no CLONE_FILES).
+    check(unsafe { libc::dup2(data.control, 0) })?;
     if data.ambient != 0 {
         keep_capabilities(data.ambient)
     } else {
