@@ -22,7 +22,10 @@ pub(crate) fn namespaces_note(cause: &NoNamespaces) -> Note {
             what: format!("no namespaces: {} ({}: {error})", known.what, cause.step),
             hint: Some(known.hint.to_owned()),
         },
-        None => Note { what: format!("no namespaces: {}: {error}", cause.step), hint: None },
+        None => Note {
+            what: format!("no namespaces: {}: {error}", cause.step),
+            hint: None,
+        },
     }
 }
 

@@ -70,7 +70,10 @@ pub enum RemoveError {
 pub fn leftovers() -> Result<Vec<Leftover>, FindError> {
     let cgroups = Hierarchy::host().leftovers()?.into_iter().map(Thing::Cgroup);
     let directories = scratch::leftovers()
-        .map_err(|source| FindError::Directories { path: std::env::temp_dir(), source })?
+        .map_err(|source| FindError::Directories {
+            path: std::env::temp_dir(),
+            source,
+        })?
         .into_iter()
         .map(Thing::Directory);
     Ok(cgroups.chain(directories).map(Leftover).collect())
@@ -107,9 +110,10 @@ impl Leftover {
 
 fn remove_directory(path: &Path) -> Result<(), RemoveError> {
     match scratch::remove(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(RemoveError::Directory { path: path.to_owned(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RemoveError::Directory {
+            path: path.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }

@@ -1,1 +1,30 @@
-//! Facade.
+//! Run anything you do not trust, as a plain user, behind every wall the host offers.
+//!
+//! The facade over the crates of this workspace: it re-exports what a program needs and holds the few lines
+//! that wire them together. Start with [`Sandbox::command`] for one command, [`Sandbox::prepare`] for many
+//! under one policy, [`Sandbox::new`] for several in one sandbox.
+//!
+//! ```no_run
+//! use sandbox::{Policy, Sandbox, SizeExt};
+//! let policy = Policy::builder().read("/srv/data").memory(512.mib()).build()?;
+//! let result = Sandbox::command(&policy, "wc").args(["-l", "/srv/data/list"]).output()?;
+//! println!("{:?} after {:?}", result.outcome, result.usage.wall());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # It is not
+//! - a layer of its own: whoever needs one part can depend on that crate alone.
+#![forbid(unsafe_code)]
+
+pub use sandbox_confine::{
+    BoundCommand, CAPTURE_LIMIT, Command, Event, Host, NoNamespaces, OutputReader, PrepareError, Prepared,
+    Process, PtyMaster, RunError, Sandbox, StartError, StartStage, Stdio,
+};
+pub use sandbox_types::{
+    Access, ByteSize, EnforcementReport, Guarantee, GuaranteeReport, InvalidName, InvalidSize, InvalidSpan,
+    MeasuredBy, Mebibytes, Mechanism, Mount, MountSource, Note, Outcome, Policy, PolicyBuilder, PolicyError,
+    PolicyProblem, Require, RunResult, SandboxName, SandboxStatus, SizeExt, Span, Status, Stream, Usage,
+};
+
+pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
+pub use sandbox_types::{guarantee, policy};

@@ -91,8 +91,13 @@ impl Surroundings {
             apparmor_restricts: is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
             clone_is_off: is("/proc/sys/kernel/unprivileged_userns_clone", "0"),
             none_allowed: is("/proc/sys/user/max_user_namespaces", "0"),
-            is_filtered: status.lines().any(|line| line.split_whitespace().eq(["Seccomp:", "2"])),
-            container: container.into_iter().find(|(_, is_it)| *is_it).map(|(container, _)| container),
+            is_filtered: status
+                .lines()
+                .any(|line| line.split_whitespace().eq(["Seccomp:", "2"])),
+            container: container
+                .into_iter()
+                .find(|(_, is_it)| *is_it)
+                .map(|(container, _)| container),
             is_root: rustix::process::geteuid().is_root(),
         }
     }
@@ -100,7 +105,11 @@ impl Surroundings {
     /// The most likely cause; a step that only one of them can fail at speaks for itself.
     pub(super) fn cause(&self, found: &NoNamespaces) -> Option<Cause> {
         if found.step.starts_with("mount proc") {
-            return Some(if self.apparmor_restricts && !self.is_root { APPARMOR } else { MASKED_PROC });
+            return Some(if self.apparmor_restricts && !self.is_root {
+                APPARMOR
+            } else {
+                MASKED_PROC
+            });
         }
         match self.container {
             Some(Container::Sandbox) if self.is_filtered => return Some(INSIDE_SANDBOX),
@@ -115,7 +124,10 @@ impl Surroundings {
             (self.apparmor_restricts && !self.is_root, APPARMOR),
             (self.is_filtered, FILTERED),
         ];
-        settings.into_iter().find(|(applies, _)| *applies).map(|(_, cause)| cause)
+        settings
+            .into_iter()
+            .find(|(applies, _)| *applies)
+            .map(|(_, cause)| cause)
     }
 }
 
@@ -124,25 +136,45 @@ mod tests {
     use super::*;
 
     fn cause(surroundings: &Surroundings, step: &str) -> Option<Cause> {
-        surroundings.cause(&NoNamespaces { step: step.to_owned(), errno: 1 })
+        surroundings.cause(&NoNamespaces {
+            step: step.to_owned(),
+            errno: 1,
+        })
     }
 
     #[test]
     fn apparmor_and_settings_are_named() {
-        let ubuntu = Surroundings { apparmor_restricts: true, ..Surroundings::default() };
+        let ubuntu = Surroundings {
+            apparmor_restricts: true,
+            ..Surroundings::default()
+        };
         assert_eq!(cause(&ubuntu, "make a root"), Some(APPARMOR));
-        let debian = Surroundings { clone_is_off: true, ..Surroundings::default() };
+        let debian = Surroundings {
+            clone_is_off: true,
+            ..Surroundings::default()
+        };
         assert_eq!(cause(&debian, "clone with namespaces"), Some(CLONE_IS_OFF));
-        let none = Surroundings { none_allowed: true, clone_is_off: true, ..Surroundings::default() };
+        let none = Surroundings {
+            none_allowed: true,
+            clone_is_off: true,
+            ..Surroundings::default()
+        };
         assert_eq!(cause(&none, "clone with namespaces"), Some(NONE_ALLOWED));
     }
 
     #[test]
     fn a_container_is_blamed_for_its_filter_and_its_masked_proc() {
-        let docker = Surroundings { is_filtered: true, container: Some(Container::Docker), ..Surroundings::default() };
+        let docker = Surroundings {
+            is_filtered: true,
+            container: Some(Container::Docker),
+            ..Surroundings::default()
+        };
         assert_eq!(cause(&docker, "clone with namespaces"), Some(DOCKER));
         assert_eq!(cause(&docker, "mount proc at /proc nosuid"), Some(MASKED_PROC));
-        let inside = Surroundings { container: Some(Container::Sandbox), ..docker };
+        let inside = Surroundings {
+            container: Some(Container::Sandbox),
+            ..docker
+        };
         assert_eq!(cause(&inside, "clone with namespaces"), Some(INSIDE_SANDBOX));
     }
 

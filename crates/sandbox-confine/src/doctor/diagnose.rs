@@ -39,7 +39,9 @@ pub struct Finding {
 impl Diagnosis {
     /// What is not fully enforced.
     pub fn missing(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.status != Status::Enforced)
+        self.findings
+            .iter()
+            .filter(|finding| finding.status != Status::Enforced)
     }
 }
 
@@ -66,7 +68,10 @@ pub fn diagnose() -> Diagnosis {
 }
 
 fn unlimited() -> Policy {
-    Policy { require: Require::BestEffort, ..Policy::default() }
+    Policy {
+        require: Require::BestEffort,
+        ..Policy::default()
+    }
 }
 
 fn limited() -> Policy {
@@ -79,7 +84,10 @@ fn limited() -> Policy {
 
 /// What the run of a program that does nothing enforced.
 fn probe(policy: &Policy) -> Result<EnforcementReport, RunError> {
-    let command = Sandbox::command(policy, "/bin/true").stdout(Stdio::Null).stderr(Stdio::Null).stdin(Stdio::Null);
+    let command = Sandbox::command(policy, "/bin/true")
+        .stdout(Stdio::Null)
+        .stderr(Stdio::Null)
+        .stdin(Stdio::Null);
     let result = command.spawn()?.wait()?;
     match result.outcome {
         Outcome::Exited { code: 0 } => Ok(result.report),
@@ -101,22 +109,46 @@ fn of_report(report: EnforcementReport, limits_failure: Option<&RunError>) -> Di
         findings.extend(report.weaker().map(of_guarantee));
     }
     let full = report.full && findings.iter().all(|finding| finding.status == Status::Enforced);
-    Diagnosis { full, findings, report }
+    Diagnosis {
+        full,
+        findings,
+        report,
+    }
 }
 
 fn of_guarantee(entry: &GuaranteeReport) -> Finding {
-    Finding { title: entry.guarantee.title(), status: entry.status, detail: entry.says.clone(), hint: None }
+    Finding {
+        title: entry.guarantee.title(),
+        status: entry.status,
+        detail: entry.says.clone(),
+        hint: None,
+    }
 }
 
 fn namespaces(report: &EnforcementReport) -> Finding {
     const TITLE: &str = "user+mount+pid+ipc+uts+net";
-    let is_used = report.get(Guarantee::FilesRead).is_some_and(|entry| entry.by.contains(&Mechanism::PrivateRoot));
+    let is_used = report
+        .get(Guarantee::FilesRead)
+        .is_some_and(|entry| entry.by.contains(&Mechanism::PrivateRoot));
     if is_used {
-        return Finding { title: TITLE, status: Status::Enforced, detail: String::new(), hint: None };
+        return Finding {
+            title: TITLE,
+            status: Status::Enforced,
+            detail: String::new(),
+            hint: None,
+        };
     }
     let note = known_no_namespaces().map(|cause| namespaces_note(&cause));
-    let (detail, hint) = note.map_or_else(|| ("no namespaces".to_owned(), None), |note| (note.what, note.hint));
-    Finding { title: TITLE, status: Status::Disabled, detail, hint }
+    let (detail, hint) = note.map_or_else(
+        || ("no namespaces".to_owned(), None),
+        |note| (note.what, note.hint),
+    );
+    Finding {
+        title: TITLE,
+        status: Status::Disabled,
+        detail,
+        hint,
+    }
 }
 
 fn landlock() -> Finding {
@@ -128,16 +160,28 @@ fn landlock() -> Finding {
             detail: "not in this kernel, not enabled, or refused by a filter".to_owned(),
             hint: Some("Linux 5.13 or later with landlock in the lsm= boot parameter".to_owned()),
         },
-        abi => {
-            Finding { title: "landlock", status: Status::Enforced, detail: format!("ABI {abi}"), hint: None }
-        }
+        abi => Finding {
+            title: "landlock",
+            status: Status::Enforced,
+            detail: format!("ABI {abi}"),
+            hint: None,
+        },
     }
 }
 
 fn seccomp(report: &EnforcementReport) -> Finding {
-    let of = |guarantee| report.get(guarantee).map_or(Status::Disabled, |entry| entry.status);
+    let of = |guarantee| {
+        report
+            .get(guarantee)
+            .map_or(Status::Disabled, |entry| entry.status)
+    };
     let status = of(Guarantee::Syscalls);
-    Finding { title: "seccomp · capabilities", status, detail: String::new(), hint: None }
+    Finding {
+        title: "seccomp · capabilities",
+        status,
+        detail: String::new(),
+        hint: None,
+    }
 }
 
 fn limit(
@@ -150,12 +194,30 @@ fn limit(
     match (report.get(guarantee), failure) {
         (Some(entry), _) if entry.status == Status::Enforced => {
             let by: Vec<_> = entry.by.iter().map(|mechanism| mechanism.title()).collect();
-            Finding { title, status: entry.status, detail: by.join(", "), hint: None }
+            Finding {
+                title,
+                status: entry.status,
+                detail: by.join(", "),
+                hint: None,
+            }
         }
-        (Some(entry), _) => Finding { title, status: entry.status, detail: entry.says.clone(), hint: hint() },
-        (None, Some(failure)) => {
-            Finding { title, status: Status::Disabled, detail: failure.to_string(), hint: hint() }
-        }
-        (None, None) => Finding { title, status: Status::Disabled, detail: String::new(), hint: hint() },
+        (Some(entry), _) => Finding {
+            title,
+            status: entry.status,
+            detail: entry.says.clone(),
+            hint: hint(),
+        },
+        (None, Some(failure)) => Finding {
+            title,
+            status: Status::Disabled,
+            detail: failure.to_string(),
+            hint: hint(),
+        },
+        (None, None) => Finding {
+            title,
+            status: Status::Disabled,
+            detail: String::new(),
+            hint: hint(),
+        },
     }
 }

@@ -1,0 +1,7 @@
+//! The commands other than `run`, one a file.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod gc;
+pub(crate) mod man;
+pub(crate) mod profile;

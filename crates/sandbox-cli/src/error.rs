@@ -1,0 +1,103 @@
+//! What the command says when it cannot do what it was asked to.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use sandbox::policy::DocumentError;
+use sandbox::{PolicyError, PrepareError, RunError, StartError};
+
+use crate::output::tell;
+use crate::run::flags;
+
+/// The exit status of a sandbox that failed before the command did anything.
+pub(crate) const SANDBOX_FAILED: u8 = 125;
+
+/// Why the command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("{flag} {path}: {source}", path = path.display())]
+    Path {
+        flag: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{flag} {}: not a name or value in UTF-8", value.display())]
+    NotUtf8 { flag: &'static str, value: OsString },
+    #[error("--profile {name}: there is no such profile")]
+    NoSuchProfile {
+        name: String,
+        user_path: Option<PathBuf>,
+    },
+    #[error("{path}: {source}", path = path.display())]
+    Profile { path: PathBuf, source: DocumentError },
+    #[error("{}", flags::problems(.0))]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("{what}: {source}")]
+    Terminal { what: &'static str, source: io::Error },
+    #[error("standard output: {0}")]
+    Stdout(io::Error),
+    #[error("JSON: {0}")]
+    Json(serde_json::Error),
+    #[error(transparent)]
+    Leftovers(#[from] sandbox::gc::FindError),
+    #[error("{path}: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+impl CliError {
+    /// The status to exit with.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Start(error) | Self::Run(RunError::Start(error)) => error.exit_status(),
+            _ => SANDBOX_FAILED,
+        }
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Path { flag: "--bind", .. } => Some("write --bind SRC:DST, or --bind SRC:DST:rw".into()),
+            Self::NoSuchProfile { user_path, .. } => Some(match user_path {
+                Some(path) => format!("see: sandbox profile list; or put one into {}", path.display()),
+                None => "see: sandbox profile list".into(),
+            }),
+            Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
+            _ => None,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn print(&self) {
+        for line in self.to_string().lines() {
+            // An indented line belongs to the one before it.
+            let name = if line.starts_with(' ') { "" } else { "sandbox: " };
+            tell(format_args!("{name}{line}"));
+        }
+        if let Some(hint) = self.hint() {
+            tell(format_args!("  hint: {hint}"));
+        }
+    }
+}
+
+impl From<PrepareError> for CliError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Policy(error) => Self::Policy(error),
+            error => Self::Start(StartError::Prepare(error)),
+        }
+    }
+}
+
+/// The library's hint, or that of one of its parts.
+fn hint_of(error: &StartError) -> Option<String> {
+    match error {
+        StartError::Prepare(PrepareError::Syscalls(error)) => error.hint().map(str::to_owned),
+        StartError::Cwd { cwd, .. } => Some(format!("to allow: -r {}", cwd.display())),
+        error => error.hint(),
+    }
+}

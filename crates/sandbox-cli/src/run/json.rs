@@ -1,0 +1,77 @@
+//! The result of a run, or why there was none, as one JSON object on one line.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sandbox::RunResult;
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// Where it goes. A file is opened before the run, so that one that cannot be written stops it.
+#[derive(Debug)]
+pub(crate) enum JsonTo {
+    Stderr,
+    File { path: PathBuf, file: File },
+}
+
+#[derive(Serialize)]
+struct Result<'a> {
+    #[serde(flatten)]
+    result: &'a RunResult,
+    exit: u8,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    exit: u8,
+}
+
+impl JsonTo {
+    pub(crate) fn open(path: Option<&Path>) -> std::result::Result<Self, CliError> {
+        let Some(path) = path else { return Ok(Self::Stderr) };
+        match File::create(path) {
+            Ok(file) => Ok(Self::File {
+                path: path.to_owned(),
+                file,
+            }),
+            Err(source) => Err(CliError::Path {
+                flag: "--json",
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    pub(crate) fn result(&mut self, result: &RunResult, exit: u8) -> std::result::Result<(), CliError> {
+        self.write(&Result { result, exit })
+    }
+
+    pub(crate) fn error(&mut self, error: &CliError, exit: u8) -> std::result::Result<(), CliError> {
+        self.write(&Failure {
+            error: error.to_string(),
+            hint: error.hint(),
+            exit,
+        })
+    }
+
+    fn write(&mut self, value: &impl Serialize) -> std::result::Result<(), CliError> {
+        let mut line = serde_json::to_vec(value).map_err(CliError::Json)?;
+        line.push(b'\n');
+        match self {
+            // Nobody can be told that nobody listens there.
+            Self::Stderr => {
+                drop(io::stderr().write_all(&line));
+                Ok(())
+            }
+            Self::File { path, file } => file.write_all(&line).map_err(|source| CliError::File {
+                path: path.clone(),
+                source,
+            }),
+        }
+    }
+}

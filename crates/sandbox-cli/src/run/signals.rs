@@ -1,0 +1,112 @@
+//! Signals to this process, as a descriptor that can be waited for.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use sandbox::Process;
+
+use crate::error::CliError;
+
+/// Signals that are for the command. Blocked here, which is not passed on to it.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    fd: SignalFd,
+    asked_to_end: bool,
+    /// The signal for which the run was cancelled.
+    pub(crate) cancelled_by: Option<u8>,
+}
+
+/// What is left to do for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Stop, as Ctrl-Z does.
+    Stop,
+    /// The caller's terminal has another size.
+    Resize,
+}
+
+impl Signals {
+    /// From here on they are waiting to be read. What a parent has set to be ignored stays ignored.
+    pub(crate) fn block() -> Result<Self, CliError> {
+        let failed = |errno: nix::Error| CliError::Terminal {
+            what: "signalfd",
+            source: errno.into(),
+        };
+        let set: SigSet = [
+            Signal::SIGHUP,
+            Signal::SIGINT,
+            Signal::SIGQUIT,
+            Signal::SIGTERM,
+            Signal::SIGTSTP,
+            Signal::SIGWINCH,
+        ]
+        .into_iter()
+        .collect();
+        set.thread_block().map_err(failed)?;
+        let fd =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
+        Ok(Self {
+            fd,
+            asked_to_end: false,
+            cancelled_by: None,
+        })
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Passes on what has arrived. The command may end itself in its own way the first time; the second
+    /// time it is ended.
+    pub(crate) fn forward(&mut self, process: &mut Process) -> Result<Vec<Wish>, CliError> {
+        let mut wishes = Vec::new();
+        while let Some(signal) = self.next()? {
+            match signal {
+                Signal::SIGTSTP => wishes.push(Wish::Stop),
+                Signal::SIGWINCH => wishes.push(Wish::Resize),
+                Signal::SIGINT | Signal::SIGTERM if self.asked_to_end => {
+                    self.cancelled_by = u8::try_from(signal as i32).ok();
+                    process.kill();
+                }
+                signal => {
+                    self.asked_to_end |= matches!(signal, Signal::SIGINT | Signal::SIGTERM);
+                    process.signal(signal as i32)?;
+                }
+            }
+        }
+        Ok(wishes)
+    }
+
+    fn next(&self) -> Result<Option<Signal>, CliError> {
+        let info = self.fd.read_signal().map_err(|errno| CliError::Terminal {
+            what: "signalfd",
+            source: errno.into(),
+        })?;
+        Ok(info.and_then(|info| Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()))
+    }
+}
+
+/// Stops this process as SIGTSTP does; returns when it is continued. Where nobody could continue it, the
+/// kernel does not stop it.
+pub(crate) fn stop_self() -> Result<(), CliError> {
+    stop(|| nix::sys::signal::raise(Signal::SIGTSTP))
+}
+
+/// The same for the whole job that the caller's shell knows.
+pub(crate) fn stop_job() -> Result<(), CliError> {
+    stop(|| nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP))
+}
+
+fn stop(send: impl FnOnce() -> nix::Result<()>) -> Result<(), CliError> {
+    let only = SigSet::from(Signal::SIGTSTP);
+    let stopped = only
+        .thread_unblock()
+        .and_then(|()| send())
+        .and_then(|()| only.thread_block());
+    stopped.map_err(|errno| CliError::Terminal {
+        what: "stop",
+        source: io::Error::from(errno),
+    })
+}

@@ -1,0 +1,41 @@
+//! Waiting for a command on the caller's own streams.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use sandbox::Process;
+
+use super::Ended;
+use super::signals::{self, Signals, Wish};
+use crate::error::CliError;
+
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+
+/// Waits for the end and passes signals on.
+pub(crate) fn wait(mut process: Process) -> Result<Ended, CliError> {
+    let mut signals = Signals::block()?;
+    loop {
+        if let Some(result) = process.poll()? {
+            return Ok(Ended {
+                result,
+                cancelled_by: signals.cancelled_by,
+            });
+        }
+        let mut fds =
+            [process.readiness(), signals.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => {
+                return Err(CliError::Terminal {
+                    what: "poll",
+                    source: errno.into(),
+                });
+            }
+        }
+        // The command is in a session of its own, which no terminal stops and continues.
+        if signals.forward(&mut process)?.contains(&Wish::Stop) {
+            process.signal(SIGSTOP)?;
+            signals::stop_self()?;
+            process.signal(SIGCONT)?;
+        }
+    }
+}
