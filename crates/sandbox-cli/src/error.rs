@@ -37,6 +37,8 @@ pub(crate) enum CliError {
     Start(#[from] StartError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("--interactive: output on a terminal is not counted, so --output-limit cannot be kept")]
+    UncountedTerminal,
     #[error("{what}: {source}")]
     Terminal { what: &'static str, source: io::Error },
     #[error("standard output: {0}")]

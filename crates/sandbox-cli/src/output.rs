@@ -31,5 +31,5 @@ pub(crate) fn note(text: impl Display) {
 
 /// One line on standard error. Nobody can be told that nobody listens there.
 pub(crate) fn tell(text: impl Display) {
-    drop(writeln!(io::stderr(), "{text}"));
+    writeln!(io::stderr(), "{text}").ok();
 }

@@ -65,7 +65,7 @@ impl JsonTo {
         match self {
             // Nobody can be told that nobody listens there.
             Self::Stderr => {
-                drop(io::stderr().write_all(&line));
+                io::stderr().write_all(&line).ok();
                 Ok(())
             }
             Self::File { path, file } => file.write_all(&line).map_err(|source| CliError::File {

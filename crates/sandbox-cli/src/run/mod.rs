@@ -14,9 +14,10 @@ mod streams;
 mod terminal;
 mod values;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use sandbox::{Command, RunResult, Sandbox};
+use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
 
 use self::args::RunArgs;
 use self::directory::Start;
@@ -72,36 +73,57 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 
 fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args)?;
-    let prepared = Sandbox::prepare(&policy)?;
     if args.output.explain {
-        explain::print(&prepared, &start)?;
+        explain::print(&Sandbox::prepare(&policy)?, &start)?;
         return Ok(None);
     }
     if !args.output.quiet {
         notes::hidden_directory(&start, &args.command);
     }
-    let wants_terminal = args.output.interactive || terminal::is_ours();
-    let command = if wants_terminal {
-        command(args, &start).pty()
-    } else {
-        command(args, &start)
-    };
-    let process = prepared.spawn(command)?;
+    let on_terminal = wants_terminal(args, &policy)?;
+    let process = command(args, &policy, &start, on_terminal).spawn()?;
     if notes_are_wanted(args) {
         notes::before(process.report());
     }
-    if wants_terminal {
-        terminal::wait(process).map(Some)
-    } else {
-        streams::wait(process).map(Some)
+    match on_terminal {
+        OnTerminal::Yes => terminal::wait(process).map(Some),
+        OnTerminal::No => streams::wait(process).map(Some),
     }
 }
 
-fn command(args: &RunArgs, start: &Start) -> Command {
-    let command = Command::from(args.command.as_slice());
-    match start {
-        Start::In(directory) | Start::Grant(directory) => command.cwd(directory),
-        Start::AsPolicy | Start::Home { .. } => command,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnTerminal {
+    Yes,
+    No,
+}
+
+/// A terminal is relayed and not counted, so a limit on output and a terminal exclude each other.
+fn wants_terminal(args: &RunArgs, policy: &Policy) -> Result<OnTerminal, CliError> {
+    match (args.output.interactive, policy.limits.output) {
+        (true, Some(_)) => Err(CliError::UncountedTerminal),
+        (true, None) => Ok(OnTerminal::Yes),
+        (false, None) if terminal::is_ours() => Ok(OnTerminal::Yes),
+        (false, _) => Ok(OnTerminal::No),
+    }
+}
+
+fn command<'a>(
+    args: &RunArgs,
+    policy: &'a Policy,
+    start: &Start,
+    on_terminal: OnTerminal,
+) -> BoundCommand<'a> {
+    let (program, words) = args
+        .command
+        .split_first()
+        .map_or((OsStr::new(""), &[][..]), |(program, words)| (program, words));
+    let mut command = Sandbox::command(policy, program).args(words);
+    if let Start::In(directory) | Start::Grant(directory) = start {
+        command = command.cwd(directory);
+    }
+    match on_terminal {
+        OnTerminal::Yes => command.pty(),
+        OnTerminal::No => command,
     }
 }
 

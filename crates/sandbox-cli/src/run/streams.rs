@@ -7,8 +7,8 @@ use super::Ended;
 use super::signals::{self, Signals, Wish};
 use crate::error::CliError;
 
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
+pub(super) const SIGCONT: i32 = 18;
+pub(super) const SIGSTOP: i32 = 19;
 
 /// Waits for the end and passes signals on.
 pub(crate) fn wait(mut process: Process) -> Result<Ended, CliError> {
