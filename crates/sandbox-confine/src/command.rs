@@ -159,7 +159,7 @@ impl Command {
 impl<T: AsRef<OsStr>> From<&[T]> for Command {
     fn from(argv: &[T]) -> Self {
         match argv {
-            [program, args @ ..] => Self::new(program).args(args),
+            [program, rest @ ..] => Self::new(program).args(rest),
             [] => Self::new(""),
         }
     }

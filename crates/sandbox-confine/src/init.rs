@@ -255,10 +255,9 @@ pub(crate) fn send(
     }
     loop {
         match rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            // Init is gone; why, is in what it has sent before.
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
+            // Where init is gone: why, is in what it has sent before.
+            Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
             Err(errno) => {
                 return Err(StartError::Supervisor {
                     what: "sendmsg",

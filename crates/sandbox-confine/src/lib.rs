@@ -17,6 +17,8 @@
 //! - a container engine: no images, no daemon, no networks of its own;
 //! - a wall against what was granted: who may write a directory may fill it with anything.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 pub mod cgroup;
 mod command;
 pub mod doctor;

@@ -31,8 +31,13 @@ use crate::wire;
 ///
 /// Paths are looked up when it is made; files may change afterwards, but a granted path that is replaced by
 /// a link is refused at the start of the next command.
+///
+/// Cloning is cheap and shares the plan.
+#[derive(Debug, Clone)]
+pub struct Prepared(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Prepared {
+struct Shared {
     policy: Policy,
     inner: Mutex<Arc<Inner>>,
 }
@@ -56,15 +61,13 @@ impl Prepared {
     pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
         policy.check()?;
         let inner = Mutex::new(Arc::new(Inner::new(policy)?));
-        Ok(Self {
-            policy: policy.clone(),
-            inner,
-        })
+        let policy = policy.clone();
+        Ok(Self(Arc::new(Shared { policy, inner })))
     }
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.0.policy
     }
 
     /// Everything a run will do. Where namespaces turn out not to work, the first run replaces it.
@@ -135,13 +138,13 @@ impl Prepared {
     }
 
     fn inner(&self) -> Arc<Inner> {
-        Arc::clone(&self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.policy)?);
-        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
+        let inner = Arc::new(Inner::new(&self.0.policy)?);
+        *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
     }
 }

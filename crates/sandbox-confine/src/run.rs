@@ -111,6 +111,21 @@ impl<'a> BoundCommand<'a> {
         }
     }
 
+    /// What the asynchronous layer needs to start it elsewhere.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn into_start(
+        self,
+        stdin: Stdio,
+        output: fn() -> Stdio,
+    ) -> (crate::asynchronous::Start, Command) {
+        use crate::asynchronous::Start;
+        let start = match self.source {
+            Source::Policy(policy) => Start::Policy(Box::new(policy.clone())),
+            Source::Prepared(prepared) => Start::Prepared(prepared.clone()),
+        };
+        (start, self.command.or_streams(stdin, output(), output()))
+    }
+
     fn map(self, change: impl FnOnce(Command) -> Command) -> Self {
         Self {
             source: self.source,

@@ -218,7 +218,7 @@ impl Feed {
 impl Drain {
     /// Reads what is there, up to a bound, so that one stream does not starve the rest.
     pub(crate) fn pull(&mut self) -> io::Result<Drained> {
-        let mut chunk = [0; 32 * 1024];
+        let mut chunk = [0; 16 * 1024];
         for _ in 0..8 {
             if self.is_closed {
                 return Ok(Drained::End);

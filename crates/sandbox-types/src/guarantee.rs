@@ -80,6 +80,9 @@ pub enum Mechanism {
     LandlockUnix,
     /// The seccomp filter of the policy's profile.
     Seccomp,
+    /// The seccomp filter for a shared view of the host: no internet or unix sockets, no change of metadata,
+    /// nothing about other processes.
+    SeccompStrict,
     /// prctl(2) PR_SET_NO_NEW_PRIVS.
     NoNewPrivileges,
     /// Empty capability sets, bounding set included.
@@ -165,7 +168,7 @@ pub const TABLE: &[Row] = &[
     row(
         G::FilesRead,
         Narrow,
-        &[M::Landlock, M::Seccomp],
+        &[M::Landlock, M::SeccompStrict],
         "contents and listings are refused; whether a path outside exists, its size and owner can still be asked",
     ),
     row(
@@ -183,7 +186,7 @@ pub const TABLE: &[Row] = &[
     row(
         G::FilesWrite,
         Whole,
-        &[M::Landlock, M::Seccomp],
+        &[M::Landlock, M::SeccompStrict],
         "contents by Landlock; changes of mode, owner, times and attributes are refused everywhere by seccomp",
     ),
     row(G::FilesWrite, Second, &[M::PrivateRoot], "a read-only root"),
@@ -226,7 +229,7 @@ pub const TABLE: &[Row] = &[
     row(
         G::NetworkNone,
         Whole,
-        &[M::Seccomp],
+        &[M::SeccompStrict],
         "no internet socket can be made at all, so there is no lo either",
     ),
     row(
@@ -262,7 +265,7 @@ pub const TABLE: &[Row] = &[
     row(
         G::UnixSockets,
         Whole,
-        &[M::Seccomp, M::Landlock],
+        &[M::SeccompStrict, M::Landlock],
         "no new unix socket can be made; socketpair stays",
     ),
     row(
@@ -274,7 +277,7 @@ pub const TABLE: &[Row] = &[
     row(
         G::Isolation,
         Narrow,
-        &[M::LandlockScope, M::Seccomp],
+        &[M::LandlockScope, M::SeccompStrict],
         "signals and tracing are refused; that a process with some pid exists can still be asked",
     ),
     row(
@@ -412,6 +415,29 @@ pub fn judge(guarantee: Guarantee, held: &BTreeSet<Mechanism>) -> Verdict {
     }
 }
 
+/// [`TABLE`] as a Markdown table, for docs/threat-model.md.
+pub fn markdown() -> String {
+    let mut text = String::from("| guarantee | by | strength | what it means |\n|---|---|---|---|\n");
+    for guarantee in Guarantee::ALL {
+        let mut name = format!("**{}**: {}", guarantee.title(), guarantee.promise());
+        for row in TABLE.iter().filter(|row| row.guarantee == *guarantee) {
+            let by: Vec<_> = row.by.iter().map(|mechanism| mechanism.title()).collect();
+            let strength = match row.strength {
+                Whole => "whole",
+                Narrow => "narrow",
+                Second => "second",
+            };
+            text.push_str(&format!(
+                "| {name} | {} | {strength} | {} |\n",
+                by.join(" + "),
+                row.says
+            ));
+            name.clear();
+        }
+    }
+    text
+}
+
 impl Guarantee {
     /// All guarantees, in the order reports show them.
     pub const ALL: &'static [Self] = &[
@@ -499,6 +525,7 @@ impl Mechanism {
             M::LandlockScope => "Landlock scopes",
             M::LandlockUnix => "Landlock unix sockets",
             M::Seccomp => "seccomp",
+            M::SeccompStrict => "strict seccomp",
             M::NoNewPrivileges => "no_new_privs",
             M::DroppedCapabilities => "no capabilities",
             M::Subreaper => "subreaper",

@@ -71,7 +71,7 @@ pub(super) fn environment(
 
 fn set(env: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {
     match env.iter_mut().find(|(known, _)| known == name) {
-        Some(known) => known.1 = value.to_owned(),
+        Some((_, known)) => value.clone_into(known),
         None => env.push((name.to_owned(), value.to_owned())),
     }
 }

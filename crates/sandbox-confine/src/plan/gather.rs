@@ -10,8 +10,8 @@ use sandbox_types::{Access, MountSource, Note, Policy};
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{
-    Account, AgentKind, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView, Toolchains,
-    agent_socket, host_resolv_conf,
+    Account, AgentKind, EtcEntry, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView,
+    Toolchains, agent_socket, host_resolv_conf,
 };
 
 /// What a plan has to know of the host besides its mechanisms.
@@ -98,6 +98,9 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
     if policy.filesystem.system {
         view.system = SystemView::detect().entries;
         view.etc = EtcView::detect();
+        if host.no_namespaces.is_some() {
+            show_around_masks(&mut view.etc);
+        }
     }
     let caller_home = view
         .variable(OsStr::new("HOME"))
@@ -264,7 +267,7 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         ];
         for grant in grants.iter().filter(|grant| grant.is_dir) {
             let found = hidden.iter().flat_map(|places| places.under(&grant.source));
-            masks.extend(found.map(|mask| moved(mask, grant)));
+            masks.extend(found.map(|mask| moved(&mask, grant)));
         }
     }
     let roots = grants
@@ -306,7 +309,37 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
     masks
 }
 
-fn moved(mask: Masked, grant: &ResolvedGrant) -> Masked {
+/// Without a root of its own nothing can be covered: a directory with something to hide in it is replaced by
+/// what else it holds.
+fn show_around_masks(etc: &mut EtcView) {
+    for mask in std::mem::take(&mut etc.masked) {
+        let holder = etc
+            .entries
+            .iter()
+            .position(|entry| matches!(entry, EtcEntry::Dir { source, .. } if mask.path.starts_with(source)));
+        let Some(EtcEntry::Dir { source, .. }) = holder.map(|index| etc.entries.swap_remove(index)) else {
+            continue;
+        };
+        let children = std::fs::read_dir(&source).into_iter().flatten().flatten();
+        for path in children
+            .map(|child| child.path())
+            .filter(|path| !mask.path.starts_with(path))
+        {
+            let name = path.strip_prefix("/etc").unwrap_or(&path).to_owned();
+            etc.entries.push(if path.is_dir() {
+                EtcEntry::Dir { name, source: path }
+            } else {
+                EtcEntry::File {
+                    name,
+                    content: Vec::new(),
+                    mode: 0o444,
+                }
+            });
+        }
+    }
+}
+
+fn moved(mask: &Masked, grant: &ResolvedGrant) -> Masked {
     let below = mask.path.strip_prefix(&grant.source).unwrap_or(&mask.path);
     Masked {
         path: grant.at.join(below),

@@ -132,7 +132,7 @@ fn held(policy: &Policy, host: &Host, place: Place) -> BTreeSet<Mechanism> {
             }
         }
         Place::InPlace => {
-            held.insert(Mechanism::Subreaper);
+            held.extend([Mechanism::Subreaper, Mechanism::SeccompStrict]);
         }
     }
     held

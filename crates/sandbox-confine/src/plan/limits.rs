@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sandbox_types::policy::OnOutput;
-use sandbox_types::{Mechanism, Policy};
+use sandbox_types::{Mechanism, Policy, Span};
 
 use super::Place;
 use crate::cgroup::{Availability, CgroupLimits, CgroupSupport, Measure, Swap};
@@ -98,7 +98,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: Place, cgroups: Option<&
         }
     }
     limits.cgroup = is_grouped.then_some(group);
-    limits.watch.wall_time = asked.wall_time.map(|time| time.duration());
+    limits.watch.wall_time = asked.wall_time.map(Span::duration);
     limits.output = asked.output.map(|output| OutputLimit {
         bytes: output.bytes(),
         truncates: asked.on_output == OnOutput::Truncate,

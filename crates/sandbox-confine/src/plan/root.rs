@@ -144,7 +144,7 @@ impl Layout {
             let path = etc.join(entry.name());
             match entry {
                 EtcEntry::File { mode, content, .. } => {
-                    drop(self.files.insert(path, (*mode, content.clone())))
+                    drop(self.files.insert(path, (*mode, content.clone())));
                 }
                 EtcEntry::Link { target, .. } => drop(self.links.insert(path, target.clone())),
                 EtcEntry::Dir { source, .. } => self.add_host(&path, source, true, Access::Read),

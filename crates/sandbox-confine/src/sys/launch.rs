@@ -108,7 +108,9 @@ fn keep_capabilities(keep: u64) -> Result<(), c_int> {
     let high = u32::try_from(keep >> 32).unwrap_or(0);
     let data = [low, low, low, high, high, high];
     // SAFETY: both arrays have the layout of capset(2), version 3, and live for the call.
-    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) } as c_int)?;
+    if unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) } < 0 {
+        return Err(errno());
+    }
     for capability in (0..64_u64).filter(|bit| keep >> bit & 1 == 1) {
         // SAFETY: numbers only.
         check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) })?;
@@ -140,8 +142,8 @@ fn check(result: c_int) -> Result<(), c_int> {
 }
 
 fn errno() -> c_int {
-    // SAFETY: the address of this thread's errno, which the child shares with its suspended parent.
-    unsafe { *libc::__errno_location() }
+    // A read of this thread's errno, which the child shares with its suspended parent; no allocation.
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Every signal blocked in this thread until dropped.

@@ -3,8 +3,12 @@
 
 mod launch;
 mod probe;
+#[cfg(feature = "tokio")]
+mod reactor;
 mod reap;
 
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
 pub(crate) use probe::landlock_abi;
+#[cfg(feature = "tokio")]
+pub(crate) use reactor::watch;
 pub(crate) use reap::{Reaped, reap};

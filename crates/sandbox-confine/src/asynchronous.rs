@@ -1,0 +1,145 @@
+//! The same, for tokio: a thin layer over the synchronous core (feature `tokio`).
+//!
+//! Starting a sandbox is a few system calls that block for a millisecond or two; they run on tokio's blocking
+//! pool. Waiting is one descriptor in tokio's reactor, on the current-thread and the multi-thread runtime. A
+//! future that is dropped, even in the middle of a start, ends what it has started.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use sandbox_types::{Outcome, Policy, RunResult};
+
+use crate::command::{Command, Stdio};
+use crate::error::{RunError, StartError};
+use crate::prepared::Prepared;
+use crate::process::Process;
+use crate::run::BoundCommand;
+use crate::sandbox::Sandbox;
+use crate::sys;
+
+impl Sandbox {
+    /// Runs one command in a sandbox of its own and captures its output.
+    ///
+    /// ```no_run
+    /// use sandbox_confine::{Policy, Sandbox};
+    /// # async fn example() -> Result<(), sandbox_confine::RunError> {
+    /// let result = Sandbox::run(&Policy::default(), &["python3", "-c", "print(6 * 7)"]).await?;
+    /// assert_eq!(result.stdout, b"42\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RunError`], when it did not start or its sandbox failed; how it ended is never an error.
+    pub async fn run(policy: &Policy, command: impl Into<Command>) -> Result<RunResult, RunError> {
+        BoundCommand::of_policy(policy, command.into())
+            .output_async()
+            .await
+    }
+
+    /// Runs one command in a sandbox of its own on the caller's own streams.
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`].
+    pub async fn run_interactive(
+        policy: &Policy,
+        command: impl Into<Command>,
+    ) -> Result<RunResult, RunError> {
+        let process = BoundCommand::of_policy(policy, command.into())
+            .spawn_async()
+            .await?;
+        process.wait_async().await
+    }
+}
+
+impl BoundCommand<'_> {
+    /// [`BoundCommand::spawn`] without blocking the runtime.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn spawn_async(self) -> Result<Process, StartError> {
+        start(self, Stdio::Inherit, || Stdio::Inherit).await
+    }
+
+    /// [`BoundCommand::output`] without blocking the runtime.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn output_async(self) -> Result<RunResult, RunError> {
+        start(self, Stdio::Null, Stdio::capture).await?.wait_async().await
+    }
+
+    /// [`BoundCommand::status`] without blocking the runtime.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn status_async(self) -> Result<Outcome, RunError> {
+        Ok(self.spawn_async().await?.wait_async().await?.outcome)
+    }
+}
+
+impl Process {
+    /// [`Process::wait`] without blocking the runtime.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its I/O driver enabled.
+    pub async fn wait_async(mut self) -> Result<RunResult, RunError> {
+        let io = |source: io::Error| RunError::Io {
+            what: "wait in the runtime",
+            source,
+        };
+        let epoll = self.readiness().try_clone_to_owned().map_err(io)?;
+        let readiness = sys::watch(epoll).map_err(io)?;
+        loop {
+            if let Some(result) = self.poll()? {
+                return Ok(result);
+            }
+            // The reactor reports changes only: what is still ready must be taken first.
+            if !is_ready(&readiness.as_fd()).map_err(io)? {
+                readiness.readable().await.map_err(io)?.clear_ready();
+            }
+        }
+    }
+}
+
+fn is_ready(fd: &impl AsFd) -> io::Result<bool> {
+    let mut fds = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match rustix::event::poll(&mut fds, Some(&now)) {
+        Ok(count) => Ok(count > 0),
+        Err(rustix::io::Errno::INTR) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Starts on the blocking pool. A result that nobody waits for any more is dropped there, which ends it.
+async fn start(bound: BoundCommand<'_>, stdin: Stdio, output: fn() -> Stdio) -> Result<Process, StartError> {
+    let (start, command) = bound.into_start(stdin, output);
+    let started = match start {
+        Start::Policy(policy) => {
+            tokio::task::spawn_blocking(move || Prepared::spawn_once(&policy, command)).await
+        }
+        Start::Prepared(prepared) => tokio::task::spawn_blocking(move || prepared.spawn(command)).await,
+    };
+    started.unwrap_or_else(|error| {
+        Err(StartError::Supervisor {
+            what: "start on tokio's blocking pool",
+            source: io::Error::other(error),
+        })
+    })
+}
+
+/// What a start needs, owned.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// A policy to plan first.
+    Policy(Box<Policy>),
+    /// A plan.
+    Prepared(Prepared),
+}
