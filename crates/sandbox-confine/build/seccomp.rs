@@ -13,11 +13,14 @@ mod filters {
     mod conditions;
     mod error;
     mod groups;
+    mod instruction;
+    mod library;
     mod nearest;
     mod numbers;
     pub(crate) mod preset;
-    mod prologue;
+    mod ranges;
     mod rules;
+    mod search;
     mod select;
     mod sockets;
     mod spec;

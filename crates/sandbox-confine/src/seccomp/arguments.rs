@@ -1,6 +1,6 @@
 //! Which arguments make a call acceptable, for the calls where the number alone does not say.
 
-use super::conditions::{Case, Condition, bits_clear, int_is, int_is_ignoring, int_is_none_of};
+use super::conditions::{Case, Condition, bits_clear, int_is, int_is_ignoring};
 use super::sockets;
 use super::spec::{FilterSpec, Toggles};
 
@@ -10,7 +10,7 @@ pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
         "clone" if !spec.nested => Some(allow_each([bits_clear(0, CLONE_NAMESPACES)])),
         "unshare" if !spec.nested => Some(allow_each([bits_clear(0, !UNSHARE_OWN)])),
         "seccomp" if !spec.nested => Some(allow_each([bits_clear(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)])),
-        "ioctl" => Some(allow_each(int_is_none_of(1, &refused_ioctls(spec.toggles)))),
+        "ioctl" => Some(refused_ioctls(spec.toggles)),
         "personality" => Some(allow_each(
             HARMLESS_PERSONALITIES.map(|persona| int_is(0, persona)),
         )),
@@ -49,13 +49,16 @@ const TERMINAL_TAKEOVER: [u32; 3] = [0x5412, 0x541C, 0x5423];
 /// `FS_IOC_SETFLAGS`, its 32-bit twin, `FS_IOC_SETVERSION`, `FS_IOC_FSSETXATTR`: metadata by another door.
 const METADATA_IOCTLS: [u32; 4] = [0x4008_6602, 0x4004_6602, 0x4008_7602, 0x401C_5820];
 
-fn refused_ioctls(toggles: Toggles) -> Vec<u32> {
+fn refused_ioctls(toggles: Toggles) -> Vec<Case> {
     let metadata = if toggles.metadata_changes {
         &[][..]
     } else {
         &METADATA_IOCTLS
     };
-    [&TERMINAL_TAKEOVER, metadata].concat()
+    let refused = TERMINAL_TAKEOVER.iter().chain(metadata);
+    refused
+        .map(|command| Case::refuse([int_is(1, *command)]))
+        .collect()
 }
 
 /// Regular files, FIFOs, sockets and overlay whiteouts (character device 0/0); no device that reaches a driver.

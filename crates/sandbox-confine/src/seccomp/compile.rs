@@ -1,16 +1,15 @@
-//! From rules to a program that seccomp(2) takes.
+//! From a spec to a program that seccomp(2) takes: the search among the numbers, then the lists on arguments.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::collections::BTreeMap;
 
-use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
-use rustix::fs::{MemfdFlags, memfd_create};
-
-use super::conditions::{Condition, Verdict};
+use super::conditions::List;
 use super::error::SeccompError;
+use super::instruction::{INSTRUCTION, Instruction, skip};
+use super::library::{self, PASS};
 use super::numbers::Arch;
-use super::prologue::{self, INSTRUCTION};
-use super::rules::{self, Rule};
+use super::ranges::ranges;
+use super::rules::{self, Call};
+use super::search::search;
 use super::spec::FilterSpec;
 
 /// A filter program: an array of `struct sock_filter` in this machine's byte order.
@@ -34,12 +33,11 @@ impl Bpf {
     }
 }
 
-/// Makes the program of `spec` for the machine this runs on. Takes about a millisecond: once a policy.
+/// Makes the program of `spec` for the machine this runs on. Takes about a quarter of a millisecond: once a policy.
 pub fn compile(spec: &FilterSpec) -> Result<Bpf, SeccompError> {
     let arch = Arch::native().ok_or(SeccompError::UnsupportedArchitecture)?;
-    let mut program = prologue::bytes(arch);
-    program.extend(generate(&rules::plan(spec, arch)?)?);
-    let program = Bpf(program);
+    let calls = rules::plan(spec, arch)?;
+    let program = Bpf(join(arch, &calls, lists(&calls)?).concat());
     let instructions = program.instructions();
     if instructions > KERNEL_MAXIMUM {
         Err(SeccompError::TooLong { instructions })
@@ -51,42 +49,38 @@ pub fn compile(spec: &FilterSpec) -> Result<Bpf, SeccompError> {
 /// `BPF_MAXINSNS`.
 const KERNEL_MAXIMUM: usize = 4096;
 
-/// libseccomp's balanced tree over the numbers, instead of one comparison after the other.
-const BINARY_TREE: u32 = 2;
-
-fn generate(rules: &[Rule]) -> Result<Vec<u8>, SeccompError> {
-    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM))?;
-    filter.set_act_badarch(ScmpAction::KillProcess)?;
-    filter.set_ctl_optimize(BINARY_TREE)?;
-    for rule in rules {
-        let action = match rule.case.verdict {
-            Verdict::Allow => ScmpAction::Allow,
-            Verdict::Errno(errno) => ScmpAction::Errno(errno),
-        };
-        let comparisons: Vec<_> = rule.case.when.iter().map(comparison).collect();
-        let call = ScmpSyscall::from_raw_syscall(rule.number.cast_signed());
-        filter.add_rule_conditional_exact(action, call, &comparisons)?;
+/// The programs of the lists that have cases.
+fn lists(calls: &[Call]) -> Result<Vec<(List, Vec<Instruction>)>, SeccompError> {
+    let mut programs = Vec::new();
+    for list in List::ALL {
+        let mut cases = calls
+            .iter()
+            .flat_map(Call::cases)
+            .filter(|(_, case)| case.list == list)
+            .peekable();
+        if cases.peek().is_some() {
+            programs.push((list, library::generate(list, cases)?));
+        }
     }
-    read_back(&filter)
+    Ok(programs)
 }
 
-fn comparison(condition: &Condition) -> ScmpArgCompare {
-    let masked = ScmpCompareOp::MaskedEqual(condition.mask);
-    ScmpArgCompare::new(u32::from(condition.argument), masked, condition.value)
-}
-
-/// Through a memory file: libseccomp 2.5 writes to a descriptor only, and a pipe may be too small for it.
-fn read_back(filter: &ScmpFilterContext) -> Result<Vec<u8>, SeccompError> {
-    let mut file = memfd_create("filter", MemfdFlags::CLOEXEC)
-        .map(File::from)
-        .map_err(export)?;
-    filter.export_bpf(&file)?;
-    file.rewind().map_err(export)?;
-    let mut program = Vec::new();
-    file.read_to_end(&mut program).map_err(export)?;
-    Ok(program)
-}
-
-fn export(error: impl Into<io::Error>) -> SeccompError {
-    SeccompError::Export(error.into())
+/// The whole program. Its parts can simply stand one behind the other, because jumps are relative.
+fn join(arch: Arch, calls: &[Call], lists: Vec<(List, Vec<Instruction>)>) -> Vec<Instruction> {
+    let mut starts = BTreeMap::new();
+    let mut behind = Vec::new();
+    for (list, program) in lists {
+        starts.insert(list, behind.len());
+        behind.extend(program);
+    }
+    if let Some(last) = starts.get(&List::LAST) {
+        for (at, instruction) in behind.iter_mut().enumerate().take(*last) {
+            if *instruction == PASS {
+                *instruction = skip(last - at - 1);
+            }
+        }
+    }
+    let mut program = search(arch, &ranges(calls, arch), &starts);
+    program.append(&mut behind);
+    program
 }

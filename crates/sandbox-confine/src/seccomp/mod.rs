@@ -1,7 +1,8 @@
 //! The system call filter: six cumulative allow-lists, as data, and their compiler to BPF.
 //!
 //! ```text
-//! FilterSpec ─rules::plan()─► [Rule] ─compile()─► Bpf ─► seccomp(2)
+//! FilterSpec ─rules::plan()─► [Call] ─┬─ranges()─► search() ─┐
+//!                                     └─library::generate() ─┴─► Bpf ─► seccomp(2)
 //! ```
 //!
 //! What a filter made here guarantees, whatever the policy says: calls of another ABI (i386, x32) kill the
@@ -22,11 +23,14 @@ mod compile;
 mod conditions;
 mod error;
 mod groups;
+mod instruction;
+mod library;
 mod nearest;
 mod numbers;
 mod preset;
-mod prologue;
+mod ranges;
 mod rules;
+mod search;
 mod select;
 mod sockets;
 mod spec;

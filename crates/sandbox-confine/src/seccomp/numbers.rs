@@ -49,9 +49,17 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.0)
 }
 
+/// Every system call `arch` has, with its number, in alphabetical order.
+pub(super) fn calls(arch: Arch) -> impl Iterator<Item = (&'static str, u32)> {
+    TABLE
+        .iter()
+        .filter_map(move |row| of_row(row, arch).map(|number| (row.0, number)))
+}
+
 /// Every number `arch` has, ascending.
+#[cfg(test)]
 pub(super) fn numbers(arch: Arch) -> Vec<u32> {
-    let mut all: Vec<u32> = TABLE.iter().filter_map(|row| of_row(row, arch)).collect();
+    let mut all: Vec<u32> = calls(arch).map(|(_, number)| number).collect();
     all.sort_unstable();
     all
 }

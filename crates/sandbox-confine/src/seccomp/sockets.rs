@@ -27,8 +27,8 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
 
-/// A mask of at least this compares all bits but the last six: enough for every family and TCP option, and a
-/// few rules instead of one for each bit of an int. What lies beyond gets no rule, which is EPERM.
+/// A mask of at least this compares all bits but the last six: enough for every TCP option, and a few rules
+/// instead of one for each bit of an int. What lies beyond gets no rule, which is EPERM.
 const BELOW_64: u64 = 0xFFFF_FFC0;
 
 const SOCK_STREAM: u32 = 1;
@@ -52,16 +52,20 @@ const TCP_FASTOPEN_CONNECT: u32 = 30;
 const TCP_ULP: u32 = 31;
 
 fn socket(toggles: Toggles) -> Vec<Case> {
-    let other_families = int_is_none_of(0, &[AF_UNIX, AF_INET, AF_INET6, AF_NETLINK]).into_iter();
-    let mut cases: Vec<Case> = other_families
-        .filter(|condition| condition.mask >= BELOW_64)
-        .map(|family| Case::errno(libc::EAFNOSUPPORT, [family]))
-        .collect();
+    let mut cases = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK]
+        .map(|family| Case::family(int_is(0, family)))
+        .to_vec();
     if toggles.unix_sockets {
         cases.extend([SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].map(|kind| Case::allow(pair(AF_UNIX, kind))));
     }
     if toggles.inet != Inet::None {
-        cases.extend([SOCK_DGRAM, SOCK_RAW].map(|kind| Case::allow(triple(AF_NETLINK, kind, NETLINK_ROUTE))));
+        // Datagram and raw, which are the same for netlink and differ in one bit.
+        let kind = int_is_ignoring(1, SOCK_FLAGS | (SOCK_DGRAM ^ SOCK_RAW), SOCK_DGRAM & SOCK_RAW);
+        cases.push(Case::allow([
+            int_is(0, AF_NETLINK),
+            kind,
+            int_is(2, NETLINK_ROUTE),
+        ]));
         cases.extend(
             [(AF_INET, IPPROTO_ICMP), (AF_INET6, IPPROTO_ICMPV6)]
                 .into_iter()

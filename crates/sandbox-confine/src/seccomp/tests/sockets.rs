@@ -22,7 +22,7 @@ fn expected(toggles: Toggles, family: u64, kind: u64, protocol: u64) -> Answer {
         (INET | INET6, STREAM, 262) if toggles.inet != Inet::None => {
             return Answer::Errno(libc::EPROTONOSUPPORT);
         }
-        (UNIX | INET | INET6 | NETLINK | 128.., ..) => false,
+        (UNIX | INET | INET6 | NETLINK, ..) => false,
         _ => return Answer::Errno(libc::EAFNOSUPPORT),
     };
     if allowed { Answer::Allow } else { EPERM }
