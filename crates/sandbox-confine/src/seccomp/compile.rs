@@ -33,7 +33,7 @@ impl Bpf {
     }
 }
 
-/// Makes the program of `spec` for the machine this runs on. Takes about a quarter of a millisecond: once a policy.
+/// Makes the program of `spec` for the machine this runs on. Takes a fraction of a millisecond: once a policy.
 pub fn compile(spec: &FilterSpec) -> Result<Bpf, SeccompError> {
     let arch = Arch::native().ok_or(SeccompError::UnsupportedArchitecture)?;
     let calls = rules::plan(spec, arch)?;

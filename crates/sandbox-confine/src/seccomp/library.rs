@@ -9,6 +9,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::conditions::{Case, Condition, List, Verdict};
 use super::error::SeccompError;
 use super::instruction::{Instruction, answer};
+use super::tidy::tidy;
 
 /// How a program says that the next list decides, until the programs are joined. `SECCOMP_RET_KILL_THREAD`, which
 /// nothing else in a filter answers: a marker that was left in place would end the caller, not let it through.
@@ -28,7 +29,7 @@ pub(super) fn generate<'a>(
     }
     let program = read_back(&filter)?;
     let (instructions, _) = program.as_chunks();
-    Ok(instructions.to_vec())
+    Ok(tidy(instructions))
 }
 
 fn action(verdict: Verdict) -> ScmpAction {

@@ -36,6 +36,7 @@ mod sockets;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 pub use builtin::{builtin, filter};
 pub use compile::{Bpf, compile};

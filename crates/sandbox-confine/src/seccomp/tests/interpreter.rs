@@ -11,6 +11,18 @@ pub(super) enum Answer {
 /// Runs `program` as for the call `number` with `args` of the ABI `audit_token`. Panics where the kernel would
 /// refuse to load the program.
 pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -> Answer {
+    run_and_watch(program, number, audit_token, args).0
+}
+
+/// Whether `program` answers the call `number` without a look at its arguments. Then the kernel (5.11 and later)
+/// notes an allowed call in a bitmap when the program is loaded and never runs the program for it.
+pub(super) fn ignores_arguments(program: &[u8], number: u32, audit_token: u32) -> bool {
+    !run_and_watch(program, number, audit_token, &[]).1
+}
+
+/// The answer, and whether anything but the number and the architecture was loaded.
+fn run_and_watch(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -> (Answer, bool) {
+    let mut looked = false;
     let data = seccomp_data(number, audit_token, args);
     let (mut at, mut accumulator, mut scratch, mut x) = (0, 0_u32, [0_u32; 16], 0_u32);
     loop {
@@ -23,6 +35,7 @@ pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -
         let test = match op {
             0x20 => {
                 assert_eq!(k % 4, 0, "seccomp loads aligned words only");
+                looked |= k > 4;
                 accumulator = u32::from_ne_bytes(data[index..index + 4].try_into().unwrap());
                 continue;
             }
@@ -50,7 +63,7 @@ pub(super) fn run(program: &[u8], number: u32, audit_token: u32, args: &[u64]) -
                 at += index;
                 continue;
             }
-            0x06 => return answer(k),
+            0x06 => return (answer(k), looked),
             0x15 => accumulator == k,
             0x25 => accumulator > k,
             0x35 => accumulator >= k,

@@ -1,4 +1,5 @@
-//! Long rule lists: jump offsets of BPF are one byte, and a program that overflows them fails open.
+//! Long rule lists: jump offsets of BPF are one byte, and a program that overflows them fails open. And short
+//! ones: the kernel compiles a filter at every start of a command, in time proportional to its length.
 
 use std::time::Instant;
 
@@ -40,7 +41,7 @@ fn two_hundred_extra_rules_leave_other_abis_killed_and_unknown_numbers_refused()
 }
 
 #[test]
-fn every_profile_fits_the_kernel_with_room_to_spare() {
+fn every_profile_is_short() {
     for profile in SyscallProfile::ALL {
         for toggles in [
             Toggles::namespaced(),
@@ -56,7 +57,7 @@ fn every_profile_fits_the_kernel_with_room_to_spare() {
                 "{profile} {toggles:?}: {length} instructions in {:?}",
                 start.elapsed()
             );
-            assert!(length < 2048, "{profile}: {length}");
+            assert!(length < 300, "{profile}: {length}");
         }
     }
 }

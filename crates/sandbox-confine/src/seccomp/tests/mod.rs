@@ -8,13 +8,14 @@ mod length;
 mod model;
 mod policy;
 mod profiles;
+mod search;
 mod sockets;
 mod sys;
 mod table;
 
 use sandbox_types::policy::SyscallProfile;
 
-use self::interpreter::{Answer, run};
+use self::interpreter::{Answer, ignores_arguments, run};
 use super::numbers::{self, Arch};
 use super::{Bpf, FilterSpec, Toggles, compile};
 
@@ -40,6 +41,10 @@ impl Filter {
 
     fn number(&self, number: u32, args: &[u64]) -> Answer {
         self.foreign(native().audit_token(), number, args)
+    }
+
+    fn ignores_arguments(&self, number: u32) -> bool {
+        ignores_arguments(self.0.as_bytes(), number, native().audit_token())
     }
 
     fn foreign(&self, audit_token: u32, number: u32, args: &[u64]) -> Answer {
