@@ -12,6 +12,18 @@
 //! and signalling need. Nothing from inside the sandbox is ever read by it, except wait statuses.
 #![cfg_attr(not(test), no_std, no_main)]
 #![deny(unsafe_code)]
+// Linted and unit-tested as the test target `init-program`; the program itself is built by build/init.rs.
+#![cfg_attr(test, allow(dead_code, reason = "tests do not enter at _start"))]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::option_option,
+    clippy::similar_names,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a program, not a library; registers hold what fits them"
+)]
 
 mod beside;
 mod command;
@@ -34,7 +46,7 @@ const CONTROL: i32 = 0;
 const BEFORE_THE_FIRST_STEP: u64 = u64::MAX;
 
 /// Entry point, called once by `_start` on a fresh stack.
-pub extern "C" fn main() -> ! {
+pub extern "C" fn init_main() -> ! {
     let control = Fd::own(CONTROL);
     let status = match run(&control) {
         Ok(()) => 0,

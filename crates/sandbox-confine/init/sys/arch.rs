@@ -131,5 +131,5 @@ core::arch::global_asm!(
     "and rsp, -16",
     "call {main}",
     "ud2",
-    main = sym crate::main,
+    main = sym crate::init_main,
 );

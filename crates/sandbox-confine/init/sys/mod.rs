@@ -65,7 +65,7 @@ impl Drop for Fd {
 
 /// A descriptor or other signed number as a register.
 const fn number(value: i32) -> usize {
-    value as isize as usize
+    (value as isize).cast_unsigned()
 }
 
 /// A register as a descriptor.

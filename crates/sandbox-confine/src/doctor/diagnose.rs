@@ -78,7 +78,7 @@ fn limited() -> Policy {
     let mut policy = unlimited();
     policy.limits.memory = Some(1.gib());
     policy.limits.processes = Some(1000);
-    policy.limits.cpu_time = Some(Duration::from_secs(60).into());
+    policy.limits.cpu_time = Some(Duration::from_mins(1).into());
     policy
 }
 
