@@ -52,7 +52,11 @@ pub fn open_terminal(session_is_free: bool) -> sys::Result<Terminal> {
     let master = files::open_terminal(c"/dev/ptmx")?;
     let slave = files::terminal_peer(&master)?;
     let in_session = session_is_free && files::take_terminal(&slave).is_ok();
-    Ok(Terminal { master, slave, in_session })
+    Ok(Terminal {
+        master,
+        slave,
+        in_session,
+    })
 }
 
 /// Starts a command and waits until it has executed.
@@ -82,7 +86,10 @@ pub fn start(
     let pid = sys::clone_sharing(stack, Start::run, &start).map_err(|errno| (Stage::Clone, errno))?;
     match start.failure.take() {
         Some(failure) => Err(failure),
-        None => Ok(Started { pid, time_us: sys::monotonic_us() }),
+        None => Ok(Started {
+            pid,
+            time_us: sys::monotonic_us(),
+        }),
     }
 }
 
@@ -190,7 +197,9 @@ impl Start<'_> {
     /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.
     fn execute(&self) -> Errno {
         let mut answer = ENOENT;
-        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else { return EINVAL };
+        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else {
+            return EINVAL;
+        };
         for path in wire::texts(self.exec.candidates) {
             match sys::exec(path, &mut argv, &mut envp) {
                 ENOENT | ENOTDIR => {}
@@ -204,7 +213,9 @@ impl Start<'_> {
 
     /// A text without an interpreter line is the shell's, as in execvp(3).
     fn execute_as_script(&self, path: &Text, envp: &mut Mapping) -> Errno {
-        let Some(mut argv) = self.shell_argv.take() else { return ENOEXEC };
+        let Some(mut argv) = self.shell_argv.take() else {
+            return ENOEXEC;
+        };
         if let [shell, script, ..] = argv.pointers() {
             *shell = c"/bin/sh".as_ptr() as usize;
             *script = path.as_ptr() as usize;

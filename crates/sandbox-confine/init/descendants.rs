@@ -35,7 +35,9 @@ fn signal_below(pid: i32, signal: u64, depth: u32) {
         return;
     }
     let mut buffer = [0_u8; 64];
-    let Some(children) = children_of(pid, &mut buffer) else { return };
+    let Some(children) = children_of(pid, &mut buffer) else {
+        return;
+    };
     each_number(&children, |child| {
         if signal == SIGSTOP {
             // From the top: a stopped parent forks no more.

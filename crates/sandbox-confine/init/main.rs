@@ -52,7 +52,11 @@ pub extern "C" fn init_main() -> ! {
         Ok(()) => 0,
         Err((step, Errno(errno))) => {
             // A supervisor that is gone does not miss the message.
-            let _ = send(&control, &[FAILED, step, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0], None);
+            let _ = send(
+                &control,
+                &[FAILED, step, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0],
+                None,
+            );
             1
         }
     };

@@ -19,7 +19,12 @@ struct Build {
 
 /// Carries out every step of the blob. An error carries the number of its step.
 pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)> {
-    let mut build = Build { beside, root: None, sources: [const { None }; MAX_SOURCES], count: 0 };
+    let mut build = Build {
+        beside,
+        root: None,
+        sources: [const { None }; MAX_SOURCES],
+        count: 0,
+    };
     let mut step = 0;
     while let Some(op) = cursor.op().ok_or((step, EINVAL))? {
         build.carry_out(op).map_err(|errno| (step, errno))?;
@@ -39,17 +44,28 @@ impl Build {
             Op::Link { path, target } => files::make_link(At::Dir(self.root()?), path, target),
             Op::File { path, mode, content } => files::create(At::Dir(self.root()?), path, mode, content),
             Op::Attach { source, path } => {
-                let source = usize::try_from(source).ok().and_then(|index| self.sources.get_mut(index));
+                let source = usize::try_from(source)
+                    .ok()
+                    .and_then(|index| self.sources.get_mut(index));
                 let tree = source.and_then(Option::take).ok_or(EINVAL)?;
                 self.attach(&tree, path)
             }
-            Op::Own { from, path, attributes } => {
+            Op::Own {
+                from,
+                path,
+                attributes,
+            } => {
                 let from = files::open_place(At::Dir(self.root()?), from)?;
                 let tree = mounts::copy_tree(&from, Reach::Mount)?;
                 mounts::set_attributes(&tree, Reach::Mount, attributes)?;
                 self.attach(&tree, path)
             }
-            Op::Mount { kind, options, path, attributes } => {
+            Op::Mount {
+                kind,
+                options,
+                path,
+                attributes,
+            } => {
                 let mount = mounts::new_file_system(kind, options, attributes)?;
                 self.attach(&mount, path)
             }
@@ -75,7 +91,11 @@ impl Build {
     fn source(&mut self, path: &Text, attributes: u64) -> sys::Result<()> {
         let slot = self.sources.get_mut(self.count).ok_or(sys::ENOMEM)?;
         let place = files::open_place(At::Here, path)?;
-        let reach = if files::is_dir(&place) { Reach::Tree } else { Reach::Mount };
+        let reach = if files::is_dir(&place) {
+            Reach::Tree
+        } else {
+            Reach::Mount
+        };
         let tree = mounts::copy_tree(&place, reach)?;
         mounts::set_attributes(&tree, reach, attributes)?;
         *slot = Some(tree);
@@ -134,6 +154,9 @@ mod tests {
         for (size, text) in [(0, c"mode=0755,size=0"), (1 << 31, c"mode=0755,size=2147483648")] {
             assert_eq!(size_option(&mut [0; 64], size), text);
         }
-        assert_eq!(size_option(&mut [0; 64], u64::MAX), c"mode=0755,size=18446744073709551615");
+        assert_eq!(
+            size_option(&mut [0; 64], u64::MAX),
+            c"mode=0755,size=18446744073709551615"
+        );
     }
 }

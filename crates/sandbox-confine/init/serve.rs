@@ -6,8 +6,8 @@ use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Stack};
 use crate::wire::{
-    CONTINUED, Confinement, DONE, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS, SPAWN_LAST,
-    SPAWN_PTY, STARTED, STOPPED, Stage,
+    CONTINUED, Confinement, DONE, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
+    SPAWN_LAST, SPAWN_PTY, STARTED, STOPPED, Stage,
 };
 
 /// The most commands that run at once in one sandbox; one more is refused with EAGAIN.
@@ -90,12 +90,27 @@ impl Server<'_> {
 
     /// Starts a command and tells its channel how that went.
     fn spawn(&mut self, flags: u64, fds: [Option<Fd>; SPAWN_FDS]) {
-        let [Some(blob), Some(channel), Some(stdin), Some(stdout), Some(stderr)] = fds else { return };
+        let [Some(blob), Some(channel), Some(stdin), Some(stdout), Some(stderr)] = fds else {
+            return;
+        };
         let started = self.start(flags, &blob, [&stdin, &stdout, &stderr]);
         match started {
             Ok((slot, terminal, started)) => {
-                let message = [STARTED, u64::from(started.pid.unsigned_abs()), started.time_us, 0, 0, 0, 0, 0];
-                tell(&channel, &message, terminal.as_ref().map(|terminal| &terminal.master));
+                let message = [
+                    STARTED,
+                    u64::from(started.pid.unsigned_abs()),
+                    started.time_us,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                ];
+                tell(
+                    &channel,
+                    &message,
+                    terminal.as_ref().map(|terminal| &terminal.master),
+                );
                 let running = Running {
                     pid: started.pid,
                     channel,
@@ -107,7 +122,20 @@ impl Server<'_> {
                 }
             }
             Err((stage, Errno(errno))) => {
-                tell(&channel, &[FAILED, stage as u64, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0], None);
+                tell(
+                    &channel,
+                    &[
+                        FAILED,
+                        stage as u64,
+                        u64::from(errno.unsigned_abs()),
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                    ],
+                    None,
+                );
             }
         }
     }
@@ -118,8 +146,16 @@ impl Server<'_> {
         blob: &Fd,
         stdio: [&Fd; 3],
     ) -> Result<(usize, Option<Terminal>, command::Started), command::Failure> {
-        let slot = self.running.iter().position(Option::is_none).ok_or((Stage::Clone, EAGAIN))?;
-        let session_is_free = !self.running.iter().flatten().any(|running| running.has_session_terminal);
+        let slot = self
+            .running
+            .iter()
+            .position(Option::is_none)
+            .ok_or((Stage::Clone, EAGAIN))?;
+        let session_is_free = !self
+            .running
+            .iter()
+            .flatten()
+            .any(|running| running.has_session_terminal);
         let terminal = match flags & SPAWN_PTY {
             0 => None,
             _ => Some(command::open_terminal(session_is_free).map_err(|errno| (Stage::Stdio, errno))?),
@@ -129,7 +165,9 @@ impl Server<'_> {
     }
 
     fn serve_channel(&mut self, index: usize) {
-        let Some(running) = self.running.get(index).and_then(Option::as_ref) else { return };
+        let Some(running) = self.running.get(index).and_then(Option::as_ref) else {
+            return;
+        };
         match receive(&running.channel, Wait::Never) {
             // The command may have ended meanwhile; then there is nobody to signal.
             Ok(Received::Message([SIGNAL, signal, ..], _)) => {
@@ -168,7 +206,10 @@ impl Server<'_> {
             Err(errno) => return Err(errno),
         }
         while let Some((pid, status, usage)) = sys::wait() {
-            let slot = self.running.iter_mut().find(|slot| slot.as_ref().is_some_and(|running| running.pid == pid));
+            let slot = self
+                .running
+                .iter_mut()
+                .find(|slot| slot.as_ref().is_some_and(|running| running.pid == pid));
             let Some(slot) = slot else { continue };
             let Some(running) = slot.as_ref() else { continue };
             let word = u64::from(status.cast_unsigned());

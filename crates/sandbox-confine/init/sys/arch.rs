@@ -90,11 +90,20 @@ pub fn call(number: usize, args: [usize; 6]) -> Result<usize> {
             options(nostack),
         );
     }
-    if result < 0 && result > -4096 { Err(Errno(-result as i32)) } else { Ok(result.cast_unsigned()) }
+    if result < 0 && result > -4096 {
+        Err(Errno(-result as i32))
+    } else {
+        Ok(result.cast_unsigned())
+    }
 }
 
 /// clone(2) onto a stack of its own; the child calls `entry(argument)`, which must not return.
-pub fn clone_onto(flags: usize, stack_top: usize, entry: extern "C" fn(usize) -> !, argument: usize) -> Result<usize> {
+pub fn clone_onto(
+    flags: usize,
+    stack_top: usize,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Result<usize> {
     let result: isize;
     // SAFETY: the child runs on `stack_top`, which the caller keeps mapped and unused until the child has
     // executed or exited (CLONE_VFORK suspends the caller until then), and never returns into this frame.
@@ -120,7 +129,11 @@ pub fn clone_onto(flags: usize, stack_top: usize, entry: extern "C" fn(usize) ->
             lateout("r11") _,
         );
     }
-    if result < 0 { Err(Errno(-result as i32)) } else { Ok(result.cast_unsigned()) }
+    if result < 0 {
+        Err(Errno(-result as i32))
+    } else {
+        Ok(result.cast_unsigned())
+    }
 }
 
 #[cfg(not(test))]

@@ -39,8 +39,19 @@ impl At<'_> {
 
 /// Opens `path` as a place only, without following a symlink anywhere in it.
 pub fn open_place(at: At<'_>, path: &Text) -> Result<Fd> {
-    let how = [O_PATH | O_CLOEXEC | O_NOFOLLOW, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS];
-    let args = [at.register(), path.as_ptr() as usize, how.as_ptr() as usize, 24, 0, 0];
+    let how = [
+        O_PATH | O_CLOEXEC | O_NOFOLLOW,
+        0,
+        RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    ];
+    let args = [
+        at.register(),
+        path.as_ptr() as usize,
+        how.as_ptr() as usize,
+        24,
+        0,
+        0,
+    ];
     loop {
         // EAGAIN: a rename raced with the walk (openat2(2)).
         match arch::call(arch::number::OPENAT2, args) {
@@ -67,14 +78,24 @@ pub fn open_read(path: &Text) -> Result<Fd> {
 
 fn open(at: At<'_>, path: &Text, flags: u64, mode: u32) -> Result<Fd> {
     let flags = (flags | O_CLOEXEC) as usize;
-    fd(arch::call(arch::number::OPENAT, [at.register(), path.as_ptr() as usize, flags, mode as usize, 0, 0]))
+    fd(arch::call(
+        arch::number::OPENAT,
+        [at.register(), path.as_ptr() as usize, flags, mode as usize, 0, 0],
+    ))
 }
 
 /// Makes a file that did not exist and fills it.
 pub fn create(at: At<'_>, path: &Text, mode: u32, mut content: &[u8]) -> Result<()> {
     let file = open(at, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)?;
     while !content.is_empty() {
-        let args = [number(file.number()), content.as_ptr() as usize, content.len(), 0, 0, 0];
+        let args = [
+            number(file.number()),
+            content.as_ptr() as usize,
+            content.len(),
+            0,
+            0,
+            0,
+        ];
         match arch::call(arch::number::WRITE, args) {
             Ok(written) => content = content.get(written..).unwrap_or_default(),
             Err(EINTR) => {}
@@ -86,18 +107,32 @@ pub fn create(at: At<'_>, path: &Text, mode: u32, mut content: &[u8]) -> Result<
 
 /// mkdirat(2).
 pub fn make_dir(at: At<'_>, path: &Text, mode: u32) -> Result<()> {
-    arch::call(arch::number::MKDIRAT, [at.register(), path.as_ptr() as usize, mode as usize, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::MKDIRAT,
+        [at.register(), path.as_ptr() as usize, mode as usize, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// symlinkat(2).
 pub fn make_link(at: At<'_>, path: &Text, target: &Text) -> Result<()> {
-    let args = [target.as_ptr() as usize, at.register(), path.as_ptr() as usize, 0, 0, 0];
+    let args = [
+        target.as_ptr() as usize,
+        at.register(),
+        path.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
     arch::call(arch::number::SYMLINKAT, args).map(drop)
 }
 
 /// Removes a file or an empty directory.
 pub fn remove(at: At<'_>, path: &Text) -> Result<()> {
-    match arch::call(arch::number::UNLINKAT, [at.register(), path.as_ptr() as usize, 0, 0, 0, 0]) {
+    match arch::call(
+        arch::number::UNLINKAT,
+        [at.register(), path.as_ptr() as usize, 0, 0, 0, 0],
+    ) {
         Err(EISDIR) => {
             let args = [at.register(), path.as_ptr() as usize, AT_REMOVEDIR, 0, 0, 0];
             arch::call(arch::number::UNLINKAT, args).map(drop)
@@ -109,7 +144,14 @@ pub fn remove(at: At<'_>, path: &Text) -> Result<()> {
 /// fchownat(2), not following a symlink.
 pub fn change_owner(at: At<'_>, path: &Text, uid: u32, gid: u32) -> Result<()> {
     const AT_SYMLINK_NOFOLLOW: usize = 0x100;
-    let args = [at.register(), path.as_ptr() as usize, uid as usize, gid as usize, AT_SYMLINK_NOFOLLOW, 0];
+    let args = [
+        at.register(),
+        path.as_ptr() as usize,
+        uid as usize,
+        gid as usize,
+        AT_SYMLINK_NOFOLLOW,
+        0,
+    ];
     arch::call(arch::number::FCHOWNAT, args).map(drop)
 }
 
@@ -117,7 +159,10 @@ pub fn change_owner(at: At<'_>, path: &Text, uid: u32, gid: u32) -> Result<()> {
 pub fn size(file: &Fd) -> Result<usize> {
     // struct stat: st_size is the seventh of its 18 words on x86_64.
     let mut stat = [0_u64; 18];
-    arch::call(arch::number::FSTAT, [number(file.number()), stat.as_mut_ptr() as usize, 0, 0, 0, 0])?;
+    arch::call(
+        arch::number::FSTAT,
+        [number(file.number()), stat.as_mut_ptr() as usize, 0, 0, 0, 0],
+    )?;
     let [_, _, _, _, _, _, size, ..] = stat;
     usize::try_from(size).map_err(|_| super::EINVAL)
 }
@@ -126,31 +171,54 @@ pub fn size(file: &Fd) -> Result<usize> {
 pub fn is_dir(file: &Fd) -> bool {
     let here = c".".as_ptr() as usize;
     let flags = (O_PATH | O_CLOEXEC | O_DIRECTORY) as usize;
-    fd(arch::call(arch::number::OPENAT, [number(file.number()), here, flags, 0, 0, 0])).is_ok()
+    fd(arch::call(
+        arch::number::OPENAT,
+        [number(file.number()), here, flags, 0, 0, 0],
+    ))
+    .is_ok()
 }
 
 /// Reads what is there, up to the length of `buffer`.
 pub fn read(file: &Fd, buffer: &mut [u8]) -> Result<usize> {
     arch::call(
         arch::number::READ,
-        [number(file.number()), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0],
+        [
+            number(file.number()),
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+            0,
+            0,
+            0,
+        ],
     )
 }
 
 /// dup2(2) to a number that the caller decides on.
 pub fn duplicate_to(file: &Fd, target: i32) -> Result<()> {
-    arch::call(arch::number::DUP2, [number(file.number()), number(target), 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::DUP2,
+        [number(file.number()), number(target), 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: i32) -> Result<()> {
-    arch::call(arch::number::CLOSE_RANGE, [number(first), u32::MAX as usize, 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::CLOSE_RANGE,
+        [number(first), u32::MAX as usize, 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// Makes a terminal the controlling one of this session, taking it from nobody.
 pub fn take_terminal(terminal: &Fd) -> Result<()> {
     const TIOCSCTTY: usize = 0x540e;
-    arch::call(arch::number::IOCTL, [number(terminal.number()), TIOCSCTTY, 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::IOCTL,
+        [number(terminal.number()), TIOCSCTTY, 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// The slave of a master, opened without a path, after unlocking it.
@@ -158,15 +226,35 @@ pub fn terminal_peer(master: &Fd) -> Result<Fd> {
     const TIOCSPTLCK: usize = 0x4004_5431;
     const TIOCGPTPEER: usize = 0x5441;
     let unlock: i32 = 0;
-    arch::call(arch::number::IOCTL, [number(master.number()), TIOCSPTLCK, (&raw const unlock) as usize, 0, 0, 0])?;
+    arch::call(
+        arch::number::IOCTL,
+        [
+            number(master.number()),
+            TIOCSPTLCK,
+            (&raw const unlock) as usize,
+            0,
+            0,
+            0,
+        ],
+    )?;
     let flags = (O_RDWR | O_NOCTTY | O_CLOEXEC) as usize;
-    fd(arch::call(arch::number::IOCTL, [number(master.number()), TIOCGPTPEER, flags, 0, 0, 0]))
+    fd(arch::call(
+        arch::number::IOCTL,
+        [number(master.number()), TIOCGPTPEER, flags, 0, 0, 0],
+    ))
 }
 
 /// Puts process group `group` into the foreground of the controlling terminal.
 pub fn set_foreground(terminal: &Fd, group: i32) -> Result<()> {
     const TIOCSPGRP: usize = 0x5410;
-    let args = [number(terminal.number()), TIOCSPGRP, (&raw const group) as usize, 0, 0, 0];
+    let args = [
+        number(terminal.number()),
+        TIOCSPGRP,
+        (&raw const group) as usize,
+        0,
+        0,
+        0,
+    ];
     arch::call(arch::number::IOCTL, args).map(drop)
 }
 
@@ -184,7 +272,11 @@ impl Poll {
 
     /// Waits for input or the end.
     pub const fn input(fd: i32) -> Self {
-        Self { fd, events: Self::IN, happened: 0 }
+        Self {
+            fd,
+            events: Self::IN,
+            happened: 0,
+        }
     }
 
     /// Whether there is input, an end or an error.
@@ -195,7 +287,10 @@ impl Poll {
 
 /// Waits without limit until something happens.
 pub fn poll(entries: &mut [Poll]) -> Result<()> {
-    match arch::call(arch::number::PPOLL, [entries.as_mut_ptr() as usize, entries.len(), 0, 0, 0, 0]) {
+    match arch::call(
+        arch::number::PPOLL,
+        [entries.as_mut_ptr() as usize, entries.len(), 0, 0, 0, 0],
+    ) {
         Ok(_) | Err(EINTR) => Ok(()),
         Err(errno) => Err(errno),
     }

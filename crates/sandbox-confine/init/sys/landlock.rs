@@ -11,7 +11,10 @@ const RULE_NET_PORT: usize = 2;
 /// landlock_create_ruleset(2) for these handled rights: file system, network, scopes.
 pub fn ruleset(handled: &[u64; 3]) -> Result<Fd> {
     // An older kernel takes a longer structure as long as what it does not know is zero.
-    fd(arch::call(arch::number::LANDLOCK_CREATE_RULESET, [handled.as_ptr() as usize, 24, 0, 0, 0, 0]))
+    fd(arch::call(
+        arch::number::LANDLOCK_CREATE_RULESET,
+        [handled.as_ptr() as usize, 24, 0, 0, 0, 0],
+    ))
 }
 
 /// Allows `rights` on what is beneath `place`.
@@ -21,19 +24,40 @@ pub fn allow_beneath(ruleset: &Fd, place: &Fd, rights: u64) -> Result<()> {
         rights: u64,
         parent: i32,
     }
-    let rule = PathBeneath { rights, parent: place.number() };
-    let args = [number(ruleset.number()), RULE_PATH_BENEATH, (&raw const rule) as usize, 0, 0, 0];
+    let rule = PathBeneath {
+        rights,
+        parent: place.number(),
+    };
+    let args = [
+        number(ruleset.number()),
+        RULE_PATH_BENEATH,
+        (&raw const rule) as usize,
+        0,
+        0,
+        0,
+    ];
     arch::call(arch::number::LANDLOCK_ADD_RULE, args).map(drop)
 }
 
 /// Allows `rights` on a TCP port.
 pub fn allow_port(ruleset: &Fd, port: u64, rights: u64) -> Result<()> {
     let rule = [rights, port];
-    let args = [number(ruleset.number()), RULE_NET_PORT, rule.as_ptr() as usize, 0, 0, 0];
+    let args = [
+        number(ruleset.number()),
+        RULE_NET_PORT,
+        rule.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
     arch::call(arch::number::LANDLOCK_ADD_RULE, args).map(drop)
 }
 
 /// Puts this process into a domain of these rules.
 pub fn restrict(ruleset: &Fd) -> Result<()> {
-    arch::call(arch::number::LANDLOCK_RESTRICT_SELF, [number(ruleset.number()), 0, 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::LANDLOCK_RESTRICT_SELF,
+        [number(ruleset.number()), 0, 0, 0, 0, 0],
+    )
+    .map(drop)
 }

@@ -18,7 +18,10 @@ impl Mapping {
     /// Maps the first `length` bytes of a sealed file.
     pub fn of_file(file: &Fd, length: usize) -> Result<Self> {
         if length == 0 {
-            return Ok(Self { start: core::ptr::dangling::<u64>() as usize, length });
+            return Ok(Self {
+                start: core::ptr::dangling::<u64>() as usize,
+                length,
+            });
         }
         let args = [0, length, PROT_READ, MAP_PRIVATE, number(file.number()), 0];
         arch::call(arch::number::MMAP, args).map(|start| Self { start, length })
@@ -27,7 +30,14 @@ impl Mapping {
     /// Room for `count` pointers, all null.
     pub fn of_pointers(count: usize) -> Result<Self> {
         let length = count.saturating_mul(size_of::<usize>()).max(1);
-        let args = [0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
+        let args = [
+            0,
+            length,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS,
+            usize::MAX,
+            0,
+        ];
         arch::call(arch::number::MMAP, args).map(|start| Self { start, length })
     }
 

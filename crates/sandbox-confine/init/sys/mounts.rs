@@ -43,7 +43,10 @@ impl Reach {
 /// A detached copy of the tree at `place`.
 pub fn copy_tree(place: &Fd, reach: Reach) -> Result<Fd> {
     let flags = OPEN_TREE_CLONE | CLOEXEC | AT_EMPTY_PATH | reach.flag();
-    fd(arch::call(arch::number::OPEN_TREE, [number(place.number()), empty(), flags, 0, 0, 0]))
+    fd(arch::call(
+        arch::number::OPEN_TREE,
+        [number(place.number()), empty(), flags, 0, 0, 0],
+    ))
 }
 
 /// Sets attributes (MOUNT_ATTR_*) of the mount that `mount` is the root of.
@@ -60,25 +63,56 @@ fn set(at: At<'_>, path: &Text, reach: Reach, attributes: u64, propagation: u64)
     // struct mount_attr: to set, to clear, propagation, user namespace.
     let attr = [attributes, 0, propagation, 0];
     let flags = AT_EMPTY_PATH | reach.flag();
-    let args = [at.register(), path.as_ptr() as usize, flags, attr.as_ptr() as usize, 32, 0];
+    let args = [
+        at.register(),
+        path.as_ptr() as usize,
+        flags,
+        attr.as_ptr() as usize,
+        32,
+        0,
+    ];
     arch::call(arch::number::MOUNT_SETATTR, args).map(drop)
 }
 
 /// Attaches a detached mount at `place`.
 pub fn attach(mount: &Fd, place: &Fd) -> Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    let args = [number(mount.number()), empty(), number(place.number()), empty(), flags, 0];
+    let args = [
+        number(mount.number()),
+        empty(),
+        number(place.number()),
+        empty(),
+        flags,
+        0,
+    ];
     arch::call(arch::number::MOVE_MOUNT, args).map(drop)
 }
 
 /// A new, detached file system; `options` are `key=value` or `key`, separated by commas.
 pub fn new_file_system(kind: &Text, options: &Text, attributes: u64) -> Result<Fd> {
-    let context = fd(arch::call(arch::number::FSOPEN, [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0]))?;
-    for option in options.to_bytes().split(|byte| *byte == b',').filter(|option| !option.is_empty()) {
+    let context = fd(arch::call(
+        arch::number::FSOPEN,
+        [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0],
+    ))?;
+    for option in options
+        .to_bytes()
+        .split(|byte| *byte == b',')
+        .filter(|option| !option.is_empty())
+    {
         configure(&context, option)?;
     }
-    arch::call(arch::number::FSCONFIG, [number(context.number()), FSCONFIG_CMD_CREATE, 0, 0, 0, 0])?;
-    let args = [number(context.number()), FSMOUNT_CLOEXEC, attributes as usize, 0, 0, 0];
+    arch::call(
+        arch::number::FSCONFIG,
+        [number(context.number()), FSCONFIG_CMD_CREATE, 0, 0, 0, 0],
+    )?;
+    let args = [
+        number(context.number()),
+        FSMOUNT_CLOEXEC,
+        attributes as usize,
+        0,
+        0,
+        0,
+    ];
     fd(arch::call(arch::number::FSMOUNT, args))
 }
 
@@ -94,13 +128,23 @@ fn configure(context: &Fd, option: &[u8]) -> Result<()> {
         }
         None => (FSCONFIG_SET_FLAG, 0),
     };
-    let args = [number(context.number()), command, key.as_ptr() as usize, value, 0, 0];
+    let args = [
+        number(context.number()),
+        command,
+        key.as_ptr() as usize,
+        value,
+        0,
+        0,
+    ];
     arch::call(arch::number::FSCONFIG, args).map(drop)
 }
 
 /// Copies a text into a zeroed buffer, with room for its NUL.
 fn copy_text(to: &mut [u8], text: &[u8]) -> Result<()> {
     let room = to.len().saturating_sub(1);
-    to.get_mut(..room).and_then(|to| to.get_mut(..text.len())).ok_or(EINVAL)?.copy_from_slice(text);
+    to.get_mut(..room)
+        .and_then(|to| to.get_mut(..text.len()))
+        .ok_or(EINVAL)?
+        .copy_from_slice(text);
     Ok(())
 }

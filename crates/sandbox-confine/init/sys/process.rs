@@ -59,7 +59,14 @@ pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T) -> Result<i32>
 
 /// execve(2). Returns only when it failed. `argv` and `envp` end with a null pointer.
 pub fn exec(path: &Text, argv: &mut Mapping, envp: &mut Mapping) -> Errno {
-    let args = [path.as_ptr() as usize, argv.pointers().as_ptr() as usize, envp.pointers().as_ptr() as usize, 0, 0, 0];
+    let args = [
+        path.as_ptr() as usize,
+        argv.pointers().as_ptr() as usize,
+        envp.pointers().as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
     arch::call(arch::number::EXECVE, args).err().unwrap_or(Errno(0))
 }
 
@@ -80,7 +87,9 @@ pub fn wait() -> Option<(i32, i32, Rusage)> {
         0,
         0,
     ];
-    let pid = arch::call(arch::number::WAIT4, args).ok().filter(|pid| *pid != 0)? as i32;
+    let pid = arch::call(arch::number::WAIT4, args)
+        .ok()
+        .filter(|pid| *pid != 0)? as i32;
     Some((pid, status, Rusage::of(&usage)))
 }
 
@@ -88,14 +97,21 @@ pub fn wait() -> Option<(i32, i32, Rusage)> {
 pub fn own_usage() -> Rusage {
     let mut usage = [0_u64; 18];
     // RUSAGE_SELF is 0, and the pointer is good: it cannot fail.
-    let _ = arch::call(arch::number::GETRUSAGE, [0, usage.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    let _ = arch::call(
+        arch::number::GETRUSAGE,
+        [0, usage.as_mut_ptr() as usize, 0, 0, 0, 0],
+    );
     Rusage::of(&usage)
 }
 
 impl Rusage {
     fn of(usage: &[u64; 18]) -> Self {
         let [user_s, user_us, system_s, system_us, max_rss_kib, ..] = *usage;
-        Self { user_us: user_s * 1_000_000 + user_us, system_us: system_s * 1_000_000 + system_us, max_rss_kib }
+        Self {
+            user_us: user_s * 1_000_000 + user_us,
+            system_us: system_s * 1_000_000 + system_us,
+            max_rss_kib,
+        }
     }
 }
 
@@ -124,14 +140,21 @@ pub fn set_own_group() -> Result<()> {
 pub fn reset_signals(blocked: u64) -> Result<()> {
     let default = [0_u64; 4];
     for signal in (1..=64).filter(|signal| !matches!(signal, 9 | 19)) {
-        arch::call(arch::number::RT_SIGACTION, [signal, default.as_ptr() as usize, 0, 8, 0, 0])?;
+        arch::call(
+            arch::number::RT_SIGACTION,
+            [signal, default.as_ptr() as usize, 0, 8, 0, 0],
+        )?;
     }
     set_signal_mask(blocked)
 }
 
 /// Blocks exactly the signals of `mask` (bit n−1 for signal n).
 pub fn set_signal_mask(mask: u64) -> Result<()> {
-    arch::call(arch::number::RT_SIGPROCMASK, [SIG_SETMASK, (&raw const mask) as usize, 0, 8, 0, 0]).map(drop)
+    arch::call(
+        arch::number::RT_SIGPROCMASK,
+        [SIG_SETMASK, (&raw const mask) as usize, 0, 8, 0, 0],
+    )
+    .map(drop)
 }
 
 /// A descriptor that becomes readable with SIGCHLD, which is blocked.
@@ -139,7 +162,14 @@ pub fn signal_fd() -> Result<Fd> {
     let mask: u64 = 1 << (SIGCHLD - 1);
     fd(arch::call(
         arch::number::SIGNALFD4,
-        [usize::MAX, (&raw const mask) as usize, 8, SFD_NONBLOCK_CLOEXEC, 0, 0],
+        [
+            usize::MAX,
+            (&raw const mask) as usize,
+            8,
+            SFD_NONBLOCK_CLOEXEC,
+            0,
+            0,
+        ],
     ))
 }
 
@@ -147,7 +177,10 @@ pub fn signal_fd() -> Result<Fd> {
 pub fn monotonic_us() -> u64 {
     let mut time = [0_u64; 2];
     // CLOCK_MONOTONIC cannot fail with a valid pointer.
-    let _ = arch::call(arch::number::CLOCK_GETTIME, [CLOCK_MONOTONIC, time.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    let _ = arch::call(
+        arch::number::CLOCK_GETTIME,
+        [CLOCK_MONOTONIC, time.as_mut_ptr() as usize, 0, 0, 0, 0],
+    );
     time[0] * 1_000_000 + time[1] / 1000
 }
 
@@ -196,13 +229,21 @@ pub fn set_nice(nice: i32) -> Result<()> {
 
 /// sched_setaffinity(2) for this process.
 pub fn set_affinity(mask: &[u8]) -> Result<()> {
-    arch::call(arch::number::SCHED_SETAFFINITY, [0, mask.len(), mask.as_ptr() as usize, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::SCHED_SETAFFINITY,
+        [0, mask.len(), mask.as_ptr() as usize, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// setrlimit(2).
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = [soft, hard];
-    arch::call(arch::number::PRLIMIT64, [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::PRLIMIT64,
+        [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// setgroups(2): no supplementary groups.
@@ -219,11 +260,18 @@ pub fn set_identity(uid: u32, gid: u32) -> Result<()> {
 
 /// sethostname(2).
 pub fn set_hostname(name: &Text) -> Result<()> {
-    arch::call(arch::number::SETHOSTNAME, [name.as_ptr() as usize, name.count_bytes(), 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::SETHOSTNAME,
+        [name.as_ptr() as usize, name.count_bytes(), 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 fn prctl(option: usize, args: [usize; 4]) -> Result<usize> {
-    arch::call(arch::number::PRCTL, [option, args[0], args[1], args[2], args[3], 0])
+    arch::call(
+        arch::number::PRCTL,
+        [option, args[0], args[1], args[2], args[3], 0],
+    )
 }
 
 /// Nobody may trace init or look into its /proc entries.
@@ -264,7 +312,11 @@ pub fn capabilities(keep: u64) -> Result<()> {
     let header = [CAPABILITY_VERSION_3, 0];
     let [low, high] = [keep as u32, (keep >> 32) as u32];
     let data = [low, low, 0, high, high, 0];
-    arch::call(arch::number::CAPSET, [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::CAPSET,
+        [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// Loads a seccomp filter of 8 bytes an instruction.
@@ -274,7 +326,16 @@ pub fn set_seccomp(filter: &[u8]) -> Result<()> {
         length: u16,
         filter: *const u8,
     }
-    let Ok(length) = u16::try_from(filter.len() / 8) else { return Err(super::EINVAL) };
-    let program = Program { length, filter: filter.as_ptr() };
-    arch::call(arch::number::SECCOMP, [SECCOMP_SET_MODE_FILTER, 0, (&raw const program) as usize, 0, 0, 0]).map(drop)
+    let Ok(length) = u16::try_from(filter.len() / 8) else {
+        return Err(super::EINVAL);
+    };
+    let program = Program {
+        length,
+        filter: filter.as_ptr(),
+    };
+    arch::call(
+        arch::number::SECCOMP,
+        [SECCOMP_SET_MODE_FILTER, 0, (&raw const program) as usize, 0, 0, 0],
+    )
+    .map(drop)
 }

@@ -49,7 +49,14 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     let mut vector = [bytes.as_mut_ptr() as usize, MESSAGE_BYTES];
     let mut header = header(&mut vector, &mut control);
     let flags = MSG_CMSG_CLOEXEC | if wait == Wait::Never { MSG_DONTWAIT } else { 0 };
-    let args = [number(socket.number()), (&raw mut header) as usize, flags, 0, 0, 0];
+    let args = [
+        number(socket.number()),
+        (&raw mut header) as usize,
+        flags,
+        0,
+        0,
+        0,
+    ];
     let count = loop {
         match arch::call(arch::number::RECVMSG, args) {
             Err(EINTR) => {}
@@ -85,7 +92,14 @@ pub fn send(socket: &Fd, message: &Message, with: Option<&Fd>) -> Result<()> {
         }
         None => header.control_length = 0,
     }
-    let args = [number(socket.number()), (&raw mut header) as usize, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0];
+    let args = [
+        number(socket.number()),
+        (&raw mut header) as usize,
+        MSG_DONTWAIT | MSG_NOSIGNAL,
+        0,
+        0,
+        0,
+    ];
     loop {
         match arch::call(arch::number::SENDMSG, args) {
             Err(EINTR) => {}
@@ -128,7 +142,10 @@ pub fn bring_loopback_up() -> Result<()> {
     const SOCK_DGRAM_CLOEXEC: usize = 0o2_000_002;
     const SIOCSIFFLAGS: usize = 0x8914;
     const IFF_UP_RUNNING: u16 = 0x41;
-    let socket = fd(arch::call(arch::number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]))?;
+    let socket = fd(arch::call(
+        arch::number::SOCKET,
+        [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0],
+    ))?;
     // struct ifreq: a name of 16 bytes, then flags in a union of 24.
     let mut request = [0_u8; 40];
     if let Some(name) = request.get_mut(..2) {
@@ -137,6 +154,16 @@ pub fn bring_loopback_up() -> Result<()> {
     if let Some(flags) = request.get_mut(16..18) {
         flags.copy_from_slice(&IFF_UP_RUNNING.to_le_bytes());
     }
-    arch::call(arch::number::IOCTL, [number(socket.number()), SIOCSIFFLAGS, request.as_ptr() as usize, 0, 0, 0])
-        .map(drop)
+    arch::call(
+        arch::number::IOCTL,
+        [
+            number(socket.number()),
+            SIOCSIFFLAGS,
+            request.as_ptr() as usize,
+            0,
+            0,
+            0,
+        ],
+    )
+    .map(drop)
 }

@@ -47,14 +47,21 @@ impl<T, R> Thread<T, R> {
         let shared = unsafe { &*place };
         let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
         arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize)?;
-        Ok(Self { shared, memory, stack })
+        Ok(Self {
+            shared,
+            memory,
+            stack,
+        })
     }
 
     /// Waits for the result. The thread's memory stays mapped: it may not have left it yet.
     pub fn join(self) -> Result<R> {
         let done = &self.shared.is_done;
         while done.load(Ordering::Acquire) == 0 {
-            match arch::call(arch::number::FUTEX, [done.as_ptr() as usize, FUTEX_WAIT, 0, 0, 0, 0]) {
+            match arch::call(
+                arch::number::FUTEX,
+                [done.as_ptr() as usize, FUTEX_WAIT, 0, 0, 0, 0],
+            ) {
                 Ok(_) | Err(EAGAIN | EINTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -75,7 +82,10 @@ extern "C" fn enter<T, R>(shared: usize) -> ! {
     unsafe { *shared.result.get() = Some(result) };
     shared.is_done.store(1, Ordering::Release);
     // Waking cannot fail; a waiter that has not slept yet sees the store.
-    let _ = arch::call(arch::number::FUTEX, [shared.is_done.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0]);
+    let _ = arch::call(
+        arch::number::FUTEX,
+        [shared.is_done.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0],
+    );
     loop {
         // exit(2) of this thread does not return.
         let _ = arch::call(arch::number::EXIT, [0; 6]);
