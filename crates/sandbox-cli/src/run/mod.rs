@@ -22,6 +22,7 @@ use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
 use self::args::RunArgs;
 use self::directory::Start;
 use self::json::JsonTo;
+use self::signals::Signals;
 use crate::error::CliError;
 
 /// How a run ended, and with which status to say so.
@@ -81,13 +82,15 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
         notes::hidden_directory(&start, &args.command);
     }
     let on_terminal = wants_terminal(args, &policy)?;
+    // A signal that comes during the start is for the command as well.
+    let signals = Signals::block()?;
     let process = command(args, &policy, &start, on_terminal).spawn()?;
     if notes_are_wanted(args) {
         notes::before(process.report());
     }
     match on_terminal {
-        OnTerminal::Yes => terminal::wait(process).map(Some),
-        OnTerminal::No => streams::wait(process).map(Some),
+        OnTerminal::Yes => terminal::wait(process, signals).map(Some),
+        OnTerminal::No => streams::wait(process, signals).map(Some),
     }
 }
 

@@ -9,6 +9,15 @@ use sandbox::Process;
 
 use crate::error::CliError;
 
+const FORWARDED: [Signal; 6] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGTSTP,
+    Signal::SIGWINCH,
+];
+
 /// Signals that are for the command. Blocked here, which is not passed on to it.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -28,22 +37,18 @@ pub(crate) enum Wish {
 }
 
 impl Signals {
-    /// From here on they are waiting to be read. What a parent has set to be ignored stays ignored.
+    /// From here on they are waiting to be read. What a parent has set to be ignored (nohup) stays ignored.
     pub(crate) fn block() -> Result<Self, CliError> {
         let failed = |errno: nix::Error| CliError::Terminal {
             what: "signalfd",
             source: errno.into(),
         };
-        let set: SigSet = [
-            Signal::SIGHUP,
-            Signal::SIGINT,
-            Signal::SIGQUIT,
-            Signal::SIGTERM,
-            Signal::SIGTSTP,
-            Signal::SIGWINCH,
-        ]
-        .into_iter()
-        .collect();
+        let ignored = ignored();
+        let set: SigSet = FORWARDED
+            .iter()
+            .copied()
+            .filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0)
+            .collect();
         set.thread_block().map_err(failed)?;
         let fd =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
@@ -86,6 +91,16 @@ impl Signals {
         })?;
         Ok(info.and_then(|info| Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()))
     }
+}
+
+/// The signals that are ignored, as a bit mask (proc_pid_stat(5), field 33). A blocked one would be queued
+/// all the same.
+fn ignored() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    fields
+        .and_then(|fields| fields.split_whitespace().nth(30)?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Stops this process as SIGTSTP does; returns when it is continued. Where nobody could continue it, the

@@ -11,8 +11,7 @@ pub(super) const SIGCONT: i32 = 18;
 pub(super) const SIGSTOP: i32 = 19;
 
 /// Waits for the end and passes signals on.
-pub(crate) fn wait(mut process: Process) -> Result<Ended, CliError> {
-    let mut signals = Signals::block()?;
+pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, CliError> {
     loop {
         if let Some(result) = process.poll()? {
             return Ok(Ended {

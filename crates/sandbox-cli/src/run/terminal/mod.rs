@@ -32,8 +32,7 @@ pub(crate) fn is_ours() -> bool {
 }
 
 /// Relays until the command has ended. The caller's terminal is as before, however this ends.
-pub(crate) fn wait(mut process: Process) -> Result<Ended, CliError> {
-    let mut signals = Signals::block()?;
+pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, CliError> {
     let mut relay = Relay::new(process.pty.take())?;
     relay.resize();
     let mut raw = RawMode::enter()?;

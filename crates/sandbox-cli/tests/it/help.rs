@@ -1,0 +1,129 @@
+//! `--help`: its text is kept, and every example in it works.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::harness::{Harness, Ran, binary, has, path_with};
+
+/// Help texts and the files that hold them, relative to the package.
+const GOLDEN: &[(&[&str], &str)] = &[
+    (&["--help"], "sandbox.txt"),
+    (&["run", "--help"], "run.txt"),
+    (&["doctor", "--help"], "doctor.txt"),
+    (&["profile", "--help"], "profile.txt"),
+    (&["gc", "--help"], "gc.txt"),
+    (&["completions", "--help"], "completions.txt"),
+    (&["man", "--help"], "man.txt"),
+];
+
+#[test]
+fn help_texts_are_as_kept() {
+    let place = Harness::new();
+    for (args, file) in GOLDEN {
+        let ran = place.sandbox(*args);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        let file = Path::new("tests/golden").join(file);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&file, &ran.stdout).expect("golden file");
+        }
+        let kept = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            kept == ran.stdout,
+            "{}: run with UPDATE_GOLDEN=1 when this is right:\n{}",
+            file.display(),
+            ran.stdout
+        );
+    }
+}
+
+#[test]
+fn every_example_of_run_works() {
+    for program in ["python3", "make"] {
+        if !has(program) {
+            skip!("help::every_example_of_run_works", "no {program} on PATH");
+        }
+    }
+    let place = Harness::new();
+    place.write("work/x.py", "print('hello')\n");
+    place.write("work/Makefile", "all:\n\techo built > out\n");
+    place.script("work/a.out", "cat");
+    place.write("work/t1.in", "1\n");
+    place.script(
+        "work/server",
+        "exec python3 -c 'import socket; socket.socket().bind((\"127.0.0.1\", 8080))'",
+    );
+    place.script("work/agent.sh", "test \"$TOKEN\" = t");
+    place.write("home/data/private/key", "secret");
+    place.write("home/data/table", "1,2");
+    let help = place.sandbox(["run", "--help"]).stdout;
+    let examples: Vec<_> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("$ "))
+        .collect();
+    assert!(examples.len() >= 5, "{help}");
+    for example in examples {
+        let ran = shell(&place, example);
+        assert_eq!(ran.status, 0, "{example}: {ran:?}");
+        assert!(!ran.stdout.contains("key"), "{example}: {ran:?}");
+    }
+    assert_eq!(
+        fs::read_to_string(place.work().join("out")).expect("the build ran"),
+        "built\n"
+    );
+}
+
+#[test]
+fn every_example_of_the_other_commands_works() {
+    let place = Harness::new();
+    fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
+    for command in ["doctor", "profile", "gc", "completions", "man"] {
+        let help = place.sandbox([command, "--help"]).stdout;
+        for example in help
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("$ "))
+        {
+            let ran = shell(&place, example);
+            assert_eq!(ran.status, 0, "{example}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let place = Harness::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.sandbox(["completions", shell]).stdout;
+        assert!(
+            script.contains("--wall-time") || script.contains("wall-time"),
+            "{shell}"
+        );
+    }
+    assert_eq!(place.sandbox(["man", "pages"]).status, 0);
+    for page in [
+        "sandbox.1",
+        "sandbox-run.1",
+        "sandbox-doctor.1",
+        "sandbox-profile.1",
+        "sandbox-gc.1",
+    ] {
+        let text = fs::read_to_string(place.work().join("pages").join(page)).expect(page);
+        assert!(text.contains(".TH"), "{page}");
+    }
+}
+
+/// A line as typed, with `sandbox` on PATH.
+fn shell(place: &Harness, line: &str) -> Ran {
+    let bin = place.root().join("bin");
+    if !bin.exists() {
+        fs::create_dir(&bin).expect("mkdir");
+        symlink(binary(), bin.join("sandbox")).expect("symlink");
+    }
+    let mut command = place.at_home("/bin/sh".as_ref());
+    Ran::of(
+        command
+            .args(["-c", line])
+            .env("PATH", path_with(&bin))
+            .env("TOKEN", "t"),
+    )
+}

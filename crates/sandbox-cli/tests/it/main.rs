@@ -1,0 +1,14 @@
+//! The `sandbox` command as its users meet it.
+
+#[macro_use]
+mod harness;
+
+mod bad_input;
+mod exit_status;
+mod gc;
+mod help;
+mod json;
+mod profile;
+mod sees;
+mod signals;
+mod terminal;
