@@ -44,7 +44,8 @@ pub(crate) fn run() -> Result<()> {
     checksums(&dist)
 }
 
-fn build_static() -> Result<PathBuf> {
+/// The program as it is released.
+pub(crate) fn build_static() -> Result<PathBuf> {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-feature=+crt-static");
     let mut build = cargo()

@@ -37,8 +37,8 @@ pub(crate) enum Error {
     NotStatic { path: PathBuf, ldd: String },
     #[error("cargo-deny is not installed")]
     NoCargoDeny,
-    #[error("the benchmark `{name}` is not written yet")]
-    NoBenchmark { name: &'static str },
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
     #[error("failed: {}", steps.join(", "))]
     Steps { steps: Vec<&'static str> },
 }

@@ -1,22 +1,63 @@
 //! `cargo xtask bench`: this program and its peers, in turn, in one run.
+//!
+//! The programs measured are those that users get. Everything is timed by one small driver process
+//! (`crates/sandbox-confine/examples/bench_driver.rs`), started as the user who is asked for; this program
+//! only tells it what to do next and adds up. A target that is missed is said and changes no status: how fast
+//! a machine is that others share, is not a test.
+
+mod account;
+mod error;
+mod figures;
+mod json;
+mod left;
+mod load;
+mod machine;
+mod memory;
+mod peer;
+mod peers;
+mod programs;
+mod runc;
+mod start;
+mod sustain;
+mod tools;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     setup::{self, Need},
 };
+
+pub(crate) use error::BenchError;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
     /// How long a confined start takes, against peers and the floor
-    Start,
+    Start(start::Args),
     /// Sustained load for minutes: throughput, latency, what is left behind
-    Sustain,
+    Sustain(sustain::Args),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
-    setup::ensure(&[Need::Build, Need::Bench])?;
+    setup::ensure(&[Need::Build, Need::Dist, Need::Bench])?;
     match bench {
-        Bench::Start => Err(Error::NoBenchmark { name: "start" }),
-        Bench::Sustain => Err(Error::NoBenchmark { name: "sustain" }),
+        Bench::Start(args) => start::run(args),
+        Bench::Sustain(args) => sustain::run(args),
     }
+}
+
+/// As whom, when, and where the figures go: the same for every benchmark.
+#[derive(clap::Args)]
+pub(crate) struct Common {
+    /// Measure as this user (root only); the current user otherwise
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Do not wait for the machine to become idle
+    #[arg(long)]
+    busy: bool,
+    /// Also as JSON: to this file, or as the last line
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[expect(
+        clippy::option_option,
+        reason = "how clap says: not given, given, given with a value"
+    )]
+    json: Option<Option<std::path::PathBuf>>,
 }

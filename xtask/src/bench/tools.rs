@@ -1,0 +1,97 @@
+//! The programs that are measured, built and put where every user can run them.
+
+use std::{
+    fs,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+};
+
+use super::account::Account;
+
+use crate::{
+    artifact::{self, Kind},
+    cmd::{Cmd, cargo},
+    dist,
+    error::{Error, Result},
+    scratch::Scratch,
+    workspace,
+};
+
+/// The example that measures.
+const DRIVER: &str = "bench_driver";
+
+/// Where the programs are. They are removed when this is dropped.
+pub(super) struct Tools {
+    scratch: Scratch,
+}
+
+impl Tools {
+    /// Builds the command line tool as it is released, the driver, and the floor.
+    pub(super) fn build() -> Result<Self> {
+        let scratch = Scratch::new(Path::new("/tmp"), "sandbox-bench")?;
+        let tools = Self { scratch };
+        copy(&dist::build_static()?, &tools.sandbox())?;
+        copy(&build_driver()?, &tools.driver())?;
+        let floor = workspace::root().join("xtask/bench/floor.c");
+        Cmd::new("gcc")
+            .args(["-O2", "-static", "-o"])
+            .arg(tools.floor())
+            .arg(floor)
+            .run()?;
+        Ok(tools)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    pub(super) fn sandbox(&self) -> PathBuf {
+        self.dir().join("sandbox")
+    }
+
+    pub(super) fn driver(&self) -> PathBuf {
+        self.dir().join(DRIVER)
+    }
+
+    pub(super) fn floor(&self) -> PathBuf {
+        self.dir().join("floor")
+    }
+
+    /// A new directory that belongs to the user.
+    pub(super) fn work_dir(&self, name: &str, account: &Account) -> Result<PathBuf> {
+        let dir = self.dir().join(name);
+        fs::create_dir(&dir).map_err(Error::io(&dir))?;
+        give(&dir, account)?;
+        Ok(dir)
+    }
+}
+
+fn build_driver() -> Result<PathBuf> {
+    let cargo = cargo().args([
+        "build",
+        "--locked",
+        "--release",
+        "--package=sandbox-confine",
+        "--example",
+        DRIVER,
+    ]);
+    let built = artifact::build(cargo)?;
+    let driver = built
+        .into_iter()
+        .find(|artifact| artifact.kind == Kind::Example && artifact.name == DRIVER);
+    driver
+        .map(|artifact| artifact.executable)
+        .ok_or(Error::NotBuilt { name: DRIVER })
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map_err(Error::io(from)).map(drop)
+}
+
+/// Makes `dir` the user's own.
+pub(super) fn give(dir: &Path, account: &Account) -> Result<()> {
+    if account.is_other {
+        chown(dir, Some(account.uid), Some(account.gid)).map_err(Error::io(dir))?;
+    }
+    Ok(())
+}
