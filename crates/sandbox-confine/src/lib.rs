@@ -19,6 +19,7 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod beneath;
 pub mod cgroup;
 mod command;
 pub mod doctor;

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::beneath::is_beneath;
+
 /// Trees that the system view shows anyway.
 const SYSTEM: &[&str] = &[
     "/usr",
@@ -35,12 +37,12 @@ const SHARED: &[&str] = &["/", "/home", "/root", "/opt", "/tmp", "/nix", "/gnu"]
 
 /// Whether the system view shows `path`.
 pub(super) fn is_system(path: &Path) -> bool {
-    SYSTEM.iter().any(|dir| path.starts_with(dir))
+    SYSTEM.iter().any(|dir| is_beneath(path, Path::new(dir)))
 }
 
 /// Whether `path` must not be shown as a tree, whatever names it.
 pub(super) fn is_hidden(path: &Path) -> bool {
-    HIDDEN.iter().any(|dir| path.starts_with(dir))
+    HIDDEN.iter().any(|dir| is_beneath(path, Path::new(dir)))
         || SHARED.iter().any(|dir| path == Path::new(dir))
         || path.parent() == Some(Path::new("/home"))
 }

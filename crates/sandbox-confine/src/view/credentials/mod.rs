@@ -19,6 +19,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::lookup;
+use crate::beneath::is_beneath;
 
 /// How many entries of a credential directory are looked at for links that lead elsewhere.
 const MAX_ENTRIES: usize = 1024;
@@ -172,8 +173,8 @@ pub(super) fn holds_in(path: &Path, home: &Path) -> Option<&'static str> {
         Err(_) => return None,
     };
     let found = table::IN_HOME.iter().find(|(place, _)| {
-        let contains = || Path::new(place).starts_with(below) && home.join(place).symlink_metadata().is_ok();
-        below.starts_with(place) || contains()
+        let contains = || is_beneath(Path::new(place), below) && home.join(place).symlink_metadata().is_ok();
+        is_beneath(below, Path::new(place)) || contains()
     });
     found.map(|(_, what)| *what)
 }
