@@ -19,6 +19,7 @@ mod root;
 mod step;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

@@ -5,7 +5,6 @@
 //! made read-only and entered. A mount point that lies inside a granted directory must exist there already:
 //! nothing is ever made in the caller's files.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
@@ -13,6 +12,7 @@ use sandbox_types::{Access, MountSource, Policy};
 
 use super::View;
 use super::step::{NODEV, NOEXEC, NOSUID, RDONLY, Step};
+use super::tree::Tree;
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{EtcEntry, GrantKind, MaskedKind, SystemEntry, generate};
@@ -43,10 +43,10 @@ enum Attachment {
 
 #[derive(Default)]
 struct Layout {
-    dirs: BTreeMap<PathBuf, u32>,
-    links: BTreeMap<PathBuf, PathBuf>,
-    files: BTreeMap<PathBuf, (u32, Vec<u8>)>,
-    mounts: BTreeMap<PathBuf, Attachment>,
+    dirs: Tree<u32>,
+    links: Tree<PathBuf>,
+    files: Tree<(u32, Vec<u8>)>,
+    mounts: Tree<Attachment>,
 }
 
 /// All steps, in order.
@@ -79,16 +79,16 @@ impl Layout {
             self.mounts.insert(path.to_owned(), Attachment::Private);
         }
         // Where programs expect a place for temporary files and for sockets, empty and read-only.
-        self.dirs.insert("/var".into(), 0o755);
-        self.links.insert("/var/tmp".into(), "/tmp".into());
-        self.dirs.insert("/run".into(), 0o755);
+        self.dirs.insert("/var", 0o755);
+        self.links.insert("/var/tmp", "/tmp".into());
+        self.dirs.insert("/run", 0o755);
     }
 
     fn add_system(&mut self, view: &View) {
         for entry in &view.system {
             match entry {
                 SystemEntry::Dir(path) => self.add_host(path, path, true, Access::Read),
-                SystemEntry::Link { path, target } => drop(self.links.insert(path.clone(), target.clone())),
+                SystemEntry::Link { path, target } => self.links.insert(path.clone(), target.clone()),
             }
         }
     }
@@ -118,7 +118,7 @@ impl Layout {
         }
         let options = "ptmxmode=0666,mode=0620".to_owned();
         self.mounts.insert(
-            "/dev/pts".into(),
+            "/dev/pts",
             Attachment::New {
                 kind: "devpts",
                 options,
@@ -129,7 +129,7 @@ impl Layout {
         let read_only = if host.is_root() { RDONLY } else { 0 };
         let attributes = NOSUID | NODEV | NOEXEC | read_only;
         self.mounts.insert(
-            "/proc".into(),
+            "/proc",
             Attachment::New {
                 kind: "proc",
                 options: String::new(),
@@ -144,9 +144,9 @@ impl Layout {
             let path = etc.join(entry.name());
             match entry {
                 EtcEntry::File { mode, content, .. } => {
-                    drop(self.files.insert(path, (*mode, content.clone())));
+                    self.files.insert(path, (*mode, content.clone()));
                 }
-                EtcEntry::Link { target, .. } => drop(self.links.insert(path, target.clone())),
+                EtcEntry::Link { target, .. } => self.links.insert(path, target.clone()),
                 EtcEntry::Dir { source, .. } => self.add_host(&path, source, true, Access::Read),
             }
         }
@@ -176,7 +176,7 @@ impl Layout {
             match &grant.kind {
                 GrantKind::Dir => self.add_host(&grant.path, &grant.path, true, Access::Read),
                 GrantKind::File => self.add_host(&grant.path, &grant.path, false, Access::Read),
-                GrantKind::Link { target } => drop(self.links.insert(grant.path.clone(), target.clone())),
+                GrantKind::Link { target } => self.links.insert(grant.path.clone(), target.clone()),
             }
         }
     }
@@ -215,73 +215,51 @@ impl Layout {
         );
     }
 
-    /// The nearest granted tree of the host above `path`, if any: there nothing can be made.
-    fn host_above<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
-        path.ancestors()
-            .skip(1)
-            .find_map(|above| match self.mounts.get(above) {
-                Some(Attachment::Host { source, .. }) => Some((above, source.as_path())),
-                _ => None,
-            })
-    }
-
     fn make_mount_points(&mut self) -> Result<(), PrepareError> {
-        let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut files = BTreeSet::new();
-        for (at, attachment) in &self.mounts {
-            if let Some((above, source)) = self.host_above(at) {
+        let Self {
+            dirs,
+            links,
+            files,
+            mounts,
+        } = self;
+        let is_inside = |path: &Path| host_above(mounts, path).is_some();
+        for (at, attachment) in mounts.iter() {
+            if let Some((above, source)) = host_above(mounts, at) {
                 let relative = at.strip_prefix(above).unwrap_or(at);
                 if source.join(relative).symlink_metadata().is_err() {
                     return Err(PrepareError::MountPoint {
-                        at: at.clone(),
+                        at: at.to_owned(),
                         inside: source.to_owned(),
                     });
                 }
                 continue;
             }
             match attachment {
-                Attachment::Host { is_dir: false, .. } => drop(files.insert(at.clone())),
-                _ => drop(dirs.insert(at.clone())),
+                Attachment::Host { is_dir: false, .. } => files.insert_new(at, (0o644, Vec::new())),
+                _ => dirs.insert_new(at, 0o755),
             }
-        }
-        for path in files {
-            self.files.entry(path).or_insert((0o644, Vec::new()));
         }
         // What lies inside a granted tree is there already, and cannot be changed.
-        let inside = |path: &Path| self.host_above(path).is_some();
-        let links: Vec<_> = self.links.keys().filter(|path| inside(path)).cloned().collect();
-        let hidden: Vec<_> = self.files.keys().filter(|path| inside(path)).cloned().collect();
-        for path in links {
-            self.links.remove(&path);
-        }
-        for path in hidden {
-            self.files.remove(&path);
-        }
-        // A place that is mounted on, or made, is no link.
-        let taken: Vec<_> = self
-            .links
-            .keys()
-            .filter(|path| self.mounts.contains_key(*path))
-            .cloned()
-            .collect();
-        for path in taken {
-            self.links.remove(&path);
-        }
-        let made = self
-            .links
-            .keys()
-            .chain(self.files.keys())
-            .chain(&dirs)
-            .chain(self.dirs.keys());
-        let parents: BTreeSet<PathBuf> = made
-            .flat_map(|path| path.ancestors().skip(1))
-            .filter(|path| path.parent().is_some())
-            .map(Into::into)
-            .collect();
-        for path in dirs.into_iter().chain(parents) {
-            if self.host_above(&path).is_none() {
-                self.dirs.entry(path).or_insert(0o755);
+        files.retain(|path| !is_inside(path));
+        dirs.retain(|path| !is_inside(path));
+        // And a place that is mounted on is no link.
+        links.retain(|path| !is_inside(path) && !mounts.contains(path));
+        let mut parents = Tree::default();
+        for path in links.paths().chain(files.paths()).chain(dirs.paths()) {
+            for parent in path
+                .ancestors()
+                .skip(1)
+                .filter(|parent| parent.parent().is_some())
+            {
+                // One that is known has brought its own parents along.
+                if parents.contains(parent) || dirs.contains(parent) {
+                    break;
+                }
+                parents.insert(parent, 0o755);
             }
+        }
+        for (path, mode) in parents {
+            dirs.insert_new(path, mode);
         }
         Ok(())
     }
@@ -289,7 +267,7 @@ impl Layout {
     fn into_steps(self, policy: &Policy, view: &View) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.dirs.len() + self.files.len() + 3 * self.mounts.len() + 16);
         // Trees of the host are taken before the new root covers the old one.
-        for attachment in self.mounts.values() {
+        for (_, attachment) in self.mounts.iter() {
             if let Attachment::Host {
                 source, attributes, ..
             } = attachment
@@ -366,6 +344,16 @@ impl Layout {
         steps.push(Step::Enter);
         steps
     }
+}
+
+/// The nearest granted tree of the host above `path`, if any: there nothing can be made.
+fn host_above<'a>(mounts: &'a Tree<Attachment>, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
+    path.ancestors()
+        .skip(1)
+        .find_map(|above| match mounts.get(above) {
+            Some(Attachment::Host { source, .. }) => Some((above, source.as_path())),
+            _ => None,
+        })
 }
 
 /// Covers what must be hidden with an empty directory or file, of which nothing stays behind.
