@@ -18,6 +18,7 @@ mod error;
 mod layers;
 mod lint;
 mod quote;
+mod readme;
 mod scratch;
 mod setup;
 mod steps;

@@ -28,3 +28,8 @@ pub use sandbox_types::{
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
 pub use sandbox_types::{guarantee, policy};
+
+/// The README's Rust example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -53,10 +53,10 @@ pub(super) const STEPS: &[Step] = &[
             "--",
             "sh",
             "-c",
-            "ls -A ~ | wc -l; cat ~/.ssh/id_ed25519",
+            "cat ~/.ssh/id_ed25519",
         ],
         exit: &[1],
-        says: &["0\n", "No such file"],
+        says: &["No such file"],
     },
     Step {
         shows: "There is no network.",

@@ -15,7 +15,7 @@ use crate::{
     artifact::{self, Artifact, Kind},
     cmd::{Cmd, cargo},
     error::Result,
-    lint,
+    lint, readme,
     setup::{self, Need},
     steps::{OnFailure, Outcome, Steps},
     workspace,
@@ -61,6 +61,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             watch(skip_list.tell(doc_tests), RUN_LIMIT, &mut seen).map(Outcome::Tested)
         });
         steps.step("examples", || examples(&built).map(Outcome::Tested));
+        steps.step("README", || {
+            let program = artifact::program(&built, "sandbox")?;
+            let dir = program.executable.parent().unwrap_or(Path::new("/"));
+            readme::check(dir).map(Outcome::Tested)
+        });
         steps.step("tests, unprivileged", || {
             unprivileged::run(&built, &skip_list, &mut seen)
         });
