@@ -142,9 +142,9 @@ fn check(file: &std::path::Path, json: bool) -> Result<ExitCode, CliError> {
     if problems.is_empty() {
         return print(&format!("{}: valid\n", file.display()), status);
     }
-    let lines: String = problems
-        .iter()
-        .map(|problem| format!("{}: {problem}\n", file.display()))
-        .collect();
+    let mut lines = String::new();
+    for problem in &problems {
+        lines.push_str(&format!("{}: {problem}\n", file.display()));
+    }
     print(&lines, status)
 }

@@ -41,7 +41,7 @@ pub(crate) struct RunArgs {
         trailing_var_arg = true,
         required_unless_present = "explain"
     )]
-    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    #[arg(value_hint = ValueHint::CommandWithArguments, help_heading = "Command")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -178,8 +178,8 @@ pub(crate) struct ProcessArgs {
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// Write how it ended, what it used and what was enforced as JSON to FILE [default: standard error]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
-    pub(crate) json: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true, value_hint = ValueHint::FilePath)]
+    pub(crate) json: Option<PathBuf>,
     /// Give the command a terminal even when the caller has none
     #[arg(short, long)]
     pub(crate) interactive: bool,

@@ -51,12 +51,12 @@ pub(crate) fn start(policy: &Policy, around: &Surroundings<'_>) -> Start {
     let directory = around.directory;
     let is_in = |places: &[&str]| places.iter().any(|place| directory.starts_with(place));
     let is_beneath = |paths: &[PathBuf]| paths.iter().any(|path| directory.starts_with(path));
-    let hidden = |why| match around.is_named {
-        true => Start::In(directory.to_owned()),
-        false => Start::Home {
-            hidden: directory.to_owned(),
-            why,
-        },
+    let hidden = |why| {
+        if around.is_named {
+            return Start::In(directory.to_owned());
+        }
+        let hidden = directory.to_owned();
+        Start::Home { hidden, why }
     };
     if is_beneath(around.denied) {
         return hidden("denied");

@@ -38,9 +38,11 @@ Exit status:
 
 /// The text.
 pub(crate) fn text() -> String {
-    let examples: String = EXAMPLES
-        .iter()
-        .map(|(about, command)| format!("  # {about}\n  $ {command}\n"))
-        .collect();
-    format!("Examples:\n{examples}\n{STATUSES}")
+    let mut text = String::from("Examples:\n");
+    for (about, command) in EXAMPLES {
+        text.push_str(&format!("  # {about}\n  $ {command}\n"));
+    }
+    text.push('\n');
+    text.push_str(STATUSES);
+    text
 }

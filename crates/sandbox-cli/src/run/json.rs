@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
+/// The name of standard error, and what `--json` without a name means.
+pub(crate) const STDERR: &str = "-";
+
 /// Where it goes. A file is opened before the run, so that one that cannot be written stops it.
 #[derive(Debug)]
 pub(crate) enum JsonTo {
@@ -32,8 +35,10 @@ struct Failure {
 }
 
 impl JsonTo {
-    pub(crate) fn open(path: Option<&Path>) -> std::result::Result<Self, CliError> {
-        let Some(path) = path else { return Ok(Self::Stderr) };
+    pub(crate) fn open(path: &Path) -> std::result::Result<Self, CliError> {
+        if path == Path::new(STDERR) {
+            return Ok(Self::Stderr);
+        }
         match File::create(path) {
             Ok(file) => Ok(Self::File {
                 path: path.to_owned(),

@@ -15,6 +15,7 @@ mod terminal;
 mod values;
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         .output
         .json
         .as_ref()
-        .map(|file| JsonTo::open(file.as_deref()))
+        .map(|file| JsonTo::open(file))
         .transpose()
     {
         Ok(json) => json,
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(Some(ended)) => {
             let status = ended.exit_status();
             if notes_are_wanted(args) {
-                notes::after(&ended.result.outcome, &args.limits);
+                notes::after(ended.result.outcome, &args.limits);
             }
             json.as_mut().map_or(Ok(status), |json| {
                 json.result(&ended.result, status).map(|()| status)
@@ -132,7 +133,7 @@ fn command<'a>(
 
 /// JSON on standard error says all of it, and nothing else of ours may stand between its lines.
 fn notes_are_wanted(args: &RunArgs) -> bool {
-    !args.output.quiet && args.output.json != Some(None)
+    !args.output.quiet && args.output.json.as_deref() != Some(Path::new(json::STDERR))
 }
 
 impl Ended {

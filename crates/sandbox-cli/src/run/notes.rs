@@ -77,7 +77,7 @@ fn is_said_once(mechanism: Mechanism) -> bool {
 }
 
 /// The limit that ended the run, and the flag that would allow more.
-pub(crate) fn after(outcome: &Outcome, limits: &LimitArgs) {
+pub(crate) fn after(outcome: Outcome, limits: &LimitArgs) {
     let of = |value: Option<String>| value.map(|value| format!(" of {value}")).unwrap_or_default();
     let size = |size: Option<sandbox::ByteSize>| of(size.map(|size| size.to_string()));
     let span = |span: Option<sandbox::Span>| of(span.map(|span| span.to_string()));

@@ -24,7 +24,7 @@ macro_rules! skip {
 
 /// See `skip!`.
 pub(crate) fn skipped(name: &str, reason: &str) {
-    println!("SKIP: {name}: {reason}");
+    eprintln!("SKIP: {name}: {reason}");
     let allowed = std::env::var("SANDBOX_TEST_ALLOWED_SKIPS").unwrap_or_default();
     let must_run = std::env::var_os("SANDBOX_TEST_NO_SKIP").is_some();
     assert!(
