@@ -18,12 +18,14 @@ mod filters {
     mod nearest;
     mod numbers;
     pub(crate) mod preset;
+    mod processes;
     mod ranges;
     mod rules;
     mod search;
     mod select;
     mod sockets;
     mod spec;
+    mod tidy;
 }
 
 /// Writes one file for each distinct program, and the table that includes them.

@@ -1,8 +1,8 @@
 //! Which arguments make a call acceptable, for the calls where the number alone does not say.
 
 use super::conditions::{Case, Condition, bits_clear, int_is, int_is_ignoring};
-use super::sockets;
 use super::spec::{FilterSpec, Toggles};
+use super::{processes, sockets};
 
 /// The cases in which `call` is answered otherwise than with EPERM. `None`: it is allowed whatever its arguments.
 pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
@@ -16,8 +16,7 @@ pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
         )),
         "mknod" => Some(mknod(1)),
         "mknodat" => Some(mknod(2)),
-        _ if !spec.toggles.foreign_processes && own_process(call).is_some() => own_process(call),
-        _ => sockets::cases(call, spec.toggles),
+        _ => processes::cases(call, spec).or_else(|| sockets::cases(call, spec.toggles)),
     }
 }
 
@@ -69,20 +68,4 @@ fn mknod(mode: u8) -> Vec<Case> {
     let mut cases = allow_each([0, 0o100_000, 0o010_000, 0o140_000].map(is));
     cases.push(Case::allow([is(CHARACTER_DEVICE), int_is(mode + 1, 0)]));
     cases
-}
-
-/// Calls that change a process given by pid, limited to the caller itself. The pid of another process may be one
-/// of the host's, and neither Landlock nor the kernel's same-user check would refuse it.
-fn own_process(call: &str) -> Option<Vec<Case>> {
-    const PRIO_PROCESS: u32 = 0;
-    const IOPRIO_WHO_PROCESS: u32 = 1;
-    let when = match call {
-        "prlimit64" | "sched_setaffinity" | "sched_setattr" | "sched_setparam" | "sched_setscheduler" => {
-            vec![int_is(0, 0)]
-        }
-        "setpriority" => vec![int_is(0, PRIO_PROCESS), int_is(1, 0)],
-        "ioprio_set" => vec![int_is(0, IOPRIO_WHO_PROCESS), int_is(1, 0)],
-        _ => return None,
-    };
-    Some(vec![Case::allow(when)])
 }

@@ -28,6 +28,7 @@ mod library;
 mod nearest;
 mod numbers;
 mod preset;
+mod processes;
 mod ranges;
 mod rules;
 mod search;

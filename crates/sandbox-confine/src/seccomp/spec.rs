@@ -53,8 +53,8 @@ pub struct Toggles {
     /// chmod, chown, utime, setxattr and their families. False without a mount namespace: Landlock does not
     /// mediate them, so they would reach every file of the caller's.
     pub metadata_changes: bool,
-    /// Limits, priority and affinity of processes named by pid. False without a pid namespace, where the pid
-    /// may be one of the host's; a process may still change its own by pid 0.
+    /// Limits, priority and affinity of processes named by pid, the sandbox's init excepted. False without a pid
+    /// namespace, where the pid may be one of the host's; a process may still change its own by pid 0.
     pub foreign_processes: bool,
     /// System V IPC and POSIX message queues. False without an IPC namespace, where they are the host's.
     pub ipc: bool,

@@ -189,6 +189,47 @@ fn without_a_pid_namespace_limits_and_priorities_are_ones_own() {
 }
 
 #[test]
+fn with_a_pid_namespace_init_is_spared() {
+    let nested = Filter::of(&FilterSpec {
+        nested: true,
+        ..FilterSpec::new(SyscallProfile::Network, Toggles::namespaced())
+    });
+    for name in [
+        "prlimit64",
+        "sched_setaffinity",
+        "sched_setattr",
+        "sched_setparam",
+        "sched_setscheduler",
+    ] {
+        assert_eq!(network().call(name, &[1]), EPERM, "{name}");
+        assert_eq!(network().call(name, &[GARBAGE | 1]), EPERM, "{name}");
+        for other in [0, 2, u64::from(u32::MAX)] {
+            assert_eq!(network().call(name, &[other]), Answer::Allow, "{name} {other}");
+        }
+        assert_eq!(nested.call(name, &[1]), Answer::Allow, "{name}");
+    }
+    for (name, process) in [("setpriority", 0), ("ioprio_set", 1)] {
+        let [group, user] = [process + 1, process + 2];
+        for refused in [
+            [process, 1],
+            [group, 1],
+            [group | GARBAGE, GARBAGE | 1],
+            [user, 0],
+            [user, 1000],
+        ] {
+            assert_eq!(network().call(name, &refused), EPERM, "{name} {refused:?}");
+        }
+        for allowed in [[process, 0], [process, 2], [group, 0], [group, 2]] {
+            assert_eq!(
+                network().call(name, &allowed),
+                Answer::Allow,
+                "{name} {allowed:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn fast_open_is_refused_where_ports_are_ruled() {
     let toggles = Toggles {
         inet: Inet::TcpOnly,
