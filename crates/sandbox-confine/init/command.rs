@@ -135,7 +135,11 @@ impl Start<'_> {
             Err(errno) => return Err((Stage::Privileges, errno)),
         }
         if let Some((uid, gid)) = confinement.identity {
-            sys::set_groups().map_err(at(Stage::Identity))?;
+            match sys::set_groups() {
+                // Root without CAP_SETGID, as inside another sandbox: the next step refuses any change.
+                Ok(()) | Err(Errno(1)) => {}
+                Err(errno) => return Err((Stage::Identity, errno)),
+            }
             sys::set_identity(uid, gid).map_err(at(Stage::Identity))?;
         }
         sys::drop_ambient().map_err(at(Stage::Privileges))?;
