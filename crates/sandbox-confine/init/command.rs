@@ -134,6 +134,8 @@ impl Start<'_> {
             Ok(()) | Err(Errno(1)) => {}
             Err(errno) => return Err((Stage::Privileges, errno)),
         }
+        // Rules name paths that another user may not be able to reach.
+        let rules = self.landlock_rules().map_err(at(Stage::Landlock))?;
         if let Some((uid, gid)) = confinement.identity {
             match sys::set_groups() {
                 // Root without CAP_SETGID, as inside another sandbox: the next step refuses any change.
@@ -145,7 +147,9 @@ impl Start<'_> {
         sys::drop_ambient().map_err(at(Stage::Privileges))?;
         sys::capabilities(0).map_err(at(Stage::Privileges))?;
         sys::no_new_privileges().map_err(at(Stage::Privileges))?;
-        self.landlock().map_err(at(Stage::Landlock))?;
+        if let Some(rules) = rules {
+            landlock::restrict(&rules).map_err(at(Stage::Landlock))?;
+        }
         sys::chdir(self.exec.cwd).map_err(at(Stage::Cwd))?;
         files::close_from(3).map_err(at(Stage::Stdio))?;
         sys::set_signal_mask(0).map_err(at(Stage::Stdio))?;
@@ -174,10 +178,10 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn landlock(&self) -> sys::Result<()> {
+    fn landlock_rules(&self) -> sys::Result<Option<Fd>> {
         let confinement = self.confinement;
         if confinement.handled == [0; 3] {
-            return Ok(());
+            return Ok(None);
         }
         let ruleset = landlock::ruleset(&confinement.handled)?;
         for (rights, may_be_missing, path) in wire::path_rules(confinement.path_rules) {
@@ -195,7 +199,7 @@ impl Start<'_> {
         for file in self.stdio {
             let _ = landlock::allow_beneath(&ruleset, file, confinement.stdio_rights);
         }
-        landlock::restrict(&ruleset)
+        Ok(Some(ruleset))
     }
 
     /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.

@@ -106,7 +106,10 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         .variable(OsStr::new("HOME"))
         .map(PathBuf::from)
         .filter(|home| home.is_absolute());
-    let caller_home = caller_home.unwrap_or_else(|| view.account.home.clone());
+    let is_other = matches!(policy.process.identity, Identity::User(uid) if uid != host.uid);
+    let caller_home = caller_home
+        .filter(|_| !is_other)
+        .unwrap_or_else(|| view.account.home.clone());
     view.home = private_home(&caller_home, &view.system);
     view.account.home.clone_from(&view.home);
     if policy.filesystem.toolchains {
@@ -114,7 +117,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         view.toolchains = Toolchains::detect(&path, &caller_home, &view.env);
     }
     let resolver = Resolver {
-        home: &view.home,
+        home: &caller_home,
         cwd: std::env::current_dir().ok(),
     };
     let mut grants = Vec::new();

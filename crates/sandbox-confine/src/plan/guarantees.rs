@@ -9,7 +9,7 @@ use sandbox_types::{
 };
 
 use super::limits::Limits;
-use super::{Place, View};
+use super::{Place, View, is_host_root};
 use crate::error::PrepareError;
 use crate::host::Host;
 
@@ -114,7 +114,7 @@ fn held(policy: &Policy, host: &Host, place: Place) -> BTreeSet<Mechanism> {
     held.extend(
         by_abi
             .into_iter()
-            .filter(|(abi, _)| host.landlock_abi >= *abi)
+            .filter(|(abi, _)| host.landlock_abi >= *abi && !super::landlock::gives_way(policy, place))
             .map(|(_, mechanism)| mechanism),
     );
     match place {
@@ -149,12 +149,19 @@ fn notes(policy: &Policy, host: &Host, view: &View) -> Vec<Note> {
             hint: Some("Linux 5.13 or later with landlock in the lsm= boot parameter".into()),
         });
     }
-    if policy.syscalls.nested {
+    if is_host_root(policy, host) {
         notes.push(Note {
-            what:
-                "nested: the command may make namespaces and mounts of its own, a larger part of the kernel"
-                    .into(),
-            hint: None,
+            what: "the command is user 0 of the host, without its capabilities".into(),
+            hint: Some("to run it as somebody else: --user UID".into()),
+        });
+    }
+    if policy.syscalls.nested {
+        let what = "nested: the command may make namespaces and mounts of its own, a larger part of the kernel, \
+                    and there is no Landlock behind the private root";
+        let hint = "as root, programs that make namespaces need another user: --user UID";
+        notes.push(Note {
+            what: what.into(),
+            hint: is_host_root(policy, host).then(|| hint.into()),
         });
     }
     notes

@@ -306,6 +306,11 @@ fn identity(policy: &Policy, host: &Host) -> Option<(u32, u32)> {
     }
 }
 
+/// Whether commands are user 0 outside, who owns much of the host, capabilities or not.
+fn is_host_root(policy: &Policy, host: &Host) -> bool {
+    host.is_root() && !matches!(policy.process.identity, Identity::User(uid) if uid != 0)
+}
+
 fn cpu_mask(cpus: &[u32]) -> Vec<u8> {
     let Some(highest) = cpus.iter().max() else {
         return Vec::new();

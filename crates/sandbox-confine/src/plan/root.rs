@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use sandbox_types::policy::{Identity, NetworkMode};
 use sandbox_types::{Access, MountSource, Policy};
 
-use super::View;
 use super::step::{NODEV, NOEXEC, NOSUID, RDONLY, Step};
 use super::tree::Tree;
+use super::{View, is_host_root};
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{EtcEntry, GrantKind, MaskedKind, SystemEntry, generate};
@@ -54,7 +54,7 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
     let mut layout = Layout::default();
     layout.add_private(view);
     layout.add_system(view);
-    layout.add_devices(host);
+    layout.add_devices(policy, host);
     layout.add_etc(policy, view);
     layout.add_toolchains(view);
     layout.add_mounts(policy);
@@ -93,7 +93,7 @@ impl Layout {
         }
     }
 
-    fn add_devices(&mut self, host: &Host) {
+    fn add_devices(&mut self, policy: &Policy, host: &Host) {
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             let source = path.clone();
@@ -126,7 +126,7 @@ impl Layout {
             },
         );
         // Inside, user 0 of the host would own the kernel's knobs in /proc/sys.
-        let read_only = if host.is_root() { RDONLY } else { 0 };
+        let read_only = if is_host_root(policy, host) { RDONLY } else { 0 };
         let attributes = NOSUID | NODEV | NOEXEC | read_only;
         self.mounts.insert(
             "/proc",

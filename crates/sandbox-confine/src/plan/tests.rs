@@ -167,6 +167,27 @@ fn a_nested_root_maps_what_it_has_onto_itself() {
 }
 
 #[test]
+fn nested_programs_can_mount_and_the_report_says_what_that_costs() {
+    let policy = Policy::builder()
+        .with(|policy| policy.syscalls.nested = true)
+        .build()
+        .expect("valid");
+    let planned = planned(&policy, &host(), &view());
+    assert_eq!(planned.landlock, LandlockPlan::default());
+    assert!(
+        !planned.report.full
+            && planned
+                .report
+                .notes
+                .iter()
+                .any(|note| note.what.contains("nested"))
+    );
+    // Without namespaces there is nothing to nest, and Landlock is the wall.
+    let in_place = plan(&policy, &bare_host(), None, &view()).expect("a plan");
+    assert_ne!(in_place.landlock, LandlockPlan::default());
+}
+
+#[test]
 fn only_root_may_become_somebody_else() {
     let policy = Policy::builder()
         .identity(Identity::User(5))
