@@ -11,13 +11,13 @@ use sandbox::policy::OnOutput;
 use sandbox::{Outcome, Policy, Prepared, Sandbox, SizeExt};
 
 /// Reads a number and prints its double; knows three ways to misbehave.
-const PROGRAM: &str = r#"read n
+const PROGRAM: &str = r"read n
 case $n in
     loop) while :; do :; done ;;
     flood) while echo flood; do :; done ;;
     crash) kill -SEGV $$ ;;
     *) echo $((n * 2)) ;;
-esac"#;
+esac";
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
