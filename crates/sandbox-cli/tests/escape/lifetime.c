@@ -129,6 +129,14 @@ static void stop_all(void) {
     beat_until_the_end();
 }
 
+/* Its process group, which must be nobody else's: a sandbox that shares it with its supervisor kills that too. */
+static void kill_group(void) {
+    refuse_when_bare();
+    if (write(heartbeat, ".", 1) < 0) exit(1);
+    kill(0, SIGKILL);
+    beat_until_the_end();
+}
+
 static void kill_init(void) {
     refuse_when_bare();
     printf("kill(1, 9): %s\n", kill(1, SIGKILL) == 0 ? "done" : strerror(errno));
@@ -211,6 +219,7 @@ static const struct { const char *name; void (*run)(void); } modes[] = {
     {"ignore-term", ignore_term},
     {"kill-all", kill_all},
     {"stop-all", stop_all},
+    {"kill-group", kill_group},
     {"kill-init", kill_init},
     {"fork-bomb", fork_bomb},
     {"fork-chain", fork_chain},

@@ -9,23 +9,54 @@
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 
-/* One line of /proc/self/status: the value that a confined process has, or an escape. */
+/* What a confined process has of it, or an escape. */
 static const struct { const char *field; unsigned long long wanted; } lines[] = {
     {"CapInh", 0}, {"CapPrm", 0}, {"CapEff", 0}, {"CapBnd", 0}, {"CapAmb", 0}, {"NoNewPrivs", 1}, {"Seccomp", 2},
 };
 
-static void status_line(long index) {
+/* One bit a capability, by a prctl that answers for each. */
+static unsigned long long by_prctl(int option, unsigned long second) {
+    unsigned long long set = 0;
+    for (unsigned long capability = 0; capability < 64; capability++) {
+        int held = second ? prctl(option, second, capability, 0, 0) : prctl(option, capability, 0, 0, 0);
+        if (held == 1) set |= 1ULL << capability;
+    }
+    return set;
+}
+
+/* The same as /proc/self/status, where there is no /proc. */
+static unsigned long long by_call(long index) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2] = {{0}};
+    if (syscall(SYS_capget, &header, sets) != 0) absent("capget: %s", errno_name(errno));
+    unsigned long long inheritable = sets[0].inheritable | (unsigned long long)sets[1].inheritable << 32;
+    unsigned long long permitted = sets[0].permitted | (unsigned long long)sets[1].permitted << 32;
+    unsigned long long effective = sets[0].effective | (unsigned long long)sets[1].effective << 32;
+    switch (index) {
+    case 0: return inheritable;
+    case 1: return permitted;
+    case 2: return effective;
+    case 3: return by_prctl(PR_CAPBSET_READ, 0);
+    case 4: return by_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET);
+    case 5: return (unsigned long long)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    default: return (unsigned long long)prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
+    }
+}
+
+static unsigned long long held(long index) {
     char line[256];
     size_t length = strlen(lines[index].field);
     FILE *status = fopen("/proc/self/status", "re");
-    if (!status) absent("no /proc/self/status");
-    while (fgets(line, sizeof line, status)) {
-        if (strncmp(line, lines[index].field, length) != 0 || line[length] != ':') continue;
-        unsigned long long value = strtoull(line + length + 1, NULL, 16);
-        if (value == lines[index].wanted) denied_because("%s=%llx", lines[index].field, value);
-        escaped("%s=%llx", lines[index].field, value);
-    }
+    if (!status) return by_call(index);
+    while (fgets(line, sizeof line, status))
+        if (strncmp(line, lines[index].field, length) == 0 && line[length] == ':') return strtoull(line + length + 1, NULL, 16);
     absent("no %s in /proc/self/status", lines[index].field);
+}
+
+static void status_line(long index) {
+    unsigned long long value = held(index);
+    if (value == lines[index].wanted) denied_because("%s=%llx", lines[index].field, value);
+    escaped("%s=%llx", lines[index].field, value);
 }
 
 static void no_new_privs(long arg) {

@@ -122,6 +122,15 @@ static void scheduler(long which) {
     judge(sched_setscheduler(pid, policy, &param), "set its scheduler");
 }
 
+/* By its group, which a session leader's is its own, and by its user. Group 0 and user 0 are the caller's. */
+static void priority_by(long kind) {
+    if (!own_pid_namespace()) absent("pid 1 is the host's");
+    errno = 0;
+    int nice = getpriority((int)kind, kind == PRIO_PGRP ? 1 : getuid());
+    if (errno) denied();
+    judge(setpriority((int)kind, kind == PRIO_PGRP ? 1 : getuid(), nice), "set its priority");
+}
+
 static void io_priority(long which) {
     pid_t pid = target(which);
     long now = syscall(SYS_ioprio_get, 1, pid);
@@ -224,6 +233,8 @@ static const struct attempt attempts[] = {
     EACH("affinity", affinity),
     EACH("scheduler", scheduler),
     EACH("ioprio", io_priority),
+    {"init-setpriority-group", priority_by, PRIO_PGRP},
+    {"init-setpriority-user", priority_by, PRIO_USER},
     {"outside-kill", signal_kill, OUTSIDE},
     {"outside-kill-group", signal_group, OUTSIDE},
     {"outside-tkill", signal_tkill, OUTSIDE},

@@ -40,6 +40,30 @@ static long discipline(long which, unsigned long garbage) {
 static void line_discipline(long which) { judge(discipline(which, 0), "set the line discipline"); }
 static void line_discipline_garbage(long which) { judge(discipline(which, GARBAGE), "set the line discipline"); }
 
+/* The terminal of somebody else's session: neither to be taken, nor its foreground to be given away. */
+static int somebody_elses(void) {
+    int fd = terminal(STDIN);
+    if (open("/dev/tty", O_RDWR | O_NOCTTY) >= 0) absent("the terminal is our own");
+    return fd;
+}
+
+static void take_foreground(long arg) {
+    (void)arg;
+    pid_t group = getpgrp();
+    judge(ioctl(somebody_elses(), TIOCSPGRP, &group), "is in the foreground");
+}
+
+static void take_terminal(long steal) {
+    int fd = somebody_elses();
+    setsid();
+    judge(ioctl(fd, TIOCSCTTY, steal), "took the terminal");
+}
+
+static void hang_up(long arg) {
+    (void)arg;
+    judge(syscall(SYS_ioctl, somebody_elses(), TIOCNOTTY), "hung it up");
+}
+
 #define EACH(name, op) {"stdin-" name, op, STDIN}, {"tty-" name, op, CONTROLLING}
 
 static const struct attempt attempts[] = {
@@ -50,6 +74,10 @@ static const struct attempt attempts[] = {
     EACH("tioclinux-garbage", linux_console_garbage),
     EACH("tiocsetd", line_discipline),
     EACH("tiocsetd-garbage", line_discipline_garbage),
+    {"foreground", take_foreground, 0},
+    {"take", take_terminal, 0},
+    {"steal", take_terminal, 1},
+    {"hang-up", hang_up, 0},
 };
 
 ATTEMPTS(attempts)

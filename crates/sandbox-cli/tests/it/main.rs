@@ -4,6 +4,7 @@
 mod harness;
 
 mod bad_input;
+mod escape;
 mod exit_status;
 mod gc;
 mod help;

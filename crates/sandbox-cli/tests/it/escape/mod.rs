@@ -13,8 +13,18 @@ mod table;
 
 /// The groups of attempts.
 const PROGRAMS: [&str; 12] = [
-    "reads", "writes", "proc", "processes", "namespaces", "sockets", "kernel", "abi", "terminal", "privileges",
-    "devices", "descriptors",
+    "reads",
+    "writes",
+    "proc",
+    "processes",
+    "namespaces",
+    "sockets",
+    "kernel",
+    "abi",
+    "terminal",
+    "privileges",
+    "devices",
+    "descriptors",
 ];
 
 /// The number of the descriptor on `/` that the sandbox is started with.

@@ -50,7 +50,12 @@ impl Outside {
         }
         let secret = place.write("hidden/secret", "the secret\n");
         fs::set_permissions(secret, fs::Permissions::from_mode(0o700)).expect("chmod");
-        for path in ["hidden/victim/file", "hidden/victim/doomed", "granted/file", "granted/doomed"] {
+        for path in [
+            "hidden/victim/file",
+            "hidden/victim/doomed",
+            "granted/file",
+            "granted/doomed",
+        ] {
             place.write(path, "content\n");
         }
         if rustix::process::geteuid().is_root() {
@@ -67,7 +72,11 @@ impl Outside {
             UnixListener::bind_addr(&address).expect("bind"),
             UnixDatagram::bind_addr(&address).expect("bind"),
         );
-        let victim = Command::new("sleep").arg("600").process_group(0).stdin(Stdio::null()).spawn();
+        let victim = Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .spawn();
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let other_port = free.local_addr().expect("bound").port();
         Self {
@@ -93,8 +102,14 @@ impl Outside {
             ("ESCAPE_SCRATCH", path(SCRATCH)),
             ("ESCAPE_UNIX", path("hidden/socket")),
             ("ESCAPE_ABSTRACT", self.abstract_name.clone()),
-            ("ESCAPE_TCP", self.tcp.local_addr().expect("bound").port().to_string()),
-            ("ESCAPE_UDP", self.udp.local_addr().expect("bound").port().to_string()),
+            (
+                "ESCAPE_TCP",
+                self.tcp.local_addr().expect("bound").port().to_string(),
+            ),
+            (
+                "ESCAPE_UDP",
+                self.udp.local_addr().expect("bound").port().to_string(),
+            ),
             ("ESCAPE_OTHER_PORT", self.other_port.to_string()),
             ("ESCAPE_FD", super::LEAKED.to_string()),
             ("ESCAPE_PID", self.victim.id().to_string()),
@@ -108,7 +123,10 @@ impl Outside {
 
     /// Everything is as it was: the process sleeps, and no file has another content, mode, owner or time.
     pub(super) fn assert_unharmed(&mut self) {
-        assert!(self.victim.try_wait().expect("wait").is_none(), "the process outside was killed");
+        assert!(
+            self.victim.try_wait().expect("wait").is_none(),
+            "the process outside was killed"
+        );
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.victim.id())).expect("it lives");
         assert!(stat.contains(") S "), "the process outside was stopped: {stat}");
         assert_eq!(entries(&self.root), self.before, "a file outside was changed");
@@ -144,7 +162,11 @@ fn entries(root: &Path) -> Vec<Entry> {
     while let Some(path) = open.pop() {
         let metadata = fs::symlink_metadata(&path).expect("it is there");
         if metadata.is_dir() {
-            open.extend(fs::read_dir(&path).expect("ours").map(|entry| entry.expect("entry").path()));
+            open.extend(
+                fs::read_dir(&path)
+                    .expect("ours")
+                    .map(|entry| entry.expect("entry").path()),
+            );
         }
         entries.push(Entry {
             mode: metadata.mode(),

@@ -19,7 +19,11 @@ pub(super) fn program(name: &str, own: &Path) -> PathBuf {
     if is_current(&ready) {
         return ready;
     }
-    let place = if fs::create_dir_all(&kept).and_then(|()| writable(&kept)).is_ok() { &kept } else { own };
+    let place = if fs::create_dir_all(&kept).and_then(|()| writable(&kept)).is_ok() {
+        &kept
+    } else {
+        own
+    };
     compile(name, place)
 }
 
@@ -30,20 +34,33 @@ fn writable(directory: &Path) -> io::Result<()> {
 /// Whether it was built after every source was written.
 fn is_current(program: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let newest: Option<SystemTime> =
-        fs::read_dir(SOURCES).expect("the sources").map(|entry| modified(&entry.expect("entry").path())).max().flatten();
+    let newest: Option<SystemTime> = fs::read_dir(SOURCES)
+        .expect("the sources")
+        .map(|entry| modified(&entry.expect("entry").path()))
+        .max()
+        .flatten();
     modified(program).is_some_and(|built| Some(built) > newest)
 }
 
 /// Compiles beside its place and renames: tests that do the same at the same time do not meet.
 fn compile(name: &str, directory: &Path) -> PathBuf {
     let source = format!("{SOURCES}/{}.c", name.strip_prefix("escape-").unwrap_or(name));
-    let fresh = tempfile::Builder::new().prefix(".").tempdir_in(directory).expect("a directory to compile in");
+    let fresh = tempfile::Builder::new()
+        .prefix(".")
+        .tempdir_in(directory)
+        .expect("a directory to compile in");
     let output = fresh.path().join(name);
     let compiled = ["-static", "-dynamic"].iter().any(|linking| {
         let linking = linking.strip_suffix("-dynamic").unwrap_or(linking);
-        let flags = ["-O1", "-pthread", linking].into_iter().filter(|flag| !flag.is_empty());
-        let status = Command::new("cc").args(flags).arg("-o").arg(&output).arg(&source).status();
+        let flags = ["-O1", "-pthread", linking]
+            .into_iter()
+            .filter(|flag| !flag.is_empty());
+        let status = Command::new("cc")
+            .args(flags)
+            .arg("-o")
+            .arg(&output)
+            .arg(&source)
+            .status();
         status.expect("cc runs").success()
     });
     assert!(compiled, "{source} does not compile");

@@ -51,7 +51,8 @@ impl Row {
     /// Whether a refusal came in one of the ways expected. A detail that names no errno or signal needs no more.
     pub(super) fn accepts(&self, detail: &str) -> bool {
         let named = detail.split_whitespace().find_map(|word| {
-            word.strip_prefix("errno=").or_else(|| word.strip_prefix("signal="))
+            word.strip_prefix("errno=")
+                .or_else(|| word.strip_prefix("signal="))
         });
         named.is_none_or(|named| self.refusals.split(',').any(|refusal| refusal == named))
     }
@@ -59,13 +60,22 @@ impl Row {
 
 /// The rows of one program.
 pub(super) fn rows(program: &str) -> Vec<Row> {
-    let lines = include_str!("../../escape/expect.tsv").lines().filter(|line| !line.starts_with('#')).skip(1);
+    let lines = include_str!("../../escape/expect.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .skip(1);
     let rows = lines.map(|line| {
         let fields: Vec<_> = line.split('\t').collect();
         let &[program, attempt, guarantee, modes, refusals, _control] = &fields[..] else {
             panic!("six fields in {line:?}");
         };
-        Row { program, attempt, guarantee, modes, refusals }
+        Row {
+            program,
+            attempt,
+            guarantee,
+            modes,
+            refusals,
+        }
     });
     rows.filter(|row| row.program == program).collect()
 }
@@ -78,7 +88,11 @@ fn every_attempt_is_in_the_table_and_every_row_is_an_attempt() {
     }
     for program in super::PROGRAMS {
         let path = super::programs::program(&format!("escape-{program}"), place.root());
-        let listed = std::process::Command::new(path).arg("--list").output().expect("it runs").stdout;
+        let listed = std::process::Command::new(path)
+            .arg("--list")
+            .output()
+            .expect("it runs")
+            .stdout;
         let listed = String::from_utf8(listed).expect("names");
         let rows = rows(program);
         assert!(listed.lines().eq(rows.iter().map(|row| row.attempt)), "{program}");
