@@ -49,7 +49,8 @@ impl Evidence {
         if self.fork_refusals > 0 {
             return Some(Outcome::Processes);
         }
-        let cpu_is_used_up = self.cpu_rlimit.is_some_and(|limit| self.cpu >= limit);
+        // The kernel's clock for RLIMIT_CPU is sampled and runs up to a tenth ahead of the accounts.
+        let cpu_is_used_up = self.cpu_rlimit.is_some_and(|limit| self.cpu >= limit * 4 / 5);
         match own {
             None | Some(Outcome::Signaled { signal: SIGKILL }) if self.killed_for.is_some() => {
                 self.killed_for

@@ -29,6 +29,8 @@ pub struct View {
     pub home: PathBuf,
     /// Granted paths, without links.
     pub grants: Vec<ResolvedGrant>,
+    /// Links by which the policy names them: where, and to what.
+    pub links: Vec<(PathBuf, PathBuf)>,
     /// What is covered beneath them.
     pub masks: Vec<Masked>,
     /// Sockets let through: where they are, and where they appear.
@@ -68,6 +70,7 @@ impl View {
             home: account.home.clone(),
             account,
             grants: Vec::new(),
+            links: Vec::new(),
             masks: Vec::new(),
             sockets: Vec::new(),
             socket_env: Vec::new(),
@@ -121,13 +124,14 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         cwd: std::env::current_dir().ok(),
     };
     let mut grants = Vec::new();
+    let mut links = Vec::new();
     let filesystem = &policy.filesystem;
     for (field, paths, access) in [
         ("filesystem.read", &filesystem.read, Access::Read),
         ("filesystem.write", &filesystem.write, Access::Write),
     ] {
         for path in paths {
-            resolver.grant(field, path, access, &mut grants)?;
+            resolver.grant(field, path, access, &mut grants, &mut links)?;
         }
     }
     for mount in &filesystem.mounts {
@@ -157,6 +161,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         .collect();
     view.masks = masks(&grants, &denied, &caller_home, &view);
     view.grants = grants;
+    view.links = links;
     for name in &filesystem.sockets {
         add_socket(&mut view, name)?;
     }
@@ -221,9 +226,15 @@ impl Resolver<'_> {
         path: &Path,
         access: Access,
         grants: &mut Vec<ResolvedGrant>,
+        links: &mut Vec<(PathBuf, PathBuf)>,
     ) -> Result<(), PrepareError> {
         let (source, is_dir) = self.resolve(field, path)?;
         if source != Path::new("/") {
+            // What a link leads to is granted; it can be called by both names.
+            let named: PathBuf = self.anchor(path).components().collect();
+            if named != source {
+                links.push((named, source.clone()));
+            }
             grants.push(ResolvedGrant {
                 at: source.clone(),
                 source,

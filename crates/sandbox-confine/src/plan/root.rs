@@ -61,6 +61,9 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
     for grant in &view.grants {
         layout.add_host(&grant.at, &grant.source, grant.is_dir, grant.access);
     }
+    for (path, target) in &view.links {
+        layout.links.insert(path.clone(), target.clone());
+    }
     for (source, at) in &view.sockets {
         layout.add_host(at, source, false, Access::Read);
     }

@@ -16,6 +16,16 @@ pub enum PolicyProblem {
         /// Section and key.
         field: &'static str,
     },
+    /// A limit with which not even an empty program starts.
+    #[error("{field}: with {value} nothing starts; the least is {least}")]
+    TooSmall {
+        /// Section and key.
+        field: &'static str,
+        /// The value, as a user would write it.
+        value: String,
+        /// The least that is accepted.
+        least: &'static str,
+    },
     /// A limit beyond what the kernel can hold.
     #[error("{field}: {value} is more than the kernel can count; the largest is {largest}")]
     TooLarge {
@@ -199,6 +209,16 @@ impl Policy {
                 }
                 _ => {}
             }
+        }
+        if let Some(memory) = limits
+            .memory
+            .filter(|memory| (1..1 << 20).contains(&memory.bytes()))
+        {
+            problems.push(PolicyProblem::TooSmall {
+                field: "limits.memory",
+                value: memory.to_string(),
+                least: "1MiB",
+            });
         }
         for (field, span) in [
             ("limits.wall_time", limits.wall_time),
