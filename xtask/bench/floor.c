@@ -221,7 +221,6 @@ static int child(void *unused)
     must(sethostname("sandbox", 7), "hostname");
     raise_loopback();
     build_root();
-    must(prctl(PR_SET_DUMPABLE, 0), "dumpable");
     must(setsid(), "setsid");
     must(syscall(SYS_capset, &header, none), "capset");
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");

@@ -11,7 +11,7 @@ use std::{
 use super::{BenchError, account::Account};
 
 /// As the system's own login sets it.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The driver, or the floor in a loop. Killed and reaped when dropped.
 pub(super) struct Peer {
@@ -27,7 +27,7 @@ pub(super) fn command_as(account: &Account, program: &Path) -> Command {
     if account.is_other {
         command.uid(account.uid).gid(account.gid).env_clear();
         command
-            .env("PATH", PATH)
+            .env("PATH", SYSTEM_PATH)
             .env("HOME", &account.home)
             .env("USER", &account.name);
     }

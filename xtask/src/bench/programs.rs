@@ -16,7 +16,7 @@ use super::{
     BenchError,
     account::Account,
     figures::{Figures, micros, millis},
-    peer::{Peer, command_as},
+    peer::{Peer, SYSTEM_PATH, command_as},
     tools::Tools,
 };
 use crate::error::{Error, Result};
@@ -49,7 +49,8 @@ pub(super) fn measure(tools: &Tools, account: &Account) -> Result<Vec<Program>> 
     let dir = tools.work_dir("programs", account)?;
     make_project(&dir, account)?;
     let mut driver = command_as(account, &tools.driver());
-    driver.arg(&dir).current_dir(&dir);
+    // The system's programs: a version manager's wrapper would be measured instead of them.
+    driver.arg(&dir).current_dir(&dir).env("PATH", SYSTEM_PATH);
     let mut driver = Peer::start(driver)?;
     let sandbox = tools.sandbox().display().to_string();
     COMMANDS
