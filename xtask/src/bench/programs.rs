@@ -108,7 +108,8 @@ fn make_project(dir: &Path, account: &Account) -> Result<()> {
             write(&directory.join(format!("f{file}.txt")), &format!("{file}\n"))?;
         }
     }
-    let script = "git init -q . && git add . && \
+    // Files as new as the index would be read again by every `git status`.
+    let script = "find . -type f -exec touch -t 202001010000 {} + && git init -q . && git add . && \
                   git -c user.name=bench -c user.email=bench@localhost commit -q -m files";
     let mut git: Command = command_as(account, Path::new("sh"));
     git.args(["-c", script]).current_dir(dir).stdin(Stdio::null());
