@@ -18,6 +18,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use sandbox::cgroup::{Adopt, Hierarchy};
 use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
 
 use self::args::RunArgs;
@@ -75,6 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 
 fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args)?;
+    stand_aside_for_limits(&policy);
     if args.output.explain {
         explain::print(&Sandbox::prepare(&policy)?, &start)?;
         return Ok(None);
@@ -92,6 +94,18 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     match on_terminal {
         OnTerminal::Yes => terminal::wait(process, signals).map(Some),
         OnTerminal::No => streams::wait(process, signals).map(Some),
+    }
+}
+
+/// In a cgroup that was delegated to this process alone (`systemd-run --user --scope -p Delegate=yes`), limits
+/// can be set on a sibling only: this process moves into a leaf of its own. Where that does not work, the
+/// report says what the limits are held by instead.
+fn stand_aside_for_limits(policy: &Policy) {
+    let limits = &policy.limits;
+    if (limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some())
+        && let Err(error) = Hierarchy::host().probe_adopting(Adopt::OwnLeaf)
+    {
+        crate::output::note(error);
     }
 }
 
