@@ -17,8 +17,6 @@ const FUTEX_WAKE: usize = 1;
 /// A thread that turns a `T` into an `R`. Descriptors are shared with it.
 pub struct Thread<T: 'static, R: 'static> {
     shared: &'static Shared<T, R>,
-    memory: Mapping,
-    stack: Stack,
 }
 
 /// What both threads see, in memory of its own.
@@ -43,18 +41,17 @@ impl<T, R> Thread<T, R> {
         };
         // SAFETY: `place` is page-aligned and as large as `Shared`; nobody else knows it yet.
         unsafe { place.write(fresh) };
-        // SAFETY: just written; it stays mapped until `join` has seen that the thread is done with it.
+        // SAFETY: just written; it stays mapped for good.
         let shared = unsafe { &*place };
         let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
         arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize)?;
-        Ok(Self {
-            shared,
-            memory,
-            stack,
-        })
+        // Never unmapped: the thread may still be on its way out after `join`, or at work when nobody joins it
+        // because something else has failed.
+        core::mem::forget((memory, stack));
+        Ok(Self { shared })
     }
 
-    /// Waits for the result. The thread's memory stays mapped: it may not have left it yet.
+    /// Waits for the result.
     pub fn join(self) -> Result<R> {
         let done = &self.shared.is_done;
         while done.load(Ordering::Acquire) == 0 {
@@ -68,8 +65,6 @@ impl<T, R> Thread<T, R> {
         }
         // SAFETY: the thread set `is_done` after its last access, and this is the only other one.
         let result = unsafe { &mut *self.shared.result.get() }.take();
-        let Self { memory, stack, .. } = self;
-        core::mem::forget((memory, stack));
         result.ok_or(Errno(0))
     }
 }
