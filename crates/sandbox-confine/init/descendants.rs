@@ -28,40 +28,99 @@ pub fn signal_all(signal: u64) {
 }
 
 /// How deep a family tree is followed; what is deeper is reached when its ancestors are gone.
-const MAX_DEPTH: u32 = 16;
+const MAX_DEPTH: u32 = 64;
 
 fn signal_below(pid: i32, signal: u64, depth: u32) {
     if depth == MAX_DEPTH {
         return;
     }
-    let mut buffer = [0_u8; 64];
-    let Some(children) = children_of(pid, &mut buffer) else {
-        return;
-    };
-    each_number(&children, |child| {
-        if signal == SIGSTOP {
-            // From the top: a stopped parent forks no more.
-            let _ = sys::kill(child, signal);
-            signal_below(child, signal, depth + 1);
-        } else {
-            signal_below(child, signal, depth + 1);
-            // ESRCH: it has ended meanwhile.
-            let _ = sys::kill(child, signal);
-        }
+    // Each thread lists the children that it has made.
+    each_task(pid, |task| {
+        let Some(children) = open_of(pid, Some(task)) else {
+            return;
+        };
+        each_number(&children, |child| {
+            if signal == SIGSTOP {
+                // From the top: a stopped parent forks no more.
+                let _ = sys::kill(child, signal);
+                signal_below(child, signal, depth + 1);
+            } else {
+                signal_below(child, signal, depth + 1);
+                // ESRCH: it has ended meanwhile.
+                let _ = sys::kill(child, signal);
+            }
+        });
     });
 }
 
-/// The children of every thread of `pid` are listed by its main thread for single-threaded processes and by
-/// each thread otherwise; init asks for the main thread and relies on the next round for the rest.
-fn children_of(pid: i32, buffer: &mut [u8; 64]) -> Option<Fd> {
-    let mut digits = [0_u8; 12];
-    let digits = decimal(pid, &mut digits);
-    let path: [&[u8]; 5] = [b"/proc/", digits, b"/task/", digits, b"/children"];
+/// Calls `each` for every thread of `pid`.
+fn each_task(pid: i32, mut each: impl FnMut(i32)) {
+    let Some(directory) = open_of(pid, None) else {
+        return;
+    };
+    let mut buffer = [0_u8; 1024];
+    while let Ok(count @ 1..) = files::list(&directory, &mut buffer) {
+        let mut rest = buffer.get(..count).unwrap_or_default();
+        // An inode and an offset of 8 bytes each, the entry's length, its type, its name (getdents64(2)).
+        while let [
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            low,
+            high,
+            _,
+            name @ ..,
+        ] = rest
+        {
+            if let Some(task) = leading_number(name) {
+                each(task);
+            }
+            let length = usize::from(u16::from_ne_bytes([*low, *high]));
+            rest = rest.get(length.max(1)..).unwrap_or_default();
+        }
+    }
+}
+
+fn leading_number(text: &[u8]) -> Option<i32> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(None, |number, byte| {
+        Some(
+            number
+                .unwrap_or(0_i32)
+                .wrapping_mul(10)
+                .wrapping_add(i32::from(byte - b'0')),
+        )
+    })
+}
+
+/// /proc/PID/task, or the list of children of one thread in it.
+fn open_of(pid: i32, task: Option<i32>) -> Option<Fd> {
+    let mut buffer = [0_u8; 64];
+    let (mut pid_digits, mut task_digits) = ([0_u8; 12], [0_u8; 12]);
+    let pid = decimal(pid, &mut pid_digits);
+    let (task, children): (&[u8], &[u8]) = match task {
+        Some(task) => (decimal(task, &mut task_digits), b"/children"),
+        None => (b"", b""),
+    };
+    let path: [&[u8]; 5] = [b"/proc/", pid, b"/task/", task, children];
     let mut place = buffer.iter_mut();
     for byte in path.iter().flat_map(|part| part.iter()).chain(b"\0") {
         *place.next()? = *byte;
     }
-    open_read(Text::from_bytes_until_nul(buffer).ok()?).ok()
+    open_read(Text::from_bytes_until_nul(&buffer).ok()?).ok()
 }
 
 fn decimal(number: i32, buffer: &mut [u8; 12]) -> &[u8] {
@@ -105,6 +164,12 @@ fn each_number(file: &Fd, mut each: impl FnMut(i32)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_a_number_or_none() {
+        assert_eq!(leading_number(b"4242\0\0"), Some(4242));
+        assert_eq!([leading_number(b"..\0"), leading_number(b"")], [None, None]);
+    }
 
     #[test]
     fn numbers_are_written_in_decimal() {

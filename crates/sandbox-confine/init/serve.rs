@@ -4,7 +4,7 @@ use crate::command::{self, Terminal};
 use crate::descendants;
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Stack};
+use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Mapping, Stack};
 use crate::wire::{
     CONTINUED, Confinement, DONE, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
     SPAWN_LAST, SPAWN_PTY, STARTED, STOPPED, Stage,
@@ -12,16 +12,35 @@ use crate::wire::{
 
 /// The most commands that run at once in one sandbox; one more is refused with EAGAIN.
 const MAX_COMMANDS: usize = 500;
+/// How often everybody is stopped in a pause.
+const STOP_ROUNDS: u32 = 64;
+const SIGHUP: u64 = 1;
 const SIGKILL: u64 = 9;
 const SIGSTOP: u64 = 19;
 const SIGCONT: u64 = 18;
 
 /// A command that runs, and the channel to whoever waits for it.
 struct Running {
-    pid: i32,
+    /// `None` when it has been reaped: from then on the number may be somebody else's.
+    pid: Option<i32>,
     channel: Fd,
     is_last: bool,
     has_session_terminal: bool,
+    /// The latest event, when the channel had no room for it. A command may make events faster than
+    /// anybody reads them; older ones give way to newer ones, and the end is never lost.
+    owed: Option<Mapping>,
+}
+
+impl Running {
+    /// Signals the command's process group; the command itself where it has left that group.
+    fn signal(&self, signal: u64) {
+        let Some(pid) = self.pid else { return };
+        let group = sys::kill(-pid, signal);
+        if group.is_err() || signal == SIGKILL {
+            // ESRCH: it has ended.
+            let _ = sys::kill(pid, signal);
+        }
+    }
 }
 
 struct Server<'a> {
@@ -51,19 +70,37 @@ pub fn until_the_end(control: &Fd, confinement: &Confinement<'_>, pid_namespace:
     };
     let mut polls = [Poll::input(-1); MAX_COMMANDS + 2];
     loop {
-        for (entry, running) in polls.iter_mut().zip(&server.running) {
-            *entry = Poll::input(running.as_ref().map_or(-1, |running| running.channel.number()));
-        }
-        let [.., for_control, for_children] = &mut polls;
+        let [for_control, for_children, for_channels @ ..] = &mut polls;
         *for_control = Poll::input(control.number());
         *for_children = Poll::input(children.number());
-        poll(&mut polls)?;
-        let [channels @ .., for_control, for_children] = &polls;
+        for (entry, running) in for_channels.iter_mut().zip(&server.running) {
+            *entry = match running {
+                None => Poll::input(-1),
+                Some(Running {
+                    channel, owed: None, ..
+                }) => Poll::input(channel.number()),
+                Some(Running {
+                    channel,
+                    owed: Some(_),
+                    ..
+                }) => Poll::input_and_output(channel.number()),
+            };
+        }
+        // No more entries than needed: poll(2) refuses more than there may be open files.
+        let used = server
+            .running
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |last| last + 1);
+        poll(polls.get_mut(..used + 2).ok_or(EINVAL)?)?;
+        let [for_control, for_children, channels @ ..] = &polls;
         if for_children.is_ready() && server.reap(&children)? == Next::End {
             return Ok(());
         }
         for (index, _) in channels.iter().enumerate().filter(|(_, entry)| entry.is_ready()) {
-            server.serve_channel(index);
+            if server.serve_channel(index) == Next::End {
+                return Ok(());
+            }
         }
         if for_control.is_ready() && server.serve_control()? == Next::End {
             return Ok(());
@@ -112,10 +149,11 @@ impl Server<'_> {
                     terminal.as_ref().map(|terminal| &terminal.master),
                 );
                 let running = Running {
-                    pid: started.pid,
+                    pid: Some(started.pid),
                     channel,
                     is_last: flags & SPAWN_LAST != 0,
                     has_session_terminal: terminal.is_some_and(|terminal| terminal.in_session()),
+                    owed: None,
                 };
                 if let Some(place) = self.running.get_mut(slot) {
                     *place = Some(running);
@@ -164,78 +202,153 @@ impl Server<'_> {
         Ok((slot, terminal, started))
     }
 
-    fn serve_channel(&mut self, index: usize) {
+    fn serve_channel(&mut self, index: usize) -> Next {
         let Some(running) = self.running.get(index).and_then(Option::as_ref) else {
-            return;
+            return Next::GoOn;
         };
         match receive(&running.channel, Wait::Never) {
-            // The command may have ended meanwhile; then there is nobody to signal.
-            Ok(Received::Message([SIGNAL, signal, ..], _)) => {
-                let _ = sys::kill(-running.pid, signal);
-            }
+            Ok(Received::Message([SIGNAL, signal, ..], _)) => running.signal(signal),
             Ok(Received::Nothing) => {}
             // Whoever waited has let go of the command: it ends with its process group.
             Ok(Received::Message(..) | Received::End) | Err(_) => {
-                let _ = sys::kill(-running.pid, SIGKILL);
-                let _ = sys::kill(running.pid, SIGKILL);
+                running.signal(SIGKILL);
+                let is_last = running.is_last && running.pid.is_none();
                 if let Some(place) = self.running.get_mut(index) {
                     *place = None;
                 }
+                return if is_last { Next::End } else { Next::GoOn };
             }
+        }
+        self.settle(index)
+    }
+
+    /// Reports an event of a command, now or when its channel has room for it.
+    fn report(&mut self, index: usize, message: &Message) -> sys::Result<Next> {
+        let Some(Some(running)) = self.running.get_mut(index) else {
+            return Ok(Next::GoOn);
+        };
+        if running.owed.is_none() && send(&running.channel, message, None) != Err(EAGAIN) {
+            return Ok(self.told(index, message));
+        }
+        let mut memory = match running.owed.take() {
+            Some(memory) => memory,
+            None => Mapping::of_pointers(message.len())?,
+        };
+        for (place, word) in memory.pointers().iter_mut().zip(message) {
+            *place = usize::try_from(*word).unwrap_or(usize::MAX);
+        }
+        running.owed = Some(memory);
+        Ok(Next::GoOn)
+    }
+
+    /// Sends what a channel is owed, if there is room.
+    fn settle(&mut self, index: usize) -> Next {
+        let Some(Some(running)) = self.running.get_mut(index) else {
+            return Next::GoOn;
+        };
+        let Some(memory) = running.owed.as_mut() else {
+            return Next::GoOn;
+        };
+        let mut message = Message::default();
+        for (word, kept) in message.iter_mut().zip(memory.pointers()) {
+            *word = u64::try_from(*kept).unwrap_or(u64::MAX);
+        }
+        if send(&running.channel, &message, None) == Err(EAGAIN) {
+            return Next::GoOn;
+        }
+        running.owed = None;
+        self.told(index, &message)
+    }
+
+    /// Forgets a command whose end has been told.
+    fn told(&mut self, index: usize, message: &Message) -> Next {
+        if !matches!(message, [EXITED, ..]) {
+            return Next::GoOn;
+        }
+        let running = self.running.get_mut(index).and_then(Option::take);
+        if running.is_some_and(|running| running.is_last) {
+            Next::End
+        } else {
+            Next::GoOn
+        }
+    }
+
+    /// The terminal of the session has been closed: the kernel tells the session's leader, which is init.
+    fn hang_up(&self) {
+        for running in self
+            .running
+            .iter()
+            .flatten()
+            .filter(|running| running.has_session_terminal)
+        {
+            running.signal(SIGHUP);
+            running.signal(SIGCONT);
         }
     }
 
     fn signal_all(&self, signal: u64) -> sys::Result<()> {
-        if self.pid_namespace {
+        // One that is about to continue the others when it is stopped still does so: stopped again, until
+        // nobody is left to do it.
+        let rounds = match (signal, self.pid_namespace) {
+            (SIGSTOP, true) => STOP_ROUNDS,
+            // Each is a walk through /proc.
+            (SIGSTOP, false) => STOP_ROUNDS / 16,
+            _ => 1,
+        };
+        for _ in 0..rounds {
+            if !self.pid_namespace {
+                descendants::signal_all(signal);
+                continue;
+            }
             match sys::kill(-1, signal) {
                 Ok(()) | Err(sys::ESRCH) => {}
                 Err(errno) => return Err(errno),
             }
-        } else {
-            descendants::signal_all(signal);
         }
         send(self.control, &[DONE, 0, 0, 0, 0, 0, 0, 0], None)
     }
 
     /// Reaps whatever has ended, orphans included, and reports commands.
     fn reap(&mut self, children: &Fd) -> sys::Result<Next> {
-        // The signal's information is not needed; it only has to be taken off the queue.
         let mut information = [0_u8; 128];
         match files::read(children, &mut information) {
             Ok(_) | Err(EAGAIN) => {}
             Err(errno) => return Err(errno),
         }
+        // signalfd(2): the signal's number comes first.
+        if matches!(information, [signal, 0, 0, 0, ..] if u64::from(signal) == SIGHUP) {
+            self.hang_up();
+        }
         while let Some((pid, status, usage)) = sys::wait() {
-            let slot = self
-                .running
-                .iter_mut()
-                .find(|slot| slot.as_ref().is_some_and(|running| running.pid == pid));
-            let Some(slot) = slot else { continue };
-            let Some(running) = slot.as_ref() else { continue };
+            let is_it =
+                |slot: &Option<Running>| slot.as_ref().is_some_and(|running| running.pid == Some(pid));
+            let Some(index) = self.running.iter().position(is_it) else {
+                continue;
+            };
+            let Some(Some(running)) = self.running.get_mut(index) else {
+                continue;
+            };
             let word = u64::from(status.cast_unsigned());
-            if status & 0xff == 0x7f {
-                tell(&running.channel, &[STOPPED, word >> 8, 0, 0, 0, 0, 0, 0], None);
+            let message = if status & 0xff == 0x7f {
+                [STOPPED, word >> 8, 0, 0, 0, 0, 0, 0]
             } else if status == 0xffff {
-                tell(&running.channel, &[CONTINUED, 0, 0, 0, 0, 0, 0, 0], None);
+                [CONTINUED, 0, 0, 0, 0, 0, 0, 0]
             } else {
-                let time = sys::monotonic_us();
+                running.pid = None;
                 let own = sys::own_usage();
-                let message = [
+                [
                     EXITED,
                     word,
-                    time,
+                    sys::monotonic_us(),
                     usage.user_us,
                     usage.system_us,
                     usage.max_rss_kib,
                     own.user_us,
                     own.system_us,
-                ];
-                tell(&running.channel, &message, None);
-                let is_last = running.is_last;
-                *slot = None;
-                if is_last {
-                    return Ok(Next::End);
-                }
+                ]
+            };
+            if self.report(index, &message)? == Next::End {
+                return Ok(Next::End);
             }
         }
         Ok(Next::GoOn)

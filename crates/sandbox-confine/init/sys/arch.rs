@@ -41,6 +41,7 @@ pub mod number {
     pub const UMOUNT2: usize = 166;
     pub const SETHOSTNAME: usize = 170;
     pub const SCHED_SETAFFINITY: usize = 203;
+    pub const GETDENTS64: usize = 217;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const FUTEX: usize = 202;

@@ -269,6 +269,7 @@ pub struct Poll {
 
 impl Poll {
     const IN: i16 = 1;
+    const OUT: i16 = 4;
 
     /// Waits for input or the end.
     pub const fn input(fd: i32) -> Self {
@@ -279,10 +280,34 @@ impl Poll {
         }
     }
 
+    /// Waits for room to write as well.
+    pub const fn input_and_output(fd: i32) -> Self {
+        Self {
+            fd,
+            events: Self::IN | Self::OUT,
+            happened: 0,
+        }
+    }
+
     /// Whether there is input, an end or an error.
     pub const fn is_ready(&self) -> bool {
         self.happened != 0
     }
+}
+
+/// The next entries of an open directory as getdents64(2) writes them; how many bytes, 0 at the end.
+pub fn list(directory: &Fd, buffer: &mut [u8]) -> Result<usize> {
+    arch::call(
+        arch::number::GETDENTS64,
+        [
+            number(directory.number()),
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+            0,
+            0,
+            0,
+        ],
+    )
 }
 
 /// Waits without limit until something happens.

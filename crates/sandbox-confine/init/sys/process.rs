@@ -6,6 +6,7 @@ use crate::wire::Text;
 const CLONE_VM: usize = 0x100;
 const CLONE_VFORK: usize = 0x4000;
 const SIGCHLD: usize = 17;
+const SIGHUP: usize = 1;
 const SIG_SETMASK: usize = 2;
 const PR_CAPBSET_DROP: usize = 24;
 const PR_SET_DUMPABLE: usize = 4;
@@ -157,9 +158,9 @@ pub fn set_signal_mask(mask: u64) -> Result<()> {
     .map(drop)
 }
 
-/// A descriptor that becomes readable with SIGCHLD, which is blocked.
+/// A descriptor that becomes readable with SIGCHLD and SIGHUP, which are blocked.
 pub fn signal_fd() -> Result<Fd> {
-    let mask: u64 = 1 << (SIGCHLD - 1);
+    let mask: u64 = 1 << (SIGCHLD - 1) | 1 << (SIGHUP - 1);
     fd(arch::call(
         arch::number::SIGNALFD4,
         [
