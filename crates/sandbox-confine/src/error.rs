@@ -86,6 +86,9 @@ pub enum StartError {
         /// The argument, variable or path.
         word: OsString,
     },
+    /// A standard stream is an open directory, which leads out of the sandbox.
+    #[error("a standard stream is a directory, which would lead out of the sandbox")]
+    DirectoryStream,
     /// The namespaces cannot be made.
     #[error("cannot make namespaces: {source}")]
     Namespaces {

@@ -162,7 +162,7 @@ impl Init {
         if let Some(reaped) = self.reaped {
             return Ok(reaped);
         }
-        let reaped = sys::reap(self.pid)?;
+        let reaped = sys::reap(self.pidfd.as_fd())?;
         self.reaped = Some(reaped);
         Ok(reaped)
     }
@@ -275,7 +275,6 @@ pub(crate) fn receive(
 ) -> Result<Option<(Message, Option<OwnedFd>)>, StartError> {
     match try_receive(socket, flags) {
         Ok(received) => Ok(received),
-        Err(rustix::io::Errno::CONNRESET) => Ok(None),
         Err(errno) => Err(StartError::Supervisor {
             what: "recvmsg",
             source: errno.into(),
@@ -294,7 +293,8 @@ pub(crate) fn try_receive(
     let received = loop {
         let flags = flags | RecvFlags::CMSG_CLOEXEC;
         match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
-            Err(rustix::io::Errno::INTR) => {}
+            // Told once, before what is still to be read, when init has ended with messages unread.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             result => break result?,
         }
     };

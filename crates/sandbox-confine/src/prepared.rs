@@ -226,7 +226,10 @@ fn refusal(failure: &StartError) -> Option<NoNamespaces> {
         _ => return None,
     };
     let errno = source.raw_os_error()?;
-    let is_refusal = matches!(errno, libc::EPERM | libc::ENOSYS | libc::ENOSPC | libc::EUSERS)
+    // Namespaces are counted (namespaces(7)); the root's own file system may be full for another reason.
+    let makes_namespaces = matches!(failure, StartError::Namespaces { .. }) || step == Step::Join.to_string();
+    let is_refusal = matches!(errno, libc::EPERM | libc::ENOSYS)
+        || (matches!(errno, libc::ENOSPC | libc::EUSERS) && makes_namespaces)
         || (errno == libc::EINVAL && matches!(failure, StartError::Namespaces { .. }))
         || (errno == libc::EACCES && !step.starts_with("take "));
     is_refusal.then_some(NoNamespaces { step, errno })
@@ -314,6 +317,7 @@ impl Started {
             pid: self.pid,
             started_us: self.time_us,
             owned: Some(self.owned),
+            shared: None,
         })
     }
 }
@@ -347,6 +351,7 @@ pub(crate) fn start_in(inner: &Inner, owned: &Owned, command: Command) -> Result
         pid,
         started_us,
         owned: None,
+        shared: Some(owned.share()),
     })
 }
 
@@ -362,7 +367,7 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
             static COUNT: AtomicU64 = AtomicU64::new(0);
             let cgroup = Cgroup::create(support, COUNT.fetch_add(1, Ordering::Relaxed), limits)?;
             cgroup.add(init.pid().unsigned_abs())?;
-            Some(cgroup)
+            Some(Arc::new(cgroup))
         }
         _ => None,
     };
@@ -373,6 +378,7 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
         init,
         cgroup,
         scratch,
+        is_cancelled: Arc::default(),
     })
 }
 

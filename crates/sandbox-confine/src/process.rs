@@ -6,7 +6,8 @@
 
 use std::io::PipeWriter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -46,15 +47,46 @@ pub(crate) struct Parts {
     pub(crate) started_us: u64,
     /// The sandbox, when it ends with this command.
     pub(crate) owned: Option<Owned>,
+    /// What a command knows of a sandbox that lives on.
+    pub(crate) shared: Option<Shared>,
 }
 
-/// A sandbox that lives as long as its only command.
+/// A sandbox that lives as long as its only command, or as long as its handle.
 #[derive(Debug)]
 pub(crate) struct Owned {
     // Ended first: a cgroup can be removed only when it is empty.
     pub(crate) init: Init,
-    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) cgroup: Option<Arc<Cgroup>>,
     pub(crate) scratch: Option<crate::scratch::Scratch>,
+    pub(crate) is_cancelled: Arc<AtomicBool>,
+}
+
+/// What a command has to know of a sandbox that outlives it, or that it outlives.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    cgroup: Weak<Cgroup>,
+    is_cancelled: Arc<AtomicBool>,
+    /// What the out-of-memory killer had ended before the command started.
+    oom_kills_before: u64,
+}
+
+impl Owned {
+    /// What a command in this sandbox has to know of it.
+    pub(crate) fn share(&self) -> Shared {
+        let usage = self.cgroup.as_deref().map(Cgroup::usage).unwrap_or_default();
+        Shared {
+            cgroup: self.cgroup.as_ref().map_or_else(Weak::new, Arc::downgrade),
+            is_cancelled: Arc::clone(&self.is_cancelled),
+            oom_kills_before: usage.oom_kills.unwrap_or(0),
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Whoever still waits for a command in it learns that its end was asked for.
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A command that runs inside a sandbox. Dropping it ends the command; where the sandbox was made for it
@@ -72,6 +104,7 @@ pub struct Process {
     pid: u32,
     started_us: u64,
     owned: Option<Owned>,
+    shared: Option<Shared>,
     end: Option<End>,
     killed_for: Option<Outcome>,
     is_stopped: bool,
@@ -119,6 +152,7 @@ const STDERR: u64 = 4;
 const INIT: u64 = 5;
 const RELAY_STDOUT: u64 = 6;
 const RELAY_STDERR: u64 = 7;
+const ALARM: u64 = 8;
 
 impl Process {
     pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
@@ -150,6 +184,7 @@ impl Process {
             pid: parts.pid,
             started_us: parts.started_us,
             owned: parts.owned,
+            shared: parts.shared,
             end: None,
             killed_for: None,
             is_stopped: false,
@@ -178,6 +213,11 @@ impl Process {
         for (token, drain) in (STDOUT..).zip(&self.drains) {
             if let Some(drain) = drain {
                 add(drain.pipe.as_fd(), token, epoll::EventFlags::IN)?;
+            }
+        }
+        for meter in self.meters.iter().flatten() {
+            if let Some(alarm) = meter.alarm() {
+                add(alarm, ALARM, epoll::EventFlags::IN | epoll::EventFlags::ONESHOT)?;
             }
         }
         if let Some(owned) = &self.owned {
@@ -314,23 +354,29 @@ impl Process {
                 FEED => self.push_feed()?,
                 STDOUT | RELAY_STDOUT => self.pull_drain(0)?,
                 STDERR | RELAY_STDERR => self.pull_drain(1)?,
+                // The meters are looked at below.
+                ALARM => {}
                 _ => self.notice_init_s_death()?,
             }
         }
-        if self.meters.iter().flatten().any(|meter| meter.is_violated()) {
-            let [stdout, _] = &self.meters;
-            let is_stdout = stdout.as_ref().is_some_and(|meter| meter.is_violated());
-            let stream = if is_stdout { Stream::Stdout } else { Stream::Stderr };
+        if let Some(stream) = self.violated_pipe() {
             self.kill_for(Outcome::Output { stream });
         }
         Ok(())
+    }
+
+    /// The piped stream of which more than the limit has been read.
+    fn violated_pipe(&self) -> Option<Stream> {
+        let streams = [Stream::Stdout, Stream::Stderr];
+        let mut meters = streams.into_iter().zip(&self.meters);
+        meters.find_map(|(stream, meter)| meter.as_ref()?.is_violated().then_some(stream))
     }
 
     fn read_channel(&mut self) -> Result<(), RunError> {
         loop {
             let message = match init::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
                 Ok(Some((message, _))) => message,
-                Ok(None) | Err(rustix::io::Errno::CONNRESET) => {
+                Ok(None) => {
                     self.end.get_or_insert_default();
                     return self.forget(CHANNEL);
                 }
@@ -512,16 +558,40 @@ impl Process {
     }
 
     fn cpu_used_us(&self) -> u64 {
-        let usage = self
-            .owned
-            .as_ref()
-            .and_then(|owned| owned.cgroup.as_ref())
-            .map(Cgroup::usage)
-            .unwrap_or_default();
+        let usage = self.cgroup().as_deref().map(Cgroup::usage).unwrap_or_default();
         usage
             .user_us
             .unwrap_or(0)
             .saturating_add(usage.system_us.unwrap_or(0))
+    }
+
+    /// The cgroup of the sandbox, while there is one.
+    fn cgroup(&self) -> Option<Arc<Cgroup>> {
+        match (&self.owned, &self.shared) {
+            (Some(owned), _) => owned.cgroup.clone(),
+            (None, Some(shared)) => shared.cgroup.upgrade(),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether the caller has ended the whole sandbox.
+    fn is_cancelled(&self) -> bool {
+        let is_cancelled = |shared: &Shared| shared.is_cancelled.load(Ordering::Relaxed);
+        self.shared.as_ref().is_some_and(is_cancelled)
+    }
+
+    /// Processes that the out-of-memory killer has ended, as far as that is evidence about this command: in a
+    /// sandbox with others, only where it was killed itself.
+    fn oom_kills(&self) -> u64 {
+        let usage = self.cgroup().as_deref().map(Cgroup::usage).unwrap_or_default();
+        let kills = usage.oom_kills.unwrap_or(0);
+        match &self.shared {
+            None => kills,
+            Some(shared) if self.end.and_then(|end| end.status) == Some(libc::SIGKILL) => {
+                kills.saturating_sub(shared.oom_kills_before)
+            }
+            Some(_) => 0,
+        }
     }
 
     fn arm_timer(&self, at_us: Option<u64>) -> rustix::io::Result<()> {
@@ -540,7 +610,8 @@ impl Process {
         rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &spec).map(drop)
     }
 
-    fn finish(&mut self) -> Result<RunResult, RunError> {
+    /// Reads what is left in the pipes; the stream that has passed its limit.
+    fn drain_rest(&mut self) -> Result<Option<Stream>, RunError> {
         // Whatever is still in the pipes belongs to the result. A relay is waited for here, since no limit
         // can pass any more.
         for drain in self.drains.iter_mut().flatten() {
@@ -549,12 +620,17 @@ impl Process {
                 source,
             })?;
         }
-        let late = self
+        Ok(self
             .drains
             .iter()
             .flatten()
             .find(|drain| drain.is_violated())
-            .map(|drain| drain.stream);
+            .map(|drain| drain.stream)
+            .or_else(|| self.violated_pipe()))
+    }
+
+    fn finish(&mut self) -> Result<RunResult, RunError> {
+        let late = self.drain_rest()?;
         if let Some(stream) = late {
             self.killed_for.get_or_insert(Outcome::Output { stream });
         }
@@ -568,14 +644,17 @@ impl Process {
             .map(|owned| owned.init.reap())
             .transpose()
             .map_err(io)?;
-        let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_ref());
+        let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_deref());
         let counters = cgroup.map(Cgroup::usage).unwrap_or_default();
         let end = self.end.unwrap_or_default();
+        if end.status.is_none() && self.is_cancelled() {
+            self.killed_for.get_or_insert(Outcome::Cancelled);
+        }
         let evidence = Evidence {
             status: end.status,
             killed_for: self.killed_for,
             is_output_violated: late.is_some(),
-            oom_kills: counters.oom_kills.unwrap_or(0),
+            oom_kills: self.oom_kills(),
             fork_refusals: counters.fork_refusals.unwrap_or(0),
             cpu: end.user + end.system,
             cpu_rlimit: self.watch.cpu_rlimit,
@@ -630,7 +709,8 @@ impl Process {
                 MeasuredBy::Rusage
             },
         };
-        let truncated = [&stdout, &stderr].into_iter().flatten().any(Drain::is_truncated);
+        let truncated = [&stdout, &stderr].into_iter().flatten().any(Drain::is_truncated)
+            || self.meters.iter().flatten().any(|meter| meter.is_cut());
         Ok(RunResult {
             outcome,
             usage,

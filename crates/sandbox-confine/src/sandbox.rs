@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 
@@ -110,6 +111,7 @@ impl Sandbox {
     pub fn kill(&mut self) -> Result<(), StartError> {
         if let Some((_, mut owned)) = self.live.take() {
             self.status = SandboxStatus::Stopped;
+            owned.is_cancelled.store(true, Ordering::Relaxed);
             owned.init.end().map_err(|source| StartError::Supervisor {
                 what: "wait4",
                 source,

@@ -10,6 +10,7 @@ use sandbox_types::Stream;
 
 use crate::command::Stdio;
 use crate::error::StartError;
+use crate::sys;
 
 /// What init connects the command to, and what stays with the supervisor.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(crate) struct Drain {
 pub(crate) struct Meter {
     limit: u64,
     truncates: bool,
+    /// Written to when the limit is passed, so that whoever waits for the process is woken.
+    alarm: Option<OwnedFd>,
     count: AtomicU64,
     is_over: AtomicBool,
 }
@@ -98,10 +101,20 @@ impl Streams {
         let input = open_input(stdin, &mut ours)?;
         let output = open_output(stdout, Stream::Stdout, limit, &mut ours)?;
         let error = open_output(stderr, Stream::Stderr, limit, &mut ours)?;
-        Ok(Self {
-            theirs: [input, output, error],
-            ours,
-        })
+        let theirs = [input, output, error];
+        for stream in &theirs {
+            refuse_directory(stream)?;
+        }
+        Ok(Self { theirs, ours })
+    }
+}
+
+/// An open directory is a way to all that is beneath it, and by `..` to all that is above.
+fn refuse_directory(stream: &OwnedFd) -> Result<(), StartError> {
+    let status = rustix::fs::fstat(stream).map_err(StartError::supervisor("fstat"))?;
+    match rustix::fs::FileType::from_raw_mode(status.st_mode) {
+        rustix::fs::FileType::Directory => Err(StartError::DirectoryStream),
+        _ => Ok(()),
     }
 }
 
@@ -146,10 +159,8 @@ fn open_output(
         Stdio::File(file) if limit.is_none() => return Ok(file),
         Stdio::Piped => {
             let (reader, writer) = pipe()?;
-            let reader = OutputReader {
-                pipe: reader,
-                meter: Arc::new(Meter::new(limit)),
-            };
+            let meter = Arc::new(Meter::with_alarm(limit)?);
+            let reader = OutputReader { pipe: reader, meter };
             match stream {
                 Stream::Stdout => ours.stdout = Some(reader),
                 Stream::Stderr => ours.stderr = Some(reader),
@@ -203,7 +214,7 @@ impl Feed {
     /// Writes what the pipe takes; true when all is written or nobody reads any more.
     pub(crate) fn push(&mut self) -> io::Result<bool> {
         while let Some(rest) = self.rest.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::write(&self.pipe, rest) {
+            match sys::write(self.pipe.as_fd(), rest) {
                 Ok(count) => self.sent += count,
                 Err(rustix::io::Errno::AGAIN) => return Ok(false),
                 Err(rustix::io::Errno::INTR) => {}
@@ -250,11 +261,18 @@ impl Drain {
         Ok(Drained::More)
     }
 
-    /// Reads all that is left after the last writer is gone, or after the command has ended.
+    /// Reads all that is there after the command has ended. What others, still alive in a sandbox that goes
+    /// on, write from now on is not the command's.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
+        let left = if self.is_closed {
+            0
+        } else {
+            rustix::io::ioctl_fionread(&self.pipe)?
+        };
+        let end = self.bytes().saturating_add(left);
         loop {
             match self.pull()? {
-                Drained::More if self.has_more()? => {}
+                Drained::More if self.bytes() < end && self.has_more()? => {}
                 Drained::Blocked => {
                     if let Some(relay) = &self.relay {
                         wait_writable(relay.as_fd())?;
@@ -346,7 +364,7 @@ fn wait_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
+        match sys::write(fd, bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => wait_writable(fd)?,
@@ -361,9 +379,38 @@ impl Meter {
         Self {
             limit: limit.map_or(u64::MAX, |limit| limit.bytes),
             truncates: limit.is_some_and(|limit| limit.truncates),
+            alarm: None,
             count: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
         }
+    }
+
+    /// A meter that somebody else reads, with an alarm where passing the limit ends the run.
+    fn with_alarm(limit: Option<OutputLimit>) -> Result<Self, StartError> {
+        let mut meter = Self::new(limit);
+        if limit.is_some_and(|limit| !limit.truncates) {
+            let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+            let alarm = rustix::event::eventfd(0, flags).map_err(StartError::supervisor("eventfd"))?;
+            meter.alarm = Some(alarm);
+        }
+        Ok(meter)
+    }
+
+    /// Readable once the limit has been passed.
+    pub(crate) fn alarm(&self) -> Option<BorrowedFd<'_>> {
+        self.alarm.as_ref().map(AsFd::as_fd)
+    }
+
+    fn sound_alarm(&self) -> io::Result<()> {
+        match &self.alarm {
+            Some(alarm) => Ok(rustix::io::write(alarm, &1_u64.to_ne_bytes()).map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether anything past the limit was thrown away.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed) && self.truncates
     }
 
     /// Counts `count` more bytes and says how many of them are within the limit.
@@ -383,6 +430,9 @@ impl Read for OutputReader {
         loop {
             let count = self.pipe.read(buffer)?;
             let within = self.meter.count(count);
+            if self.meter.is_violated() {
+                self.meter.sound_alarm()?;
+            }
             if within == count || within > 0 {
                 return Ok(within);
             }

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Descriptors for init. All of them are numbered 3 or more.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,8 @@ struct Child {
 const STACK_WORDS: usize = 4096;
 
 /// Starts init in new namespaces (CLONE_NEW* in `namespaces`), with the capabilities of `ambient` in the
-/// new user namespace. It sends no signal when it ends and is seen only by waits with `__WALL`.
+/// new user namespace. When it ends, it is a child like any other (execve(2) sets the exit signal back to
+/// SIGCHLD): a host program that waits for everybody may be told of it, which does no harm.
 pub(crate) fn launch(
     fds: InitFds<'_>,
     namespaces: c_int,
@@ -75,7 +76,7 @@ pub(crate) fn launch(
         return Ok((pidfd, pid));
     }
     // It has exited already; there is nothing that waiting for it could tell.
-    let _ = super::reap(pid);
+    let _ = super::reap(pidfd.as_fd());
     Err(LaunchFailure::Exec(io::Error::from_raw_os_error(errno)))
 }
 

@@ -6,9 +6,11 @@ mod probe;
 #[cfg(feature = "tokio")]
 mod reactor;
 mod reap;
+mod write;
 
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
 pub(crate) use probe::landlock_abi;
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;
 pub(crate) use reap::{Reaped, reap};
+pub(crate) use write::write;
