@@ -1,0 +1,53 @@
+//! Doing to one's own process what a host program might have done.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// SIGCHLDs that [`count_sigchld`]'s handler has seen.
+pub(crate) static SIGCHLD_COUNT: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn on_sigchld(_: libc::c_int) {
+    SIGCHLD_COUNT.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Installs a handler that counts.
+pub(crate) fn count_sigchld() {
+    let handler: extern "C" fn(libc::c_int) = on_sigchld;
+    // SAFETY: the handler only touches an atomic.
+    let before = unsafe { libc::signal(libc::SIGCHLD, handler as libc::sighandler_t) };
+    assert_ne!(before, libc::SIG_ERR);
+}
+
+/// Ignores a signal, or gives it back its default.
+pub(crate) fn set_signal(signal: i32, ignore: bool) {
+    let how = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: no handler of ours is involved.
+    let before = unsafe { libc::signal(signal, how) };
+    assert_ne!(before, libc::SIG_ERR);
+}
+
+/// waitpid(-1, WNOHANG).
+pub(crate) fn wait_for_anybody() -> i32 {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) }
+}
+
+/// Closes a descriptor by number, whoever owns it.
+pub(crate) fn close(fd: i32) {
+    // SAFETY: the test's process is alone and uses none of these again.
+    unsafe { libc::close(fd) };
+}
+
+/// Opens a file that programs executed from here inherit.
+pub(crate) fn leak_descriptor() -> i32 {
+    // SAFETY: a constant path.
+    let fd = unsafe { libc::open(c"/etc/passwd".as_ptr(), libc::O_RDONLY) };
+    assert!(fd >= 0);
+    fd
+}
+
+/// Sets a variable of this process, which must have no other thread.
+pub(crate) fn set_variable(name: &str, value: impl AsRef<std::ffi::OsStr>) {
+    // SAFETY: the test's process is its own and has one thread.
+    unsafe { std::env::set_var(name, value) };
+}

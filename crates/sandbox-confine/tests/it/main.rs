@@ -1,0 +1,12 @@
+//! A demanding user and an attacker of the library: one scenario group a file.
+
+mod filesystem;
+mod harness;
+mod in_place;
+mod lifetime;
+mod pty;
+mod real_programs;
+mod run;
+mod sandbox;
+mod surroundings;
+mod verdicts;
