@@ -2,7 +2,8 @@
 //!
 //! The kernel asks only that both have the same user, and Landlock does not ask at all. So without a pid namespace
 //! a process may change itself and no other, which could be one of the host's; with one, any but the sandbox's
-//! init, which a limit of one CPU second would kill and the idle scheduler would stall.
+//! init, which a limit of one CPU second would kill and the idle scheduler would stall. A filter does not see
+//! namespaces: the first process of one that the command makes may name itself by 0 only.
 
 use super::conditions::{Case, Condition, int_is};
 use super::spec::FilterSpec;
@@ -10,21 +11,14 @@ use super::spec::FilterSpec;
 /// The sandbox's init, its process group and its session.
 const INIT: u32 = 1;
 
-/// The cases of such a call; `None` for other calls, and where it is allowed whatever its arguments.
+/// The cases of such a call; `None` for other calls.
 pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
     let which = Which::of(call)?;
-    match (spec.toggles.foreign_processes, spec.nested) {
-        (false, _) => Some(vec![Case::allow(which.process(0))]),
-        // A namespace made inside has a pid 1 of its own.
-        (true, true) => None,
-        (true, false) => Some(
-            which
-                .everything_with_init()
-                .into_iter()
-                .map(Case::refuse)
-                .collect(),
-        ),
+    if !spec.toggles.foreign_processes {
+        return Some(vec![Case::allow(which.process(0))]);
     }
+    let with_init = which.everything_with_init().into_iter();
+    Some(with_init.map(Case::refuse).collect())
 }
 
 /// How a call says which process it means.
