@@ -128,8 +128,14 @@ impl Layout {
                 attributes: NOSUID | NOEXEC,
             },
         );
-        // Inside, user 0 of the host would own the kernel's knobs in /proc/sys.
-        let read_only = if is_host_root(policy, host) { RDONLY } else { 0 };
+        // Inside, user 0 of the host would own the kernel's knobs in /proc/sys, and user 0 of the namespace
+        // those of init. Who makes namespaces needs /proc/self/uid_map.
+        let owns_init = policy.process.identity == Identity::Root && !policy.syscalls.nested;
+        let read_only = if is_host_root(policy, host) || owns_init {
+            RDONLY
+        } else {
+            0
+        };
         let attributes = NOSUID | NODEV | NOEXEC | read_only;
         self.mounts.insert(
             "/proc",

@@ -162,6 +162,19 @@ fn root_gets_proc_read_only_and_keeps_its_numbers() {
 }
 
 #[test]
+fn root_inside_gets_proc_read_only_because_the_files_of_init_are_its_own() {
+    let inside = |nested| {
+        let policy = Policy::builder()
+            .identity(Identity::Root)
+            .with(|policy| policy.syscalls.nested = nested)
+            .build();
+        steps(&policy.expect("valid"), &host(), &view())
+    };
+    position(&inside(false), "mount proc at /proc ro nosuid nodev noexec");
+    position(&inside(true), "mount proc at /proc nosuid nodev noexec");
+}
+
+#[test]
 fn a_nested_root_maps_what_it_has_onto_itself() {
     assert_eq!(onto_itself("         0     100000      65536\n"), "0 0 65536\n");
 }
