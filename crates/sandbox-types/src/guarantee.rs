@@ -242,7 +242,7 @@ pub const TABLE: &[Row] = &[
         G::NetworkPorts,
         Whole,
         &[M::LandlockNet, M::Seccomp],
-        "TCP by Landlock; UDP, raw, MPTCP and Fast Open refused by seccomp",
+        "TCP by Landlock; UDP, raw, MPTCP and Fast Open refused by seccomp; listen can take a free port where one may be bound",
     ),
     row(
         G::UnixSockets,
