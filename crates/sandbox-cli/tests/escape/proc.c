@@ -9,6 +9,7 @@ enum kind {
     FILE_READ,   /* gives a byte */
     FILE_OPEN,   /* opens */
     FILE_WRITE,  /* opens for writing */
+    FILE_SET,    /* takes a value, the one it has where that is told */
     LINK,        /* tells where it leads */
     DIRECTORY,   /* opens */
     LISTING,     /* names something */
@@ -22,7 +23,7 @@ static const struct entry {
     {"root", LINK},       {"cwd", LINK},        {"exe", LINK},       {"fd", LINKS},   {"map_files", LISTING},
     {"root/.", DIRECTORY}, {"cwd/.", DIRECTORY}, {"mem", FILE_OPEN},  {"environ", FILE_READ}, {"maps", FILE_READ},
     {"smaps", FILE_READ}, {"auxv", FILE_READ},  {"io", FILE_READ},   {"stack", FILE_READ}, {"syscall", FILE_READ},
-    {"pagemap", FILE_OPEN}, {"ns/mnt", LINK},   {"oom_score_adj", FILE_WRITE}, {"timerslack_ns", FILE_WRITE},
+    {"pagemap", FILE_OPEN}, {"ns/mnt", LINK},   {"oom_score_adj", FILE_WRITE}, {"timerslack_ns", FILE_SET},
     {"clear_refs", FILE_WRITE}, {"coredump_filter", FILE_WRITE},
 };
 
@@ -38,11 +39,20 @@ static int names_something(const char *path, enum kind kind) {
     return 0;
 }
 
+static int takes_value(const char *path) {
+    char value[32] = "50000";
+    int fd = open(path, O_RDWR);
+    if (fd < 0) return 0;
+    ssize_t length = read(fd, value, sizeof value);
+    return write(fd, value, length > 0 ? (size_t)length : strlen(value)) > 0;
+}
+
 /* 1 when the entry gave something away; else 0 and errno. */
 static int gives(pid_t pid, const struct entry *entry) {
     char path[128], answer[PATH_MAX];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, entry->name);
     if (entry->kind == LISTING || entry->kind == LINKS) return names_something(path, entry->kind);
+    if (entry->kind == FILE_SET) return takes_value(path);
     if (entry->kind == LINK) return readlink(path, answer, sizeof answer) >= 0;
     int fd = open(path, entry->kind == FILE_WRITE ? O_WRONLY : O_RDONLY);
     if (fd < 0 || entry->kind != FILE_READ) return fd >= 0;

@@ -48,7 +48,7 @@ impl Run<'_> {
             skip!("escape", "no C compiler");
         }
         let place = Harness::new();
-        let mut outside = Outside::new(&place, &program("whoami", place.root()));
+        let mut outside = Outside::new(&place, &program("whoami"));
         let wrong = self.wrong(&place, &outside);
         assert!(
             wrong.is_empty(),
@@ -88,9 +88,9 @@ impl Run<'_> {
             && !self.open.contains(&attempt)
             && verdicts.claimed.iter().any(|claimed| claimed == guarantee);
         if wrong && !counts {
-            println!("not claimed: {said}");
+            tell(&format!("not claimed: {said}"));
         } else if verdict == "ABSENT" {
-            println!("{said}");
+            tell(&said);
         }
         (wrong && counts).then_some(said)
     }
@@ -132,7 +132,7 @@ impl Run<'_> {
 
     /// The command line, from the inside out.
     fn command(&self, place: &Harness, outside: &Outside, report: &Path) -> Command {
-        let group = program(&format!("escape-{}", self.name), place.root());
+        let group = program(&format!("escape-{}", self.name));
         let mut line = words([text(&binary()), "run", "-q", &format!("--json={}", text(report))]);
         line.extend(words(["-r", text(&group)]));
         line.extend(words(["-r", text(&place.root().join(GRANTED))]));
@@ -153,7 +153,7 @@ impl Run<'_> {
         line.extend(words(["--", text(&group)]));
         let around = match self.mode {
             Mode::Namespaces | Mode::Ports => Vec::new(),
-            Mode::InPlace => words([text(&program("no-namespaces", place.root()))]),
+            Mode::InPlace => words([text(&program("no-namespaces"))]),
             Mode::Nested => outer(place, &group),
         };
         let leaking = format!(r#"exec "$0" "$@" {LEAKED}</"#);
@@ -180,6 +180,11 @@ fn outer(place: &Harness, group: &Path) -> Vec<String> {
     let run = words([text(&binary), "run", "-q", "--net", "host", "--cwd", text(&work)]);
     let grants = words(["-r", text(&binary), "-r", text(group), "-w", text(place.root())]);
     [run, grants, words(["--", "sh", "-c", SCRIPT, "sh"])].concat()
+}
+
+#[expect(clippy::print_stdout, reason = "shown with the test")]
+fn tell(line: &str) {
+    println!("{line}");
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {

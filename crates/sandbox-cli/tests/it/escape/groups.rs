@@ -43,6 +43,49 @@ macro_rules! groups {
     };
 }
 
+/// What counts whatever the flags are.
+const OTHERS: [&str; 6] = ["reads", "writes", "proc", "processes", "devices", "privileges"];
+
+fn denied_with(flags: &[&str], groups: &[&str]) {
+    let flags: Vec<_> = flags.iter().map(ToString::to_string).collect();
+    for name in groups {
+        let run = Run {
+            name,
+            mode: Mode::Namespaces,
+            stdin: Stdin::Null,
+            flags: &flags,
+            open: &[],
+        };
+        run.must_be_denied();
+    }
+}
+
+#[test]
+fn root_inside_is_nobody_special() {
+    denied_with(&["--root"], &OTHERS);
+}
+
+#[test]
+fn another_user_is_confined_as_well() {
+    if !rustix::process::geteuid().is_root() {
+        skip!(
+            "another_user_is_confined_as_well",
+            "only root may start commands as another user"
+        );
+    }
+    denied_with(&["--user", "4242"], &OTHERS);
+}
+
+#[test]
+fn the_host_s_network_opens_nothing_else() {
+    denied_with(&["--net", "host"], &[&OTHERS[..], &["sockets"]].concat());
+}
+
+#[test]
+fn namespaces_of_one_s_own_open_nothing_else() {
+    denied_with(&["--nested"], &OTHERS[..5]);
+}
+
 groups!(reads writes proc processes namespaces sockets kernel abi privileges devices descriptors);
 
 /// Attempts on the host's network with rules on ports.
@@ -119,7 +162,7 @@ fn a_hole_does_not_go_unnoticed() {
         skip!("escape", "no C compiler");
     }
     let place = Harness::new();
-    let outside = Outside::new(&place, &program("whoami", place.root()));
+    let outside = Outside::new(&place, &program("whoami"));
     let hidden = place.root().join(HIDDEN).display().to_string();
     let flags = ["-w".to_owned(), hidden];
     let run = Run {

@@ -45,8 +45,8 @@ struct Attempt {
 impl Attempt {
     fn new(mode: &'static str, walls: Walls) -> Self {
         let place = Harness::new();
-        let outside = Outside::new(&place, &program("whoami", place.root()));
-        let program = program("escape-lifetime", place.root());
+        let outside = Outside::new(&place, &program("whoami"));
+        let program = program("escape-lifetime");
         Self {
             mode,
             walls,
@@ -65,7 +65,7 @@ impl Attempt {
         let mut command = match self.walls {
             Walls::Namespaces => self.place.at_home(&binary()),
             Walls::InPlace => {
-                let mut wrapped = self.place.at_home(&program("no-namespaces", self.place.root()));
+                let mut wrapped = self.place.at_home(&program("no-namespaces"));
                 wrapped.arg(binary());
                 wrapped
             }
@@ -284,8 +284,7 @@ fn every_mode_of_the_program_is_tried() {
     if !has("cc") {
         skip!("escape", "no C compiler");
     }
-    let place = Harness::new();
-    let listed = Command::new(program("escape-lifetime", place.root()))
+    let listed = Command::new(program("escape-lifetime"))
         .arg("--list")
         .output()
         .expect("it runs");

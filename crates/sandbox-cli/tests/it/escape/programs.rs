@@ -1,10 +1,10 @@
 //! The C programs, compiled.
 //!
-//! They are kept in the build directory, and compiled again when a source is newer. A user who may not write
-//! there has them compiled for each test.
+//! They are kept in the build directory, or in the temporary directory of a user who may not write there, and
+//! compiled again when a source is newer.
 
 use std::fs;
-use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -12,23 +12,26 @@ use std::time::SystemTime;
 /// As cargo runs tests: in their package.
 const SOURCES: &str = "tests/escape";
 
-/// The program `name`, from `name.c` or, for `escape-X`, from `X.c`; in `own` where the build directory is not ours.
-pub(super) fn program(name: &str, own: &Path) -> PathBuf {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("escape");
-    let ready = kept.join(name);
+/// The program `name`, from `name.c` or, for `escape-X`, from `X.c`.
+pub(super) fn program(name: &str) -> PathBuf {
+    let user = rustix::process::geteuid();
+    let places = [
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("escape"),
+        std::env::temp_dir().join(format!("sandbox-escape-{}", user.as_raw())),
+    ];
+    let place = places.iter().find(|place| {
+        // Made by us: nobody else decides what is executed.
+        fs::create_dir_all(place).is_ok()
+            && fs::metadata(place).is_ok_and(|place| place.uid() == user.as_raw())
+            && tempfile::tempfile_in(place).is_ok()
+    });
+    let place = place.expect("a directory for programs");
+    let ready = place.join(name);
     if is_current(&ready) {
-        return ready;
-    }
-    let place = if fs::create_dir_all(&kept).and_then(|()| writable(&kept)).is_ok() {
-        &kept
+        ready
     } else {
-        own
-    };
-    compile(name, place)
-}
-
-fn writable(directory: &Path) -> io::Result<()> {
-    tempfile::tempfile_in(directory).map(drop)
+        compile(name, place)
+    }
 }
 
 /// Whether it was built after every source was written.
@@ -50,18 +53,10 @@ fn compile(name: &str, directory: &Path) -> PathBuf {
         .tempdir_in(directory)
         .expect("a directory to compile in");
     let output = fresh.path().join(name);
-    let compiled = ["-static", "-dynamic"].iter().any(|linking| {
-        let linking = linking.strip_suffix("-dynamic").unwrap_or(linking);
-        let flags = ["-O1", "-pthread", linking]
-            .into_iter()
-            .filter(|flag| !flag.is_empty());
-        let status = Command::new("cc")
-            .args(flags)
-            .arg("-o")
-            .arg(&output)
-            .arg(&source)
-            .status();
-        status.expect("cc runs").success()
+    let compiled = [Some("-static"), None].into_iter().any(|linking| {
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-pthread"]).args(linking).arg("-o").arg(&output);
+        cc.arg(&source).status().expect("cc runs").success()
     });
     assert!(compiled, "{source} does not compile");
     let place = directory.join(name);
