@@ -5,9 +5,10 @@
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
@@ -102,9 +103,18 @@ fn one(driver: &mut Peer, sandbox: &str, name: &'static str, argv: &[&str]) -> R
     })
 }
 
+/// A file that is older than any index: one as new would be read again by every `git status`.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let write = || {
+        let mut file = fs::File::create(path)?;
+        file.write_all(text.as_bytes())?;
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 30))
+    };
+    write().map_err(Error::io(path))
+}
+
 /// hello.c, and a repository of 2,000 files around it.
 fn make_project(dir: &Path, account: &Account) -> Result<()> {
-    let write = |path: &Path, text: &str| fs::write(path, text).map_err(Error::io(path));
     write(
         &dir.join("hello.c"),
         "#include <stdio.h>\nint main(void) { return puts(\"hello\") < 0; }\n",
@@ -117,8 +127,7 @@ fn make_project(dir: &Path, account: &Account) -> Result<()> {
             write(&directory.join(format!("f{file}.txt")), &format!("{file}\n"))?;
         }
     }
-    // Files as new as the index would be read again by every `git status`.
-    let script = "find . -type f -exec touch -t 202001010000 {} + && git init -q . && git add . && \
+    let script = "git init -q . && git add . && \
                   git -c user.name=bench -c user.email=bench@localhost commit -q -m files";
     let mut git: Command = command_as(account, Path::new("sh"));
     git.args(["-c", script]).current_dir(dir).stdin(Stdio::null());
