@@ -146,6 +146,7 @@ static siginfo_t forged(void) {
     return info;
 }
 
+/* Signal 0 asks whether it may; pid 1 of a namespace may be asked and does not mind, see below. */
 static void signal_kill(long which) { judge(kill(target(which), 0), "may signal"); }
 static void signal_tkill(long which) { judge(syscall(SYS_tkill, target(which), 0), "may signal"); }
 
@@ -235,13 +236,13 @@ static const struct attempt attempts[] = {
     EACH("ioprio", io_priority),
     {"init-setpriority-group", priority_by, PRIO_PGRP},
     {"init-setpriority-user", priority_by, PRIO_USER},
-    {"outside-kill", signal_kill, OUTSIDE},
+    EACH("kill", signal_kill),
     {"outside-kill-group", signal_group, OUTSIDE},
-    {"outside-tkill", signal_tkill, OUTSIDE},
-    {"outside-tgkill", signal_tgkill, OUTSIDE},
-    {"outside-sigqueue", signal_queue, OUTSIDE},
-    {"outside-thread-sigqueue", signal_thread_queue, OUTSIDE},
-    {"outside-pidfd-signal", pidfd_signal, OUTSIDE},
+    EACH("tkill", signal_tkill),
+    EACH("tgkill", signal_tgkill),
+    EACH("sigqueue", signal_queue),
+    EACH("thread-sigqueue", signal_thread_queue),
+    EACH("pidfd-signal", pidfd_signal),
     {"outside-proc-pidfd-signal", pidfd_of_proc_signal, OUTSIDE},
     {"outside-fcntl-owner", signal_by_owner, OUTSIDE},
     {"init-fcntl-owner", signal_by_owner, INIT},
