@@ -1,5 +1,7 @@
 //! The event loop: requests from the supervisor, signals to commands, ended children.
 
+use core::num::NonZeroI32;
+
 use crate::command::{self, Terminal};
 use crate::descendants;
 use crate::sys::files::{self, Poll, poll};
@@ -22,7 +24,7 @@ const SIGCONT: u64 = 18;
 /// A command that runs, and the channel to whoever waits for it.
 struct Running {
     /// `None` when it has been reaped: from then on the number may be somebody else's.
-    pid: Option<i32>,
+    pid: Option<NonZeroI32>,
     channel: Fd,
     is_last: bool,
     has_session_terminal: bool,
@@ -34,7 +36,9 @@ struct Running {
 impl Running {
     /// Signals the command's process group; the command itself where it has left that group.
     fn signal(&self, signal: u64) {
-        let Some(pid) = self.pid else { return };
+        let Some(pid) = self.pid.map(NonZeroI32::get) else {
+            return;
+        };
         let group = sys::kill(-pid, signal);
         if group.is_err() || signal == SIGKILL {
             // ESRCH: it has ended.
@@ -59,6 +63,10 @@ enum Next {
 }
 
 /// Serves until the supervisor is gone or the last command has ended.
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "init has a stack of megabytes and allocates nothing else"
+)]
 pub fn until_the_end(control: &Fd, confinement: &Confinement<'_>, pid_namespace: bool) -> sys::Result<()> {
     let children = sys::signal_fd()?;
     let mut server = Server {
@@ -149,7 +157,7 @@ impl Server<'_> {
                     terminal.as_ref().map(|terminal| &terminal.master),
                 );
                 let running = Running {
-                    pid: Some(started.pid),
+                    pid: NonZeroI32::new(started.pid),
                     channel,
                     is_last: flags & SPAWN_LAST != 0,
                     has_session_terminal: terminal.is_some_and(|terminal| terminal.in_session()),
@@ -320,8 +328,10 @@ impl Server<'_> {
             self.hang_up();
         }
         while let Some((pid, status, usage)) = sys::wait() {
-            let is_it =
-                |slot: &Option<Running>| slot.as_ref().is_some_and(|running| running.pid == Some(pid));
+            let is_it = |slot: &Option<Running>| {
+                slot.as_ref()
+                    .is_some_and(|running| running.pid.is_some_and(|known| known.get() == pid))
+            };
             let Some(index) = self.running.iter().position(is_it) else {
                 continue;
             };

@@ -54,6 +54,14 @@ pub enum PrepareError {
         /// The user asked for.
         uid: u32,
     },
+    /// Something that only a root or user namespace of one's own can give.
+    #[error("{what} takes namespaces, which this host does not give: {cause}")]
+    NeedsNamespaces {
+        /// What the policy asks for.
+        what: String,
+        /// Why there are none.
+        cause: String,
+    },
     /// A guarantee that nothing on this host provides.
     #[error("{}", unavailable_text(.report, .missing))]
     Unavailable {
@@ -85,6 +93,14 @@ pub enum StartError {
     Nul {
         /// The argument, variable or path.
         word: OsString,
+    },
+    /// A choice that makes no sense for this stream.
+    #[error("{stream} cannot be {choice}")]
+    MisplacedStream {
+        /// Which stream.
+        stream: &'static str,
+        /// What was asked for it.
+        choice: &'static str,
     },
     /// A standard stream is an open directory, which leads out of the sandbox.
     #[error("a standard stream is a directory, which would lead out of the sandbox")]

@@ -298,10 +298,14 @@ impl Request {
         Ok(ours)
     }
 
-    fn start_error(&self, inner: &Inner, message: &wire::Message) -> StartError {
+    fn start_error(&self, inner: &Inner, scratch: Option<&Path>, message: &wire::Message) -> StartError {
         let [_, stage, errno, ..] = *message;
         let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
-        let cwd = self.command.cwd.clone().unwrap_or_else(|| inner.plan.cwd.clone());
+        let cwd = self
+            .command
+            .cwd
+            .clone()
+            .unwrap_or_else(|| inner.plan.cwd_in(scratch));
         StartError::from_stage(stage, source, self.command.program().into(), cwd)
     }
 }
@@ -326,7 +330,7 @@ fn start_alone(inner: &Inner, early: Option<Init>, request: &Request) -> Result<
     let owned = launch(inner, early)?;
     let scratch = owned.scratch.as_ref().map(Scratch::path);
     let channel = request.send(inner, &owned.init, scratch, wire::SPAWN_LAST)?;
-    let (pid, time_us, master) = await_start(inner, request, &owned.init, &channel)?;
+    let (pid, time_us, master) = await_start(inner, request, &owned, &channel)?;
     Ok(Started {
         owned,
         channel,
@@ -341,7 +345,7 @@ pub(crate) fn start_in(inner: &Inner, owned: &Owned, command: Command) -> Result
     let request = Request::new(inner, command)?;
     let scratch = owned.scratch.as_ref().map(Scratch::path);
     let channel = request.send(inner, &owned.init, scratch, 0)?;
-    let (pid, started_us, master) = await_start(inner, &request, &owned.init, &channel)?;
+    let (pid, started_us, master) = await_start(inner, &request, owned, &channel)?;
     Process::new(Parts {
         channel,
         ours: request.streams.ours,
@@ -361,7 +365,11 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
         Some(init) => init,
         None => Init::start(&inner.plan.launch)?,
     };
-    let scratch = inner.plan.needs_scratch().then(private_directory).transpose()?;
+    let scratch = inner
+        .plan
+        .needs_scratch()
+        .then(|| private_directory(inner.plan.identity))
+        .transpose()?;
     let cgroup = match (&inner.plan.cgroup, &inner.cgroups) {
         (Some(limits), Some(support)) => {
             static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -382,14 +390,22 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
     })
 }
 
-fn private_directory() -> Result<Scratch, StartError> {
+/// A private directory of the host's, whose owner is whoever the command becomes.
+fn private_directory(identity: Option<(u32, u32)>) -> Result<Scratch, StartError> {
     let failed = |source| StartError::Supervisor {
         what: "make a private directory",
         source,
     };
     let scratch = Scratch::new().map_err(failed)?;
     for name in ["home", "tmp"] {
-        std::fs::create_dir(scratch.path().join(name)).map_err(failed)?;
+        let path = scratch.path().join(name);
+        std::fs::create_dir(&path).map_err(failed)?;
+        if let Some((uid, gid)) = identity {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).map_err(failed)?;
+        }
+    }
+    if let Some((uid, gid)) = identity {
+        std::os::unix::fs::chown(scratch.path(), Some(uid), Some(gid)).map_err(failed)?;
     }
     Ok(scratch)
 }
@@ -407,9 +423,11 @@ fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
 fn await_start(
     inner: &Inner,
     request: &Request,
-    init: &Init,
+    owned: &Owned,
     channel: &OwnedFd,
 ) -> Result<(u32, u64, Option<OwnedFd>), StartError> {
+    let scratch = owned.scratch.as_ref().map(Scratch::path);
+    let init = &owned.init;
     loop {
         let control = init.control();
         let mut fds = [
@@ -426,7 +444,9 @@ fn await_start(
                 Some(([wire::STARTED, pid, time_us, ..], master)) => {
                     return Ok((u32::try_from(pid).unwrap_or(0), time_us, master));
                 }
-                Some((message @ [wire::FAILED, ..], _)) => return Err(request.start_error(inner, &message)),
+                Some((message @ [wire::FAILED, ..], _)) => {
+                    return Err(request.start_error(inner, scratch, &message));
+                }
                 Some(_) => continue,
                 // Init is gone. Why, it has said on the control socket.
                 None => {}

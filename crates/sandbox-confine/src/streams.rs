@@ -138,7 +138,9 @@ fn open_input(stdio: Stdio, ours: &mut Ours) -> Result<OwnedFd, StartError> {
             Ok(reader.into())
         }
         Stdio::File(file) => Ok(file),
-        Stdio::Null | Stdio::Pty | Stdio::Capture { .. } | Stdio::Relay => null(),
+        Stdio::Null | Stdio::Pty => null(),
+        Stdio::Capture { .. } => Err(misplaced("standard input", "captured")),
+        Stdio::Relay => Err(misplaced("standard input", "relayed")),
     }
 }
 
@@ -153,7 +155,8 @@ fn open_output(
         Stream::Stderr => inherit(rustix::stdio::stderr()),
     };
     let (keep, relay) = match stdio {
-        Stdio::Null | Stdio::Pty | Stdio::Bytes(_) => return null(),
+        Stdio::Null | Stdio::Pty => return null(),
+        Stdio::Bytes(_) => return Err(misplaced("an output stream", "given bytes")),
         // What cannot be counted cannot be limited: with a limit, the supervisor stands in between.
         Stdio::Inherit if limit.is_none() => return own(),
         Stdio::File(file) if limit.is_none() => return Ok(file),
@@ -190,6 +193,10 @@ fn open_output(
         Stream::Stderr => *stderr = Some(drain),
     }
     Ok(writer.into())
+}
+
+fn misplaced(stream: &'static str, choice: &'static str) -> StartError {
+    StartError::MisplacedStream { stream, choice }
 }
 
 fn pipe() -> Result<(PipeReader, PipeWriter), StartError> {
@@ -428,6 +435,12 @@ impl Meter {
 impl Read for OutputReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.meter.is_violated() {
+                return Err(io::Error::new(
+                    io::ErrorKind::QuotaExceeded,
+                    "the output limit is used up",
+                ));
+            }
             let count = self.pipe.read(buffer)?;
             let within = self.meter.count(count);
             if self.meter.is_violated() {
@@ -435,12 +448,6 @@ impl Read for OutputReader {
             }
             if within == count || within > 0 {
                 return Ok(within);
-            }
-            if !self.meter.truncates {
-                return Err(io::Error::new(
-                    io::ErrorKind::QuotaExceeded,
-                    "the output limit is used up",
-                ));
             }
         }
     }

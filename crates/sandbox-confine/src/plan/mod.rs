@@ -13,6 +13,7 @@
 mod env;
 mod gather;
 mod guarantees;
+mod in_place;
 mod landlock;
 mod limits;
 mod root;
@@ -68,7 +69,7 @@ pub struct Plan {
     pub(crate) launch: Launch,
     pub(crate) watch: Watch,
     pub(crate) output: Option<OutputLimit>,
-    identity: Option<(u32, u32)>,
+    pub(crate) identity: Option<(u32, u32)>,
     umask: u32,
     nice: i32,
     cpus: Vec<u8>,
@@ -107,6 +108,7 @@ pub fn plan(
     {
         return Err(PrepareError::Identity { uid });
     }
+    in_place::check(policy, host, view)?;
     let limits = limits::plan(policy, host, place, cgroups);
     let report = guarantees::report(policy, host, place, view, &limits);
     guarantees::check(policy.require, &report)?;

@@ -436,3 +436,52 @@ fn with_neither_namespaces_nor_landlock_nothing_starts() {
         assert_eq!(reads.status, Status::Disabled);
     });
 }
+
+#[test]
+fn what_cannot_be_shown_elsewhere_is_refused_and_not_left_out() {
+    without_namespaces(name_of_test!(), || {
+        let place = Place::new();
+        place.file("source/file", "x");
+        let source = place.path().join("source");
+        let tmpfs = sandbox_types::Mount {
+            at: "/data".into(),
+            source: sandbox_types::MountSource::Tmpfs {
+                size: sandbox_types::SizeExt::mib(1),
+            },
+            access: sandbox_types::Access::Write,
+        };
+        for asked in [
+            policy(|policy| policy.bind(&source, "/data/in", sandbox_types::Access::Read)),
+            policy(|policy| policy.mount(tmpfs)),
+            policy(|policy| policy.identity(sandbox_types::policy::Identity::Root)),
+        ] {
+            if crate::harness::is_root() && asked.filesystem.mounts.is_empty() {
+                continue;
+            }
+            let result = Sandbox::command(&asked, "true").output();
+            let error = result
+                .map(|result| result.outcome)
+                .expect_err("cannot be done here");
+            assert!(
+                matches!(error, RunError::Start(StartError::Prepare(_))),
+                "{error:?}"
+            );
+        }
+        // At its own place it is only a grant.
+        let asked = policy(|policy| policy.bind(&source, &source, sandbox_types::Access::Read));
+        let file = source.join("file").display().to_string();
+        assert_eq!(stdout(&sh_under(&asked, &format!("cat {file}"))), "x");
+    });
+}
+
+#[test]
+fn root_can_run_a_command_as_another_user_that_has_a_home() {
+    if !crate::harness::is_root() {
+        return skip(name_of_test!(), "only root may");
+    }
+    without_namespaces(name_of_test!(), || {
+        let asked = policy(|policy| policy.identity(sandbox_types::policy::Identity::User(4242)));
+        let script = "id -u; id -g; id -G; echo x > ~/f && echo x > $TMPDIR/f && echo writes; cat /etc/shadow 2>/dev/null; true";
+        assert_eq!(stdout(&sh_under(&asked, script)), "4242\n4242\n4242\nwrites\n");
+    });
+}

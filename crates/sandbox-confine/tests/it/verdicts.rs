@@ -421,3 +421,16 @@ fn the_sandbox_s_init_cannot_be_looked_into() {
                   (ls $f/ >/dev/null 2>&1 || head -c1 $f >/dev/null 2>&1) && test -s $f && echo $f; done; true";
     assert_eq!(crate::harness::stdout(&sh(script)), "");
 }
+
+#[test]
+fn a_stream_that_makes_no_sense_is_an_error() {
+    let policy = Policy::default();
+    let command = || Sandbox::command(&policy, "true");
+    for bound in [
+        command().stdin(Stdio::Relay),
+        command().stdin(Stdio::capture()),
+        command().stdout(Stdio::Bytes(b"x".to_vec())),
+    ] {
+        assert!(bound.output().is_err());
+    }
+}
