@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
 /// The program as it is released.
 pub(crate) fn build_static() -> Result<PathBuf> {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push_str(" -C target-feature=+crt-static");
+    flags.push_str(" -C target-feature=+crt-static -C relocation-model=static");
     let mut build = cargo()
         // With --target the flags leave build scripts and procedural macros alone: those cannot be static.
         .args(["build", "--locked", "--profile=dist", "--package=sandbox-cli", "--target", &host()?])

@@ -104,7 +104,8 @@ impl Layout {
                 path,
                 Attachment::Host {
                     source,
-                    attributes: NOSUID | NOEXEC,
+                    // Read-only is the node, whose mode and times are the host's; what is written goes to the driver.
+                    attributes: RDONLY | NOSUID | NOEXEC,
                     is_dir: false,
                 },
             );
@@ -156,6 +157,7 @@ impl Layout {
                     self.files.insert(path, (*mode, content.clone()));
                 }
                 EtcEntry::Link { target, .. } => self.links.insert(path, target.clone()),
+                EtcEntry::Large { source, .. } => self.add_host(&path, source, false, Access::Read),
                 EtcEntry::Dir { source, .. } => self.add_host(&path, source, true, Access::Read),
             }
         }

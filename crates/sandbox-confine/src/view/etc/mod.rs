@@ -24,6 +24,9 @@ use super::hidden::{is_hidden, is_system, normalized};
 /// The largest file that is copied.
 const MAX_FILE: u64 = 1 << 20;
 
+/// The largest file that is copied rather than bound: each copy is made again for every run.
+const MAX_COPY: u64 = 8 << 10;
+
 /// How many entries of `/etc`, and of a directory in it, are looked at.
 const MAX_ENTRIES: usize = 4096;
 
@@ -56,6 +59,13 @@ pub enum EtcEntry {
         /// The target as the host has it.
         target: PathBuf,
     },
+    /// Bind a file, read-only, that is too large to be copied for every run.
+    Large {
+        /// Where, beneath `/etc`.
+        name: PathBuf,
+        /// The file of the host, without links.
+        source: PathBuf,
+    },
     /// Bind a directory, read-only.
     Dir {
         /// Where, beneath `/etc`.
@@ -69,7 +79,10 @@ impl EtcEntry {
     /// Where the entry is, beneath `/etc`.
     pub fn name(&self) -> &Path {
         match self {
-            Self::File { name, .. } | Self::Link { name, .. } | Self::Dir { name, .. } => name,
+            Self::File { name, .. }
+            | Self::Link { name, .. }
+            | Self::Large { name, .. }
+            | Self::Dir { name, .. } => name,
         }
     }
 }
@@ -127,6 +140,11 @@ impl EtcView {
             });
         } else if matches!(show, Show::Dir | Show::MixedDir) {
             self.add_dir(&path, name, show);
+        } else if let Some(source) = large_file(&path, &metadata, show) {
+            self.entries.push(EtcEntry::Large {
+                name: name.to_owned(),
+                source,
+            });
         } else if let Some((content, mode)) = readable_file(&path, metadata) {
             self.entries.extend(file_entry(name, content, mode, show));
         }
@@ -239,6 +257,12 @@ fn link_into_system(path: &Path, name: &Path) -> Option<PathBuf> {
     there.then_some(target)
 }
 
+/// A file that is better bound than copied: its own path, when it is large and no link.
+fn large_file(path: &Path, metadata: &Metadata, show: Show) -> Option<PathBuf> {
+    let is_large = show == Show::File && metadata.is_file() && metadata.len() > MAX_COPY;
+    (is_large && world_may(metadata, 0o004)).then(|| path.to_owned())
+}
+
 /// A regular file that anybody may read, and its mode without write permission for others. `metadata` is that
 /// of `path` itself, which may be a link.
 fn readable_file(path: &Path, mut metadata: Metadata) -> Option<(Vec<u8>, u32)> {
@@ -254,7 +278,8 @@ fn readable_file(path: &Path, mut metadata: Metadata) -> Option<(Vec<u8>, u32)> 
     if !metadata.is_file() || !world_may(&metadata, 0o004) || metadata.len() > MAX_FILE {
         return None;
     }
-    let mut content = Vec::new();
+    let length = usize::try_from(metadata.len()).unwrap_or(0);
+    let mut content = Vec::with_capacity(length.saturating_add(1));
     File::open(path)
         .ok()?
         .take(MAX_FILE)
