@@ -194,10 +194,12 @@ impl Start<'_> {
         for (rights, port) in wire::port_rules(confinement.port_rules) {
             landlock::allow_port(&ruleset, port, rights)?;
         }
-        // What was handed over may be opened again by /dev/stdout and the like. Pipes and sockets are not
-        // the kernel's business here and answer EBADFD.
+        // What was handed over may be opened again by /dev/stdout and the like, for no more than it was opened
+        // for: the input of a judged program is not its to change. Pipes and sockets are not the kernel's
+        // business here and answer EBADFD.
         for file in self.stdio {
-            let _ = landlock::allow_beneath(&ruleset, file, confinement.stdio_rights);
+            let rights = landlock::within(confinement.stdio_rights, files::open_for(file)?);
+            let _ = landlock::allow_beneath(&ruleset, file, rights);
         }
         Ok(Some(ruleset))
     }

@@ -36,6 +36,7 @@ pub mod number {
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const FSTAT: usize = 5;
+    pub const FCNTL: usize = 72;
     pub const SETPRIORITY: usize = 141;
     pub const PIVOT_ROOT: usize = 155;
     pub const UMOUNT2: usize = 166;

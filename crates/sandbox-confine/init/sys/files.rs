@@ -178,6 +178,25 @@ pub fn is_dir(file: &Fd) -> bool {
     .is_ok()
 }
 
+/// What an open file was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenFor {
+    Reading,
+    Writing,
+    Both,
+}
+
+/// What `file` was opened for.
+pub fn open_for(file: &Fd) -> Result<OpenFor> {
+    const F_GETFL: usize = 3;
+    let flags = arch::call(arch::number::FCNTL, [number(file.number()), F_GETFL, 0, 0, 0, 0])?;
+    Ok(match flags as u64 & (O_WRONLY | O_RDWR) {
+        O_RDONLY => OpenFor::Reading,
+        O_WRONLY => OpenFor::Writing,
+        _ => OpenFor::Both,
+    })
+}
+
 /// Reads what is there, up to the length of `buffer`.
 pub fn read(file: &Fd, buffer: &mut [u8]) -> Result<usize> {
     arch::call(

@@ -3,6 +3,7 @@
 //! The library's `landlock` crate decides on rights; rules must be added here, because they name
 //! directories of a root that exists in init's mount namespace only.
 
+use super::files::OpenFor;
 use super::{Fd, Result, arch, fd, number};
 
 const RULE_PATH_BENEATH: usize = 1;
@@ -15,6 +16,19 @@ pub fn ruleset(handled: &[u64; 3]) -> Result<Fd> {
         arch::number::LANDLOCK_CREATE_RULESET,
         [handled.as_ptr() as usize, 24, 0, 0, 0, 0],
     ))
+}
+
+const WRITE_FILE: u64 = 1 << 1;
+const READ_FILE: u64 = 1 << 2;
+const TRUNCATE: u64 = 1 << 14;
+
+/// Those of `rights` that a file opened for this gives anyway.
+pub const fn within(rights: u64, open_for: OpenFor) -> u64 {
+    match open_for {
+        OpenFor::Reading => rights & !(WRITE_FILE | TRUNCATE),
+        OpenFor::Writing => rights & !READ_FILE,
+        OpenFor::Both => rights,
+    }
 }
 
 /// Allows `rights` on what is beneath `place`.
