@@ -77,6 +77,30 @@ static void pts_of_others(long arg) {
     denied_because("no terminal of others");
 }
 
+/* Those of the host that a program needs: only what a driver does with it may happen to one. */
+static const char *const shared[] = {"null", "zero", "full", "random", "urandom", "tty"};
+
+static const char *shared_path(long index) {
+    static char path[64];
+    snprintf(path, sizeof path, "/dev/%s", shared[index]);
+    return path;
+}
+
+/* To what they are already. */
+static void change_mode(long index) {
+    struct stat status;
+    if (stat(shared_path(index), &status) != 0) denied();
+    judge(chmod(shared_path(index), status.st_mode & 07777), "changed the mode");
+}
+
+static void change_times(long index) {
+    struct stat status;
+    if (stat(shared_path(index), &status) != 0) denied();
+    struct timespec times[2] = {status.st_atim, status.st_mtim};
+    judge(utimensat(AT_FDCWD, shared_path(index), times, 0), "changed the times");
+}
+
+#define SHARED(name, index) {"chmod-" name, change_mode, index}, {"utime-" name, change_times, index}
 #define OPEN(name, index) {"open-" name, open_device, index}
 
 static const struct attempt attempts[] = {
@@ -95,6 +119,7 @@ static const struct attempt attempts[] = {
     OPEN("msr", 24), OPEN("cpu-dma-latency", 25), OPEN("btrfs-control", 26), OPEN("autofs", 27), OPEN("snapshot", 28),
     OPEN("mapper-control", 29), OPEN("dri-card0", 30), OPEN("input-event0", 31), OPEN("rtc0", 32), OPEN("uinput", 33),
     OPEN("uhid", 34), OPEN("hpet", 35), OPEN("nvram", 36), OPEN("sg0", 37), OPEN("vga-arbiter", 38),
+    SHARED("null", 0), SHARED("zero", 1), SHARED("full", 2), SHARED("random", 3), SHARED("urandom", 4), SHARED("tty", 5),
     {"extra-nodes", extra_nodes, 0},
     {"pts-of-others", pts_of_others, 0},
 };

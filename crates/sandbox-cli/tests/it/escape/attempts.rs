@@ -17,6 +17,8 @@ use crate::harness::{Harness, Ran, binary, has};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stdin {
     Null,
+    /// A file that is not granted, opened for reading.
+    File,
     /// The caller's terminal, handed on.
     Terminal,
     /// A terminal of the sandbox's own.
@@ -160,12 +162,12 @@ impl Run<'_> {
         let line = [words(["-c", &leaking]), around, line].concat();
         let mut command = match self.stdin {
             Stdin::Terminal => place.at_home("setsid".as_ref()),
-            Stdin::Null | Stdin::OwnTerminal => place.at_home("sh".as_ref()),
+            Stdin::Null | Stdin::File | Stdin::OwnTerminal => place.at_home("sh".as_ref()),
         };
         if self.stdin == Stdin::Terminal {
             command.args(["--ctty", "--wait", "sh"]);
         }
-        command.args(line).stdin(self.stdin.open());
+        command.args(line).stdin(self.stdin.open(place));
         command
     }
 }
@@ -196,17 +198,26 @@ fn text(path: &Path) -> &str {
 }
 
 impl Stdin {
-    fn open(self) -> Stdio {
-        if self != Self::Terminal {
-            return Stdio::null();
+    fn open(self, place: &Harness) -> Stdio {
+        match self {
+            Self::Null | Self::OwnTerminal => Stdio::null(),
+            Self::File => {
+                let input = place.root().join("hidden/input");
+                File::open(input).expect("put there").into()
+            }
+            Self::Terminal => terminal(),
         }
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).expect("a terminal");
-        grantpt(&master).expect("grantpt");
-        unlockpt(&master).expect("unlockpt");
-        let slave = ioctl_tiocgptpeer(&master, flags).expect("its other side");
-        // The terminal lives as long as its master, which is the test's to its end.
-        std::mem::forget(File::from(master));
-        slave.into()
     }
+}
+
+/// A new terminal.
+fn terminal() -> Stdio {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).expect("a terminal");
+    grantpt(&master).expect("grantpt");
+    unlockpt(&master).expect("unlockpt");
+    let slave = ioctl_tiocgptpeer(&master, flags).expect("its other side");
+    // The terminal lives as long as its master, which is the test's to its end.
+    std::mem::forget(File::from(master));
+    slave.into()
 }

@@ -10,7 +10,7 @@ fn denied(name: &str, mode: Mode) {
     Run {
         name,
         mode,
-        stdin: Stdin::Null,
+        stdin: Stdin::File,
         flags: &[],
         open: &[],
     }

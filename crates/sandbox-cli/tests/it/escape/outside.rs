@@ -51,6 +51,7 @@ impl Outside {
         let secret = place.write("hidden/secret", "the secret\n");
         fs::set_permissions(secret, fs::Permissions::from_mode(0o700)).expect("chmod");
         for path in [
+            "hidden/input",
             "hidden/victim/file",
             "hidden/victim/doomed",
             "granted/file",
