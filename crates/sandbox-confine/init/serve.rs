@@ -8,7 +8,7 @@ use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Mapping, Stack};
 use crate::wire::{
-    CONTINUED, Confinement, DONE, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
+    CONTINUED, Confinement, DONE, END, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
     SPAWN_LAST, SPAWN_PTY, STARTED, STOPPED, Stage,
 };
 
@@ -128,6 +128,7 @@ impl Server<'_> {
                 [SPAWN, flags, ..] => self.spawn(flags, fds),
                 [PAUSE, ..] => self.signal_all(SIGSTOP)?,
                 [RESUME, ..] => self.signal_all(SIGCONT)?,
+                [END, ..] => self.kill_all(),
                 _ => return Err(EINVAL),
             }
         }
@@ -316,6 +317,16 @@ impl Server<'_> {
         send(self.control, &[DONE, 0, 0, 0, 0, 0, 0, 0], None)
     }
 
+    /// Kills everything inside; the ends of commands are reported as always.
+    fn kill_all(&self) {
+        if self.pid_namespace {
+            // ESRCH: nobody is left.
+            let _ = sys::kill(-1, SIGKILL);
+        } else {
+            descendants::signal_all(SIGKILL);
+        }
+    }
+
     /// Reaps whatever has ended, orphans included, and reports commands.
     fn reap(&mut self, children: &Fd) -> sys::Result<Next> {
         let mut information = [0_u8; 128];
@@ -345,11 +356,17 @@ impl Server<'_> {
                 [CONTINUED, 0, 0, 0, 0, 0, 0, 0]
             } else {
                 running.pid = None;
+                let time_us = sys::monotonic_us();
+                if running.is_last && self.pid_namespace {
+                    // What a dying namespace takes along is in nobody's accounts; what init reaps is.
+                    let _ = sys::kill(-1, SIGKILL);
+                    while sys::wait_for_any() {}
+                }
                 let own = sys::own_usage();
                 [
                     EXITED,
                     word,
-                    sys::monotonic_us(),
+                    time_us,
                     usage.user_us,
                     usage.system_us,
                     usage.max_rss_kib,

@@ -26,6 +26,8 @@ pub const SPAWN: u64 = 2;
 pub const PAUSE: u64 = 3;
 /// Control, to init: continue every process inside. Answered by [`DONE`].
 pub const RESUME: u64 = 4;
+/// Control, to init: kill everything inside, go on until the last command's end is told.
+pub const END: u64 = 7;
 /// Channel, to init: send signal (value 1) to the command's process group.
 pub const SIGNAL: u64 = 5;
 

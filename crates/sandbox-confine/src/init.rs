@@ -137,6 +137,11 @@ impl Init {
         self.pid
     }
 
+    /// Asks init to kill everything inside and to report as always, so that what was used is accounted for.
+    pub(crate) fn ask_to_end(&self) -> Result<(), StartError> {
+        send(self.control(), &[wire::END, 0, 0, 0, 0, 0, 0, 0], &[])
+    }
+
     /// Starts killing everything inside, without waiting for it.
     pub(crate) fn kill(&self) {
         if self.kill_is_enough {

@@ -131,6 +131,9 @@ pub enum Event {
     Ended,
 }
 
+/// How long init may take to end what it was asked to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How the command itself ended, as init saw it.
 #[derive(Debug, Clone, Copy, Default)]
 struct End {
@@ -504,7 +507,13 @@ impl Process {
         }
         self.killed_for = Some(outcome);
         match &self.owned {
-            Some(owned) => owned.init.kill(),
+            Some(owned) => {
+                // Init reaps and reports; should it not, the kernel does it shortly after.
+                let later = self.arm_timer(Some(monotonic_us().saturating_add(micros(PATIENCE))));
+                if owned.init.ask_to_end().is_err() || later.is_err() {
+                    owned.init.kill();
+                }
+            }
             None => {
                 if let Err(error) = self.signal(libc::SIGKILL) {
                     tracing::error!(%error, "cannot kill the command");
@@ -531,6 +540,10 @@ impl Process {
                     source: errno.into(),
                 });
             }
+        }
+        if let (Some(_), Some(owned)) = (self.killed_for, &self.owned) {
+            owned.init.kill();
+            return Ok(());
         }
         let now = monotonic_us();
         let wall = self

@@ -107,7 +107,7 @@ mod tests {
         let scratch = Scratch::new().expect("temporary directory");
         let path = scratch.path().to_owned();
         fs::create_dir_all(path.join("a/b")).expect("mkdir");
-        fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0)).expect("chmod");
+        fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o000)).expect("chmod");
         assert!(!leftovers().expect("readable").contains(&path), "its owner lives");
         drop(scratch);
         assert!(!path.exists());

@@ -171,12 +171,12 @@ mod tests {
             ..signaled(24)
         };
         assert_eq!(spent.verdict(), Some(Outcome::CpuTime));
-        let sent = Evidence {
+        let by_hand = Evidence {
             cpu: Duration::from_millis(5),
             cpu_rlimit: limit,
             ..signaled(24)
         };
-        assert_eq!(sent.verdict(), Some(Outcome::Signaled { signal: 24 }));
+        assert_eq!(by_hand.verdict(), Some(Outcome::Signaled { signal: 24 }));
     }
 
     #[test]

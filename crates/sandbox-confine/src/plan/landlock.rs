@@ -177,7 +177,9 @@ fn in_place(view: &View, rights: &Rights) -> Vec<PathRule> {
     for entry in &view.etc.entries {
         let (path, rights) = match entry {
             EtcEntry::Dir { source, .. } => (source.clone(), read_dir),
-            EtcEntry::File { name, .. } | EtcEntry::Large { name, .. } => (Path::new("/etc").join(name), read_file),
+            EtcEntry::File { name, .. } | EtcEntry::Large { name, .. } => {
+                (Path::new("/etc").join(name), read_file)
+            }
             EtcEntry::Link { .. } => continue,
         };
         rules.push(optional(path, rights));

@@ -9,7 +9,7 @@ pub mod generate;
 mod nsswitch;
 mod table;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -96,13 +96,11 @@ impl EtcView {
     /// Looks at `etc` as if it were `/etc`.
     fn detect_in(etc: &Path) -> Self {
         let mut view = Self::default();
-        if let Ok(names) = fs::read_dir(etc) {
-            for entry in names.take(MAX_ENTRIES).flatten() {
-                let name = entry.file_name();
-                if let Some(show) = name.to_str().and_then(table::show) {
-                    view.add(etc, Path::new(&name), show);
-                }
-            }
+        for (name, show) in table::names() {
+            view.add(etc, Path::new(name), show);
+        }
+        for (name, show) in patterned(etc) {
+            view.add(etc, Path::new(&name), show);
         }
         for (name, show) in table::NESTED {
             view.add(etc, Path::new(name), *show);
@@ -215,6 +213,29 @@ impl EtcView {
             });
         }
     }
+}
+
+/// The entries of `etc` that a pattern of the table shows. Looking through all of `/etc` costs more than
+/// looking for every name of the table, so it is done only where what the patterns are for is there: Java
+/// in Debian's places, or musl, which has no `ld.so.cache`.
+fn patterned(etc: &Path) -> Vec<(OsString, Show)> {
+    let has_java = Path::new("/usr/lib/jvm").exists();
+    let has_musl = !etc.join("ld.so.cache").exists();
+    if !has_java && !has_musl {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(etc)
+        .into_iter()
+        .flatten()
+        .take(MAX_ENTRIES)
+        .flatten();
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let show = table::show_by_pattern(name.to_str()?)?;
+            Some((name, show))
+        })
+        .collect()
 }
 
 /// The content of this host's `resolv.conf`, for a sandbox on the host's network. Often a link into `/run`,

@@ -71,8 +71,22 @@ pub(super) const PRIVATE: &[&str] = &[
     "pki/nssdb",
 ];
 
+/// The rows that are names.
+pub(super) fn names() -> impl Iterator<Item = (&'static str, Show)> {
+    TABLE.iter().filter(|(name, _)| !name.contains('*')).copied()
+}
+
+/// How `name` is shown by a row that is a pattern, if it is.
+pub(super) fn show_by_pattern(name: &str) -> Option<Show> {
+    TABLE
+        .iter()
+        .find(|(pattern, _)| pattern.contains('*') && matches(pattern, name))
+        .map(|(_, show)| *show)
+}
+
 /// How `name` is shown, if it is.
-pub(super) fn show(name: &str) -> Option<Show> {
+#[cfg(test)]
+fn show(name: &str) -> Option<Show> {
     TABLE
         .iter()
         .find(|(pattern, _)| matches(pattern, name))
