@@ -1,5 +1,6 @@
 //! A demanding user and an attacker of the library: one scenario group a file.
 
+mod asynchronous;
 mod filesystem;
 mod harness;
 mod in_place;
