@@ -28,19 +28,32 @@ pub(crate) fn check(program_dir: &Path) -> Result<Tally> {
     for shown in commands(&text) {
         let printed = run(&shown.command, scratch.path(), program_dir)?;
         let passed = matches(&shown.output, &printed);
-        println!("README: {} ... {}", shown.command, if passed { "ok" } else { "FAILED" });
+        println!(
+            "README: {} ... {}",
+            shown.command,
+            if passed { "ok" } else { "FAILED" }
+        );
         if !passed {
-            println!("shown:\n  {}\nprinted:\n  {}", shown.output.join("\n  "), printed.join("\n  "));
+            println!(
+                "shown:\n  {}\nprinted:\n  {}",
+                shown.output.join("\n  "),
+                printed.join("\n  ")
+            );
         }
-        tally = tally + Tally { passed: u64::from(passed), failed: u64::from(!passed) };
+        tally = tally
+            + Tally {
+                passed: u64::from(passed),
+                failed: u64::from(!passed),
+            };
     }
     Ok(tally)
 }
 
 fn run(command: &str, dir: &Path, program_dir: &Path) -> Result<Vec<String>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(program_dir.to_owned()).chain(std::env::split_paths(&path)))
-        .unwrap_or(path);
+    let path =
+        std::env::join_paths(std::iter::once(program_dir.to_owned()).chain(std::env::split_paths(&path)))
+            .unwrap_or(path);
     let output = Command::new("bash")
         .args(["-c", &format!("{{ {command}\n}} 2>&1")])
         .current_dir(dir)
@@ -48,7 +61,10 @@ fn run(command: &str, dir: &Path, program_dir: &Path) -> Result<Vec<String>> {
         .env("LC_ALL", "C.UTF-8")
         .output()
         .map_err(Error::io("bash"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 /// The commands of all `console` blocks.
@@ -60,8 +76,14 @@ fn commands(text: &str) -> Vec<Shown> {
             (false, "```console") => inside = true,
             (true, "```") => inside = false,
             (true, line) => match line.strip_prefix("$ ") {
-                Some(command) => found.push(Shown { command: command.to_owned(), output: Vec::new() }),
-                None => found.last_mut().into_iter().for_each(|shown| shown.output.push(line.to_owned())),
+                Some(command) => found.push(Shown {
+                    command: command.to_owned(),
+                    output: Vec::new(),
+                }),
+                None => found
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|shown| shown.output.push(line.to_owned())),
             },
             (false, _) => {}
         }
@@ -72,7 +94,9 @@ fn commands(text: &str) -> Vec<Shown> {
 fn matches(shown: &[String], printed: &[String]) -> bool {
     match shown.split_first() {
         None => printed.is_empty(),
-        Some((first, rest)) if first.trim() == "…" => (0..=printed.len()).any(|skip| matches(rest, &printed[skip..])),
+        Some((first, rest)) if first.trim() == "…" => {
+            (0..=printed.len()).any(|skip| matches(rest, &printed[skip..]))
+        }
         Some((first, rest)) => printed
             .split_first()
             .is_some_and(|(line, others)| line_matches(first, line) && matches(rest, others)),
@@ -82,9 +106,9 @@ fn matches(shown: &[String], printed: &[String]) -> bool {
 fn line_matches(shown: &str, printed: &str) -> bool {
     match shown.split_once('…') {
         None => shown == printed,
-        Some((head, tail)) => printed
-            .strip_prefix(head)
-            .is_some_and(|rest| rest.char_indices().any(|(at, _)| line_matches(tail, &rest[at..])) || tail.is_empty()),
+        Some((head, tail)) => printed.strip_prefix(head).is_some_and(|rest| {
+            rest.char_indices().any(|(at, _)| line_matches(tail, &rest[at..])) || tail.is_empty()
+        }),
     }
 }
 
@@ -99,7 +123,10 @@ mod tests {
     #[test]
     fn commands_and_their_output_are_found_in_console_blocks_only() {
         let text = "```sh\nno\n```\n```console\n$ a b\none\ntwo\n$ c\n```\n$ not this\n";
-        let shown = |command: &str, output: &str| Shown { command: command.into(), output: lines(output) };
+        let shown = |command: &str, output: &str| Shown {
+            command: command.into(),
+            output: lines(output),
+        };
         assert_eq!(commands(text), [shown("a b", "one\ntwo"), shown("c", "")]);
     }
 

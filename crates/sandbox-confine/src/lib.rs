@@ -1,6 +1,6 @@
 //! Run a command confined: without root, without a daemon, in a millisecond.
 //!
-//! A [`Policy`](sandbox_types::Policy) says what a run may do. [`Sandbox::prepare`] turns it into a plan
+//! A [`Policy`] says what a run may do. [`Sandbox::prepare`] turns it into a plan
 //! for this host, or says what the host cannot guarantee. A small init, process 1 inside, builds a root of
 //! what was granted and starts commands behind every wall the host offers: namespaces, Landlock, seccomp,
 //! cgroups or rlimits, no capabilities. Whatever happens to the caller, what it started ends with it.

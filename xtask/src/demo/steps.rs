@@ -47,14 +47,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         shows: "The home directory is private and empty: no keys, no tokens.",
-        argv: &[
-            "sandbox",
-            "run",
-            "--",
-            "sh",
-            "-c",
-            "cat ~/.ssh/id_ed25519",
-        ],
+        argv: &["sandbox", "run", "--", "sh", "-c", "cat ~/.ssh/id_ed25519"],
         exit: &[1],
         says: &["No such file"],
     },
