@@ -95,7 +95,9 @@ fn is_read_only_inside(directory: &Path, view: &View) -> bool {
         .iter()
         .any(|grant| grant.access == Access::Write && directory.starts_with(&grant.at));
     let in_system = view.system.iter().any(|entry| match entry {
-        SystemEntry::Dir(path) | SystemEntry::Link { path, .. } => directory.starts_with(path),
+        SystemEntry::Dir(path) | SystemEntry::Elsewhere { path, .. } | SystemEntry::Link { path, .. } => {
+            directory.starts_with(path)
+        }
     });
     let in_toolchain = view.toolchains.grants.iter().any(|grant| match grant.kind {
         GrantKind::File => false,

@@ -175,7 +175,9 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
 fn private_home(home: &Path, system: &[SystemEntry]) -> PathBuf {
     let real = home.canonicalize().unwrap_or_else(|_| home.to_owned());
     let in_system = system.iter().any(|entry| match entry {
-        SystemEntry::Dir(path) | SystemEntry::Link { path, .. } => real.starts_with(path),
+        SystemEntry::Dir(path) | SystemEntry::Elsewhere { path, .. } | SystemEntry::Link { path, .. } => {
+            real.starts_with(path)
+        }
     });
     let reserved = ["/", "/tmp", "/dev", "/proc", "/etc", "/sys", "/run", "/var"]
         .iter()
@@ -294,6 +296,7 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         .map(|grant| (grant.path.clone(), grant.path.clone()));
     let system = view.system.iter().filter_map(|entry| match entry {
         SystemEntry::Dir(path) => Some((path.clone(), path.clone())),
+        SystemEntry::Elsewhere { path, source } => Some((source.clone(), path.clone())),
         SystemEntry::Link { .. } => None,
     });
     for (source, at) in roots.chain(toolchains).chain(system) {

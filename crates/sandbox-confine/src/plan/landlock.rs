@@ -170,7 +170,7 @@ fn in_place(view: &View, rights: &Rights) -> Vec<PathRule> {
     let mut rules = Vec::new();
     for entry in &view.system {
         // A link's target is among the directories.
-        if let SystemEntry::Dir(path) = entry {
+        if let SystemEntry::Dir(path) | SystemEntry::Elsewhere { source: path, .. } = entry {
             rules.push(optional(path, read_dir));
         }
     }

@@ -91,6 +91,7 @@ impl Layout {
         for entry in &view.system {
             match entry {
                 SystemEntry::Dir(path) => self.add_host(path, path, true, Access::Read),
+                SystemEntry::Elsewhere { path, source } => self.add_host(path, source, true, Access::Read),
                 SystemEntry::Link { path, target } => self.links.insert(path.clone(), target.clone()),
             }
         }

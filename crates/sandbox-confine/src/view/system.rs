@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::hidden::normalized;
+use crate::beneath::is_beneath;
+
 /// The system directories that this host has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SystemView {
@@ -16,6 +19,13 @@ pub struct SystemView {
 pub enum SystemEntry {
     /// Bind this directory of the host, read-only, at the same path.
     Dir(PathBuf),
+    /// Bind this other directory of the host, read-only: the path is a link that would dangle inside.
+    Elsewhere {
+        /// Where it appears.
+        path: PathBuf,
+        /// Where it is, without links.
+        source: PathBuf,
+    },
     /// Create this link, as the host has it (`/bin` to `usr/bin` where the two are merged).
     Link {
         /// Where the link is.
@@ -60,22 +70,27 @@ impl SystemView {
 fn entry(root: &Path, name: &str, earlier: &[SystemEntry]) -> Option<SystemEntry> {
     let on_host = root.join(name);
     let path = Path::new("/").join(name);
-    let real = on_host.canonicalize().ok()?;
-    if !real.is_dir() {
-        return None;
-    }
-    let covered = earlier.iter().any(|entry| match entry {
-        SystemEntry::Dir(dir) => {
-            let dir = root.join(dir.strip_prefix("/").unwrap_or(dir));
-            dir.canonicalize().is_ok_and(|dir| real.starts_with(dir))
+    let metadata = on_host.symlink_metadata().ok()?;
+    if metadata.is_symlink() {
+        let target = fs::read_link(&on_host).ok()?;
+        let leads_to = normalized(&Path::new("/").join(&target));
+        let is_covered = earlier
+            .iter()
+            .any(|entry| matches!(entry, SystemEntry::Dir(dir) if is_beneath(&leads_to, dir)));
+        if is_covered {
+            let there = root.join(leads_to.strip_prefix("/").unwrap_or(&leads_to));
+            return there.is_dir().then_some(SystemEntry::Link { path, target });
         }
-        SystemEntry::Link { .. } => false,
-    });
-    // A link out of the system directories would dangle inside; a bind mount follows it instead.
-    match fs::read_link(&on_host) {
-        Ok(target) if covered => Some(SystemEntry::Link { path, target }),
-        _ => Some(SystemEntry::Dir(path)),
+    } else if metadata.is_dir() && !name.contains('/') {
+        return Some(SystemEntry::Dir(path));
     }
+    // A link that leads elsewhere, here or on the way, would dangle inside.
+    let source = on_host.canonicalize().ok().filter(|source| source.is_dir())?;
+    Some(if source == on_host {
+        SystemEntry::Dir(path)
+    } else {
+        SystemEntry::Elsewhere { path, source }
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +132,13 @@ mod tests {
         symlink("lib32", dir.path().join("lib32")).unwrap();
         assert_eq!(
             SystemView::detect_in(dir.path()).entries,
-            [SystemEntry::Dir("/usr".into()), SystemEntry::Dir("/bin".into())]
+            [
+                SystemEntry::Dir("/usr".into()),
+                SystemEntry::Elsewhere {
+                    path: "/bin".into(),
+                    source: dir.path().canonicalize().unwrap().join("data/bin"),
+                }
+            ]
         );
     }
 
@@ -137,7 +158,9 @@ mod tests {
         let view = SystemView::detect();
         assert!(view.entries.contains(&SystemEntry::Dir("/usr".into())));
         for entry in &view.entries {
-            let (SystemEntry::Dir(path) | SystemEntry::Link { path, .. }) = entry;
+            let (SystemEntry::Dir(path)
+            | SystemEntry::Elsewhere { path, .. }
+            | SystemEntry::Link { path, .. }) = entry;
             assert!(
                 !path.starts_with("/home") && !path.starts_with("/run"),
                 "{path:?}"

@@ -96,6 +96,7 @@ impl EtcView {
     /// Looks at `etc` as if it were `/etc`.
     fn detect_in(etc: &Path) -> Self {
         let mut view = Self::default();
+        let etc = &etc.canonicalize().unwrap_or_else(|_| etc.to_owned());
         for (name, show) in table::names() {
             view.add(etc, Path::new(name), show);
         }
@@ -137,7 +138,7 @@ impl EtcView {
                 target,
             });
         } else if matches!(show, Show::Dir | Show::MixedDir) {
-            self.add_dir(&path, name, show);
+            self.add_dir(&path, metadata, name, show);
         } else if let Some(source) = large_file(&path, &metadata, show) {
             self.entries.push(EtcEntry::Large {
                 name: name.to_owned(),
@@ -148,9 +149,15 @@ impl EtcView {
         }
     }
 
-    fn add_dir(&mut self, path: &Path, name: &Path, show: Show) {
-        let Ok(source) = path.canonicalize() else { return };
-        let Ok(metadata) = source.metadata() else { return };
+    fn add_dir(&mut self, path: &Path, metadata: Metadata, name: &Path, show: Show) {
+        // Only a link has to be followed: `etc` itself is without links.
+        let (source, metadata) = if metadata.is_dir() {
+            (path.to_owned(), metadata)
+        } else {
+            let Ok(source) = path.canonicalize() else { return };
+            let Ok(metadata) = source.metadata() else { return };
+            (source, metadata)
+        };
         let elsewhere = is_hidden(&source) && !source.starts_with("/etc");
         if !metadata.is_dir() || !world_may(&metadata, 0o005) || elsewhere {
             return;
