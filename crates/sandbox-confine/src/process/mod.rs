@@ -4,6 +4,9 @@
 //! its streams, a timer for its limits, init's pidfd. [`Process::wait`] blocks on it; the asynchronous layer
 //! waits for the same descriptor and calls the same [`Process::step`]. No thread, no signal handler.
 
+mod end;
+mod limits;
+
 use std::io::PipeWriter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +15,14 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
-use sandbox_types::{EnforcementReport, MeasuredBy, Outcome, RunResult, Stream, Usage};
+use rustix::time::{TimerfdClockId, TimerfdFlags};
+use sandbox_types::{EnforcementReport, Outcome, RunResult, Stream};
 
-use crate::cgroup::{Cgroup, Controller, Version};
+use crate::cgroup::Cgroup;
 use crate::error::{RunError, StartError};
 use crate::init::{self, Init};
 use crate::pty::PtyMaster;
 use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
-use crate::verdict::Evidence;
 use crate::wire;
 
 /// The limits that the supervisor itself enforces.
@@ -130,9 +132,6 @@ pub enum Event {
     /// It has ended; [`Process::wait`] gives the result without waiting.
     Ended,
 }
-
-/// How long init may take to end what it was asked to end.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the command itself ended, as init saw it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -500,256 +499,4 @@ impl Process {
             }),
         }
     }
-
-    fn kill_for(&mut self, outcome: Outcome) {
-        if self.end.is_some() || self.killed_for.is_some() {
-            return;
-        }
-        self.killed_for = Some(outcome);
-        match &self.owned {
-            Some(owned) => {
-                // Init reaps and reports; should it not, the kernel does it shortly after.
-                let later = self.arm_timer(Some(monotonic_us().saturating_add(micros(PATIENCE))));
-                if owned.init.ask_to_end().is_err() || later.is_err() {
-                    owned.init.kill();
-                }
-            }
-            None => {
-                if let Err(error) = self.signal(libc::SIGKILL) {
-                    tracing::error!(%error, "cannot kill the command");
-                }
-            }
-        }
-    }
-
-    fn first_deadline(&self) -> Option<u64> {
-        let cpu = self.watch.cpu_time.map(|limit| limit / parallelism());
-        let after = [self.watch.wall_time, cpu].into_iter().flatten().min()?;
-        Some(self.started_us.saturating_add(micros(after)))
-    }
-
-    /// Looks at the clock and at the accounts; sets the timer to the earliest moment at which a limit can
-    /// be reached, so that waiting costs nothing.
-    fn check_limits(&mut self) -> Result<(), RunError> {
-        let mut expirations = [0; 8];
-        match rustix::io::read(&self.timer, &mut expirations) {
-            Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
-            Err(errno) => {
-                return Err(RunError::Io {
-                    what: "read a timer",
-                    source: errno.into(),
-                });
-            }
-        }
-        if let (Some(_), Some(owned)) = (self.killed_for, &self.owned) {
-            owned.init.kill();
-            return Ok(());
-        }
-        let now = monotonic_us();
-        let wall = self
-            .watch
-            .wall_time
-            .map(|limit| self.started_us.saturating_add(micros(limit)));
-        if wall.is_some_and(|deadline| now >= deadline) {
-            self.kill_for(Outcome::WallTime);
-            return Ok(());
-        }
-        let mut next = wall;
-        if let Some(limit) = self.watch.cpu_time {
-            let left = micros(limit).saturating_sub(self.cpu_used_us());
-            if left == 0 {
-                self.kill_for(Outcome::CpuTime);
-                return Ok(());
-            }
-            let soonest = now.saturating_add((left / u64::from(parallelism())).max(1000));
-            next = Some(next.map_or(soonest, |wall| wall.min(soonest)));
-        }
-        self.arm_timer(next).map_err(|errno| RunError::Io {
-            what: "timerfd_settime",
-            source: errno.into(),
-        })
-    }
-
-    fn cpu_used_us(&self) -> u64 {
-        let usage = self.cgroup().as_deref().map(Cgroup::usage).unwrap_or_default();
-        usage
-            .user_us
-            .unwrap_or(0)
-            .saturating_add(usage.system_us.unwrap_or(0))
-    }
-
-    /// The cgroup of the sandbox, while there is one.
-    fn cgroup(&self) -> Option<Arc<Cgroup>> {
-        match (&self.owned, &self.shared) {
-            (Some(owned), _) => owned.cgroup.clone(),
-            (None, Some(shared)) => shared.cgroup.upgrade(),
-            (None, None) => None,
-        }
-    }
-
-    /// Whether the caller has ended the whole sandbox.
-    fn is_cancelled(&self) -> bool {
-        let is_cancelled = |shared: &Shared| shared.is_cancelled.load(Ordering::Relaxed);
-        self.shared.as_ref().is_some_and(is_cancelled)
-    }
-
-    /// Processes that the out-of-memory killer has ended, as far as that is evidence about this command: in a
-    /// sandbox with others, only where it was killed itself.
-    fn oom_kills(&self) -> u64 {
-        let usage = self.cgroup().as_deref().map(Cgroup::usage).unwrap_or_default();
-        let kills = usage.oom_kills.unwrap_or(0);
-        match &self.shared {
-            None => kills,
-            Some(shared) if self.end.and_then(|end| end.status) == Some(libc::SIGKILL) => {
-                kills.saturating_sub(shared.oom_kills_before)
-            }
-            Some(_) => 0,
-        }
-    }
-
-    fn arm_timer(&self, at_us: Option<u64>) -> rustix::io::Result<()> {
-        let Some(at_us) = at_us else { return Ok(()) };
-        let at = Timespec {
-            tv_sec: i64::try_from(at_us / 1_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(at_us % 1_000_000 * 1000).unwrap_or(0),
-        };
-        let spec = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: at,
-        };
-        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &spec).map(drop)
-    }
-
-    /// Reads what is left in the pipes; the stream that has passed its limit.
-    fn drain_rest(&mut self) -> Result<Option<Stream>, RunError> {
-        // Whatever is still in the pipes belongs to the result. A relay is waited for here, since no limit
-        // can pass any more.
-        for drain in self.drains.iter_mut().flatten() {
-            drain.finish().map_err(|source| RunError::Io {
-                what: "read the command's output",
-                source,
-            })?;
-        }
-        Ok(self
-            .drains
-            .iter()
-            .flatten()
-            .find(|drain| drain.is_violated())
-            .map(|drain| drain.stream)
-            .or_else(|| self.violated_pipe()))
-    }
-
-    fn finish(&mut self) -> Result<RunResult, RunError> {
-        let late = self.drain_rest()?;
-        if let Some(stream) = late {
-            self.killed_for.get_or_insert(Outcome::Output { stream });
-        }
-        let io = |source| RunError::Io {
-            what: "wait4",
-            source,
-        };
-        let reaped = self
-            .owned
-            .as_mut()
-            .map(|owned| owned.init.reap())
-            .transpose()
-            .map_err(io)?;
-        let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_deref());
-        let counters = cgroup.map(Cgroup::usage).unwrap_or_default();
-        let end = self.end.unwrap_or_default();
-        if end.status.is_none() && self.is_cancelled() {
-            self.killed_for.get_or_insert(Outcome::Cancelled);
-        }
-        let evidence = Evidence {
-            status: end.status,
-            killed_for: self.killed_for,
-            is_output_violated: late.is_some(),
-            oom_kills: self.oom_kills(),
-            fork_refusals: counters.fork_refusals.unwrap_or(0),
-            cpu: end.user + end.system,
-            cpu_rlimit: self.watch.cpu_rlimit,
-            file_size: self.watch.file_size,
-        };
-        let outcome = evidence.verdict().ok_or(RunError::InitDied)?;
-        let by = |controller| match cgroup.and_then(|cgroup| cgroup.version(controller)) {
-            Some(Version::V2) => MeasuredBy::Cgroup2,
-            Some(Version::V1) => MeasuredBy::Cgroup1,
-            None => MeasuredBy::Rusage,
-        };
-        let stray = |total: Duration, init: Duration, own: Duration| total.saturating_sub(init).max(own);
-        let (user, system) = match reaped {
-            Some(total) => (
-                stray(total.user, end.init_user, end.user),
-                stray(total.system, end.init_system, end.system),
-            ),
-            None => (end.user, end.system),
-        };
-        let end_us = if end.status.is_some() {
-            end.time_us
-        } else {
-            monotonic_us()
-        };
-        let [stdout, stderr] = std::mem::take(&mut self.drains);
-        let [piped_out, piped_err] = &self.meters;
-        let bytes = |drain: &Option<Drain>, meter: &Option<Arc<Meter>>| {
-            drain
-                .as_ref()
-                .map(Drain::bytes)
-                .or(meter.as_ref().map(|meter| meter.bytes()))
-                .unwrap_or(0)
-        };
-        let usage = Usage {
-            wall_us: end_us.saturating_sub(self.started_us),
-            user_us: counters.user_us.unwrap_or_else(|| micros(user)),
-            system_us: counters.system_us.unwrap_or_else(|| micros(system)),
-            peak_memory: counters
-                .peak_memory
-                .or((end.max_rss_kib > 0).then_some(end.max_rss_kib * 1024)),
-            peak_processes: counters.peak_processes,
-            stdout_bytes: bytes(&stdout, piped_out),
-            stderr_bytes: bytes(&stderr, piped_err),
-            cpu_measured_by: if counters.user_us.is_some() {
-                by(Controller::Cpu)
-            } else {
-                MeasuredBy::Rusage
-            },
-            memory_measured_by: if counters.peak_memory.is_some() {
-                by(Controller::Memory)
-            } else {
-                MeasuredBy::Rusage
-            },
-        };
-        let truncated = [&stdout, &stderr].into_iter().flatten().any(Drain::is_truncated)
-            || self.meters.iter().flatten().any(|meter| meter.is_cut());
-        Ok(RunResult {
-            outcome,
-            usage,
-            report: EnforcementReport::clone(&self.report),
-            stdout: stdout.map(Drain::into_kept).unwrap_or_default(),
-            stderr: stderr.map(Drain::into_kept).unwrap_or_default(),
-            truncated,
-        })
-    }
-}
-
-fn parallelism() -> u32 {
-    std::thread::available_parallelism()
-        .ok()
-        .and_then(|count| u32::try_from(count.get()).ok())
-        .unwrap_or(1)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn monotonic_us() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or(0))
 }
