@@ -3,7 +3,7 @@
 use crate::commands::{completions, doctor, gc, man, profile};
 use crate::run::args::RunArgs;
 
-/// Run a command confined: without root, without a daemon, in a millisecond.
+/// Run a command confined: without root, without a daemon, in milliseconds.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "sandbox",

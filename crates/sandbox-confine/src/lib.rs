@@ -1,4 +1,4 @@
-//! Run a command confined: without root, without a daemon, in a millisecond.
+//! Run a command confined: without root, without a daemon, in milliseconds.
 //!
 //! A [`Policy`] says what a run may do. [`Sandbox::prepare`] turns it into a plan
 //! for this host, or says what the host cannot guarantee. A small init, process 1 inside, builds a root of

@@ -1,10 +1,13 @@
-//! From a policy, a host and a view of it to a plan: pure data, printable, without I/O.
+//! From a policy, a host and a view of it to a plan: data, printable.
 //!
 //! ```text
 //! Policy ─┐
 //! Host   ─┼─ plan() ─► Plan ─ encode ─► init
 //! View   ─┘
 //! ```
+//!
+//! It changes nothing and asks the host one thing only: whether a mount point inside a granted directory is
+//! there, since nothing may be made in it. All else it knows is in its arguments.
 //!
 //! A plan says everything a run will do: the steps that build the root, the Landlock rules, the filter, the
 //! limits, the environment, and the report of which guarantee is held by what. What cannot be guaranteed is
