@@ -12,6 +12,7 @@
 //! - a place for live objects: a mount names its source, it never holds it.
 #![forbid(unsafe_code)]
 
+mod change;
 pub mod guarantee;
 mod mount;
 mod name;
@@ -21,9 +22,13 @@ mod report;
 mod size;
 mod span;
 
+pub use change::{
+    Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, GitRef, Hold, Ignored,
+    InvalidRelPath, NodeKind, RelPath,
+};
 pub use guarantee::{Guarantee, Mechanism};
-pub use mount::{Access, Mount, MountSource};
-pub use name::{InvalidName, SandboxName};
+pub use mount::{Access, Mount, MountSource, Overlay};
+pub use name::{BranchName, InvalidName, SandboxName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};

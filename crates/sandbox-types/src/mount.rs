@@ -31,6 +31,24 @@ pub enum MountSource {
         /// The most it may hold.
         size: ByteSize,
     },
+    /// An overlay file system: what is written goes to a directory of its own, the rest stays as it is.
+    Overlay(Overlay),
+}
+
+/// A copy-on-write view, as the kernel's overlayfs makes it in the sandbox's own user namespace
+/// (`userxattr`, see Documentation/filesystems/overlayfs.rst).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// The layers that are only read, the topmost first.
+    pub lowers: Vec<PathBuf>,
+    /// Where everything goes that is written.
+    pub upper: PathBuf,
+    /// An empty directory on the upper's file system, for the kernel.
+    pub work: PathBuf,
+    /// A file that is held open, with a shared flock(2), for as long as the sandbox lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<PathBuf>,
 }
 
 /// What may be done with a granted path.

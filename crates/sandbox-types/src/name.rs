@@ -1,61 +1,80 @@
-//! Names of sandboxes: one rule, checked once.
+//! Names of sandboxes and branches: one rule, checked once.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a sandbox: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SandboxName(String);
-
 /// A text that is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a name: start with a letter or digit, go on with those or . - _, at most 128 bytes")]
 pub struct InvalidName(pub String);
 
-impl SandboxName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// Starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes: never a path, never a flag.
+fn is_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    first && rest && text.len() <= 128
 }
 
-impl FromStr for SandboxName {
-    type Err = InvalidName;
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl TryFrom<String> for SandboxName {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        let rest = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        if first && rest && text.len() <= 128 {
-            Ok(Self(text))
-        } else {
-            Err(InvalidName(text))
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                if is_name(&text) {
+                    Ok(Self(text))
+                } else {
+                    Err(InvalidName(text))
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl From<SandboxName> for String {
-    fn from(name: SandboxName) -> Self {
-        name.0
-    }
+name! {
+    /// The name of a sandbox: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
+    SandboxName
 }
 
-impl fmt::Display for SandboxName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// The name of a branch: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
+    BranchName
 }
 
 #[cfg(test)]

@@ -1,0 +1,154 @@
+//! Paths inside a workspace.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A path beneath a workspace's root: no leading `/`, no `.` and no `..`. The empty path is the root itself.
+///
+/// Names are bytes, as the kernel has them. In JSON a path is a text, or its bytes where it is not UTF-8:
+/// `{"bytes": [255, 47, 97]}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Encoded", into = "Encoded")]
+pub struct RelPath(PathBuf);
+
+/// A path that could leave the root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not a path beneath the workspace: no leading /, no . and no ..", .0.display())]
+pub struct InvalidRelPath(pub PathBuf);
+
+impl RelPath {
+    /// The root itself.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// `path` without a trailing `/`.
+    ///
+    /// # Errors
+    /// [`InvalidRelPath`] for a path that is absolute or has `.`, `..` or NUL in it.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self, InvalidRelPath> {
+        let path = path.as_ref();
+        let is_plain = path
+            .components()
+            .all(|component| matches!(component, Component::Normal(_)));
+        if is_plain && !path.as_os_str().as_bytes().contains(&0) {
+            Ok(Self(path.components().collect()))
+        } else {
+            Err(InvalidRelPath(path.to_owned()))
+        }
+    }
+
+    /// What is called `name` in this directory.
+    ///
+    /// # Errors
+    /// [`InvalidRelPath`] for a name with `/` or NUL in it, `.` and `..`.
+    pub fn join(&self, name: impl AsRef<OsStr>) -> Result<Self, InvalidRelPath> {
+        Self::new(self.0.join(name.as_ref()))
+    }
+
+    /// As a path, to be resolved beneath the root.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_os_str().as_bytes()
+    }
+
+    /// Whether it is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.as_os_str().is_empty()
+    }
+
+    /// The directory it is in; none for the root.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.parent().map(|parent| Self(parent.to_owned()))
+    }
+
+    /// Its last name; none for the root.
+    pub fn name(&self) -> Option<&OsStr> {
+        self.0.file_name()
+    }
+
+    /// Whether it is `directory` or beneath it.
+    pub fn is_beneath(&self, directory: &Self) -> bool {
+        self.0.starts_with(&directory.0)
+    }
+}
+
+impl AsRef<Path> for RelPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            f.write_str(".")
+        } else {
+            write!(f, "{}", self.0.display())
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Encoded {
+    Text(String),
+    Raw { bytes: Vec<u8> },
+}
+
+impl From<RelPath> for Encoded {
+    fn from(path: RelPath) -> Self {
+        match path.0.into_os_string().into_string() {
+            Ok(text) => Self::Text(text),
+            Err(raw) => Self::Raw {
+                bytes: raw.into_vec(),
+            },
+        }
+    }
+}
+
+impl TryFrom<Encoded> for RelPath {
+    type Error = InvalidRelPath;
+
+    fn try_from(encoded: Encoded) -> Result<Self, InvalidRelPath> {
+        match encoded {
+            Encoded::Text(text) => Self::new(text),
+            Encoded::Raw { bytes } => Self::new(OsString::from_vec(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_could_leave_the_root_is_refused() {
+        for bad in ["/", "/etc", "..", "a/../b", "./a", "a/..", "a\0b"] {
+            assert!(RelPath::new(bad).is_err(), "{bad:?}");
+        }
+        for (good, kept) in [("a/b", "a/b"), ("a//b/", "a/b"), ("", ""), ("...", "...")] {
+            assert_eq!(RelPath::new(good).unwrap().as_path(), Path::new(kept));
+        }
+        assert!(RelPath::root().join("..").is_err());
+        assert!(RelPath::root().join("/etc").is_err());
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_survive_json() {
+        for bytes in [&b"plain"[..], b"\xff/a", "ä".as_bytes()] {
+            let path = RelPath::new(OsStr::from_bytes(bytes)).unwrap();
+            let json = serde_json::to_string(&path).unwrap();
+            assert_eq!(serde_json::from_str::<RelPath>(&json).unwrap(), path, "{json}");
+        }
+        assert!(serde_json::from_str::<RelPath>("\"../x\"").is_err());
+    }
+}
