@@ -5,8 +5,8 @@
 //! library, so it holds nothing of the supervisor's memory, and it executes in a fraction of a millisecond.
 //!
 //! It guarantees: it is not dumpable before the first command exists, so no command can trace it or look
-//! into its /proc entries; it holds no descriptor of the host but the control socket, the set-up blob and
-//! one channel a command; it never panics and never blocks on anything but its own sockets.
+//! into its /proc entries; it holds no descriptor of the host but the control socket, the set-up blob, the
+//! lock of a branch and one channel a command; it never panics and never blocks on anything but its own sockets.
 //!
 //! It is not confined itself: it keeps the capabilities, in the sandbox's own user namespace, that mounting
 //! and signalling need. Nothing from inside the sandbox is ever read by it, except wait statuses.
@@ -28,6 +28,7 @@
 mod beside;
 mod command;
 mod descendants;
+mod overlay;
 mod root;
 mod serve;
 #[allow(unsafe_code)]

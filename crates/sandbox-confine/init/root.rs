@@ -1,13 +1,11 @@
 //! Building the new root, step by step.
 
 use crate::beside::Beside;
+use crate::overlay;
 use crate::sys::files::{self, At};
 use crate::sys::mounts::{self, Reach};
-use crate::sys::{self, EINVAL, Errno, Fd};
-use crate::wire::{Cursor, Op, Text};
-
-/// The most trees of the host that one root is made of.
-const MAX_SOURCES: usize = 256;
+use crate::sys::{self, EINVAL, ENOENT, ENOTDIR, Errno, Fd};
+use crate::wire::{Cursor, MAX_SOURCES, Op, Text};
 
 /// What has been made so far.
 struct Build {
@@ -39,6 +37,19 @@ impl Build {
             Op::Hostname(name) => sys::set_hostname(name),
             Op::Join => self.beside.join(),
             Op::Source { path, attributes } => self.source(path, attributes),
+            Op::Overlay {
+                lowers,
+                upper,
+                work,
+                lock,
+                attributes,
+            } => {
+                if !lock.is_empty() {
+                    files::hold_shared(lock)?;
+                }
+                let overlay = overlay::mount(lowers, upper, work, attributes)?;
+                self.keep(overlay)
+            }
             Op::Root { size } => self.make_root(size),
             Op::Dir { path, mode } => files::make_dir(At::Dir(self.root()?), path, mode),
             Op::Link { path, target } => files::make_link(At::Dir(self.root()?), path, target),
@@ -54,12 +65,15 @@ impl Build {
                 from,
                 path,
                 attributes,
-            } => {
-                let from = files::open_place(At::Dir(self.root()?), from)?;
-                let tree = mounts::copy_tree(&from, Reach::Mount)?;
-                mounts::set_attributes(&tree, Reach::Mount, attributes)?;
-                self.attach(&tree, path)
-            }
+            } => self.own(from, path, attributes),
+            Op::Cover {
+                from,
+                path,
+                attributes,
+            } => match self.own(from, path, attributes) {
+                Err(ENOENT | ENOTDIR) => Ok(()),
+                result => result,
+            },
             Op::Mount {
                 kind,
                 options,
@@ -88,8 +102,15 @@ impl Build {
         self.root.as_ref().ok_or(EINVAL)
     }
 
+    fn own(&self, from: &Text, path: &Text, attributes: u64) -> sys::Result<()> {
+        let place = files::open_place(At::Dir(self.root()?), path)?;
+        let from = files::open_place(At::Dir(self.root()?), from)?;
+        let tree = mounts::copy_tree(&from, Reach::Mount)?;
+        mounts::set_attributes(&tree, Reach::Mount, attributes)?;
+        mounts::attach(&tree, &place)
+    }
+
     fn source(&mut self, path: &Text, attributes: u64) -> sys::Result<()> {
-        let slot = self.sources.get_mut(self.count).ok_or(sys::ENOMEM)?;
         let place = files::open_place(At::Here, path)?;
         let reach = if files::is_dir(&place) {
             Reach::Tree
@@ -98,7 +119,12 @@ impl Build {
         };
         let tree = mounts::copy_tree(&place, reach)?;
         mounts::set_attributes(&tree, reach, attributes)?;
-        *slot = Some(tree);
+        self.keep(tree)
+    }
+
+    /// Gives a detached tree the next number.
+    fn keep(&mut self, tree: Fd) -> sys::Result<()> {
+        *self.sources.get_mut(self.count).ok_or(sys::ENOMEM)? = Some(tree);
         self.count += 1;
         Ok(())
     }

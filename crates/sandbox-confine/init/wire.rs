@@ -59,6 +59,9 @@ pub const SPAWN_PTY: u64 = 2;
 /// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
 pub const SPAWN_FDS: usize = 5;
 
+/// The most trees of the host that one root is made of: init holds a descriptor of each until it is attached.
+pub const MAX_SOURCES: usize = 256;
+
 /// Where the start of a command can fail; value 1 of [`FAILED`] on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
@@ -147,6 +150,22 @@ pub enum Op<'a> {
     Attributes { path: &'a Text, attributes: u64 },
     /// chown(2) of something in the new root.
     Owner { path: &'a Text, uid: u32, gid: u32 },
+    /// Mounts an overlay of directories of the host, the topmost lower first; takes the next source's number.
+    Overlay {
+        /// Each ended by NUL.
+        lowers: &'a [u8],
+        upper: &'a Text,
+        work: &'a Text,
+        /// A file to hold a shared flock(2) on until init ends; empty for none.
+        lock: &'a Text,
+        attributes: u64,
+    },
+    /// As `Own`, but what is not there needs no cover.
+    Cover {
+        from: &'a Text,
+        path: &'a Text,
+        attributes: u64,
+    },
     /// Makes the root built so far the root, and lets go of the old one.
     Enter,
 }
@@ -282,6 +301,18 @@ impl<'a> Cursor<'a> {
                 path: self.text()?,
                 uid: self.u32()?,
                 gid: self.u32()?,
+            },
+            15 => Op::Overlay {
+                lowers: self.bytes()?,
+                upper: self.text()?,
+                work: self.text()?,
+                lock: self.text()?,
+                attributes: self.u64()?,
+            },
+            16 => Op::Cover {
+                from: self.text()?,
+                path: self.text()?,
+                attributes: self.u64()?,
             },
             _ => return None,
         }))

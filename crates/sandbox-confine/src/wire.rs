@@ -73,6 +73,21 @@ impl Writer {
             Op::Attributes { path, attributes } => self.byte(12).text(path).u64(attributes),
             Op::Enter => self.byte(13),
             Op::Owner { path, uid, gid } => self.byte(14).text(path).u32(uid).u32(gid),
+            Op::Overlay {
+                lowers,
+                upper,
+                work,
+                lock,
+                attributes,
+            } => {
+                self.byte(15).bytes(lowers).text(upper).text(work);
+                self.text(lock).u64(attributes)
+            }
+            Op::Cover {
+                from,
+                path,
+                attributes,
+            } => self.byte(16).text(from).text(path).u64(attributes),
         }
     }
 
@@ -137,6 +152,18 @@ mod tests {
             Op::Attach {
                 source: 3,
                 path: c"usr",
+            },
+            Op::Overlay {
+                lowers: b"/a\0/b\0",
+                upper: c"/u",
+                work: c"/w",
+                lock: c"/l",
+                attributes: 6,
+            },
+            Op::Cover {
+                from: c".covers/dir",
+                path: c"home/me/.ssh",
+                attributes: 1,
             },
             Op::Own {
                 from: c"tmp",

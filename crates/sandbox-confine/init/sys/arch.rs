@@ -37,6 +37,7 @@ pub mod number {
     pub const PRCTL: usize = 157;
     pub const FSTAT: usize = 5;
     pub const FCNTL: usize = 72;
+    pub const FLOCK: usize = 73;
     pub const SETPRIORITY: usize = 141;
     pub const PIVOT_ROOT: usize = 155;
     pub const UMOUNT2: usize = 166;

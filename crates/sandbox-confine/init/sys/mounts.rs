@@ -90,10 +90,7 @@ pub fn attach(mount: &Fd, place: &Fd) -> Result<()> {
 
 /// A new, detached file system; `options` are `key=value` or `key`, separated by commas.
 pub fn new_file_system(kind: &Text, options: &Text, attributes: u64) -> Result<Fd> {
-    let context = fd(arch::call(
-        arch::number::FSOPEN,
-        [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0],
-    ))?;
+    let context = new_context(kind)?;
     for option in options
         .to_bytes()
         .split(|byte| *byte == b',')
@@ -101,6 +98,19 @@ pub fn new_file_system(kind: &Text, options: &Text, attributes: u64) -> Result<F
     {
         configure(&context, option)?;
     }
+    mount_context(&context, attributes)
+}
+
+/// A file system that is being configured (fsopen(2)).
+pub fn new_context(kind: &Text) -> Result<Fd> {
+    fd(arch::call(
+        arch::number::FSOPEN,
+        [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0],
+    ))
+}
+
+/// Makes the file system that has been configured, and a detached mount of it.
+pub fn mount_context(context: &Fd, attributes: u64) -> Result<Fd> {
     arch::call(
         arch::number::FSCONFIG,
         [number(context.number()), FSCONFIG_CMD_CREATE, 0, 0, 0, 0],
@@ -116,17 +126,20 @@ pub fn new_file_system(kind: &Text, options: &Text, attributes: u64) -> Result<F
     fd(arch::call(arch::number::FSMOUNT, args))
 }
 
-fn configure(context: &Fd, option: &[u8]) -> Result<()> {
-    let mut split = option.splitn(2, |byte| *byte == b'=');
-    let mut key = [0_u8; 32];
-    let mut value = [0_u8; 96];
-    copy_text(&mut key, split.next().unwrap_or_default())?;
-    let (command, value) = match split.next() {
-        Some(text) => {
-            copy_text(&mut value, text)?;
-            (FSCONFIG_SET_STRING, value.as_ptr() as usize)
-        }
-        None => (FSCONFIG_SET_FLAG, 0),
+/// An option of a file system that is being configured.
+#[derive(Debug, Clone, Copy)]
+pub enum Setting<'a> {
+    /// `key`.
+    Flag(&'a Text),
+    /// `key=value`.
+    Text(&'a Text, &'a Text),
+}
+
+/// Sets one option (fsconfig(2)).
+pub fn set_option(context: &Fd, setting: Setting<'_>) -> Result<()> {
+    let (command, key, value) = match setting {
+        Setting::Flag(key) => (FSCONFIG_SET_FLAG, key, 0),
+        Setting::Text(key, value) => (FSCONFIG_SET_STRING, key, value.as_ptr() as usize),
     };
     let args = [
         number(context.number()),
@@ -139,12 +152,24 @@ fn configure(context: &Fd, option: &[u8]) -> Result<()> {
     arch::call(arch::number::FSCONFIG, args).map(drop)
 }
 
+/// An option as it stands in a list.
+fn configure(context: &Fd, option: &[u8]) -> Result<()> {
+    let mut split = option.splitn(2, |byte| *byte == b'=');
+    let mut key = [0_u8; 32];
+    let mut value = [0_u8; 96];
+    let key = copy_text(&mut key, split.next().unwrap_or_default())?;
+    match split.next() {
+        Some(text) => set_option(context, Setting::Text(key, copy_text(&mut value, text)?)),
+        None => set_option(context, Setting::Flag(key)),
+    }
+}
+
 /// Copies a text into a zeroed buffer, with room for its NUL.
-fn copy_text(to: &mut [u8], text: &[u8]) -> Result<()> {
+fn copy_text<'a>(to: &'a mut [u8], text: &[u8]) -> Result<&'a Text> {
     let room = to.len().saturating_sub(1);
     to.get_mut(..room)
         .and_then(|to| to.get_mut(..text.len()))
         .ok_or(EINVAL)?
         .copy_from_slice(text);
-    Ok(())
+    Text::from_bytes_until_nul(to).map_err(|_| EINVAL)
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{Access, MountSource, Note, Policy};
+use sandbox_types::{Access, Mount, MountSource, Note, Overlay, Policy};
 
+use super::denied;
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{
@@ -58,6 +59,8 @@ pub struct ResolvedGrant {
     pub is_dir: bool,
     /// What may be done with it.
     pub access: Access,
+    /// Set when it is not the directory itself that appears, but a copy-on-write view of it.
+    pub overlay: Option<Overlay>,
 }
 
 impl View {
@@ -135,30 +138,22 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         }
     }
     for mount in &filesystem.mounts {
-        if let MountSource::Bind(source) = &mount.source {
-            let (source, is_dir) = resolver.resolve("filesystem.mounts", source)?;
-            grants.push(ResolvedGrant {
-                at: mount.at.clone(),
-                source,
-                is_dir,
-                access: mount.access,
-            });
-        }
+        grants.extend(resolver.mount(mount)?);
     }
-    // A grant for writing wins over one for reading of the same place.
-    grants.sort_by(|a, b| {
-        a.at.cmp(&b.at)
-            .then_with(|| (b.access == Access::Write).cmp(&(a.access == Access::Write)))
-    });
+    // A view wins over the directory itself, a grant for writing over one for reading of the same place.
+    let rank = |grant: &ResolvedGrant| (grant.overlay.is_none(), grant.access != Access::Write);
+    grants.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| rank(a).cmp(&rank(b))));
     grants.dedup_by(|later, earlier| later.at == earlier.at);
     if let Some(cwd) = &policy.process.cwd {
         view.cwd = Some(resolver.resolve("process.cwd", cwd)?.0);
     }
+    refuse_host_processes(&grants)?;
     let denied: Vec<PathBuf> = filesystem
         .deny
         .iter()
         .filter_map(|path| resolver.anchor(path).canonicalize().ok())
         .collect();
+    denied::leave_out(&mut view, &denied);
     view.masks = masks(&grants, &denied, &caller_home, &view);
     view.grants = grants;
     view.links = links;
@@ -182,7 +177,7 @@ fn private_home(home: &Path, system: &[SystemEntry]) -> PathBuf {
     let reserved = ["/", "/tmp", "/dev", "/proc", "/etc", "/sys", "/run", "/var"]
         .iter()
         .any(|path| real == Path::new(path));
-    let beneath = ["/dev", "/proc", "/sys"]
+    let beneath = ["/dev", "/proc", "/sys", "/etc"]
         .iter()
         .any(|path| real.starts_with(path));
     if in_system || reserved || beneath {
@@ -222,6 +217,36 @@ impl Resolver<'_> {
         Ok((real, is_dir))
     }
 
+    /// What a mount shows of the host; nothing for one that is made anew.
+    fn mount(&self, mount: &Mount) -> Result<Option<ResolvedGrant>, PrepareError> {
+        const FIELD: &str = "filesystem.mounts";
+        let (source, is_dir, overlay) = match &mount.source {
+            MountSource::Bind(source) => {
+                let (source, is_dir) = self.resolve(FIELD, source)?;
+                (source, is_dir, None)
+            }
+            MountSource::Overlay(overlay) => {
+                let real = |path: &PathBuf| self.resolve(FIELD, path).map(|(real, _)| real);
+                let overlay = Overlay {
+                    lowers: overlay.lowers.iter().map(real).collect::<Result<_, _>>()?,
+                    upper: real(&overlay.upper)?,
+                    work: real(&overlay.work)?,
+                    lock: overlay.lock.as_ref().map(real).transpose()?,
+                };
+                let base = overlay.lowers.last().cloned().unwrap_or_default();
+                (base, true, Some(overlay))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(ResolvedGrant {
+            at: mount.at.clone(),
+            source,
+            is_dir,
+            access: mount.access,
+            overlay,
+        }))
+    }
+
     fn grant(
         &self,
         field: &'static str,
@@ -242,6 +267,7 @@ impl Resolver<'_> {
                 source,
                 is_dir,
                 access,
+                overlay: None,
             });
             return Ok(());
         }
@@ -264,6 +290,7 @@ impl Resolver<'_> {
                     source: path,
                     is_dir: kind.is_dir(),
                     access,
+                    overlay: None,
                 });
             }
         }
@@ -286,35 +313,13 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
             masks.extend(found.map(|mask| moved(&mask, grant)));
         }
     }
-    let roots = grants
-        .iter()
-        .map(|grant| (grant.source.clone(), grant.at.clone()));
-    let toolchains = view
-        .toolchains
-        .grants
-        .iter()
-        .map(|grant| (grant.path.clone(), grant.path.clone()));
-    let system = view.system.iter().filter_map(|entry| match entry {
-        SystemEntry::Dir(path) => Some((path.clone(), path.clone())),
-        SystemEntry::Elsewhere { path, source } => Some((source.clone(), path.clone())),
-        SystemEntry::Link { .. } => None,
-    });
-    for (source, at) in roots.chain(toolchains).chain(system) {
-        for path in denied.iter().filter(|path| path.starts_with(&source)) {
-            let kind = if path.is_dir() {
-                MaskedKind::Dir
-            } else {
-                MaskedKind::File
-            };
-            let below = path.strip_prefix(&source).unwrap_or(path);
-            let path = if below.as_os_str().is_empty() {
-                at.clone()
-            } else {
-                at.join(below)
-            };
-            masks.push(Masked { path, kind });
-        }
-    }
+    masks.extend(denied::masks(denied, grants, view));
+    // A tree that holds the host's /proc would show its processes.
+    let holds_proc = grants.iter().filter(|grant| grant.source == Path::new("/"));
+    masks.extend(holds_proc.map(|grant| Masked {
+        path: grant.at.join("proc"),
+        kind: MaskedKind::Dir,
+    }));
     masks.sort();
     masks.dedup();
     // What lies beneath a covered directory is gone with it.
@@ -324,6 +329,32 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
             .any(|other| other != mask && mask.path.starts_with(&other.path))
     });
     masks
+}
+
+/// Grants of /proc and of what it says of processes: the sandbox has a /proc of its own, and that of the host would
+/// undo its isolation.
+fn refuse_host_processes(grants: &[ResolvedGrant]) -> Result<(), PrepareError> {
+    let is_proc = |grant: &&ResolvedGrant| {
+        let of_process =
+            || grant.source.starts_with("/proc") && (grant.is_dir || is_of_process(&grant.source));
+        let is_on_proc = || {
+            rustix::fs::statfs(&grant.source).is_ok_and(|found| found.f_type == rustix::fs::PROC_SUPER_MAGIC)
+        };
+        of_process() || ((grant.is_dir || grant.access == Access::Write) && is_on_proc())
+    };
+    match grants.iter().find(is_proc) {
+        Some(grant) => Err(PrepareError::HostProcesses {
+            path: grant.source.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a path of /proc belongs to one process.
+fn is_of_process(path: &Path) -> bool {
+    path.components()
+        .nth(2)
+        .is_some_and(|name| name.as_os_str().as_encoded_bytes().iter().all(u8::is_ascii_digit))
 }
 
 /// Without a root of its own nothing can be covered: a directory with something to hide in it is replaced by

@@ -13,6 +13,7 @@
 //! limits, the environment, and the report of which guarantee is held by what. What cannot be guaranteed is
 //! an error here, before anything has started.
 
+mod denied;
 mod env;
 mod gather;
 mod guarantees;
@@ -30,7 +31,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{EnforcementReport, Policy};
+use sandbox_types::{EnforcementReport, Mount, MountSource, Policy};
 
 use crate::cgroup::{CgroupLimits, CgroupSupport};
 use crate::error::{PrepareError, StartError};
@@ -40,7 +41,7 @@ use crate::init::{IdMaps, Launch};
 use crate::process::Watch;
 use crate::seccomp::{FilterSpec, Inet, Toggles};
 use crate::streams::OutputLimit;
-use crate::wire::{Confinement, Writer};
+use crate::wire::{Confinement, MAX_SOURCES, Writer};
 
 pub(crate) use gather::gather;
 pub use gather::{ResolvedGrant, View};
@@ -116,7 +117,7 @@ pub fn plan(
     let report = guarantees::report(policy, host, place, view, &limits);
     guarantees::check(policy.require, &report)?;
     let steps = match place {
-        Place::Namespaces => root::steps(policy, host, view)?,
+        Place::Namespaces => root::steps(policy, host, view).and_then(few_enough)?,
         Place::InPlace => Vec::new(),
     };
     let (env, path) = env::environment(policy, place, view);
@@ -201,6 +202,18 @@ impl Plan {
     }
 }
 
+/// Init takes no more trees than it has room for.
+fn few_enough(steps: Vec<Step>) -> Result<Vec<Step>, PrepareError> {
+    let attached = steps.iter().filter(|step| matches!(step, Step::Attach { .. }));
+    match attached.count() {
+        count if count > MAX_SOURCES => Err(PrepareError::TooManyPaths {
+            count,
+            most: MAX_SOURCES,
+        }),
+        _ => Ok(steps),
+    }
+}
+
 fn placed(path: &Path, scratch: Option<&Path>) -> PathBuf {
     match (
         path.as_os_str().as_bytes().starts_with(SCRATCH.as_bytes()),
@@ -257,7 +270,7 @@ pub(crate) fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
     Launch {
         namespaces,
         beside: libc::CLONE_NEWIPC | network,
-        ambient: CAPABILITIES,
+        ambient: capabilities(policy),
         maps: Some(maps(policy, host)),
     }
 }
@@ -265,6 +278,19 @@ pub(crate) fn launch(policy: &Policy, host: &Host, place: Place) -> Launch {
 /// What init keeps in its own user namespace: CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
 /// CAP_NET_ADMIN, CAP_SYS_ADMIN (capabilities(7)).
 const CAPABILITIES: u64 = 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 21;
+
+/// What overlayfs needs of whoever mounts it, to copy up what the command itself may write: CAP_DAC_OVERRIDE,
+/// CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP.
+const OVERLAY_CAPABILITIES: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 27 | 1 << 31;
+
+fn capabilities(policy: &Policy) -> u64 {
+    let is_overlay = |mount: &Mount| matches!(mount.source, MountSource::Overlay(_));
+    if policy.filesystem.mounts.iter().any(is_overlay) {
+        CAPABILITIES | OVERLAY_CAPABILITIES
+    } else {
+        CAPABILITIES
+    }
+}
 
 /// Root maps all it has onto itself; everybody else may map one identity (user_namespaces(7)).
 fn maps(policy: &Policy, host: &Host) -> IdMaps {

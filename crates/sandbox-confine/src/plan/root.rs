@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{Access, MountSource, Policy};
+use sandbox_types::{Access, MountSource, Overlay, Policy};
 
 use super::step::{NODEV, NOEXEC, NOSUID, RDONLY, Step};
 use super::tree::Tree;
@@ -30,6 +30,8 @@ enum Attachment {
         source: PathBuf,
         attributes: u64,
         is_dir: bool,
+        /// Set when it is a copy-on-write view of it that is attached.
+        overlay: Option<Overlay>,
     },
     /// A directory of the root itself, which stays writable.
     Private,
@@ -60,6 +62,11 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
     layout.add_mounts(policy);
     for grant in &view.grants {
         layout.add_host(&grant.at, &grant.source, grant.is_dir, grant.access);
+        if let (Some(overlay), Some(Attachment::Host { overlay: place, .. })) =
+            (&grant.overlay, layout.mounts.get_mut(&grant.at))
+        {
+            *place = Some(overlay.clone());
+        }
     }
     for (path, target) in &view.links {
         layout.links.insert(path.clone(), target.clone());
@@ -108,6 +115,7 @@ impl Layout {
                     // Read-only is the node, whose mode and times are the host's; what is written goes to the driver.
                     attributes: RDONLY | NOSUID | NOEXEC,
                     is_dir: false,
+                    overlay: None,
                 },
             );
         }
@@ -223,6 +231,7 @@ impl Layout {
                 source: source.to_owned(),
                 attributes,
                 is_dir,
+                overlay: None,
             },
         );
     }
@@ -281,12 +290,21 @@ impl Layout {
         // Trees of the host are taken before the new root covers the old one.
         for (_, attachment) in self.mounts.iter() {
             if let Attachment::Host {
-                source, attributes, ..
+                source,
+                attributes,
+                overlay,
+                ..
             } = attachment
             {
-                steps.push(Step::Source {
-                    path: source.clone(),
-                    attributes: *attributes,
+                steps.push(match overlay {
+                    None => Step::Source {
+                        path: source.clone(),
+                        attributes: *attributes,
+                    },
+                    Some(overlay) => Step::Overlay {
+                        overlay: overlay.clone(),
+                        attributes: *attributes,
+                    },
                 });
             }
         }
@@ -391,7 +409,7 @@ fn cover(steps: &mut Vec<Step>, view: &View) {
     for mask in &view.masks {
         let from = if mask.kind == MaskedKind::Dir { &dir } else { &file };
         let attributes = RDONLY | NOSUID | NODEV | NOEXEC;
-        steps.push(Step::Own {
+        steps.push(Step::Cover {
             from: from.clone(),
             path: mask.path.clone(),
             attributes,

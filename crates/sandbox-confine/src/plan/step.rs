@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use sandbox_types::Overlay;
+
 use crate::error::StartError;
 use crate::exec::text;
 use crate::wire::{Op, Writer};
@@ -19,6 +21,13 @@ pub enum Step {
     Source {
         /// Where it is on the host.
         path: PathBuf,
+        /// MOUNT_ATTR_*.
+        attributes: u64,
+    },
+    /// Mounts an overlay of directories of the host, which takes the next source's number.
+    Overlay {
+        /// Where its layers are.
+        overlay: Overlay,
         /// MOUNT_ATTR_*.
         attributes: u64,
     },
@@ -59,6 +68,15 @@ pub enum Step {
     },
     /// Attaches something of the new root at another place of it, with attributes of its own.
     Own {
+        /// What.
+        from: PathBuf,
+        /// Where.
+        path: PathBuf,
+        /// MOUNT_ATTR_*.
+        attributes: u64,
+    },
+    /// As [`Step::Own`], but what is not there needs no cover.
+    Cover {
         /// What.
         from: PathBuf,
         /// Where.
@@ -120,6 +138,16 @@ impl Step {
                 path: &text(path.as_os_str())?,
                 attributes: *attributes,
             }),
+            Self::Overlay { overlay, attributes } => return encode_overlay(overlay, *attributes, writer),
+            Self::Cover {
+                from,
+                path,
+                attributes,
+            } => writer.op(&Op::Cover {
+                from: &path_text(from)?,
+                path: &path_text(path)?,
+                attributes: *attributes,
+            }),
             Self::Root { size } => writer.op(&Op::Root { size: *size }),
             Self::Dir { path, mode } => writer.op(&Op::Dir {
                 path: &path_text(path)?,
@@ -176,6 +204,22 @@ impl Step {
     }
 }
 
+fn encode_overlay(overlay: &Overlay, attributes: u64, writer: &mut Writer) -> Result<(), StartError> {
+    let mut lowers = Vec::new();
+    for lower in &overlay.lowers {
+        lowers.extend_from_slice(text(lower.as_os_str())?.as_bytes_with_nul());
+    }
+    let lock = overlay.lock.as_deref().unwrap_or(Path::new(""));
+    writer.op(&Op::Overlay {
+        lowers: &lowers,
+        upper: &text(overlay.upper.as_os_str())?,
+        work: &text(overlay.work.as_os_str())?,
+        lock: &text(lock.as_os_str())?,
+        attributes,
+    });
+    Ok(())
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,6 +227,18 @@ impl fmt::Display for Step {
             Self::Join => f.write_str("join the network and ipc namespaces, lo up"),
             Self::Source { path, attributes } => {
                 write!(f, "take {}{}", path.display(), Attributes(*attributes))
+            }
+            Self::Overlay { overlay, attributes } => {
+                write!(
+                    f,
+                    "overlay {}{} over",
+                    overlay.upper.display(),
+                    Attributes(*attributes)
+                )?;
+                overlay
+                    .lowers
+                    .iter()
+                    .try_for_each(|lower| write!(f, " {}", lower.display()))
             }
             Self::Root { size } => write!(f, "make a root of at most {size} bytes"),
             Self::Dir { path, mode } => write!(f, "make directory {} {mode:o}", path.display()),
@@ -192,6 +248,11 @@ impl fmt::Display for Step {
             }
             Self::Attach { source, path } => write!(f, "mount source {source} at {}", path.display()),
             Self::Own {
+                from,
+                path,
+                attributes,
+            }
+            | Self::Cover {
                 from,
                 path,
                 attributes,

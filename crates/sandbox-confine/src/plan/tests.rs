@@ -59,6 +59,7 @@ fn grant(path: &str, access: Access) -> ResolvedGrant {
         source: path.into(),
         is_dir: true,
         access,
+        overlay: None,
     }
 }
 

@@ -30,6 +30,10 @@ impl<T> Tree<T> {
         self.0.get(path.as_os_str())
     }
 
+    pub(super) fn get_mut(&mut self, path: &Path) -> Option<&mut T> {
+        self.0.get_mut(path.as_os_str())
+    }
+
     pub(super) fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path.as_os_str())
     }

@@ -1,10 +1,12 @@
 //! A demanding user and an attacker of the library: one scenario group a file.
 
 mod asynchronous;
+mod denied;
 mod filesystem;
 mod harness;
 mod in_place;
 mod lifetime;
+mod overlay;
 mod pty;
 mod real_programs;
 mod run;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::Policy;
-use crate::{MountSource, Span};
+use crate::{MountSource, Overlay, Span};
 
 /// One thing that is wrong with a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +112,19 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
+fn check_overlay(overlay: &Overlay, problems: &mut Vec<PolicyProblem>) {
+    if overlay.lowers.is_empty() {
+        problems.push(bad_path("filesystem.mounts.source.overlay.lowers", Path::new("")));
+    }
+    let paths = overlay.lowers.iter().chain([&overlay.upper, &overlay.work]);
+    problems.extend(
+        paths
+            .chain(&overlay.lock)
+            .filter(|path| !is_anchored(path))
+            .map(|path| bad_path("filesystem.mounts.source.overlay", path)),
+    );
+}
+
 impl Policy {
     /// Checks everything that can be checked without a host.
     ///
@@ -157,6 +170,7 @@ impl Policy {
                         field: "filesystem.mounts.source.tmpfs.size",
                     });
                 }
+                MountSource::Overlay(overlay) => check_overlay(overlay, problems),
                 _ => {}
             }
         }
