@@ -28,6 +28,23 @@ pub enum PrepareError {
         #[source]
         source: io::Error,
     },
+    /// A grant that would show the host's processes.
+    #[error("{path}: shows the processes of the host, which stay out of sight; inside there is a /proc of its own",
+        path = path.display())]
+    HostProcesses {
+        /// What was granted.
+        path: PathBuf,
+    },
+    /// More grants than one root is made of.
+    #[error(
+        "{count} paths of the host would have to be mounted one by one, and {most} is the most; grant the directories that hold them"
+    )]
+    TooManyPaths {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A mount point that would have to be made in the caller's files.
     #[error("{at}: does not exist in {inside}, and nothing is made in your files; make it, or mount elsewhere",
         at = at.display(), inside = inside.display())]

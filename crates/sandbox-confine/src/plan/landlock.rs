@@ -8,7 +8,7 @@ use sandbox_types::{Access, Policy};
 
 use super::{Place, SCRATCH, View, is_host_root};
 use crate::host::Host;
-use crate::view::{EtcEntry, GrantKind, SystemEntry};
+use crate::view::{EtcEntry, GrantKind, SystemEntry, generate};
 
 /// Landlock's part of a plan, as the kernel's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,7 +184,7 @@ fn in_place(view: &View, rights: &Rights) -> Vec<PathRule> {
         };
         rules.push(optional(path, rights));
     }
-    for name in ["passwd", "group", "hosts", "hostname", "resolv.conf"] {
+    for name in generate::NAMES {
         rules.push(optional(Path::new("/etc").join(name), read_file));
     }
     for grant in &view.toolchains.grants {

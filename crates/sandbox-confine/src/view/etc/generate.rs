@@ -3,6 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// The files that are made for the sandbox, whatever the host has.
+pub const NAMES: [&str; 5] = ["passwd", "group", "hosts", "hostname", "resolv.conf"];
+
 /// The user inside, as `passwd(5)` tells programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
