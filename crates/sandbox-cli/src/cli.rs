@@ -3,18 +3,48 @@
 use crate::commands::{completions, doctor, gc, man, profile};
 use crate::run::args::RunArgs;
 
+use std::ffi::OsString;
+
+use clap::{Args, FromArgMatches, Parser};
+
+/// The widest that a help text becomes.
+const MAX_WIDTH: usize = 100;
+
 /// Run a command confined: without root, without a daemon, in milliseconds.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "sandbox",
     version,
-    max_term_width = 100,
+    max_term_width = MAX_WIDTH,
     arg_required_else_help = true
 )]
 #[command(after_help = "Start with: sandbox run -- COMMAND, and: sandbox run --help")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Subcommand,
+}
+
+impl Cli {
+    /// Reads the command line. Of `run`, which has most of the flags and most of the starts, only its own part of
+    /// the tree is built.
+    pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
+        if !is_run(args) {
+            return Self::try_parse_from(args);
+        }
+        let run = clap::Command::new("run")
+            .bin_name("sandbox run")
+            .max_term_width(MAX_WIDTH);
+        let matches = RunArgs::augment_args(run).try_get_matches_from(args.iter().skip(1))?;
+        let args = RunArgs::from_arg_matches(&matches)?;
+        Ok(Self {
+            command: Subcommand::Run(Box::new(args)),
+        })
+    }
+}
+
+/// Whether the words are those of `sandbox run`, read or not.
+pub(crate) fn is_run(args: &[OsString]) -> bool {
+    args.get(1).is_some_and(|word| word == "run")
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -8,17 +8,16 @@ mod output;
 mod profiles;
 mod run;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
-
-use clap::Parser;
-use clap::error::ErrorKind;
 
 use crate::cli::{Cli, Subcommand};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::read(&args) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&args, &error),
     };
     let result = match cli.command {
         Subcommand::Run(args) => return run::run(&args),
@@ -34,16 +33,19 @@ fn main() -> ExitCode {
     })
 }
 
-/// What clap did not accept. A value that cannot be means that the sandbox failed before the command, as
-/// every other bad value does; a word that no flag has is a usage error.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let status = match error.kind() {
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => error::SANDBOX_FAILED,
-        _ => u8::try_from(error.exit_code()).unwrap_or(2),
+/// What clap did not accept. For `run` it means that the sandbox failed before the command, whose own status 2 must
+/// not be taken for it.
+fn refuse(args: &[OsString], error: &clap::Error) -> ExitCode {
+    let is_run = cli::is_run(args);
+    let status = match u8::try_from(error.exit_code()).unwrap_or(2) {
+        0 => 0,
+        _ if is_run => error::SANDBOX_FAILED,
+        status => status,
     };
-    match error.print() {
-        Ok(()) => ExitCode::from(status),
-        // The reader of the help text has seen enough.
-        Err(_) => ExitCode::from(if status == 0 { 0 } else { status }),
+    // A reader who has seen enough of the text is no failure.
+    error.print().ok();
+    if is_run && status != 0 {
+        run::refused(args, error, status);
     }
+    ExitCode::from(status)
 }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use sandbox::Policy;
+use sandbox::view::among_credentials;
 
 /// Where the command starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Start {
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 /// Made anew inside, so that nothing of the host's can be granted at the same place.
 const MADE_ANEW: &[&str] = &["/dev", "/proc", "/sys", "/etc", "/run"];
+/// Made anew as well, but what the caller has in it can be shown.
+const PRIVATE: &str = "/tmp";
 /// Shared by everybody.
 const SHARED: &[&str] = &["/", "/tmp", "/var", "/var/tmp", "/mnt", "/media", "/opt", "/srv"];
 
@@ -51,6 +54,12 @@ pub(crate) fn start(policy: &Policy, around: &Surroundings<'_>) -> Start {
     let directory = around.directory;
     let is_in = |places: &[&str]| places.iter().any(|place| directory.starts_with(place));
     let is_beneath = |paths: &[PathBuf]| paths.iter().any(|path| directory.starts_with(path));
+    let is_anew = is_in(MADE_ANEW) || directory.starts_with(PRIVATE);
+    // A grant of the root shows what is in it, save what is made anew.
+    let is_granted = around
+        .granted
+        .iter()
+        .any(|path| directory.starts_with(path) && !(is_anew && path.parent().is_none()));
     let hidden = |why| {
         if around.is_named {
             return Start::In(directory.to_owned());
@@ -66,7 +75,7 @@ pub(crate) fn start(policy: &Policy, around: &Surroundings<'_>) -> Start {
         .mounts
         .iter()
         .any(|mount| directory.starts_with(&mount.at));
-    if is_mounted || is_beneath(around.granted) || (policy.filesystem.system && is_in(SYSTEM)) {
+    if is_mounted || is_granted || (policy.filesystem.system && is_in(SYSTEM)) {
         return Start::In(directory.to_owned());
     }
     if around.home == Some(directory) {
@@ -74,6 +83,10 @@ pub(crate) fn start(policy: &Policy, around: &Surroundings<'_>) -> Start {
     }
     if around.home.is_some_and(|home| home.starts_with(directory)) {
         return hidden("above your home");
+    }
+    // Their names alone: a directory that is granted for its own sake is no reason to look at the disk.
+    if let Some(what) = around.home.and_then(|home| among_credentials(directory, home)) {
+        return hidden(what);
     }
     if SHARED.iter().any(|place| directory == Path::new(place)) {
         return hidden("shared with everybody");
@@ -121,6 +134,28 @@ mod tests {
                 "{directory}"
             );
         }
+    }
+
+    #[test]
+    fn credentials_stay_hidden_also_when_one_stands_among_them() {
+        for directory in ["/home/me/.ssh", "/home/me/.config/gh/x", "/var/lib/kubelet/pki"] {
+            assert!(
+                matches!(decide(directory, &[], &[]), Start::Home { .. }),
+                "{directory}"
+            );
+        }
+        let project = "/home/me/.config/nvim";
+        assert_eq!(decide(project, &[], &[]), Start::Grant(project.into()));
+        let named = "/home/me/.ssh";
+        assert_eq!(decide(named, &[named], &[]), Start::In(named.into()));
+    }
+
+    #[test]
+    fn a_grant_of_the_root_leaves_out_what_is_made_anew() {
+        assert_eq!(decide("/tmp/x", &["/"], &[]), Start::Grant("/tmp/x".into()));
+        assert_eq!(decide("/srv/x", &["/"], &[]), Start::In("/srv/x".into()));
+        assert!(matches!(decide("/proc/1", &["/"], &[]), Start::Home { .. }));
+        assert_eq!(decide("/tmp/x", &["/tmp"], &[]), Start::In("/tmp/x".into()));
     }
 
     #[test]

@@ -33,7 +33,7 @@ Exit status:
   the command's own; 128+N when signal N ended it; 124 after --wall-time or --cpu-time,
   137 after --memory or --processes, 153 after --output-limit or --file-size;
   125 when the sandbox failed before the command; 126 when the command cannot be executed,
-  127 when it is not found; 2 for a flag that does not exist. --json tells them apart.
+  127 when it is not found. --json tells them apart.
 ";
 
 /// The text.

@@ -1,7 +1,9 @@
 //! The result of a run, or why there was none, as one JSON object on one line.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sandbox::RunResult;
@@ -17,6 +19,23 @@ pub(crate) const STDERR: &str = "-";
 pub(crate) enum JsonTo {
     Stderr,
     File { path: PathBuf, file: File },
+}
+
+/// Where `--json` sends it, of a command line that cannot be read as a whole. Without `--` a later word may be one
+/// of the command's, and no file of that name is touched.
+pub(crate) fn named_in(args: &[OsString]) -> Option<PathBuf> {
+    let end = args.iter().position(|word| word == "--");
+    let flags = args.get(..end.unwrap_or(args.len())).unwrap_or_default();
+    let mut named =
+        flags
+            .iter()
+            .rev()
+            .filter_map(|word| match (word.as_bytes().strip_prefix(b"--json")?, end) {
+                ([], _) => Some(STDERR.into()),
+                ([b'=', file @ ..], Some(_)) => Some(PathBuf::from(OsStr::from_bytes(file))),
+                _ => None,
+            });
+    named.next()
 }
 
 #[derive(Serialize)]
@@ -62,6 +81,12 @@ impl JsonTo {
             hint: error.hint(),
             exit,
         })
+    }
+
+    /// A command line that cannot be read.
+    pub(crate) fn usage(&mut self, error: String, exit: u8) -> std::result::Result<(), CliError> {
+        let hint = Some("see: sandbox run --help".into());
+        self.write(&Failure { error, hint, exit })
     }
 
     fn write(&mut self, value: &impl Serialize) -> std::result::Result<(), CliError> {

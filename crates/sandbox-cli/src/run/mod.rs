@@ -14,7 +14,7 @@ mod streams;
 mod terminal;
 mod values;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,6 +72,17 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         error.print();
         error.exit_status()
     }))
+}
+
+/// Says in JSON, where that was asked for, that the command line cannot be read.
+pub(crate) fn refused(args: &[OsString], error: &clap::Error, status: u8) {
+    let Some(file) = json::named_in(args) else { return };
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let what = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    if let Err(error) = JsonTo::open(&file).and_then(|mut json| json.usage(what, status)) {
+        error.print();
+    }
 }
 
 fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {

@@ -22,7 +22,7 @@ pub(crate) fn hidden_directory(start: &Start, command: &[OsString]) {
     if names_file {
         let hidden = hidden.display();
         note(format_args!(
-            "{hidden} is {why} and not visible; the command starts in an empty home; to allow: -r ."
+            "{hidden} stays hidden ({why}); the command starts in an empty home; to allow: -r ."
         ));
     }
 }

@@ -112,9 +112,26 @@ fn a_wrong_key_in_a_policy_file_is_named_with_its_line() {
 }
 
 #[test]
-fn an_unknown_flag_is_a_usage_error_and_never_a_command() {
-    refused(&["--memroy", "1G"], 2, &["--memroy"]);
-    Harness::new().sandbox(["run"]).says(2, &["COMMAND"]);
+fn an_unknown_flag_is_never_taken_for_the_command_or_its_status() {
+    refused(&["--memroy", "1G"], 125, &["--memroy"]);
+    let place = Harness::new();
+    place.sandbox(["run"]).says(125, &["COMMAND"]);
+    place.sandbox(["rum"]).says(2, &["rum"]);
+    for json in [&["--json", "--memroy", "1G"][..], &["--json", "--memory", "1X"]] {
+        let ran = place.sandbox([&["run"], json, &["--", "touch", "started"]].concat());
+        let line = ran.stderr.lines().last().unwrap_or_default();
+        let said: serde_json::Value = serde_json::from_str(line).expect("the last line is JSON");
+        assert_eq!((ran.status, &said["exit"]), (125, &125.into()), "{ran:?}");
+        assert!(said["error"].as_str().expect("text").contains(json[1]), "{ran:?}");
+    }
+    place
+        .sandbox(["run", "--json=out", "--memroy", "--", "--json=other"])
+        .says(125, &["--memroy"]);
+    let said = fs::read_to_string(place.work().join("out")).expect("written");
+    assert!(
+        said.contains("--memroy") && !place.work().join("other").exists(),
+        "{said}"
+    );
 }
 
 #[test]

@@ -53,6 +53,20 @@ fn starting_in_the_home_grants_nothing_and_says_so_only_when_it_matters() {
 }
 
 #[test]
+fn credentials_are_not_shown_because_one_stands_among_them() {
+    let place = Harness::new();
+    place.write("home/.ssh/id", "secret");
+    let in_ssh =
+        |args: &[&str]| crate::harness::Ran::of(place.command(args).current_dir(place.home().join(".ssh")));
+    let ran = in_ssh(&["run", "--", "cat", "id"]);
+    assert!(
+        ran.status == 1 && !ran.stdout.contains("secret") && ran.stderr.contains("SSH keys"),
+        "{ran:?}"
+    );
+    in_ssh(&["run", "-r", ".", "--", "cat", "id"]).prints("secret");
+}
+
+#[test]
 fn what_is_denied_is_not_there() {
     let place = Harness::new();
     place.write("work/private/key", "secret");

@@ -24,7 +24,9 @@ mod system;
 mod toolchain;
 mod trace;
 
-pub use credentials::{HiddenPlaces, Masked, MaskedKind, holds_credentials, masked_under, sockets_under};
+pub use credentials::{
+    HiddenPlaces, Masked, MaskedKind, among_credentials, holds_credentials, masked_under, sockets_under,
+};
 pub use etc::{Account, EtcEntry, EtcView, generate, host_resolv_conf};
 pub use locate::{AgentKind, AgentSocketError, agent_socket};
 pub use system::{SystemEntry, SystemView};

@@ -165,6 +165,20 @@ pub fn holds_credentials(path: &Path, home: &Path) -> Option<&'static str> {
         .find_map(|home| holds_in(path, home))
 }
 
+/// What credentials `path`, a path without links, is among: it is one of the known places, or in one. Looks at names
+/// alone.
+pub fn among_credentials(path: &Path, home: &Path) -> Option<&'static str> {
+    let in_home = path.strip_prefix(home).ok().and_then(|below| {
+        let mut places = table::IN_HOME.iter();
+        places.find(|(place, _)| is_beneath(below, Path::new(place)))
+    });
+    let in_system = || {
+        let mut places = table::IN_SYSTEM.iter();
+        places.find(|(place, _)| is_beneath(path, Path::new(place)))
+    };
+    in_home.or_else(in_system).map(|(_, what)| *what)
+}
+
 /// [`holds_credentials`] for one spelling of the home.
 pub(super) fn holds_in(path: &Path, home: &Path) -> Option<&'static str> {
     let below = match path.strip_prefix(home) {
