@@ -94,7 +94,10 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     }
     send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], None).map_err(early)?;
     let result = serve::until_the_end(control, &confinement, pid_namespace).map_err(early);
-    if !pid_namespace {
+    if pid_namespace {
+        // The kernel would do it, but only after init has let go of what it holds: a branch's lock.
+        serve::kill_and_reap();
+    } else {
         descendants::kill_all();
     }
     result

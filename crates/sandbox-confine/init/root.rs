@@ -45,7 +45,7 @@ impl Build {
                 attributes,
             } => {
                 if !lock.is_empty() {
-                    files::hold_shared(lock)?;
+                    files::hold(lock)?;
                 }
                 let overlay = overlay::mount(lowers, upper, work, attributes)?;
                 self.keep(overlay)

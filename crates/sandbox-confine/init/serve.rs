@@ -359,8 +359,7 @@ impl Server<'_> {
                 let time_us = sys::monotonic_us();
                 if running.is_last && self.pid_namespace {
                     // What a dying namespace takes along is in nobody's accounts; what init reaps is.
-                    let _ = sys::kill(-1, SIGKILL);
-                    while sys::wait_for_any() {}
+                    kill_and_reap();
                 }
                 let own = sys::own_usage();
                 [
@@ -379,6 +378,14 @@ impl Server<'_> {
             }
         }
         Ok(Next::GoOn)
+    }
+}
+
+/// Ends everything else in this pid namespace, and waits for it.
+pub fn kill_and_reap() {
+    // ESRCH: nobody is left.
+    if sys::kill(-1, SIGKILL).is_ok() {
+        while sys::wait_for_any() {}
     }
 }
 

@@ -156,7 +156,7 @@ pub enum Op<'a> {
         lowers: &'a [u8],
         upper: &'a Text,
         work: &'a Text,
-        /// A file to hold a shared flock(2) on until init ends; empty for none.
+        /// A file to hold an exclusive flock(2) on until init ends; empty for none.
         lock: &'a Text,
         attributes: u64,
     },

@@ -138,6 +138,21 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Another sandbox writes to the same upper directory.
+    #[error("{upper} is mounted by a sandbox that still lives", upper = upper.display())]
+    UpperInUse {
+        /// The upper directory.
+        upper: PathBuf,
+    },
+    /// The overlay cannot be mounted here.
+    #[error("cannot mount an overlay over {lower}: {source}", lower = lower.display())]
+    Overlay {
+        /// The lowest of its layers.
+        lower: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The command could not be executed.
     #[error("{program}: {source}", program = program.display())]
     Exec {

@@ -192,6 +192,17 @@ impl Inner {
         let step = usize::try_from(step)
             .ok()
             .and_then(|index| self.plan.steps.get(index));
+        if let Some(Step::Overlay { overlay, .. }) = step {
+            return match source.raw_os_error() {
+                Some(libc::EAGAIN) => StartError::UpperInUse {
+                    upper: overlay.upper.clone(),
+                },
+                _ => StartError::Overlay {
+                    lower: overlay.lowers.last().cloned().unwrap_or_default(),
+                    source,
+                },
+            };
+        }
         StartError::SetUp {
             step: step.map_or_else(|| "before the first step".to_owned(), Step::to_string),
             source,

@@ -46,7 +46,8 @@ pub struct Overlay {
     pub upper: PathBuf,
     /// An empty directory on the upper's file system, for the kernel.
     pub work: PathBuf,
-    /// A file that is held open, with a shared flock(2), for as long as the sandbox lives.
+    /// A file on which the sandbox holds an exclusive flock(2) for as long as anything in it lives, so that no
+    /// upper is ever mounted twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<PathBuf>,
 }

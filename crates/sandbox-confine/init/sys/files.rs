@@ -76,14 +76,14 @@ pub fn open_read(path: &Text) -> Result<Fd> {
     open(At::Here, path, O_RDONLY, 0)
 }
 
-/// Holds a shared flock(2) on an existing file for as long as this process lives.
-pub fn hold_shared(path: &Text) -> Result<()> {
-    const LOCK_SH: usize = 1;
+/// Holds an exclusive flock(2) on an existing file for as long as this process lives; EAGAIN when it is held.
+pub fn hold(path: &Text) -> Result<()> {
+    const LOCK_EX: usize = 2;
     const LOCK_NB: usize = 4;
     let file = open(At::Here, path, O_RDONLY | O_NOFOLLOW, 0)?;
     arch::call(
         arch::number::FLOCK,
-        [number(file.number()), LOCK_SH | LOCK_NB, 0, 0, 0, 0],
+        [number(file.number()), LOCK_EX | LOCK_NB, 0, 0, 0, 0],
     )?;
     core::mem::forget(file);
     Ok(())

@@ -104,6 +104,9 @@ fn the_lock_is_held_for_as_long_as_something_lives_inside() {
     let process = sandbox.spawn(sandbox_confine::Command::new("true")).unwrap();
     assert!(process.wait().unwrap().outcome.success());
     assert!(lock.try_lock().is_err(), "init holds it");
+    let second = Sandbox::command(&view.policy(), "true").output();
+    let is_in_use = |error: &RunError| matches!(error, RunError::Start(StartError::UpperInUse { .. }));
+    assert!(second.as_ref().is_err_and(is_in_use), "{second:?}");
     sandbox.kill().unwrap();
     lock.try_lock().expect("nobody holds it any more");
 }
