@@ -3,11 +3,15 @@
 //! Named `sandbox-UID-PID-STARTTIME-N` in the host's temporary directory, so that what a killed supervisor
 //! has left can be told from what is in use.
 
+mod remove;
+
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use remove::remove;
 
 /// A directory that is removed, with all that is in it, when dropped.
 #[derive(Debug)]
@@ -44,29 +48,6 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes a tree in which directories may have lost their owner's permission bits.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
-        }
-        result => result,
-    }
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 /// A directory whose supervisor is gone.
 pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
     let uid = rustix::process::getuid().as_raw();
@@ -82,8 +63,15 @@ pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
             parts.next().and_then(|part| part.parse().ok()),
             parts.next().and_then(|part| part.parse().ok()),
         );
+        // Anybody can put a name of ours, or a link, into a shared directory. Root gives its own away to whom the
+        // command becomes.
+        let is_ours = || {
+            let metadata = entry.path().symlink_metadata();
+            metadata.is_ok_and(|metadata| metadata.is_dir() && (metadata.uid() == uid || uid == 0))
+        };
         if let (Some(pid), Some(start)) = owner
             && start_time(pid) != Some(start)
+            && is_ours()
         {
             found.push(entry.path());
         }
@@ -101,6 +89,20 @@ fn start_time(pid: u32) -> Option<u64> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_link_with_a_name_of_ours_is_not_a_left_over_directory() {
+        let uid = rustix::process::getuid().as_raw();
+        let (link, directory) = ["1", "2"]
+            .map(|n| std::env::temp_dir().join(format!("sandbox-{uid}-{}-{n}-0", std::process::id())))
+            .into();
+        fs::create_dir(&directory).expect("temporary directory");
+        std::os::unix::fs::symlink("/nowhere", &link).expect("temporary directory");
+        let found = leftovers().expect("readable");
+        fs::remove_file(&link).expect("made above");
+        fs::remove_dir(&directory).expect("made above");
+        assert!(found.contains(&directory) && !found.contains(&link), "{found:?}");
+    }
 
     #[test]
     fn a_scratch_directory_goes_even_when_its_content_has_no_permissions() {

@@ -79,7 +79,13 @@ fn text(found: &[Found]) -> String {
             .collect();
         text.push_str(&format!("{}\n", paths.join(" ")));
         if let Some(error) = &entry.error {
-            tell(format_args!("sandbox: {}: {error}", paths.join(" ")));
+            let paths = paths.join(" ");
+            // What says where it is need not be told again.
+            if error.starts_with(&paths) {
+                tell(format_args!("sandbox: {error}"));
+            } else {
+                tell(format_args!("sandbox: {paths}: {error}"));
+            }
         }
     }
     let count = |kind| found.iter().filter(|found| found.kind == kind).count();

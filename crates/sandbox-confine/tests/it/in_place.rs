@@ -485,3 +485,16 @@ fn root_can_run_a_command_as_another_user_that_has_a_home() {
         assert_eq!(stdout(&sh_under(&asked, script)), "4242\n4242\n4242\nwrites\n");
     });
 }
+
+#[test]
+fn a_private_directory_goes_however_deep_the_command_has_made_it() {
+    without_namespaces(name_of_test!(), || {
+        let before = private_entries();
+        let script = "import os\nos.chdir(os.environ['TMPDIR'])\n\
+                      for _ in range(2500):\n  os.mkdir('deep'); os.chdir('deep')\n\
+                      os.mkdir('closed', 0)\n";
+        let result = python(script);
+        assert!(result.outcome.success(), "{}", both(&result));
+        assert_eq!(private_entries(), before);
+    });
+}
