@@ -2,5 +2,24 @@
 //!
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
+mod copy_interim;
+mod create;
+mod error;
+mod handle;
+mod layer;
+mod lock;
+mod manifest;
 mod node;
+mod place;
 mod stack;
+mod suitable;
+mod workspace;
+
+pub use create::{CreateOptions, ModeChoice, Snapshot};
+pub use error::BranchError;
+pub use handle::{Branch, Use};
+pub use lock::Holder;
+pub use manifest::{FileError, LastRun, Mode};
+pub use place::{Storage, state_directory};
+pub use suitable::Unsuitable;
+pub use workspace::Workspace;

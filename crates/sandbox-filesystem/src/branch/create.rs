@@ -1,0 +1,305 @@
+//! Making a branch: of the workspace, or of another branch.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sandbox_types::BranchName;
+
+use super::copy_interim as copy;
+use super::error::BranchError;
+use super::handle::Branch;
+use super::layer::{self, LayerDir};
+use super::lock::{self, Asked};
+use super::manifest::{self, Durability, Manifest, Mode, VERSION};
+use super::node::Meta;
+use super::suitable::{self, Unsuitable};
+use super::workspace::Workspace;
+
+/// How a branch is to keep what differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ModeChoice {
+    /// The kernel's overlayfs where it works, else a copy.
+    #[default]
+    Auto,
+    /// This one, or an error.
+    Only(Mode),
+}
+
+/// Whether the base is frozen as it is when the branch is made, so that later changes do not show in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Snapshot {
+    /// It is not.
+    #[default]
+    Off,
+    /// By reflink where the file system can, else not.
+    Auto,
+    /// By reflink, or an error.
+    Reflink,
+    /// By reflink or by copying: takes time and space.
+    Copy,
+}
+
+/// How a branch is made.
+#[derive(Debug, Clone, Default)]
+pub struct CreateOptions {
+    /// How it keeps what differs.
+    pub mode: ModeChoice,
+    /// Whether the base is frozen.
+    pub snapshot: Snapshot,
+    /// The branch it starts from, instead of the workspace as it is.
+    pub from: Option<BranchName>,
+    /// Known not to work: set where namespaces are not to be had.
+    pub no_kernel: Option<Unsuitable>,
+    /// Directories outside the workspace that belong to it.
+    pub extras: Vec<PathBuf>,
+}
+
+impl Workspace {
+    /// Makes a branch. Constant in the size of the base, unless it is copied.
+    ///
+    /// # Errors
+    /// There is one of that name; the mode or the snapshot that was asked for is not to be had; the branch to
+    /// start from is in use.
+    pub fn create(&self, name: &BranchName, options: &CreateOptions) -> Result<Branch, BranchError> {
+        self.establish()?;
+        if self.places().branch(name).symlink_metadata().is_ok() {
+            return Err(self.exists(name));
+        }
+        let manifest = match &options.from {
+            None => self.fresh(options)?,
+            Some(parent) => self.branched(&self.get(parent)?)?,
+        };
+        match self.publish(name, &manifest) {
+            Ok(()) => Ok(Branch::new(self.clone(), name.clone(), manifest)),
+            Err(error) => {
+                self.drop_layer(&manifest);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a branch under a name nobody has: `PREFIX-1`, `PREFIX-2` and so on.
+    ///
+    /// # Errors
+    /// See [`Workspace::create`].
+    pub fn create_numbered(&self, prefix: &str, options: &CreateOptions) -> Result<Branch, BranchError> {
+        let taken = self.names()?;
+        let mut number = 1;
+        loop {
+            let name: BranchName = format!("{prefix}-{number}").parse()?;
+            if !taken.contains(&name) {
+                match self.create(&name, options) {
+                    Err(BranchError::Exists { .. }) => {}
+                    result => return result,
+                }
+            }
+            number += 1;
+        }
+    }
+
+    /// A branch of the workspace as it is.
+    fn fresh(&self, options: &CreateOptions) -> Result<Manifest, BranchError> {
+        let mode = self.choose(options)?;
+        let layers = self.places().layers();
+        let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
+        let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
+        let mut manifest = Manifest {
+            version: VERSION,
+            mode,
+            layers: vec![id],
+            parent: None,
+            snapshot: None,
+            birth: layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?,
+            copied_at: None,
+            created: now(),
+            extras: options.extras.clone(),
+            last_run: None,
+        };
+        let made = match mode {
+            Mode::Kernel => self
+                .snapshot(options.snapshot, &mut manifest)
+                .and_then(|()| make_overlay(&dir, &base, &manifest.extras)),
+            Mode::Copy => self.copy_base(&dir, &mut manifest),
+        };
+        made.inspect_err(|_| self.drop_layer(&manifest))
+            .map(|()| manifest)
+    }
+
+    /// A branch of a branch: what the parent has written until now becomes a layer of both.
+    fn branched(&self, parent: &Branch) -> Result<Manifest, BranchError> {
+        let _held = parent.hold()?;
+        let parent = self.get(parent.name())?;
+        let _lock = self.lock()?;
+        let layers = self.places().layers();
+        let new_layer = || {
+            let (id, dir) =
+                LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
+            let made = match parent.manifest().mode {
+                Mode::Kernel => {
+                    let upper = parent.top().part(None).upper();
+                    let like = Meta::of_path(&upper).map_err(BranchError::io("look at", &upper))?;
+                    make_overlay(&dir, &like, &parent.manifest().extras)
+                }
+                Mode::Copy => copy::tree(
+                    &parent.top().part(None).tree(),
+                    &dir.part(None).tree(),
+                    &mut |_| {},
+                )
+                .map_err(BranchError::io("copy", self.base())),
+            };
+            made.map(|()| id)
+        };
+        let mut manifest = parent.manifest().clone();
+        manifest.parent = Some(parent.name().clone());
+        manifest.created = now();
+        manifest.last_run = None;
+        match manifest.mode {
+            Mode::Copy => manifest.layers = vec![new_layer()?],
+            Mode::Kernel => {
+                let mut parents = manifest.clone();
+                parents.parent.clone_from(&parent.manifest().parent);
+                parents.created = parent.manifest().created;
+                parents.last_run.clone_from(&parent.manifest().last_run);
+                parents.layers.insert(0, new_layer()?);
+                manifest.layers.insert(0, new_layer()?);
+                // From here on the shared layer is never written again.
+                parent.top().settle_parts(&parents.extras)?;
+                manifest::store(&parent.file(), &parents, Durability::Machine)?;
+            }
+        }
+        Ok(manifest)
+    }
+
+    fn publish(&self, name: &BranchName, manifest: &Manifest) -> Result<(), BranchError> {
+        let place = self.places().branch(name);
+        let temporary = self
+            .places()
+            .branches()
+            .join(format!(".{name}.{}", std::process::id()));
+        let problem = BranchError::io("make", &temporary);
+        super::place::make_private(&temporary).map_err(problem)?;
+        let write = || {
+            manifest::store(&temporary.join("branch.json"), manifest, Durability::Process)?;
+            let lock = temporary.join("lock");
+            fs::File::create(&lock).map_err(BranchError::io("make", &lock))?;
+            // A directory that is there and not empty is not replaced (rename(2)).
+            fs::rename(&temporary, &place).map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => self.exists(name),
+                _ => BranchError::io("make", &place)(source),
+            })
+        };
+        write().inspect_err(|_| {
+            if let Err(error) = layer::remove_tree(&temporary) {
+                tracing::warn!(path = %temporary.display(), %error, "left behind");
+            }
+        })
+    }
+
+    fn choose(&self, options: &CreateOptions) -> Result<Mode, BranchError> {
+        let kernel = match &options.no_kernel {
+            Some(reason) => Err(reason.clone()),
+            None => suitable::check(self.base(), self.places().root()),
+        };
+        match (options.mode, kernel) {
+            (ModeChoice::Only(Mode::Copy), _) => Ok(Mode::Copy),
+            (_, Ok(())) => Ok(Mode::Kernel),
+            (ModeChoice::Auto, Err(reason)) => {
+                tracing::info!(%reason, "no overlayfs; the workspace is copied");
+                Ok(Mode::Copy)
+            }
+            (ModeChoice::Only(mode), Err(reason)) => Err(BranchError::Mode {
+                workspace: self.base().to_owned(),
+                mode,
+                reason,
+            }),
+        }
+    }
+
+    fn snapshot(&self, snapshot: Snapshot, manifest: &mut Manifest) -> Result<(), BranchError> {
+        let layers = self.places().layers();
+        let method = match snapshot {
+            Snapshot::Off => return Ok(()),
+            Snapshot::Auto if !copy::can_reflink(self.base(), &layers) => return Ok(()),
+            Snapshot::Auto | Snapshot::Reflink => copy::Method::Reflink,
+            Snapshot::Copy => copy::Method::Any,
+        };
+        let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
+        manifest.snapshot = Some(id);
+        copy::tree_by(method, self.base(), &dir.part(None).tree(), &mut |_| {}).map_err(|source| match method
+        {
+            copy::Method::Reflink => BranchError::NoReflink {
+                workspace: self.base().to_owned(),
+                source,
+            },
+            copy::Method::Any => BranchError::io("copy", self.base())(source),
+        })
+    }
+
+    fn copy_base(&self, dir: &LayerDir, manifest: &mut Manifest) -> Result<(), BranchError> {
+        copy::tree(self.base(), &dir.part(None).tree(), &mut |_| {})
+            .map_err(BranchError::io("copy", self.base()))?;
+        manifest.copied_at = Some(layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?);
+        Ok(())
+    }
+
+    fn exists(&self, name: &BranchName) -> BranchError {
+        BranchError::Exists {
+            name: name.clone(),
+            workspace: self.base().to_owned(),
+        }
+    }
+
+    /// Of a branch that did not come about.
+    fn drop_layer(&self, manifest: &Manifest) {
+        for id in manifest.layers.iter().take(1).chain(&manifest.snapshot) {
+            let dir = LayerDir::new(&self.places().layers(), id);
+            if let Err(error) = dir.remove() {
+                tracing::warn!(path = %dir.path().display(), %error, "left behind");
+            }
+        }
+    }
+}
+
+fn make_overlay(dir: &LayerDir, base: &Meta, extras: &[PathBuf]) -> Result<(), BranchError> {
+    let problem = || BranchError::io("make", dir.path());
+    dir.part(None).create_overlay(base).map_err(problem())?;
+    for (index, extra) in extras.iter().enumerate() {
+        let like = Meta::of_path(extra).map_err(BranchError::io("look at", extra))?;
+        dir.part(Some(index)).create_overlay(&like).map_err(problem())?;
+    }
+    Ok(())
+}
+
+impl LayerDir {
+    /// Puts everything on the disk that was written to it.
+    pub(crate) fn settle_parts(&self, extras: &[PathBuf]) -> Result<(), BranchError> {
+        for index in std::iter::once(None).chain((0..extras.len()).map(Some)) {
+            let part = self.part(index);
+            if part.is_unsettled() {
+                part.settle().map_err(BranchError::io("sync", &part.upper()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// The lock of the branch in `directory`.
+pub(crate) fn lock_of(name: &BranchName, directory: &Path) -> Result<lock::Held, BranchError> {
+    let path = directory.join("lock");
+    match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
+        Asked::Held(held) => Ok(held),
+        Asked::By(holder) => Err(BranchError::InUse {
+            name: name.clone(),
+            holder,
+        }),
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong with a workspace or a branch.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sandbox_types::{BranchName, InvalidName};
+
+use super::lock::Holder;
+use super::manifest::{FileError, Mode};
+use super::suitable::Unsuitable;
+
+/// Why a workspace or a branch cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BranchError {
+    /// The workspace is not there, or cannot be reached.
+    #[error("{path}: {source}", path = path.display())]
+    Workspace {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A workspace is a directory.
+    #[error("{path} is not a directory", path = path.display())]
+    NotADirectory {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// The root of the file system is no workspace.
+    #[error("/ cannot be a workspace: branches, programs and devices are in it")]
+    Root,
+    /// No variable says where the branches are.
+    #[error("neither SANDBOX_HOME, XDG_STATE_HOME nor HOME says where to keep branches")]
+    NoStateDirectory,
+    /// The text is no name for a branch.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// There is no such branch.
+    #[error("{workspace} has no branch {name}", workspace = workspace.display())]
+    NotFound {
+        /// Which one.
+        name: BranchName,
+        /// Of what.
+        workspace: PathBuf,
+        /// Those there are.
+        known: Vec<BranchName>,
+    },
+    /// There is one of that name already.
+    #[error("{workspace} has a branch {name} already", workspace = workspace.display())]
+    Exists {
+        /// Which one.
+        name: BranchName,
+        /// Of what.
+        workspace: PathBuf,
+    },
+    /// A sandbox, or another command, is using it.
+    #[error("branch {name} is in use{}", by(holder.as_ref()))]
+    InUse {
+        /// Which one.
+        name: BranchName,
+        /// By whom, as far as it can be told.
+        holder: Option<Holder>,
+    },
+    /// The way that was asked for does not work here.
+    #[error("branches of {workspace} cannot be in mode {}: {reason}", mode.name(), workspace = workspace.display())]
+    Mode {
+        /// Of what.
+        workspace: PathBuf,
+        /// Which way.
+        mode: Mode,
+        /// Why not.
+        reason: Unsuitable,
+    },
+    /// The machine went down while it was mounted.
+    #[error("the machine went down while branch {name} was in use: what was last written to it may be lost")]
+    NotSettled {
+        /// Which one.
+        name: BranchName,
+    },
+    /// A whole copy could not be made as it was asked for.
+    #[error("{workspace}: a copy by reflink only: {source}", workspace = workspace.display())]
+    NoReflink {
+        /// Of what.
+        workspace: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of the branch engine's cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The directory of branches is of another workspace.
+    #[error("{directory} holds the branches of {of}", directory = directory.display(), of = of.display())]
+    Foreign {
+        /// Where branches are kept.
+        directory: PathBuf,
+        /// Of which workspace.
+        of: PathBuf,
+    },
+    /// The system refused something.
+    #[error("{what} {path}: {source}", path = path.display())]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn by(holder: Option<&Holder>) -> String {
+    match holder {
+        None => String::new(),
+        Some(Holder { pid, command }) if command.is_empty() => format!(" by process {pid}"),
+        Some(Holder { pid, command }) => format!(" by process {pid}: {command}"),
+    }
+}
+
+impl BranchError {
+    /// What a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { known, .. } if known.is_empty() => {
+                "there are no branches yet; make one with: sandbox run --branch -- COMMAND".into()
+            }
+            Self::NotFound { known, .. } => {
+                let names: Vec<_> = known.iter().take(10).map(BranchName::as_str).collect();
+                format!("there are: {}", names.join(", "))
+            }
+            Self::Exists { name, .. } => format!("use it with --branch={name}, or choose another name"),
+            Self::InUse { name, .. } => {
+                format!("join it with: sandbox exec {name} -- COMMAND; or wait until it has ended")
+            }
+            Self::Mode {
+                mode: Mode::Kernel, ..
+            } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::NotSettled { name } => {
+                format!("look at it with: sandbox branch diff {name}; then: sandbox branch recover {name}")
+            }
+            Self::Root => "name a directory: --workspace DIR".into(),
+            Self::NoStateDirectory => "set HOME, or SANDBOX_HOME to a directory of yours".into(),
+            Self::File(FileError::Damaged { path, .. }) => format!(
+                "if nothing in it is wanted, remove {}",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::File(FileError::Newer { .. }) => "use the newer program".into(),
+            Self::NoReflink { .. } => "use --snapshot copy, which takes time and space".into(),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A branch: what it is, how it is mounted, how it goes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sandbox_types::{Access, BranchName, Mount, MountSource, Overlay};
+
+use super::create::lock_of;
+use super::error::BranchError;
+use super::layer::{self, LayerDir};
+use super::lock::{self, Asked, Held, Holder};
+use super::manifest::{self, Durability, LastRun, Manifest, Mode};
+use super::stack::{LayerFormat, Stack};
+use super::workspace::{Workspace, size_of_tree};
+
+/// A copy-on-write view of a workspace. Dropping it changes nothing: branches stay until they are discarded.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    workspace: Workspace,
+    name: BranchName,
+    manifest: Manifest,
+}
+
+/// Whether a branch can be used right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Use {
+    /// Nobody uses it.
+    Free,
+    /// It is mounted in a sandbox, or being committed, by this process as far as it can be told.
+    By(Option<Holder>),
+}
+
+impl Branch {
+    pub(crate) fn new(workspace: Workspace, name: BranchName, manifest: Manifest) -> Self {
+        Self {
+            workspace,
+            name,
+            manifest,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &BranchName {
+        &self.name
+    }
+
+    /// The workspace it is a branch of.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// The branch it was made from; none for one of the workspace as it was.
+    pub fn parent(&self) -> Option<&BranchName> {
+        self.manifest.parent.as_ref()
+    }
+
+    /// How it keeps what differs.
+    pub fn mode(&self) -> Mode {
+        self.manifest.mode
+    }
+
+    /// When it was made, in seconds since the epoch.
+    pub fn created(&self) -> u64 {
+        self.manifest.created
+    }
+
+    /// The last run on it.
+    pub fn last_run(&self) -> Option<&LastRun> {
+        self.manifest.last_run.as_ref()
+    }
+
+    /// Bytes that it takes on the disk, without what it shares with other branches.
+    pub fn disk_usage(&self) -> u64 {
+        size_of_tree(self.top().path())
+    }
+
+    /// Whether somebody uses it.
+    ///
+    /// # Errors
+    /// The lock cannot be looked at.
+    pub fn in_use(&self) -> Result<Use, BranchError> {
+        let path = self.directory().join("lock");
+        match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
+            Asked::Held(_) => Ok(Use::Free),
+            Asked::By(holder) => Ok(Use::By(holder)),
+        }
+    }
+
+    /// Where a sandbox that has it mounted can be joined: the path of a socket.
+    pub fn control_socket(&self) -> PathBuf {
+        self.directory().join("control.sock")
+    }
+
+    /// What has to be mounted for a command to work on the branch, after making it ready: the workspace
+    /// first. In mode `copy` it is the copy that is shown at the workspace's place.
+    ///
+    /// The sandbox that mounts it holds the branch's lock; a second one that tries fails.
+    ///
+    /// # Errors
+    /// [`BranchError::InUse`]; [`BranchError::NotSettled`] after the machine went down.
+    pub fn mounts(&self) -> Result<Vec<Mount>, BranchError> {
+        let _held = self.hold()?;
+        self.check_settled()?;
+        let base = self.workspace.base();
+        let mut mounts = Vec::new();
+        for index in self.parts() {
+            let at = index.and_then(|index| self.manifest.extras.get(index));
+            let at = at.map_or(base, PathBuf::as_path);
+            mounts.push(Mount {
+                at: at.to_owned(),
+                source: self.source(index, at)?,
+                access: Access::Write,
+            });
+        }
+        self.mark_used()?;
+        Ok(mounts)
+    }
+
+    /// The copy that a command works on where nothing can be mounted; none in mode `kernel`.
+    pub fn working_copy(&self) -> Option<PathBuf> {
+        (self.manifest.mode == Mode::Copy).then(|| self.top().part(None).tree())
+    }
+
+    /// Paths beneath the workspace that a view of it must not show: where the branches themselves are kept.
+    pub fn hidden(&self) -> Option<PathBuf> {
+        let storage = self.workspace.storage();
+        storage
+            .starts_with(self.workspace.base())
+            .then(|| storage.to_owned())
+    }
+
+    /// Puts everything on the disk that commands have written, and remembers the last of them.
+    ///
+    /// # Errors
+    /// [`BranchError::InUse`] while a sandbox lives that has it mounted.
+    pub fn settle(&mut self, run: Option<LastRun>) -> Result<(), BranchError> {
+        let _held = self.hold()?;
+        self.top().settle_parts(&self.manifest.extras)?;
+        if let Some(run) = run {
+            self.manifest.last_run = Some(run);
+            manifest::store(&self.file(), &self.manifest, Durability::Machine)?;
+        }
+        self.forget_use()
+    }
+
+    /// Accepts what is left on the branch after the machine went down while it was in use.
+    ///
+    /// # Errors
+    /// [`BranchError::InUse`].
+    pub fn accept_unsettled(&mut self) -> Result<(), BranchError> {
+        self.settle(None)
+    }
+
+    /// Gives it another name.
+    ///
+    /// # Errors
+    /// [`BranchError::InUse`], [`BranchError::Exists`].
+    pub fn rename(&mut self, name: &BranchName) -> Result<(), BranchError> {
+        let _held = self.hold()?;
+        let to = self.workspace.places().branch(name);
+        fs::rename(self.directory(), &to).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => BranchError::Exists {
+                name: name.clone(),
+                workspace: self.workspace.base().to_owned(),
+            },
+            _ => BranchError::io("rename to", &to)(source),
+        })?;
+        self.name = name.clone();
+        Ok(())
+    }
+
+    /// Removes it with everything it has changed. The base is not touched.
+    ///
+    /// # Errors
+    /// [`BranchError::InUse`].
+    pub fn discard(self) -> Result<(), BranchError> {
+        let _held = self.hold()?;
+        let directory = self.directory();
+        let gone =
+            self.workspace
+                .places()
+                .branches()
+                .join(format!(".{}.gone-{}", self.name, std::process::id()));
+        let unused = {
+            let _lock = self.workspace.lock()?;
+            fs::rename(&directory, &gone).map_err(BranchError::io("remove", &directory))?;
+            self.layers_of_its_own()?
+        };
+        for layer in unused {
+            layer.remove().map_err(BranchError::io("remove", layer.path()))?;
+        }
+        layer::remove_tree(&gone).map_err(BranchError::io("remove", &gone))
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its own directory.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.workspace.places().branch(&self.name)
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory().join("branch.json")
+    }
+
+    /// The layer that is written.
+    pub(crate) fn top(&self) -> LayerDir {
+        // A manifest without layers names a directory that is not there.
+        self.layer(self.manifest.layers.first().map_or("missing", String::as_str))
+    }
+
+    fn layer(&self, id: &str) -> LayerDir {
+        LayerDir::new(&self.workspace.places().layers(), id)
+    }
+
+    /// Takes its lock.
+    pub(crate) fn hold(&self) -> Result<Held, BranchError> {
+        lock_of(&self.name, &self.directory())
+    }
+
+    /// What it looks like, read without mounting it.
+    pub(crate) fn stack(&self) -> Result<Stack, BranchError> {
+        self.stack_of(None)
+    }
+
+    /// The same of a directory that belongs to the workspace.
+    pub(crate) fn stack_of(&self, extra: Option<usize>) -> Result<Stack, BranchError> {
+        let layers = self.manifest.layers.iter().map(|id| {
+            let part = self.layer(id).part(extra);
+            match self.manifest.mode {
+                Mode::Kernel => (part.upper(), LayerFormat::Overlay),
+                Mode::Copy => (part.tree(), LayerFormat::Complete),
+            }
+        });
+        let base = self.base_of(extra);
+        let stack = Stack::open(&layers.collect::<Vec<_>>(), &base)
+            .map_err(BranchError::io("open", self.top().path()))?;
+        Ok(stack.exclude(self.workspace.excluded()))
+    }
+
+    /// The base as the branch sees it: frozen where that was asked for.
+    fn base_of(&self, extra: Option<usize>) -> PathBuf {
+        match (extra, &self.manifest.snapshot) {
+            (None, Some(id)) => self.layer(id).part(None).tree(),
+            (None, None) => self.workspace.base().to_owned(),
+            (Some(index), _) => self.manifest.extras.get(index).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Option<usize>> + use<> {
+        std::iter::once(None).chain((0..self.manifest.extras.len()).map(Some))
+    }
+
+    fn source(&self, part: Option<usize>, at: &Path) -> Result<MountSource, BranchError> {
+        let top = self.top().part(part);
+        if self.manifest.mode == Mode::Copy {
+            return Ok(MountSource::Bind(top.tree()));
+        }
+        top.ready().map_err(BranchError::io("make ready", &top.work()))?;
+        let below = self.manifest.layers.iter().skip(1);
+        let mut lowers: Vec<_> = below.map(|id| self.layer(id).part(part).upper()).collect();
+        lowers.push(self.base_of(part));
+        tracing::debug!(at = %at.display(), layers = lowers.len(), "overlay");
+        Ok(MountSource::Overlay(Overlay {
+            lowers,
+            upper: top.upper(),
+            work: top.work(),
+            // One lock for all parts.
+            lock: part.is_none().then(|| self.directory().join("lock")),
+        }))
+    }
+
+    /// The file that says in which boot of the machine it was last mounted.
+    fn boot_file(&self) -> PathBuf {
+        self.directory().join("mounted")
+    }
+
+    fn mark_used(&self) -> Result<(), BranchError> {
+        let path = self.boot_file();
+        fs::write(&path, boot_id()).map_err(BranchError::io("write", &path))
+    }
+
+    fn forget_use(&self) -> Result<(), BranchError> {
+        let path = self.boot_file();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(BranchError::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A volatile mount that ended with the machine may have lost anything.
+    fn check_settled(&self) -> Result<(), BranchError> {
+        match fs::read_to_string(self.boot_file()) {
+            Ok(boot) if boot != boot_id() => Err(BranchError::NotSettled {
+                name: self.name.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn layers_of_its_own(&self) -> Result<Vec<LayerDir>, BranchError> {
+        let mut shared = Vec::new();
+        for name in self.workspace.names()? {
+            let other = self.workspace.get(&name)?;
+            shared.extend(other.manifest.layers.iter().cloned());
+            shared.extend(other.manifest.snapshot.iter().cloned());
+        }
+        let own = self.manifest.layers.iter().chain(&self.manifest.snapshot);
+        Ok(own
+            .filter(|id| !shared.contains(id))
+            .map(|id| self.layer(id))
+            .collect())
+    }
+}
+
+/// proc_sys_kernel(5): another one after every start of the machine.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}

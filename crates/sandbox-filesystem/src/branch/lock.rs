@@ -1,0 +1,131 @@
+//! Who holds what: flock(2) on files that nothing else is done with.
+//!
+//! A branch's lock is held by the init of the sandbox it is mounted in, until everything in there is dead, or
+//! by whoever commits, discards or renames it, or makes a branch of it. The kernel lets go of it with its
+//! holder; there is nothing to clean up.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _file: File,
+}
+
+/// The answer to asking for a lock.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// It is held now.
+    Held(Held),
+    /// Somebody else holds it: this process, as far as it can be told.
+    By(Option<Holder>),
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid, as the caller sees it.
+    pub pid: u32,
+    /// What it was started as.
+    pub command: String,
+}
+
+/// Takes the lock at `path`, or says who has it.
+pub(crate) fn try_hold(path: &Path) -> io::Result<Asked> {
+    let file = open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Asked::Held(Held { _file: file })),
+        Err(Errno::WOULDBLOCK) => Ok(Asked::By(holder(&file))),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Takes the lock at `path`, after whoever has it.
+pub(crate) fn hold(path: &Path) -> io::Result<Held> {
+    let file = open(path)?;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(Held { _file: file }),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// From /proc/locks (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`.
+fn holder(file: &File) -> Option<Holder> {
+    let metadata = file.metadata().ok()?;
+    let device = format!(
+        "{:02x}:{:02x}:{}",
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+        metadata.ino()
+    );
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let fields = locks
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&device.as_str()))?;
+    let pid: u32 = fields.get(4)?.parse().ok()?;
+    // Init has no name a user knows; whoever has started it has.
+    let parent = parent_of(pid).filter(|_| command_of(pid).is_empty());
+    let named = parent.unwrap_or(pid);
+    Some(Holder {
+        pid: named,
+        command: command_of(named),
+    })
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|pid| *pid > 1)
+}
+
+fn command_of(pid: u32) -> String {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+    words.join(" ").chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_its_holder_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lock");
+        let Asked::Held(held) = try_hold(&path).unwrap() else {
+            panic!("nobody had it");
+        };
+        match try_hold(&path).unwrap() {
+            Asked::By(Some(holder)) => assert_eq!(holder.pid, std::process::id()),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        assert!(matches!(try_hold(&path).unwrap(), Asked::Held(_)));
+    }
+}

@@ -1,0 +1,161 @@
+//! What a branch is made of, as a file.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sandbox_types::BranchName;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::node::Timestamp;
+
+/// The version of the files this build writes. An older one is read, a newer one is refused.
+pub(crate) const VERSION: u32 = 1;
+
+/// How a branch keeps what differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// The kernel's overlayfs, at native speed. Needs namespaces.
+    Kernel,
+    /// A whole copy of the workspace: slower to make, and works everywhere.
+    Copy,
+}
+
+impl Mode {
+    /// As it is written on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// The last run on a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When it ended, in seconds since the epoch.
+    pub ended: u64,
+    /// The command.
+    pub command: String,
+    /// How it ended, as the command line would say it.
+    pub outcome: String,
+}
+
+/// `branch.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) version: u32,
+    pub(crate) mode: Mode,
+    /// Directories in `layers/`, the topmost first. Only the topmost is ever written.
+    pub(crate) layers: Vec<String>,
+    /// The branch it is a branch of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<BranchName>,
+    /// The layer that holds the base as it was, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<String>,
+    /// ctime of a file made on the base's file system when the branch was.
+    pub(crate) birth: Timestamp,
+    /// The same when a whole copy was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) copied_at: Option<Timestamp>,
+    /// In seconds since the epoch.
+    pub(crate) created: u64,
+    /// Directories outside the workspace that belong to it: the git directory of a linked worktree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) extras: Vec<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_run: Option<LastRun>,
+}
+
+/// A file of ours that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what was written.
+    #[error("{path} is damaged: {source}", path = path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A later version has written it.
+    #[error("{path} is of version {version}, and this program knows {VERSION} at most", path = path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Reads a JSON file with a `version` in it.
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let bytes = std::fs::read(path).map_err(FileError::io(path))?;
+    let damaged = |source| FileError::Damaged {
+        path: path.to_owned(),
+        source,
+    };
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if version > VERSION {
+        return Err(FileError::Newer {
+            path: path.to_owned(),
+            version,
+        });
+    }
+    serde_json::from_slice(&bytes).map_err(damaged)
+}
+
+/// Whether a file has to be on the disk before anything goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It is lost with the machine, and whole with the process.
+    Process,
+    /// It survives the machine.
+    Machine,
+}
+
+/// Replaces a JSON file in one step.
+pub(crate) fn store<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<(), FileError> {
+    let temporary = path.with_extension("new");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        if durability == Durability::Machine {
+            file.sync_all()?;
+        }
+        std::fs::rename(&temporary, path)?;
+        match (durability, path.parent()) {
+            (Durability::Machine, Some(parent)) => File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        }
+    };
+    write().map_err(FileError::io(path))
+}

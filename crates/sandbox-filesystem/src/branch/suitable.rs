@@ -1,0 +1,124 @@
+//! Whether the kernel's overlayfs can be had for a directory.
+
+use std::path::{Path, PathBuf};
+
+/// Why overlayfs cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsuitable {
+    /// Its branches would be on a file system that cannot hold an upper layer.
+    #[error("{path} is on {kind}, which cannot hold what overlayfs writes", path = path.display())]
+    Upper {
+        /// Where the branches are.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// Something is mounted inside the workspace.
+    #[error("{path} is a mount of its own inside the workspace, which overlayfs does not show", path = path.display())]
+    Submount {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Namespaces are not to be had here.
+    #[error("there are no user namespaces to mount it in")]
+    NoNamespaces,
+    /// The kernel has said no.
+    #[error("the kernel refuses to mount it: {0}")]
+    Refused(String),
+}
+
+/// File systems that answer EINVAL, or worse, as an upper layer (statfs(2)).
+const NO_UPPERS: &[(u64, &str)] = &[
+    (0x794c_7630, "overlayfs"),
+    (0x6969, "NFS"),
+    (0x6573_5546, "FUSE"),
+    (0x4d44, "FAT"),
+    (0x2011_bab0, "exFAT"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x0102_1997, "9p"),
+    (0xf15f, "ecryptfs"),
+    (0x9fa0, "proc"),
+    (0x7366_746e, "NTFS"),
+];
+
+/// Looks at the file system that `storage` is on and at what is mounted beneath `base`.
+pub(crate) fn check(base: &Path, storage: &Path) -> Result<(), Unsuitable> {
+    if let Some(kind) = rustix::fs::statfs(storage)
+        .ok()
+        .and_then(|stat| refused(stat.f_type))
+    {
+        return Err(Unsuitable::Upper {
+            path: storage.to_owned(),
+            kind,
+        });
+    }
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    match mounted_beneath(&table, base) {
+        Some(path) => Err(Unsuitable::Submount { path }),
+        None => Ok(()),
+    }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "magic numbers are 32 bits in a signed word")]
+fn refused(magic: rustix::fs::FsWord) -> Option<&'static str> {
+    let magic = magic as u64 & 0xffff_ffff;
+    NO_UPPERS
+        .iter()
+        .find_map(|(known, kind)| (*known == magic).then_some(*kind))
+}
+
+/// The first mount point beneath `base` in a proc_pid_mountinfo(5).
+fn mounted_beneath(table: &[u8], base: &Path) -> Option<PathBuf> {
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(unescaped)
+        .find(|path| path != base && path.starts_with(base))
+}
+
+/// Space, tab, newline and backslash stand as three octal digits.
+fn unescaped(field: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if *first == b'\\' => {
+                bytes.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_inside_the_workspace_is_found_and_the_workspace_itself_is_none() {
+        let table = b"21 1 8:1 / / rw - ext4 /dev/a rw\n22 21 8:2 / /srv/my\\040app rw - ext4 /dev/b rw\n\
+            23 22 8:3 / /srv/my\\040app/data rw - ext4 /dev/c rw\n24 21 0:1 / /srv/my rw - tmpfs t rw\n";
+        let found = |base: &str| mounted_beneath(table, Path::new(base));
+        assert_eq!(found("/srv/my app"), Some("/srv/my app/data".into()));
+        assert_eq!(found("/srv/my app/data"), None);
+        assert_eq!(found("/srv/other"), None);
+    }
+
+    #[test]
+    fn proc_cannot_hold_an_upper() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            check(place.path(), Path::new("/proc")),
+            Err(Unsuitable::Upper { kind: "proc", .. })
+        ));
+    }
+}

@@ -1,0 +1,273 @@
+//! A directory that has branches.
+
+use std::path::{Path, PathBuf};
+
+use sandbox_types::{BranchName, RelPath};
+use serde::{Deserialize, Serialize};
+
+use super::create::CreateOptions;
+use super::error::BranchError;
+use super::handle::Branch;
+use super::layer::{self, LayerDir};
+use super::lock::{self, Held};
+use super::manifest::{self, Durability, FileError, Manifest, VERSION};
+use super::place::{Places, Storage};
+
+/// A directory that has branches, and where they are kept. Opening it changes nothing.
+///
+/// ```
+/// use sandbox_filesystem::branch::Workspace;
+/// # let place = tempfile::tempdir()?;
+/// # let storage = sandbox_filesystem::branch::Storage::At(place.path().join("state"));
+/// # std::fs::create_dir(place.path().join("app"))?;
+/// # let workspace = Workspace::open_in(place.path().join("app"), &storage)?;
+/// let branch = workspace.branch("fix-42")?;
+/// assert_eq!(workspace.list()?.len(), 1);
+/// branch.discard()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    base: PathBuf,
+    places: Places,
+}
+
+/// `workspace.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkspaceFile {
+    version: u32,
+    path: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace at `directory`, with its branches where they are found, see [`Storage::Found`].
+    ///
+    /// # Errors
+    /// It is not a directory, is `/`, or nothing says where branches are kept.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, BranchError> {
+        Self::open_in(directory, &Storage::Found)
+    }
+
+    /// The workspace at `directory`, with its branches in `storage`.
+    ///
+    /// # Errors
+    /// See [`Workspace::open`].
+    pub fn open_in(directory: impl AsRef<Path>, storage: &Storage) -> Result<Self, BranchError> {
+        let directory = directory.as_ref();
+        let problem = |source| BranchError::Workspace {
+            path: directory.to_owned(),
+            source,
+        };
+        let base = directory.canonicalize().map_err(problem)?;
+        if !base.metadata().map_err(problem)?.is_dir() {
+            return Err(BranchError::NotADirectory {
+                path: directory.to_owned(),
+            });
+        }
+        if base == Path::new("/") {
+            return Err(BranchError::Root);
+        }
+        let place = storage.directory(&base).ok_or(BranchError::NoStateDirectory)?;
+        let workspace = Self {
+            places: Places::new(place),
+            base,
+        };
+        workspace.check_owner()?;
+        Ok(workspace)
+    }
+
+    /// Every workspace in the state directory whose directory is still there.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    pub fn all() -> Result<Vec<Self>, BranchError> {
+        let Some(directory) = super::place::state_directory().map(|state| state.join("workspaces")) else {
+            return Err(BranchError::NoStateDirectory);
+        };
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result.map_err(BranchError::io("read", &directory))?,
+        };
+        let mut workspaces: Vec<Self> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let file: WorkspaceFile = manifest::load(&entry.path().join("workspace.json")).ok()?;
+                Self::open(&file.path).ok()
+            })
+            .collect();
+        workspaces.sort_by(|a, b| a.base.cmp(&b.base));
+        workspaces.dedup_by(|a, b| a.base == b.base);
+        Ok(workspaces)
+    }
+
+    /// The directory, without links.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Where its branches are kept.
+    pub fn storage(&self) -> &Path {
+        self.places.root()
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The branch of that name, made with the defaults where there is none.
+    ///
+    /// # Errors
+    /// See [`Workspace::get`] and [`Workspace::create`].
+    pub fn branch(&self, name: &str) -> Result<Branch, BranchError> {
+        let name: BranchName = name.parse()?;
+        match self.get(&name) {
+            Err(BranchError::NotFound { .. }) => match self.create(&name, &CreateOptions::default()) {
+                // Somebody was faster.
+                Err(BranchError::Exists { .. }) => self.get(&name),
+                result => result,
+            },
+            result => result,
+        }
+    }
+
+    /// The branch of that name.
+    ///
+    /// # Errors
+    /// There is none, or its manifest cannot be read.
+    pub fn get(&self, name: &BranchName) -> Result<Branch, BranchError> {
+        let file = self.places.branch(name).join("branch.json");
+        match manifest::load::<Manifest>(&file) {
+            Ok(manifest) => Ok(Branch::new(self.clone(), name.clone(), manifest)),
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(BranchError::NotFound {
+                    name: name.clone(),
+                    workspace: self.base.clone(),
+                    known: self.names()?,
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Its branches, by name. One whose manifest is damaged is an error in its place.
+    ///
+    /// # Errors
+    /// The directory of branches cannot be read.
+    pub fn list(&self) -> Result<Vec<Result<Branch, BranchError>>, BranchError> {
+        Ok(self.names()?.iter().map(|name| self.get(name)).collect())
+    }
+
+    /// The names of its branches.
+    ///
+    /// # Errors
+    /// The directory of branches cannot be read.
+    pub fn names(&self) -> Result<Vec<BranchName>, BranchError> {
+        let directory = self.places.branches();
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result.map_err(BranchError::io("read", &directory))?,
+        };
+        let mut names: Vec<BranchName> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes layers that no branch uses and what interrupted commands have left; bytes that are free again.
+    ///
+    /// # Errors
+    /// A branch's manifest cannot be read: then nothing is removed, since what it uses is not known.
+    pub fn collect_garbage(&self) -> Result<u64, BranchError> {
+        let directory = self.places.layers();
+        if !directory.is_dir() {
+            return Ok(0);
+        }
+        let _lock = self.lock()?;
+        let mut used = Vec::new();
+        for name in self.names()? {
+            let branch = self.get(&name)?;
+            used.extend(branch.manifest().layers.iter().cloned());
+            used.extend(branch.manifest().snapshot.iter().cloned());
+        }
+        let mut freed = 0;
+        for entry in std::fs::read_dir(&directory)
+            .map_err(BranchError::io("read", &directory))?
+            .flatten()
+        {
+            if !used.iter().any(|id| entry.file_name() == id.as_str()) {
+                let layer = LayerDir::new(&directory, &entry.file_name().to_string_lossy());
+                freed += size_of_tree(layer.path());
+                layer.remove().map_err(BranchError::io("remove", layer.path()))?;
+            }
+        }
+        let branches = self.places.branches();
+        for entry in std::fs::read_dir(&branches).into_iter().flatten().flatten() {
+            // Half made or half removed: names of branches do not begin with a dot.
+            if entry.file_name().as_encoded_bytes().first() == Some(&b'.') {
+                layer::remove_tree(&entry.path()).map_err(BranchError::io("remove", &entry.path()))?;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Held while layers come, are shared or go, and while the base is written.
+    pub(crate) fn lock(&self) -> Result<Held, BranchError> {
+        let path = self.places.lock_file();
+        lock::hold(&path).map_err(BranchError::io("lock", &path))
+    }
+
+    /// Makes the directories where they are missing.
+    pub(crate) fn establish(&self) -> Result<(), BranchError> {
+        let file = self.places.workspace_file();
+        if file.exists() {
+            return Ok(());
+        }
+        self.places
+            .create()
+            .map_err(BranchError::io("make directories in", self.places.root()))?;
+        let content = WorkspaceFile {
+            version: VERSION,
+            path: self.base.clone(),
+        };
+        Ok(manifest::store(&file, &content, Durability::Machine)?)
+    }
+
+    /// Where branches are kept inside the workspace itself: never a part of any view or difference.
+    pub(crate) fn excluded(&self) -> Option<RelPath> {
+        let inside = self.places.root().strip_prefix(&self.base).ok()?;
+        RelPath::new(inside).ok()
+    }
+
+    fn check_owner(&self) -> Result<(), BranchError> {
+        let file = self.places.workspace_file();
+        match manifest::load::<WorkspaceFile>(&file) {
+            Ok(known) if known.path == self.base => Ok(()),
+            Ok(known) => Err(BranchError::Foreign {
+                directory: self.places.root().to_owned(),
+                of: known.path,
+            }),
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Bytes that the files of a tree take on the disk; what cannot be read counts nothing.
+pub(crate) fn size_of_tree(path: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut left = vec![path.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            use std::os::unix::fs::MetadataExt;
+            if let Ok(metadata) = entry.metadata() {
+                bytes += metadata.blocks() * 512;
+                if metadata.is_dir() {
+                    left.push(entry.path());
+                }
+            }
+        }
+    }
+    bytes
+}
