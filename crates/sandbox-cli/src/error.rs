@@ -99,7 +99,6 @@ impl From<PrepareError> for CliError {
 fn hint_of(error: &StartError) -> Option<String> {
     match error {
         StartError::Prepare(PrepareError::Syscalls(error)) => error.hint().map(str::to_owned),
-        StartError::Cwd { cwd, .. } => Some(format!("to allow: -r {}", cwd.display())),
         error => error.hint(),
     }
 }

@@ -119,9 +119,6 @@ impl Start<'_> {
         let confinement = self.confinement;
         self.connect_stdio().map_err(at(Stage::Stdio))?;
         sys::set_umask(confinement.umask);
-        for (resource, soft, hard) in wire::limits(confinement.limits) {
-            sys::set_limit(resource, soft, hard).map_err(at(Stage::Limits))?;
-        }
         if confinement.nice != 0 {
             sys::set_nice(confinement.nice).map_err(at(Stage::Limits))?;
         }
@@ -136,6 +133,10 @@ impl Start<'_> {
         }
         // Rules name paths that another user may not be able to reach.
         let rules = self.landlock_rules().map_err(at(Stage::Landlock))?;
+        // From here on no descriptor is opened, of which the command may have few.
+        for (resource, soft, hard) in wire::limits(confinement.limits) {
+            sys::set_limit(resource, soft, hard).map_err(at(Stage::Limits))?;
+        }
         if let Some((uid, gid)) = confinement.identity {
             match sys::set_groups() {
                 // Root without CAP_SETGID, as inside another sandbox: the next step refuses any change.

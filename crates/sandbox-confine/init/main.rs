@@ -68,6 +68,8 @@ pub extern "C" fn init_main() -> ! {
 fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let early = |errno| (BEFORE_THE_FIRST_STEP, errno);
     files::close_from(1).map_err(early)?;
+    // It was executed from a descriptor, whose name it would have.
+    sys::set_name(c"sandbox-init").map_err(early)?;
     // Modes are as the plan says, whatever the caller's mask.
     sys::set_umask(0);
     // Every signal stays blocked; ended children are read from a descriptor.

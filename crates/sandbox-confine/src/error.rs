@@ -3,10 +3,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sandbox_types::{EnforcementReport, Mechanism, PolicyError};
 
+use crate::plan::RefusedLimit;
 use crate::seccomp::SeccompError;
 use crate::wire::Stage;
 
@@ -154,7 +155,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The command could not be executed.
-    #[error("{program}: {source}", program = program.display())]
+    #[error("{}: {source}", shown(.program))]
     Exec {
         /// What should have been executed.
         program: PathBuf,
@@ -163,7 +164,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The directory to start in is not there inside.
-    #[error("{cwd}: cannot start in this directory: {source}; grant it with read or write", cwd = cwd.display())]
+    #[error("{cwd}: cannot start in this directory: {source}", cwd = cwd.display())]
     Cwd {
         /// The directory.
         cwd: PathBuf,
@@ -180,6 +181,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// A limit of every process that the kernel refuses.
+    #[error(transparent)]
+    Limit(#[from] RefusedLimit),
     /// The limits could not be set up.
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::CreateError),
@@ -281,7 +285,7 @@ impl StartError {
             Self::Exec { program, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(if program.components().count() > 1 {
                     format!(
-                        "does it exist, and is it granted? to allow: -r {}",
+                        "does it exist, with its interpreter or loader, and is it granted? to allow: -r {}",
                         program.display()
                     )
                 } else {
@@ -292,12 +296,25 @@ impl StartError {
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("it must be a file with an executable bit".into())
             }
+            Self::Cwd { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("its permissions keep the command's user out; start elsewhere: --cwd DIR".into())
+            }
+            Self::Cwd { cwd, .. } => Some(format!("to allow: -r {}", cwd.display())),
             Self::Namespaces { .. } | Self::SetUp { .. } => Some("see: sandbox doctor".into()),
             Self::Prepare(PrepareError::Unavailable { .. }) => {
                 Some("see: sandbox doctor; to go on with less: --require best-effort".into())
             }
             _ => None,
         }
+    }
+}
+
+/// A name of nothing is shown as such.
+fn shown(program: &Path) -> String {
+    if program.as_os_str().is_empty() {
+        "\"\"".to_owned()
+    } else {
+        program.display().to_string()
     }
 }
 

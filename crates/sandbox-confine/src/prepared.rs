@@ -312,6 +312,11 @@ impl Request {
     fn start_error(&self, inner: &Inner, scratch: Option<&Path>, message: &wire::Message) -> StartError {
         let [_, stage, errno, ..] = *message;
         let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+        if stage == wire::Stage::Limits as u64
+            && let Some(refused) = inner.plan.refused_limit()
+        {
+            return refused.into();
+        }
         let cwd = self
             .command
             .cwd

@@ -94,6 +94,7 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     }
     if !args.output.quiet {
         notes::hidden_directory(&start, &args.command);
+        notes::unset_variables(&args.process.env);
     }
     let on_terminal = wants_terminal(args, &policy)?;
     // A signal that comes during the start is for the command as well.

@@ -27,6 +27,15 @@ pub(crate) fn hidden_directory(start: &Start, command: &[OsString]) {
     }
 }
 
+/// Variables that were to be taken over and that nobody has set.
+pub(crate) fn unset_variables(asked: &[OsString]) {
+    for name in asked {
+        if !name.as_encoded_bytes().contains(&b'=') && std::env::var_os(name).is_none() {
+            note(format_args!("--env {}: is not set here", name.display()));
+        }
+    }
+}
+
 /// What is weaker than it could be, if anything.
 pub(crate) fn before(report: &EnforcementReport) {
     if report.full {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use crate::harness::{Harness, Ran};
@@ -66,6 +67,38 @@ fn other_values_are_refused_by_flag_and_value() {
     refused(&["--env", "=x"], 125, &["--env"]);
     refused(&["--bind", "here"], 125, &["here", "--bind"]);
     refused(&["--tmpfs", "cache"], 125, &["cache", "--tmpfs"]);
+}
+
+#[test]
+fn a_limit_that_the_kernel_refuses_is_named_with_its_value() {
+    refused(&["--nice", "-5"], 125, &["nice: -5"]);
+    refused(&["--cpus", "900"], 125, &["CPU 900"]);
+    refused(&["--open-files", "4294967295"], 125, &["4294967295"]);
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_told() {
+    let ran = Harness::new().sandbox(["run", "--env", "NOBODY_SETS_THIS", "--env", "A=b", "--", "true"]);
+    ran.says(0, &["--env NOBODY_SETS_THIS"]);
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn a_command_without_a_name_and_a_directory_without_permissions_are_named() {
+    let place = Harness::new();
+    place.sandbox(["run", "--", ""]).says(127, &["\"\""]);
+    let closed = place.root().join("closed");
+    fs::create_dir(&closed).expect("mkdir");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("own directory");
+    let ran = place.sandbox([
+        OsStr::new("run"),
+        "-r".as_ref(),
+        closed.as_ref(),
+        "--cwd".as_ref(),
+        closed.as_ref(),
+        "true".as_ref(),
+    ]);
+    ran.says(125, &["closed", "permissions", "--cwd DIR"]);
 }
 
 #[test]

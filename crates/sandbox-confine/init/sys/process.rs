@@ -10,6 +10,7 @@ const SIGHUP: usize = 1;
 const SIG_SETMASK: usize = 2;
 const PR_CAPBSET_DROP: usize = 24;
 const PR_SET_DUMPABLE: usize = 4;
+const PR_SET_NAME: usize = 15;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_SET_CHILD_SUBREAPER: usize = 36;
 const PR_CAP_AMBIENT: usize = 47;
@@ -237,14 +238,27 @@ pub fn set_affinity(mask: &[u8]) -> Result<()> {
     .map(drop)
 }
 
-/// setrlimit(2).
+/// setrlimit(2). Where the caller's own limit is lower, that stays: raising it takes a privilege. Of open files more
+/// may have been asked for than there are, which is an error.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
-    let limit = [soft, hard];
+    const RLIMIT_NOFILE: u32 = 7;
+    let mut limit = [u64::MAX; 2];
+    if resource != RLIMIT_NOFILE {
+        let own = [0, resource as usize, 0, limit.as_mut_ptr() as usize, 0, 0];
+        arch::call(arch::number::PRLIMIT64, own)?;
+    }
+    let [_, most] = limit;
+    let limit = [soft.min(most), hard.min(most)];
     arch::call(
         arch::number::PRLIMIT64,
         [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0],
     )
     .map(drop)
+}
+
+/// The name that ps(1) and top(1) show for this thread, which is that of its file else.
+pub fn set_name(name: &Text) -> Result<()> {
+    arch::call(arch::number::PRCTL, [PR_SET_NAME, name.as_ptr() as usize, 0, 0, 0, 0]).map(drop)
 }
 
 /// setgroups(2): no supplementary groups.

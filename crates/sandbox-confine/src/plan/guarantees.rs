@@ -138,10 +138,30 @@ fn held(policy: &Policy, host: &Host, place: Place) -> BTreeSet<Mechanism> {
     held
 }
 
+/// What a policy asks for beyond the defaults and has no effect without namespaces.
+fn lost_in_place(policy: &Policy) -> Vec<Note> {
+    let default = Policy::default();
+    let mut lost = Vec::new();
+    if policy.process.hostname != default.process.hostname {
+        let name = &policy.process.hostname;
+        lost.push(format!(
+            "the host's name stays: {name:?} takes a namespace of its own"
+        ));
+    }
+    if policy.filesystem.scratch != default.filesystem.scratch {
+        let size = policy.filesystem.scratch;
+        lost.push(format!(
+            "the private home and TMPDIR are a directory of the host, which {size} does not bound"
+        ));
+    }
+    lost.into_iter().map(|what| Note { what, hint: None }).collect()
+}
+
 fn notes(policy: &Policy, host: &Host, view: &View) -> Vec<Note> {
     let mut notes = view.notes.clone();
     if let Some(cause) = &host.no_namespaces {
         notes.push(crate::doctor::namespaces_note(cause));
+        notes.extend(lost_in_place(policy));
     }
     if host.landlock_abi == 0 {
         notes.push(Note {

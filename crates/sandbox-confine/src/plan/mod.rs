@@ -20,6 +20,7 @@ mod guarantees;
 mod in_place;
 mod landlock;
 mod limits;
+mod refused;
 mod root;
 mod step;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub(crate) use gather::gather;
 pub use gather::{ResolvedGrant, View};
 pub use landlock::{LandlockPlan, PathRule};
 pub use limits::Rlimit;
+pub use refused::RefusedLimit;
 pub use step::Step;
 
 /// Everything a run will do.

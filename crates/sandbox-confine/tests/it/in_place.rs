@@ -498,3 +498,23 @@ fn a_private_directory_goes_however_deep_the_command_has_made_it() {
         assert_eq!(private_entries(), before);
     });
 }
+
+#[test]
+fn what_has_no_effect_without_namespaces_is_said() {
+    without_namespaces(name_of_test!(), || {
+        let notes = |policy: &Policy| {
+            let result = sh_under(policy, "true");
+            let notes = result.report.notes.iter();
+            notes.map(|note| note.what.clone()).collect::<Vec<_>>().join("\n")
+        };
+        let asked = policy(|policy| {
+            policy
+                .hostname("elsewhere")
+                .scratch(sandbox_types::SizeExt::mib(1))
+        });
+        let said = notes(&asked);
+        assert!(said.contains("\"elsewhere\"") && said.contains("1MiB"), "{said}");
+        let said = notes(&Policy::default());
+        assert!(!said.contains("sandbox\"") && !said.contains("bound"), "{said}");
+    });
+}

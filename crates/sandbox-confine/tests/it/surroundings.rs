@@ -258,3 +258,34 @@ fn signals_are_at_their_defaults_inside_whatever_the_host_does_with_them() {
         assert_eq!(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     });
 }
+
+#[test]
+fn a_caller_s_own_lower_limits_are_kept_and_keep_nothing_from_starting() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    use sandbox_types::SizeExt;
+    in_own_process(name_of_test!(), || {
+        for (resource, limit) in [(Resource::Core, 0), (Resource::Fsize, 1 << 20)] {
+            let limit = Rlimit {
+                current: Some(limit),
+                maximum: Some(limit),
+            };
+            setrlimit(resource, limit).expect("lower is allowed");
+        }
+        let large = policy(|policy| policy.limits.file_size = Some(1.gib()));
+        let text = stdout(&sh_under(
+            &large,
+            "grep -E 'core file|file size' /proc/self/limits",
+        ));
+        let hard: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().rev().nth(1))
+            .collect();
+        assert_eq!(hard, ["1048576", "0"], "{text}");
+    });
+}
+
+#[test]
+fn init_is_called_by_its_name() {
+    needs_namespaces!();
+    assert_eq!(stdout(&sh("cat /proc/1/comm")), "sandbox-init\n");
+}
