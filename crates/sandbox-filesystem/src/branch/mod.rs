@@ -2,6 +2,7 @@
 //!
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
+mod beneath;
 mod copy_interim;
 mod create;
 mod error;
@@ -11,9 +12,11 @@ mod lock;
 mod manifest;
 mod node;
 mod place;
+mod raw;
 mod stack;
 mod suitable;
 mod workspace;
+mod xattr;
 
 pub use create::{CreateOptions, ModeChoice, Snapshot};
 pub use error::BranchError;
