@@ -7,24 +7,22 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::fs::MemfdFlags;
 use rustix::net::RecvFlags;
 use sandbox_types::{EnforcementReport, Policy};
 
 use crate::cgroup::{Cgroup, CgroupSupport, Hierarchy};
-use crate::command::{Command, Stdio};
-use crate::error::{PrepareError, StartError};
-use crate::exec;
+use crate::command::Command;
+use crate::error::{PrepareError, StartError, StartStage};
 use crate::host::{Host, NoNamespaces, known_no_namespaces, remember_no_namespaces};
 use crate::init::{self, Init};
 use crate::plan::{Place, Plan, Step, gather, plan};
-use crate::process::{Owned, Parts, Process};
-use crate::pty::PtyMaster;
+use crate::process::{Owned, Process};
 use crate::run::BoundCommand;
 use crate::scratch::Scratch;
 use crate::seccomp;
-use crate::streams::Streams;
+use crate::start::{Failure, Request, Started};
+use crate::surroundings::Surroundings;
 use crate::wire;
 
 /// A policy that is ready to run commands: looked at the host, planned, and its filter compiled.
@@ -106,11 +104,10 @@ impl Prepared {
     }
 
     fn spawn_in(&self, early: Option<Init>, command: Command) -> Result<Process, StartError> {
-        let is_pty = command.is_pty();
         let inner = self.inner();
-        let request = Request::new(&inner, command)?;
+        let request = Request::new(inner.plan.output, command)?;
         let failure = match start_alone(&inner, early, &request) {
-            Ok(started) => return started.into_process(request, &inner, is_pty),
+            Ok((started, owned)) => return request.into_process(started, owned),
             Err(failure) => failure,
         };
         // Namespaces were tried by really using them. Without, the same command runs behind other walls, as
@@ -119,22 +116,26 @@ impl Prepared {
             return Err(failure);
         };
         let inner = self.without_namespaces(&cause)?;
-        start_alone(&inner, None, &request)?.into_process(request, &inner, is_pty)
+        let (started, owned) = start_alone(&inner, None, &request)?;
+        request.into_process(started, owned)
     }
 
     /// Builds a sandbox without a command in it.
-    pub(crate) fn launch(&self) -> Result<(Arc<Inner>, Owned), StartError> {
+    pub(crate) fn launch(&self) -> Result<Owned, StartError> {
         let inner = self.inner();
         let failure = match launch_and_wait(&inner) {
-            Ok(owned) => return Ok((inner, owned)),
+            Ok(owned) => return Ok(owned),
             Err(failure) => failure,
         };
         let Some(cause) = cause_of(&inner, &failure) else {
             return Err(failure);
         };
-        let inner = self.without_namespaces(&cause)?;
-        let owned = launch_and_wait(&inner)?;
-        Ok((inner, owned))
+        launch_and_wait(&*self.without_namespaces(&cause)?)
+    }
+
+    /// An error of a command's start in a sandbox of this plan, with its cause where the plan tells it.
+    pub(crate) fn explain(&self, error: StartError) -> StartError {
+        self.inner().explain(error)
     }
 
     fn inner(&self) -> Arc<Inner> {
@@ -182,6 +183,16 @@ impl Inner {
         match scratch {
             None => then(self.setup.get_or_init(|| sealed)),
             Some(_) => then(&sealed),
+        }
+    }
+
+    fn explain(&self, error: StartError) -> StartError {
+        match error {
+            StartError::Confine {
+                stage: StartStage::Limits,
+                ..
+            } => self.plan.refused_limit().map_or(error, StartError::from),
+            error => error,
         }
     }
 
@@ -246,133 +257,17 @@ fn refusal(failure: &StartError) -> Option<NoNamespaces> {
     is_refusal.then_some(NoNamespaces { step, errno })
 }
 
-/// One command on its way: the blob for init and the streams.
-#[derive(Debug)]
-pub(crate) struct Request {
-    command: Command,
-    streams: Streams,
-    flags: u64,
-}
-
-/// A command that runs in a sandbox of its own.
-struct Started {
-    owned: Owned,
-    channel: OwnedFd,
-    pid: u32,
-    time_us: u64,
-    master: Option<OwnedFd>,
-}
-
-impl Request {
-    /// Opens the streams of `command`.
-    pub(crate) fn new(inner: &Inner, mut command: Command) -> Result<Self, StartError> {
-        let flags = if command.is_pty() { wire::SPAWN_PTY } else { 0 };
-        let mut take =
-            |stdio: fn(&mut Command) -> &mut Option<Stdio>| stdio(&mut command).take().unwrap_or_default();
-        let stdin = take(|command| &mut command.stdin);
-        let stdout = take(|command| &mut command.stdout);
-        let stderr = take(|command| &mut command.stderr);
-        let streams = Streams::open(stdin, stdout, stderr, inner.plan.output)?;
-        Ok(Self {
-            command,
-            streams,
-            flags,
-        })
-    }
-
-    fn blob(&self, inner: &Inner, scratch: Option<&Path>) -> Result<OwnedFd, StartError> {
-        let plan = &inner.plan;
-        let cwd = self.command.cwd.clone().unwrap_or_else(|| plan.cwd_in(scratch));
-        let blob = exec::encode(&self.command, &plan.env_in(scratch), &plan.path, &cwd)?;
-        init::sealed("sandbox-command", &blob, MemfdFlags::NOEXEC_SEAL)
-    }
-
-    /// Sends the request; the command's channel.
-    fn send(
-        &self,
-        inner: &Inner,
-        init: &Init,
-        scratch: Option<&Path>,
-        flags: u64,
-    ) -> Result<OwnedFd, StartError> {
-        let (ours, theirs) = init::socket_pair()?;
-        let blob = self.blob(inner, scratch)?;
-        let [stdin, stdout, stderr] = &self.streams.theirs;
-        let fds = [
-            blob.as_fd(),
-            theirs.as_fd(),
-            stdin.as_fd(),
-            stdout.as_fd(),
-            stderr.as_fd(),
-        ];
-        init.spawn(flags | self.flags, &fds)?;
-        Ok(ours)
-    }
-
-    fn start_error(&self, inner: &Inner, scratch: Option<&Path>, message: &wire::Message) -> StartError {
-        let [_, stage, errno, ..] = *message;
-        let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
-        if stage == wire::Stage::Limits as u64
-            && let Some(refused) = inner.plan.refused_limit()
-        {
-            return refused.into();
-        }
-        let cwd = self
-            .command
-            .cwd
-            .clone()
-            .unwrap_or_else(|| inner.plan.cwd_in(scratch));
-        StartError::from_stage(stage, source, self.command.program().into(), cwd)
-    }
-}
-
-impl Started {
-    fn into_process(self, request: Request, inner: &Inner, is_pty: bool) -> Result<Process, StartError> {
-        Process::new(Parts {
-            channel: self.channel,
-            ours: request.streams.ours,
-            watch: inner.plan.watch,
-            report: Arc::clone(&inner.report),
-            pty: self.master.filter(|_| is_pty).map(PtyMaster::new),
-            pid: self.pid,
-            started_us: self.time_us,
-            owned: Some(self.owned),
-            shared: None,
-        })
-    }
-}
-
-fn start_alone(inner: &Inner, early: Option<Init>, request: &Request) -> Result<Started, StartError> {
+fn start_alone(
+    inner: &Inner,
+    early: Option<Init>,
+    request: &Request,
+) -> Result<(Started, Owned), StartError> {
     let owned = launch(inner, early)?;
-    let scratch = owned.scratch.as_ref().map(Scratch::path);
-    let channel = request.send(inner, &owned.init, scratch, wire::SPAWN_LAST)?;
-    let (pid, time_us, master) = await_start(inner, request, &owned, &channel)?;
-    Ok(Started {
-        owned,
-        channel,
-        pid,
-        time_us,
-        master,
-    })
-}
-
-/// Starts a command in a sandbox that lives on.
-pub(crate) fn start_in(inner: &Inner, owned: &Owned, command: Command) -> Result<Process, StartError> {
-    let request = Request::new(inner, command)?;
-    let scratch = owned.scratch.as_ref().map(Scratch::path);
-    let channel = request.send(inner, &owned.init, scratch, 0)?;
-    let (pid, started_us, master) = await_start(inner, &request, owned, &channel)?;
-    Process::new(Parts {
-        channel,
-        ours: request.streams.ours,
-        watch: inner.plan.watch,
-        report: Arc::clone(&inner.report),
-        pty: master.map(PtyMaster::new),
-        pid,
-        started_us,
-        owned: None,
-        shared: Some(owned.share()),
-    })
+    match request.start_alone(&owned) {
+        Ok(started) => Ok((started, owned)),
+        Err(Failure::SetUp(message)) => Err(inner.set_up_error(&message)),
+        Err(Failure::Start(error)) => Err(inner.explain(error)),
+    }
 }
 
 /// Starts init and lets it go; its set-up runs meanwhile.
@@ -398,12 +293,8 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
     inner.with_setup(scratch.as_ref().map(Scratch::path), |setup| {
         init.go(setup.as_fd())
     })?;
-    Ok(Owned {
-        init,
-        cgroup,
-        scratch,
-        is_cancelled: Arc::default(),
-    })
+    let surroundings = Surroundings::of(&inner.plan, &inner.report, scratch.as_ref().map(Scratch::path));
+    Ok(Owned::new(init, cgroup, scratch, surroundings))
 }
 
 /// A private directory of the host's, whose owner is whoever the command becomes.
@@ -432,48 +323,5 @@ fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
         Some(([wire::READY, ..], _)) => Ok(owned),
         Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
         Some(_) | None => Err(StartError::Ended),
-    }
-}
-
-/// Waits until the command has executed, or it is known why not.
-fn await_start(
-    inner: &Inner,
-    request: &Request,
-    owned: &Owned,
-    channel: &OwnedFd,
-) -> Result<(u32, u64, Option<OwnedFd>), StartError> {
-    let scratch = owned.scratch.as_ref().map(Scratch::path);
-    let init = &owned.init;
-    loop {
-        let control = init.control();
-        let mut fds = [
-            PollFd::new(channel, PollFlags::IN),
-            PollFd::new(&control, PollFlags::IN),
-        ];
-        match rustix::event::poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(StartError::supervisor("poll")(errno)),
-        }
-        let [for_channel, for_control] = fds.map(|fd| !fd.revents().is_empty());
-        if for_channel {
-            match init::receive(channel.as_fd(), RecvFlags::DONTWAIT)? {
-                Some(([wire::STARTED, pid, time_us, ..], master)) => {
-                    return Ok((u32::try_from(pid).unwrap_or(0), time_us, master));
-                }
-                Some((message @ [wire::FAILED, ..], _)) => {
-                    return Err(request.start_error(inner, scratch, &message));
-                }
-                Some(_) => continue,
-                // Init is gone. Why, it has said on the control socket.
-                None => {}
-            }
-        }
-        if for_control || for_channel {
-            match init::receive(init.control(), RecvFlags::empty())? {
-                Some((message @ [wire::FAILED, ..], _)) => return Err(inner.set_up_error(&message)),
-                Some(_) => {}
-                None => return Err(StartError::Ended),
-            }
-        }
     }
 }

@@ -1,16 +1,16 @@
 //! A sandbox that lives on: any number of commands in one root, one set of namespaces, one set of limits.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 
 use crate::command::Command;
 use crate::error::{PrepareError, StartError};
-use crate::prepared::{Inner, Prepared, start_in};
+use crate::prepared::Prepared;
 use crate::process::{Owned, Process};
 use crate::run::BoundCommand;
+use crate::start::start_in;
 use crate::wire;
 
 /// A sandbox. Dropping it kills and reaps everything that was started in it.
@@ -26,7 +26,7 @@ use crate::wire;
 #[derive(Debug)]
 pub struct Sandbox {
     prepared: Prepared,
-    live: Option<(Arc<Inner>, Owned)>,
+    live: Option<Owned>,
     status: SandboxStatus,
 }
 
@@ -72,7 +72,7 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`]; [`StartError::Ended`] when the sandbox has been killed.
     pub fn spawn(&mut self, command: Command) -> Result<Process, StartError> {
-        let (inner, owned) = match &mut self.live {
+        let owned = match &mut self.live {
             Some(live) => live,
             None if self.status == SandboxStatus::Created => self.live.insert(self.prepared.launch()?),
             None => return Err(StartError::Ended),
@@ -81,7 +81,7 @@ impl Sandbox {
             SandboxStatus::Created => SandboxStatus::Running,
             status => status,
         };
-        start_in(inner, owned, command)
+        start_in(owned, command).map_err(|error| self.prepared.explain(error))
     }
 
     /// Stops every process inside.
@@ -109,7 +109,7 @@ impl Sandbox {
     /// # Errors
     /// [`StartError::Supervisor`] when init cannot be waited for.
     pub fn kill(&mut self) -> Result<(), StartError> {
-        if let Some((_, mut owned)) = self.live.take() {
+        if let Some(mut owned) = self.live.take() {
             self.status = SandboxStatus::Stopped;
             owned.is_cancelled.store(true, Ordering::Relaxed);
             owned.init.end().map_err(|source| StartError::Supervisor {
@@ -122,9 +122,7 @@ impl Sandbox {
 
     /// The pid of its init outside; none before the first command and after the end.
     pub fn pid(&self) -> Option<u32> {
-        self.live
-            .as_ref()
-            .map(|(_, owned)| owned.init.pid().unsigned_abs())
+        self.live.as_ref().map(|owned| owned.init.pid().unsigned_abs())
     }
 
     /// The policy.
@@ -135,32 +133,21 @@ impl Sandbox {
     /// What is enforced: as planned, or as it is once a command has started.
     pub fn report(&self) -> EnforcementReport {
         match &self.live {
-            Some((inner, _)) => EnforcementReport::clone(&inner.report),
+            Some(owned) => EnforcementReport::clone(&owned.surroundings.report),
             None => self.prepared.plan().report,
         }
     }
 
     /// Where it is in its life.
     pub fn status(&self) -> SandboxStatus {
-        let is_dead = |owned: &Owned| {
-            let mut fds = [rustix::event::PollFd::from_borrowed_fd(
-                owned.init.pidfd(),
-                rustix::event::PollFlags::IN,
-            )];
-            let now = rustix::event::Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
-        };
         match &self.live {
-            Some((_, owned)) if is_dead(owned) => SandboxStatus::Crashed,
+            Some(owned) if owned.init.is_dead() => SandboxStatus::Crashed,
             _ => self.status,
         }
     }
 
     fn signal_all(&self, request: u64) -> Result<(), StartError> {
-        let (_, owned) = self.live.as_ref().ok_or(StartError::Ended)?;
+        let owned = self.live.as_ref().ok_or(StartError::Ended)?;
         owned.init.signal_all(request)
     }
 }

@@ -6,11 +6,11 @@
 
 mod end;
 mod limits;
+mod owned;
 
 use std::io::PipeWriter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -18,12 +18,13 @@ use rustix::net::RecvFlags;
 use rustix::time::{TimerfdClockId, TimerfdFlags};
 use sandbox_types::{EnforcementReport, Outcome, RunResult, Stream};
 
-use crate::cgroup::Cgroup;
 use crate::error::{RunError, StartError};
-use crate::init::{self, Init};
+use crate::init;
 use crate::pty::PtyMaster;
 use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
 use crate::wire;
+
+pub(crate) use owned::{Owned, Shared};
 
 /// The limits that the supervisor itself enforces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(crate) struct Watch {
 /// What a process needs to know of the sandbox it runs in.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) channel: OwnedFd,
+    pub(crate) channel: Arc<OwnedFd>,
     pub(crate) ours: Ours,
     pub(crate) watch: Watch,
     pub(crate) report: Arc<EnforcementReport>,
@@ -53,51 +54,13 @@ pub(crate) struct Parts {
     pub(crate) shared: Option<Shared>,
 }
 
-/// A sandbox that lives as long as its only command, or as long as its handle.
-#[derive(Debug)]
-pub(crate) struct Owned {
-    // Ended first: a cgroup can be removed only when it is empty.
-    pub(crate) init: Init,
-    pub(crate) cgroup: Option<Arc<Cgroup>>,
-    pub(crate) scratch: Option<crate::scratch::Scratch>,
-    pub(crate) is_cancelled: Arc<AtomicBool>,
-}
-
-/// What a command has to know of a sandbox that outlives it, or that it outlives.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    cgroup: Weak<Cgroup>,
-    is_cancelled: Arc<AtomicBool>,
-    /// What the out-of-memory killer had ended before the command started.
-    oom_kills_before: u64,
-}
-
-impl Owned {
-    /// What a command in this sandbox has to know of it.
-    pub(crate) fn share(&self) -> Shared {
-        let usage = self.cgroup.as_deref().map(Cgroup::usage).unwrap_or_default();
-        Shared {
-            cgroup: self.cgroup.as_ref().map_or_else(Weak::new, Arc::downgrade),
-            is_cancelled: Arc::clone(&self.is_cancelled),
-            oom_kills_before: usage.oom_kills.unwrap_or(0),
-        }
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // Whoever still waits for a command in it learns that its end was asked for.
-        self.is_cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A command that runs inside a sandbox. Dropping it ends the command; where the sandbox was made for it
 /// alone, everything in the sandbox.
 #[derive(Debug)]
 pub struct Process {
     epoll: OwnedFd,
     timer: OwnedFd,
-    channel: OwnedFd,
+    channel: Arc<OwnedFd>,
     feed: Option<crate::streams::Feed>,
     drains: [Option<Drain>; 2],
     meters: [Option<Arc<Meter>>; 2],
