@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use sandbox::branch::BranchError;
 use sandbox::policy::DocumentError;
 use sandbox::{PolicyError, PrepareError, RunError, StartError};
 
@@ -47,6 +48,10 @@ pub(crate) enum CliError {
     Json(serde_json::Error),
     #[error(transparent)]
     Leftovers(#[from] sandbox::gc::FindError),
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
+    WorkspaceTooWide { directory: PathBuf },
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
 }
@@ -69,6 +74,8 @@ impl CliError {
                 None => "see: sandbox profile list".into(),
             }),
             Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
+            Self::Branch(error) => error.hint(),
+            Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod output;
 mod profiles;
 mod run;
+mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

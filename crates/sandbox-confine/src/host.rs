@@ -65,6 +65,11 @@ impl Host {
         self
     }
 
+    /// Whether a sandbox has already found, in this process, that namespaces are not to be had here.
+    pub fn known_without_namespaces() -> bool {
+        known_no_namespaces().is_some()
+    }
+
     /// Whether the caller is user 0 of its user namespace.
     pub fn is_root(&self) -> bool {
         self.uid == 0

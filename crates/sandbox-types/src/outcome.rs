@@ -44,6 +44,24 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// As a sentence goes on: `exited with status 0`, `ended by signal 9`, `reached the memory limit`.
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = match self {
+            Self::Exited { code } => return write!(f, "exited with status {code}"),
+            Self::Signaled { signal } => return write!(f, "ended by signal {signal}"),
+            Self::Cancelled => return f.write_str("cancelled"),
+            Self::WallTime => "wall time",
+            Self::CpuTime => "CPU time",
+            Self::Memory => "memory",
+            Self::Output { .. } => "output",
+            Self::Processes => "process",
+            Self::FileSize => "file size",
+        };
+        write!(f, "reached the {limit} limit")
+    }
+}
+
 impl Outcome {
     /// Whether the command exited with status 0.
     pub fn success(&self) -> bool {

@@ -16,17 +16,23 @@
 //! - a layer of its own: whoever needs one part can depend on that crate alone.
 #![forbid(unsafe_code)]
 
+mod branching;
+
+pub use branching::OnBranch;
 pub use sandbox_confine::{
     BoundCommand, CAPTURE_LIMIT, Command, Event, Host, NoNamespaces, OutputReader, PrepareError, Prepared,
     Process, PtyMaster, RunError, Sandbox, StartError, StartStage, Stdio,
 };
 pub use sandbox_types::{
-    Access, ByteSize, EnforcementReport, Guarantee, GuaranteeReport, InvalidName, InvalidSize, InvalidSpan,
-    MeasuredBy, Mebibytes, Mechanism, Mount, MountSource, Note, Outcome, Policy, PolicyBuilder, PolicyError,
-    PolicyProblem, Require, RunResult, SandboxName, SandboxStatus, SizeExt, Span, Status, Stream, Usage,
+    Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
+    EnforcementReport, GitRef, Guarantee, GuaranteeReport, Hold, Ignored, InvalidName, InvalidSize,
+    InvalidSpan, MeasuredBy, Mebibytes, Mechanism, Mount, MountSource, NodeKind, Note, Outcome, Overlay,
+    Policy, PolicyBuilder, PolicyError, PolicyProblem, RelPath, Require, RunResult, SandboxName,
+    SandboxStatus, SizeExt, Span, Status, Stream, Usage,
 };
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
+pub use sandbox_filesystem::branch;
 pub use sandbox_types::{guarantee, policy};
 
 /// The README's Rust example compiles and runs.

@@ -9,6 +9,7 @@ use sandbox::policy::{NetworkMode, OnOutput, SyscallProfile};
 use sandbox::{ByteSize, Require, Span};
 
 use super::examples;
+use super::on_branch::BranchArgs;
 use super::values::{BindArg, CpuList, TmpfsArg, octal};
 
 /// Run a command confined
@@ -25,6 +26,8 @@ pub(crate) struct RunArgs {
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) branch: BranchArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
@@ -187,7 +190,7 @@ pub(crate) struct OutputArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// Print what would be done and enforced, and do not run
-    #[arg(long, alias = "dry-run", action = ArgAction::SetTrue)]
+    #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) explain: bool,
 }
 

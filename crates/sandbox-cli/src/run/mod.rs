@@ -7,6 +7,7 @@ mod explain;
 pub(crate) mod flags;
 mod json;
 mod notes;
+mod on_branch;
 mod paths;
 mod policy;
 mod signals;
@@ -24,6 +25,7 @@ use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
 use self::args::RunArgs;
 use self::directory::Start;
 use self::json::JsonTo;
+use self::on_branch::Session;
 use self::signals::Signals;
 use crate::error::CliError;
 
@@ -86,7 +88,25 @@ pub(crate) fn refused(args: &[OsString], error: &clap::Error, status: u8) {
 }
 
 fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
-    let (policy, start) = policy::of(args)?;
+    if !args.branch.is_asked() {
+        return execute(args, None);
+    }
+    let mut session = Session::open(&args.branch)?;
+    loop {
+        let error = match execute(args, Some(&session)) {
+            Ok(Some(ended)) => return session.end(args, &ended).map(|()| Some(ended)),
+            Ok(None) => {
+                session.abandon();
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        session = session.after_failure(&args.branch, error)?;
+    }
+}
+
+fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
+    let (policy, start) = policy::of(args, session)?;
     stand_aside_for_limits(&policy);
     if args.output.explain {
         explain::print(&Sandbox::prepare(&policy)?, &start)?;
@@ -102,6 +122,9 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     let process = command(args, &policy, &start, on_terminal).spawn()?;
     if notes_are_wanted(args) {
         notes::before(process.report());
+        if let Some(session) = session {
+            session.announce();
+        }
     }
     match on_terminal {
         OnTerminal::Yes => terminal::wait(process, signals).map(Some),

@@ -8,12 +8,13 @@ use sandbox::{MountSource, Policy, PolicyBuilder};
 
 use super::args::{FileArgs, LimitArgs, NetworkArgs, ProcessArgs, RunArgs, SyscallArgs};
 use super::directory::{self, Start, Surroundings};
+use super::on_branch::Session;
 use super::paths::{existing, existing_directory};
 use crate::error::CliError;
 use crate::profiles;
 
-/// The policy that the flags describe, and where the command starts.
-pub(crate) fn of(args: &RunArgs) -> Result<(Policy, Start), CliError> {
+/// The policy that the flags describe, on a branch if there is one, and where the command starts.
+pub(crate) fn of(args: &RunArgs, session: Option<&Session>) -> Result<(Policy, Start), CliError> {
     let base = match &args.policy.profile {
         Some(name) => profiles::load(name)?,
         None => Policy::default(),
@@ -27,6 +28,9 @@ pub(crate) fn of(args: &RunArgs) -> Result<(Policy, Start), CliError> {
     builder = args.syscalls.apply(builder);
     builder = args.limits.apply(builder);
     builder = args.process.apply(builder)?;
+    if let Some(session) = session {
+        builder = session.apply(builder)?;
+    }
     let policy = builder.build()?;
     let start = start(args, &policy)?;
     match &start {

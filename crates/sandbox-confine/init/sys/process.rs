@@ -258,7 +258,11 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
 
 /// The name that ps(1) and top(1) show for this thread, which is that of its file else.
 pub fn set_name(name: &Text) -> Result<()> {
-    arch::call(arch::number::PRCTL, [PR_SET_NAME, name.as_ptr() as usize, 0, 0, 0, 0]).map(drop)
+    arch::call(
+        arch::number::PRCTL,
+        [PR_SET_NAME, name.as_ptr() as usize, 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// setgroups(2): no supplementary groups.

@@ -1,0 +1,91 @@
+//! Which directory is meant when branches are.
+//!
+//! `--workspace DIR`, else the top of the git repository around the current directory, else the current
+//! directory itself. The home and what holds it are workspaces only by name: with them everything that a user
+//! has would be on the branch.
+
+use std::path::{Path, PathBuf};
+
+use sandbox::BranchName;
+use sandbox::branch::{Branch, BranchError, Storage, Workspace};
+
+use crate::error::CliError;
+
+/// Shared by everybody: no workspace unless it is named.
+const SHARED: &[&str] = &[
+    "/tmp", "/var", "/var/tmp", "/mnt", "/media", "/opt", "/srv", "/usr", "/etc",
+];
+
+/// Flags of every command that has to do with branches.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Workspace")]
+pub(crate) struct WorkspaceArgs {
+    /// The directory that has branches [default: the git repository around the current directory, else that]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Where branches are kept: `state`, `beside` the workspace, or a directory [default: state]
+    #[arg(long, value_name = "WHERE", value_parser = storage)]
+    pub(crate) storage: Option<Storage>,
+}
+
+fn storage(text: &str) -> Result<Storage, std::convert::Infallible> {
+    Ok(match text {
+        "state" => Storage::Found,
+        "beside" => Storage::Beside,
+        path => Storage::At(path.into()),
+    })
+}
+
+impl WorkspaceArgs {
+    /// The workspace that is meant.
+    pub(crate) fn open(&self) -> Result<Workspace, CliError> {
+        let storage = self.storage.clone().unwrap_or_default();
+        let directory = match &self.workspace {
+            Some(directory) => directory.clone(),
+            None => around_here()?,
+        };
+        Ok(Workspace::open_in(directory, &storage)?)
+    }
+
+    /// The branch of that name, of the workspace that is meant.
+    pub(crate) fn branch(&self, name: &BranchName) -> Result<Branch, CliError> {
+        let workspace = self.open()?;
+        match workspace.get(name) {
+            // The name may be of a workspace further up: a subdirectory was named when it was made.
+            Err(error @ BranchError::NotFound { .. }) if self.workspace.is_none() => {
+                above(name).ok_or_else(|| error.into())
+            }
+            result => Ok(result?),
+        }
+    }
+}
+
+fn above(name: &BranchName) -> Option<Branch> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors()
+        .filter_map(|directory| Workspace::open(directory).ok())
+        .find_map(|workspace| workspace.get(name).ok())
+}
+
+fn around_here() -> Result<PathBuf, CliError> {
+    let here = std::env::current_dir().map_err(|source| CliError::File {
+        path: ".".into(),
+        source,
+    })?;
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = home.and_then(|home| home.canonicalize().ok());
+    let too_wide = |directory: &Path| {
+        home.as_ref().is_some_and(|home| home.starts_with(directory))
+            || SHARED.iter().any(|shared| directory == Path::new(shared))
+            || directory == Path::new("/")
+    };
+    let top = here
+        .ancestors()
+        .take_while(|directory| !too_wide(directory))
+        .find(|directory| directory.join(".git").symlink_metadata().is_ok());
+    match top {
+        Some(top) => Ok(top.to_owned()),
+        None if too_wide(&here) => Err(CliError::WorkspaceTooWide { directory: here }),
+        None => Ok(here),
+    }
+}
