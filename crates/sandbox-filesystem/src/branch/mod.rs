@@ -3,6 +3,7 @@
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
 mod beneath;
+mod copy;
 mod copy_interim;
 mod create;
 mod error;
@@ -12,9 +13,12 @@ mod lock;
 mod manifest;
 mod node;
 mod place;
+mod progress;
 mod raw;
 mod stack;
 mod suitable;
+#[cfg(test)]
+mod testing;
 mod workspace;
 mod xattr;
 
@@ -24,5 +28,6 @@ pub use handle::{Branch, Use};
 pub use lock::Holder;
 pub use manifest::{FileError, LastRun, Mode};
 pub use place::{Storage, state_directory};
+pub use progress::{Phase, Progress};
 pub use suitable::Unsuitable;
 pub use workspace::Workspace;
