@@ -21,10 +21,10 @@ const SHARED: &[&str] = &[
 #[command(next_help_heading = "Workspace")]
 pub(crate) struct WorkspaceArgs {
     /// The directory that has branches [default: the git repository around the current directory, else that]
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) workspace: Option<PathBuf>,
     /// Where branches are kept: `state`, `beside` the workspace, or a directory [default: state]
-    #[arg(long, value_name = "WHERE", value_parser = storage)]
+    #[arg(long, global = true, value_name = "WHERE", value_parser = storage)]
     pub(crate) storage: Option<Storage>,
 }
 

@@ -21,18 +21,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut command = Cli::command();
     command.build();
     fs::create_dir_all(&args.dir).map_err(at(&args.dir))?;
-    write(&command, &args.dir.join("sandbox.1"))?;
-    for subcommand in command
+    pages(&command, &args.dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The page of a command, and those of its subcommands.
+fn pages(command: &clap::Command, dir: &Path) -> Result<(), CliError> {
+    // Its display name is that of its page: sandbox-run.
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    write(command, &dir.join(format!("{name}.1")))?;
+    command
         .get_subcommands()
         .filter(|subcommand| subcommand.get_name() != "help")
-    {
-        // Its display name is that of its page: sandbox-run.
-        let name = subcommand
-            .get_display_name()
-            .unwrap_or_else(|| subcommand.get_name());
-        write(subcommand, &args.dir.join(format!("{name}.1")))?;
-    }
-    Ok(ExitCode::SUCCESS)
+        .try_for_each(|subcommand| pages(subcommand, dir))
 }
 
 fn write(command: &clap::Command, path: &Path) -> Result<(), CliError> {

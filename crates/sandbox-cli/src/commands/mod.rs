@@ -1,5 +1,6 @@
 //! The commands other than `run`, one a file.
 
+pub(crate) mod branch;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod gc;

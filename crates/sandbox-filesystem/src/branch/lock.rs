@@ -83,9 +83,10 @@ fn holder(file: &File) -> Option<Holder> {
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .find(|fields| fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&device.as_str()))?;
     let pid: u32 = fields.get(4)?.parse().ok()?;
-    // Init has no name a user knows; whoever has started it has.
-    let parent = parent_of(pid).filter(|_| command_of(pid).is_empty());
-    let named = parent.unwrap_or(pid);
+    // A sandbox's init has no name a user knows; whoever has started it has.
+    let is_init =
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sandbox-init\n");
+    let named = parent_of(pid).filter(|_| is_init).unwrap_or(pid);
     Some(Holder {
         pid: named,
         command: command_of(named),
