@@ -7,13 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sandbox_types::BranchName;
 
-use super::copy_interim as copy;
+use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::{self, LayerDir};
 use super::lock::{self, Asked};
 use super::manifest::{self, Durability, Manifest, Mode, VERSION};
 use super::node::Meta;
+use super::progress::Progress;
 use super::suitable::{self, Unsuitable};
 use super::workspace::Workspace;
 
@@ -63,13 +64,26 @@ impl Workspace {
     /// There is one of that name; the mode or the snapshot that was asked for is not to be had; the branch to
     /// start from is in use.
     pub fn create(&self, name: &BranchName, options: &CreateOptions) -> Result<Branch, BranchError> {
+        self.create_with(name, options, &mut |_| {})
+    }
+
+    /// [`Workspace::create`], telling how far a copy has come.
+    ///
+    /// # Errors
+    /// See [`Workspace::create`].
+    pub fn create_with(
+        &self,
+        name: &BranchName,
+        options: &CreateOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Branch, BranchError> {
         self.establish()?;
         if self.places().branch(name).symlink_metadata().is_ok() {
             return Err(self.exists(name));
         }
         let manifest = match &options.from {
-            None => self.fresh(options)?,
-            Some(parent) => self.branched(&self.get(parent)?)?,
+            None => self.fresh(options, progress)?,
+            Some(parent) => self.branched(&self.get(parent)?, progress)?,
         };
         match self.publish(name, &manifest) {
             Ok(()) => Ok(Branch::new(self.clone(), name.clone(), manifest)),
@@ -100,7 +114,11 @@ impl Workspace {
     }
 
     /// A branch of the workspace as it is.
-    fn fresh(&self, options: &CreateOptions) -> Result<Manifest, BranchError> {
+    fn fresh(
+        &self,
+        options: &CreateOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Manifest, BranchError> {
         let mode = self.choose(options)?;
         let layers = self.places().layers();
         let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
@@ -116,24 +134,25 @@ impl Workspace {
             created: now(),
             extras: options.extras.clone(),
             last_run: None,
+            notes: Vec::new(),
         };
         let made = match mode {
             Mode::Kernel => self
-                .snapshot(options.snapshot, &mut manifest)
+                .snapshot(options.snapshot, &mut manifest, progress)
                 .and_then(|()| make_overlay(&dir, &base, &manifest.extras)),
-            Mode::Copy => self.copy_base(&dir, &mut manifest),
+            Mode::Copy => self.copy_base(&dir, &mut manifest, progress),
         };
         made.inspect_err(|_| self.drop_layer(&manifest))
             .map(|()| manifest)
     }
 
     /// A branch of a branch: what the parent has written until now becomes a layer of both.
-    fn branched(&self, parent: &Branch) -> Result<Manifest, BranchError> {
+    fn branched(&self, parent: &Branch, progress: &mut dyn FnMut(Progress)) -> Result<Manifest, BranchError> {
         let _held = parent.hold()?;
         let parent = self.get(parent.name())?;
         let _lock = self.lock()?;
         let layers = self.places().layers();
-        let new_layer = || {
+        let mut new_layer = || {
             let (id, dir) =
                 LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
             let made = match parent.manifest().mode {
@@ -142,12 +161,10 @@ impl Workspace {
                     let like = Meta::of_path(&upper).map_err(BranchError::io("look at", &upper))?;
                     make_overlay(&dir, &like, &parent.manifest().extras)
                 }
-                Mode::Copy => copy::tree(
-                    &parent.top().part(None).tree(),
-                    &dir.part(None).tree(),
-                    &mut |_| {},
-                )
-                .map_err(BranchError::io("copy", self.base())),
+                Mode::Copy => {
+                    let tree = parent.top().part(None).tree();
+                    self.copy(&tree, &dir, Reflink::Try, progress).map(drop)
+                }
             };
             made.map(|()| id)
         };
@@ -217,31 +234,55 @@ impl Workspace {
         }
     }
 
-    fn snapshot(&self, snapshot: Snapshot, manifest: &mut Manifest) -> Result<(), BranchError> {
+    fn snapshot(
+        &self,
+        snapshot: Snapshot,
+        manifest: &mut Manifest,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), BranchError> {
         let layers = self.places().layers();
-        let method = match snapshot {
+        let can_reflink =
+            || copy::can_reflink(self.base(), &layers).map_err(BranchError::io("probe", &layers));
+        let reflink = match snapshot {
             Snapshot::Off => return Ok(()),
-            Snapshot::Auto if !copy::can_reflink(self.base(), &layers) => return Ok(()),
-            Snapshot::Auto | Snapshot::Reflink => copy::Method::Reflink,
-            Snapshot::Copy => copy::Method::Any,
+            Snapshot::Auto if !can_reflink()? => return Ok(()),
+            Snapshot::Auto | Snapshot::Reflink => Reflink::Only,
+            Snapshot::Copy => Reflink::Try,
         };
         let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
         manifest.snapshot = Some(id);
-        copy::tree_by(method, self.base(), &dir.part(None).tree(), &mut |_| {}).map_err(|source| match method
-        {
-            copy::Method::Reflink => BranchError::NoReflink {
-                workspace: self.base().to_owned(),
-                source,
-            },
-            copy::Method::Any => BranchError::io("copy", self.base())(source),
-        })
+        let report = self.copy(self.base(), &dir, reflink, progress)?;
+        manifest.notes = notes(&report);
+        Ok(())
     }
 
-    fn copy_base(&self, dir: &LayerDir, manifest: &mut Manifest) -> Result<(), BranchError> {
-        copy::tree(self.base(), &dir.part(None).tree(), &mut |_| {})
-            .map_err(BranchError::io("copy", self.base()))?;
+    fn copy_base(
+        &self,
+        dir: &LayerDir,
+        manifest: &mut Manifest,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), BranchError> {
+        let report = self.copy(self.base(), dir, Reflink::Try, progress)?;
+        manifest.notes = notes(&report);
         manifest.copied_at = Some(layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?);
         Ok(())
+    }
+
+    fn copy(
+        &self,
+        from: &Path,
+        to: &LayerDir,
+        reflink: Reflink,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<TreeReport, BranchError> {
+        let options = TreeOptions {
+            reflink,
+            exclude: self.excluded().into_iter().collect(),
+        };
+        copy::tree(from, &to.part(None).tree(), &options, progress).map_err(|source| BranchError::Copy {
+            from: from.to_owned(),
+            source,
+        })
     }
 
     fn exists(&self, name: &BranchName) -> BranchError {
@@ -260,6 +301,20 @@ impl Workspace {
             }
         }
     }
+}
+
+/// What a copy is missing, for whoever looks at the branch.
+fn notes(report: &TreeReport) -> Vec<String> {
+    let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let notes = [
+        some(report.skipped.len(), "sockets were not copied"),
+        some(report.refused.len(), "owners or attributes could not be copied"),
+        some(
+            report.unsteady.len(),
+            "files were being written while they were copied and may be mixtures",
+        ),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 fn make_overlay(dir: &LayerDir, base: &Meta, extras: &[PathBuf]) -> Result<(), BranchError> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox_types::{BranchName, InvalidName};
 
+use super::copy::CopyError;
 use super::lock::Holder;
 use super::manifest::{FileError, Mode};
 use super::suitable::Unsuitable;
@@ -79,14 +80,14 @@ pub enum BranchError {
         /// Which one.
         name: BranchName,
     },
-    /// A whole copy could not be made as it was asked for.
-    #[error("{workspace}: a copy by reflink only: {source}", workspace = workspace.display())]
-    NoReflink {
+    /// A whole copy could not be made.
+    #[error("{from}: {source}", from = from.display())]
+    Copy {
         /// Of what.
-        workspace: PathBuf,
-        /// Why.
+        from: PathBuf,
+        /// Where it stopped.
         #[source]
-        source: io::Error,
+        source: CopyError,
     },
     /// A file of the branch engine's cannot be used.
     #[error(transparent)]
@@ -148,7 +149,7 @@ impl BranchError {
                 path.parent().unwrap_or(path).display()
             ),
             Self::File(FileError::Newer { .. }) => "use the newer program".into(),
-            Self::NoReflink { .. } => "use --snapshot copy, which takes time and space".into(),
+            Self::Copy { source, .. } => return source.hint().map(str::to_owned),
             _ => return None,
         })
     }

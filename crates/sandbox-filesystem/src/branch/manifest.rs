@@ -70,6 +70,9 @@ pub(crate) struct Manifest {
     pub(crate) extras: Vec<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_run: Option<LastRun>,
+    /// What whoever looks at it should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
 }
 
 /// A file of ours that cannot be used.

@@ -4,7 +4,6 @@
 
 mod beneath;
 mod copy;
-mod copy_interim;
 mod create;
 mod error;
 mod handle;
@@ -22,6 +21,7 @@ mod testing;
 mod workspace;
 mod xattr;
 
+pub use copy::CopyError;
 pub use create::{CreateOptions, ModeChoice, Snapshot};
 pub use error::BranchError;
 pub use handle::{Branch, Use};

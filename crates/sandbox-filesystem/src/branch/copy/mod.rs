@@ -15,4 +15,5 @@ mod tree;
 pub(crate) use attributes::{Attributes, Refused};
 pub(crate) use bytes::{Copier, Reflink, can_reflink};
 pub(crate) use make::{special, symlink, symlink_target};
-pub(crate) use tree::{CopyError, TreeOptions, TreeReport, tree};
+pub use tree::CopyError;
+pub(crate) use tree::{TreeOptions, TreeReport, tree};

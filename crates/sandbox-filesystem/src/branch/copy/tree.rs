@@ -45,16 +45,23 @@ pub(crate) struct TreeReport {
 
 /// Why a tree could not be copied.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CopyError {
+#[non_exhaustive]
+pub enum CopyError {
+    /// Something in the tree cannot be read.
     #[error("{path}: cannot be read: {source}")]
     Read {
+        /// Where, beneath its root.
         path: RelPath,
+        /// Why.
         #[source]
         source: io::Error,
     },
+    /// Its copy cannot be made.
     #[error("{path}: cannot be copied: {source}")]
     Write {
+        /// Where, beneath its root.
         path: RelPath,
+        /// Why.
         #[source]
         source: io::Error,
     },
