@@ -1,6 +1,6 @@
 //! Starting one command: everything between clone and execve.
 //!
-//! The child shares init's memory until it executes (CLONE_VM | CLONE_VFORK), so it allocates nothing,
+//! The child shares init's memory until it executes (CLONE_VM), so it allocates nothing,
 //! and tells init by a field of [`Start`] where it failed.
 
 use core::cell::Cell;
@@ -59,13 +59,14 @@ pub fn open_terminal(session_is_free: bool) -> sys::Result<Terminal> {
     })
 }
 
-/// Starts a command and waits until it has executed.
+/// Starts a command and waits until it has executed; `meanwhile` as in [`sys::clone_sharing`].
 pub fn start(
     blob: &Fd,
     stdio: [&Fd; 3],
     terminal: Option<&Terminal>,
     confinement: &Confinement<'_>,
     stack: &Stack,
+    meanwhile: impl Fn(i32),
 ) -> Result<Started, Failure> {
     let request = |errno| (Stage::Request, errno);
     let length = files::size(blob).map_err(request)?;
@@ -83,7 +84,8 @@ pub fn start(
         shell_argv: Cell::new(Some(pointers(exec.argv, exec.argc, 1).map_err(request)?)),
         failure: Cell::new(None),
     };
-    let pid = sys::clone_sharing(stack, Start::run, &start).map_err(|errno| (Stage::Clone, errno))?;
+    let pid =
+        sys::clone_sharing(stack, Start::run, &start, meanwhile).map_err(|errno| (Stage::Clone, errno))?;
     match start.failure.take() {
         Some(failure) => Err(failure),
         None => Ok(Started {

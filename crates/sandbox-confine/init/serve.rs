@@ -1,12 +1,13 @@
 //! The event loop: requests from the supervisor, signals to commands, ended children.
 
+use core::cell::Cell;
 use core::num::NonZeroI32;
 
 use crate::command::{self, Terminal};
 use crate::descendants;
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Mapping, Stack};
+use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Mapping, Stack, State};
 use crate::wire::{
     CONTINUED, Confinement, DONE, END, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
     SPAWN_LAST, SPAWN_PTY, STARTED, STOPPED, Stage,
@@ -207,8 +208,22 @@ impl Server<'_> {
             0 => None,
             _ => Some(command::open_terminal(session_is_free).map_err(|errno| (Stage::Stdio, errno))?),
         };
-        let started = command::start(blob, stdio, terminal.as_ref(), self.confinement, &self.stack)?;
-        Ok((slot, terminal, started))
+        let have_stopped = Cell::new(false);
+        let meanwhile = |pid| self.let_go_on(pid, &have_stopped);
+        let confinement = self.confinement;
+        let started = command::start(
+            blob,
+            stdio,
+            terminal.as_ref(),
+            confinement,
+            &self.stack,
+            meanwhile,
+        );
+        if have_stopped.get() {
+            // ESRCH: nobody is left.
+            let _ = self.signal_everyone(SIGCONT);
+        }
+        Ok((slot, terminal, started?))
     }
 
     fn serve_channel(&mut self, index: usize) -> Next {
@@ -295,7 +310,30 @@ impl Server<'_> {
         }
     }
 
+    /// A command that is being started is kept by something: by another one that stops it, again and again, or by a
+    /// slow disk. The first is stopped itself until the start is over; the second is waited for, as long as there
+    /// is a supervisor.
+    fn let_go_on(&self, pid: i32, have_stopped: &Cell<bool>) {
+        if files::is_hung_up(self.control) {
+            if !self.pid_namespace {
+                descendants::kill_all();
+            }
+            sys::exit(0);
+        }
+        if sys::state(pid) == State::Stopped {
+            have_stopped.set(true);
+            // ESRCH: nobody is left.
+            let _ = self.signal_everyone(SIGSTOP);
+            let _ = sys::kill(pid, SIGCONT);
+        }
+    }
+
     fn signal_all(&self, signal: u64) -> sys::Result<()> {
+        self.signal_everyone(signal)?;
+        send(self.control, &[DONE, 0, 0, 0, 0, 0, 0, 0], None)
+    }
+
+    fn signal_everyone(&self, signal: u64) -> sys::Result<()> {
         // One that is about to continue the others when it is stopped still does so: stopped again, until
         // nobody is left to do it.
         let rounds = match (signal, self.pid_namespace) {
@@ -314,7 +352,7 @@ impl Server<'_> {
                 Err(errno) => return Err(errno),
             }
         }
-        send(self.control, &[DONE, 0, 0, 0, 0, 0, 0, 0], None)
+        Ok(())
     }
 
     /// Kills everything inside; the ends of commands are reported as always.

@@ -47,6 +47,7 @@ pub mod number {
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const FUTEX: usize = 202;
+    pub const WAITID: usize = 247;
     pub const UNSHARE: usize = 272;
     pub const SETNS: usize = 308;
     pub const EXIT: usize = 60;
@@ -100,16 +101,18 @@ pub fn call(number: usize, args: [usize; 6]) -> Result<usize> {
     }
 }
 
-/// clone(2) onto a stack of its own; the child calls `entry(argument)`, which must not return.
+/// clone(2) onto a stack of its own; the child calls `entry(argument)`, which must not return. With
+/// CLONE_CHILD_CLEARTID `cleared` is the address of the word that the kernel clears.
 pub fn clone_onto(
     flags: usize,
     stack_top: usize,
     entry: extern "C" fn(usize) -> !,
     argument: usize,
+    cleared: usize,
 ) -> Result<usize> {
     let result: isize;
     // SAFETY: the child runs on `stack_top`, which the caller keeps mapped and unused until the child has
-    // executed or exited (CLONE_VFORK suspends the caller until then), and never returns into this frame.
+    // executed or exited (the caller waits until then), and never returns into this frame.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -124,7 +127,7 @@ pub fn clone_onto(
             in("rdi") flags,
             in("rsi") stack_top,
             in("rdx") 0,
-            in("r10") 0,
+            in("r10") cleared,
             in("r8") 0,
             in("r12") argument,
             in("r13") entry,

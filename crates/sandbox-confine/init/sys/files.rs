@@ -342,6 +342,18 @@ pub fn list(directory: &Fd, buffer: &mut [u8]) -> Result<usize> {
     )
 }
 
+/// Whether the other side of a socket is closed.
+pub fn is_hung_up(socket: &Fd) -> bool {
+    let mut entry = Poll {
+        fd: socket.number(),
+        events: 0,
+        happened: 0,
+    };
+    let at_once = [0_u64; 2];
+    let args = [(&raw mut entry) as usize, 1, at_once.as_ptr() as usize, 0, 0, 0];
+    arch::call(arch::number::PPOLL, args).is_ok() && entry.is_ready()
+}
+
 /// Waits without limit until something happens.
 pub fn poll(entries: &mut [Poll]) -> Result<()> {
     match arch::call(

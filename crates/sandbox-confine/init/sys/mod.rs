@@ -15,11 +15,11 @@ pub mod sockets;
 
 pub use memory::{Mapping, Stack};
 pub use process::{
-    become_subreaper, bounding_drop, capabilities, change_root_here, chdir, clone_sharing, drop_ambient,
-    exec, exit, fchdir, getpid, join_namespace, kill, leave_namespaces, monotonic_us, no_new_privileges,
-    own_usage, reset_signals, set_affinity, set_dumpable_off, set_groups, set_hostname, set_identity,
-    set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd,
-    wait, wait_for_any,
+    State, become_subreaper, bounding_drop, capabilities, change_root_here, chdir, clone_sharing,
+    drop_ambient, exec, exit, fchdir, getpid, join_namespace, kill, leave_namespaces, monotonic_us,
+    no_new_privileges, own_usage, reset_signals, set_affinity, set_dumpable_off, set_groups, set_hostname,
+    set_identity, set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask,
+    setsid, signal_fd, state, wait, wait_for_any,
 };
 pub use thread::Thread;
 
@@ -40,6 +40,7 @@ pub const ENOTDIR: Errno = Errno(20);
 pub const EINVAL: Errno = Errno(22);
 pub const ESRCH: Errno = Errno(3);
 pub const ENOMEM: Errno = Errno(12);
+pub const ETIMEDOUT: Errno = Errno(110);
 
 /// An open file descriptor, closed on drop.
 #[derive(Debug, PartialEq, Eq)]

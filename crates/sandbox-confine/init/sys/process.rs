@@ -1,10 +1,13 @@
 //! Processes, signals, identity and privileges.
 
-use super::{Errno, Fd, Mapping, Result, Stack, arch, fd, number};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::thread::wait_while;
+use super::{ETIMEDOUT, Errno, Fd, Mapping, Result, Stack, arch, fd, number};
 use crate::wire::Text;
 
 const CLONE_VM: usize = 0x100;
-const CLONE_VFORK: usize = 0x4000;
+const CLONE_CHILD_CLEARTID: usize = 0x20_0000;
 const SIGCHLD: usize = 17;
 const SIGHUP: usize = 1;
 const SIG_SETMASK: usize = 2;
@@ -41,22 +44,70 @@ pub fn getpid() -> i32 {
     arch::call(arch::number::GETPID, [0; 6]).map_or(0, |pid| pid as i32)
 }
 
+/// How long a child is waited for before [`clone_sharing`] looks what keeps it.
+const PATIENCE_MS: u32 = 20;
+
 /// Runs `run(argument)` in a child that shares init's memory, and waits until it has executed or ended.
-pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T) -> Result<i32> {
+///
+/// CLONE_VFORK would wait, too, but in a way that nothing can interrupt: a command that stops every process it sees
+/// would stop the child, and init with it, which then does not even notice that the supervisor is gone. Here
+/// `meanwhile(pid)` is called whenever it takes long.
+pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T, meanwhile: impl Fn(i32)) -> Result<i32> {
     struct Call<'a, T> {
         run: fn(&T),
         argument: &'a T,
     }
     extern "C" fn enter<T>(call: usize) -> ! {
-        // SAFETY: `call` is the address of the `Call` below, whose owner is suspended (CLONE_VFORK) until
-        // this child has executed or exited.
+        // SAFETY: `call` is the address of the `Call` below, whose owner waits until this child has executed or
+        // exited.
         let call = unsafe { &*(call as *const Call<'_, T>) };
         (call.run)(call.argument);
         exit(127)
     }
     let call = Call { run, argument };
-    let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
-    arch::clone_onto(flags, stack.top(), enter::<T>, (&raw const call) as usize).map(|pid| pid as i32)
+    // The kernel clears it when the child lets go of the memory, by execve(2) or its end.
+    let shares = AtomicU32::new(1);
+    let flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
+    let word = shares.as_ptr() as usize;
+    let pid = arch::clone_onto(flags, stack.top(), enter::<T>, (&raw const call) as usize, word)? as i32;
+    while shares.load(Ordering::Acquire) != 0 {
+        if wait_while(&shares, 1, Some(PATIENCE_MS)) == Err(ETIMEDOUT) {
+            if state(pid) == State::Ended {
+                break;
+            }
+            meanwhile(pid);
+        }
+    }
+    Ok(pid)
+}
+
+/// What is known of a child without reaping it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// None of the following.
+    Alive,
+    /// A signal has stopped it.
+    Stopped,
+    /// It can be reaped.
+    Ended,
+}
+
+/// waitid(2) for a child, leaving everything as it is.
+pub fn state(pid: i32) -> State {
+    const P_PID: usize = 1;
+    // WNOHANG, WSTOPPED, WEXITED, WNOWAIT, __WALL.
+    const LOOK: usize = 1 | 2 | 4 | 0x0100_0000 | 0x4000_0000;
+    const CLD_STOPPED: i32 = 5;
+    // struct siginfo: signal, errno, code; all zero when there is nothing to tell.
+    let mut information = [0_i32; 32];
+    let place = information.as_mut_ptr() as usize;
+    let looked = arch::call(arch::number::WAITID, [P_PID, number(pid), place, LOOK, 0, 0]);
+    match (looked, information) {
+        (Err(_), _) => State::Ended,
+        (Ok(_), [_, _, CLD_STOPPED, ..]) => State::Stopped,
+        (Ok(_), [0, ..]) => State::Alive,
+        (Ok(_), _) => State::Ended,
+    }
 }
 
 /// execve(2). Returns only when it failed. `argv` and `envp` end with a null pointer.

@@ -11,7 +11,6 @@ const CLONE_FILES: usize = 0x400;
 const CLONE_SIGHAND: usize = 0x800;
 const CLONE_THREAD: usize = 0x1_0000;
 const CLONE_SYSVSEM: usize = 0x4_0000;
-const FUTEX_WAIT: usize = 0;
 const FUTEX_WAKE: usize = 1;
 
 /// A thread that turns a `T` into an `R`. Descriptors are shared with it.
@@ -44,7 +43,7 @@ impl<T, R> Thread<T, R> {
         // SAFETY: just written; it stays mapped for good.
         let shared = unsafe { &*place };
         let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-        arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize)?;
+        arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize, 0)?;
         // Never unmapped: the thread may still be on its way out after `join`, or at work when nobody joins it
         // because something else has failed.
         core::mem::forget((memory, stack));
@@ -55,11 +54,8 @@ impl<T, R> Thread<T, R> {
     pub fn join(self) -> Result<R> {
         let done = &self.shared.is_done;
         while done.load(Ordering::Acquire) == 0 {
-            match arch::call(
-                arch::number::FUTEX,
-                [done.as_ptr() as usize, FUTEX_WAIT, 0, 0, 0, 0],
-            ) {
-                Ok(_) | Err(EAGAIN | EINTR) => {}
+            match wait_while(done, 0, None) {
+                Ok(()) | Err(EAGAIN | EINTR) => {}
                 Err(errno) => return Err(errno),
             }
         }
@@ -67,6 +63,15 @@ impl<T, R> Thread<T, R> {
         let result = unsafe { &mut *self.shared.result.get() }.take();
         result.ok_or(Errno(0))
     }
+}
+
+/// futex(2): sleeps while `word` is `value`, for at most `milliseconds` if that is given.
+pub fn wait_while(word: &AtomicU32, value: u32, milliseconds: Option<u32>) -> Result<()> {
+    const FUTEX_WAIT: usize = 0;
+    let limit = milliseconds.map(|limit| [u64::from(limit / 1000), u64::from(limit % 1000) * 1_000_000]);
+    let limit = limit.as_ref().map_or(0, |limit| limit.as_ptr() as usize);
+    let args = [word.as_ptr() as usize, FUTEX_WAIT, value as usize, limit, 0, 0];
+    arch::call(arch::number::FUTEX, args).map(drop)
 }
 
 extern "C" fn enter<T, R>(shared: usize) -> ! {

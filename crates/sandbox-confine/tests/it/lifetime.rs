@@ -8,7 +8,7 @@ use sandbox_confine::{Command, Outcome, Policy, Sandbox, Stdio};
 
 use crate::harness::{
     DEADLINE, children, descriptors, eventually, in_own_process, live_with_argument, mounts, name_of_test,
-    own_process, private_entries, sh, stdout, sys, unique_seconds, within,
+    needs_namespaces, needs_program, own_process, private_entries, sh, stdout, sys, unique_seconds, within,
 };
 
 fn family(marker: &str) -> String {
@@ -407,4 +407,57 @@ fn two_sandboxes_do_not_see_each_other() {
     ));
     assert!(!text.contains("mine") && !text.contains(&marker), "{text}");
     drop(running);
+}
+
+/// Stops everything that it can see, without end.
+const STOPPER: &str = "import os\nwhile True:\n  try: os.kill(-1, 19)\n  except OSError: pass\n";
+
+#[test]
+fn a_command_that_stops_all_others_keeps_none_from_being_started() {
+    needs_namespaces!();
+    needs_program!("python3");
+    let mut sandbox = Sandbox::new(&Policy::default()).expect("plans");
+    let stopper = Command::new("python3").args(["-c", STOPPER]).stderr(Stdio::Null);
+    let stopper = sandbox.spawn(stopper).expect("starts");
+    within(DEADLINE, move || {
+        for _ in 0..100 {
+            let mut process = sandbox.spawn(Command::new("true")).expect("starts");
+            process.kill();
+            process.wait().expect("ends");
+        }
+        drop((stopper, sandbox));
+    });
+}
+
+#[test]
+fn the_supervisor_s_end_is_noticed_while_a_command_is_kept_from_starting() {
+    needs_namespaces!();
+    needs_program!("python3");
+    let name = name_of_test!();
+    if std::env::var_os("CONFINE_IT_MARKER").is_some() {
+        return in_own_process(name, || {
+            let mut sandbox = Sandbox::new(&Policy::default()).expect("plans");
+            let stopper = Command::new("python3").args(["-c", STOPPER]).stderr(Stdio::Null);
+            let _stopper = sandbox.spawn(stopper).expect("starts");
+            loop {
+                drop(sandbox.spawn(Command::new("true")));
+            }
+        });
+    }
+    let marker = unique_seconds();
+    let mut supervisor = own_process(name)
+        .env("CONFINE_IT_MARKER", &marker)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("runs itself");
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = supervisor.id();
+    let inits = inits_of(pid);
+    supervisor.kill().expect("our child");
+    supervisor.wait().expect("our child");
+    eventually("nothing of it runs", || {
+        let mut left = inits.iter();
+        left.all(|pid| !live_with_argument("sandbox-init").contains(pid))
+    });
 }
