@@ -23,8 +23,8 @@ mod size;
 mod span;
 
 pub use change::{
-    Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, GitRef, Hold, Ignored,
-    InvalidRelPath, NodeKind, RelPath,
+    Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, GitRef, Hold, Ignored,
+    InvalidRelPath, NodeKind, RelPath, RiskRules, RuleSpec,
 };
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};

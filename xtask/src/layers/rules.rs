@@ -25,7 +25,9 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "sandbox-filesystem",
         imports: &["sandbox-types"],
-        budget: 25,
+        // Of these: patterns of paths and lines (globset, regex), texts compared and merged (similar), archives
+        // (tar), rules as data (toml).
+        budget: 45,
     },
     Layer {
         name: "sandbox-volumes",

@@ -11,13 +11,16 @@ mod layer;
 mod lock;
 mod manifest;
 mod node;
+mod patterns;
 mod place;
 mod progress;
 mod raw;
+mod risk;
 mod stack;
 mod suitable;
 #[cfg(test)]
 mod testing;
+mod walk;
 mod workspace;
 mod xattr;
 

@@ -1,12 +1,14 @@
 //! What a branch has changed, as data: found by the branch engine, printed by the command.
 
 mod path;
+mod risk;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use path::{InvalidRelPath, RelPath};
+pub use risk::{Condition, RiskRules, RuleSpec};
 
 use crate::BranchName;
 

@@ -1,0 +1,213 @@
+//! What a commit holds back: changes that can run, or grant something, outside the sandbox later.
+//!
+//! The rules are data (`rules.toml`, [`RiskRules`]); this module knows how they are applied and nothing of what
+//! they are about. It guarantees: a rule looks at every spelling of a path that some file system takes for the
+//! same (see [`fold`]); what it would have to read and cannot, because it is too long or no file, counts against
+//! the change. It does not know directories that are reached through a link of the base: a base whose hooks are
+//! elsewhere (`core.hooksPath`) needs a rule of its own.
+#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "commit will use it"))]
+
+mod acceptance;
+mod compile;
+mod facts;
+mod fold;
+mod lines;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use globset::GlobSet;
+use sandbox_types::{Change, ChangeKind, Condition, Hold, NodeKind, RelPath, RiskRules};
+
+use super::patterns::{Patterns, candidate};
+use super::stack::Stack;
+use super::walk::Walk;
+use facts::Facts;
+use fold::Forms;
+use lines::Lines;
+
+pub(crate) use acceptance::Acceptance;
+pub(crate) use compile::RuleError;
+
+/// Rules, ready to be applied.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    each: Vec<Rule>,
+    /// Every glob of every rule.
+    globs: GlobSet,
+    /// Whose each of them is, and what for.
+    uses: Vec<(usize, Use)>,
+    allow: Patterns,
+}
+
+/// What a glob is to its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// The rule looks there.
+    Path,
+    /// It does not look there.
+    Except,
+    /// It looks into a directory there.
+    Way,
+}
+
+#[derive(Debug)]
+struct Rule {
+    hold: Hold,
+    is_everywhere: bool,
+    kinds: Vec<NodeKind>,
+    /// The cheapest first.
+    when: Vec<Condition>,
+    lines: Option<Lines>,
+    beside: Vec<String>,
+}
+
+/// What the globs of a rule say about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    None,
+    /// Its conditions decide.
+    Conditions,
+    /// It is held: a link in the place of a directory that the rule looks into.
+    Held,
+}
+
+impl Rules {
+    /// What is built in.
+    pub(crate) fn builtin() -> Result<Self, RuleError> {
+        Self::extended(&RiskRules::default())
+    }
+
+    /// What is built in, and `more`.
+    pub(crate) fn extended(more: &RiskRules) -> Result<Self, RuleError> {
+        compile::rules(more)
+    }
+
+    /// Notes in `changes`, which are those of `stack`, what is held back. The order of a change set is the
+    /// cheapest.
+    pub(crate) fn mark(&self, stack: &Stack, changes: &mut [Change]) -> Result<(), MarkError> {
+        let walk = Walk::new(stack);
+        for change in changes {
+            change.hold = self.hold(&walk, change).map_err(|source| MarkError {
+                path: change.path.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether and why `change` is held back.
+    fn hold(&self, walk: &Walk<'_>, change: &Change) -> io::Result<Option<Hold>> {
+        if change.change == ChangeKind::Deleted || self.allow.matches(&change.path) {
+            return Ok(None);
+        }
+        let interests = self.interests(change);
+        let facts = Facts::new(walk, change);
+        for (rule, interest) in self.each.iter().zip(interests) {
+            match rule.applies(interest, &facts) {
+                Ok(true) => return Ok(Some(rule.hold.clone())),
+                Ok(false) => {}
+                // Gone since it was listed: there is nothing left that could be committed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What each rule's globs say about `change`.
+    fn interests(&self, change: &Change) -> Vec<Interest> {
+        let forms = Forms::of(&change.path);
+        let plain = self.uses_at(&forms.plain);
+        let lenient = forms.lenient.as_ref().map(|lenient| self.uses_at(lenient));
+        let is_in_one = |found: &(usize, Use)| {
+            plain.contains(found) || lenient.as_ref().is_some_and(|uses| uses.contains(found))
+        };
+        let is_in_all = |found: &(usize, Use)| {
+            plain.contains(found) && lenient.as_ref().is_none_or(|uses| uses.contains(found))
+        };
+        let interest = |(number, rule): (usize, &Rule)| {
+            if change.node == NodeKind::Symlink && is_in_one(&(number, Use::Way)) {
+                Interest::Held
+            } else if (rule.is_everywhere || is_in_one(&(number, Use::Path)))
+                && !is_in_all(&(number, Use::Except))
+            {
+                Interest::Conditions
+            } else {
+                Interest::None
+            }
+        };
+        self.each.iter().enumerate().map(interest).collect()
+    }
+
+    fn uses_at(&self, path: &[u8]) -> Vec<(usize, Use)> {
+        let globs = self.globs.matches_candidate(&candidate(path));
+        globs
+            .into_iter()
+            .filter_map(|glob| self.uses.get(glob).copied())
+            .collect()
+    }
+}
+
+impl Rule {
+    fn applies(&self, interest: Interest, facts: &Facts<'_, '_>) -> io::Result<bool> {
+        match interest {
+            Interest::None => return Ok(false),
+            Interest::Held => return Ok(true),
+            Interest::Conditions => {}
+        }
+        let kind = facts.change().node;
+        let is_kind = if self.kinds.is_empty() {
+            kind != NodeKind::Directory
+        } else {
+            self.kinds.contains(&kind)
+        };
+        if !is_kind {
+            return Ok(false);
+        }
+        for condition in &self.when {
+            if !is_met(*condition, facts)? {
+                return Ok(false);
+            }
+        }
+        for name in &self.beside {
+            if !facts.is_beside(name)? {
+                return Ok(false);
+            }
+        }
+        let Some(lines) = &self.lines else {
+            return Ok(true);
+        };
+        match facts.text()? {
+            Some(now) => Ok(lines.found_in(&now, &facts.text_before()?)),
+            None => Ok(true),
+        }
+    }
+}
+
+fn is_met(condition: Condition, facts: &Facts<'_, '_>) -> io::Result<bool> {
+    match condition {
+        Condition::New => Ok(facts.is_new()),
+        Condition::ContentChanged => Ok(facts.content_changed()),
+        Condition::NewlyExecutable => facts.gains_mode(0o111),
+        Condition::Executable => facts.has_mode(0o111),
+        Condition::SetId => facts.has_mode(0o6000),
+        Condition::LeavesWorkspace => facts.leaves_workspace(),
+        Condition::Elf => facts.starts_with(b"\x7fELF"),
+        Condition::Script => facts.starts_with(b"#!"),
+        Condition::Capabilities => facts.has_capabilities(),
+        // A condition that this version does not know is taken to be met.
+        _ => Ok(true),
+    }
+}
+
+/// Why it could not be found out what is held back.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: look at what the branch has there")]
+pub(crate) struct MarkError {
+    pub(crate) path: RelPath,
+    #[source]
+    source: io::Error,
+}

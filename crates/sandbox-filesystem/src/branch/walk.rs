@@ -1,0 +1,133 @@
+//! Looking up many paths of one stack: the directory that was looked into last stays open, so that neighbors,
+//! asked for one after the other, cost no walk from the root each.
+
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
+
+use rustix::io::Errno;
+use sandbox_types::RelPath;
+
+use super::node::Meta;
+use super::stack::{Dir, Found, Origin, Stack};
+
+/// A stack, and where in it somebody is.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    stack: &'a Stack,
+    last: RefCell<Option<Dir<'a>>>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(stack: &'a Stack) -> Self {
+        Self {
+            stack,
+            last: RefCell::new(None),
+        }
+    }
+
+    pub(crate) fn stack(&self) -> &'a Stack {
+        self.stack
+    }
+
+    /// What is at `path` in the merged view.
+    pub(crate) fn find(&self, path: &RelPath) -> io::Result<Option<Found>> {
+        if path.is_root() {
+            return self.root().map(Some);
+        }
+        let found = self.look(
+            path,
+            |dir, name| {
+                if dir.exists() { dir.view(name) } else { Ok(None) }
+            },
+        )?;
+        Ok(found.flatten())
+    }
+
+    /// What is at `path` in the base, whether it can be seen or not.
+    pub(crate) fn base(&self, path: &RelPath) -> io::Result<Option<Found>> {
+        if path.is_root() {
+            let meta = Meta::of(self.stack.base())?;
+            return Ok(Some(Found {
+                meta,
+                origin: Origin::Base,
+            }));
+        }
+        Ok(self.look(path, Dir::base)?.flatten())
+    }
+
+    /// Where the link at `path` points, as it is in `origin`.
+    pub(crate) fn target(&self, path: &RelPath, origin: Origin) -> io::Result<OsString> {
+        let target = self.holding(path, origin, |holder, name| {
+            Ok(rustix::fs::readlinkat(holder, name, Vec::new())?)
+        })?;
+        Ok(OsString::from_vec(target.into_bytes()))
+    }
+
+    /// Opens the regular file at `path` for reading, as it is in `origin`.
+    pub(crate) fn open(&self, path: &RelPath, origin: Origin) -> io::Result<File> {
+        let opened = self.look(path, |dir, name| dir.open_file(name, origin))?;
+        opened.ok_or_else(|| Errno::NOENT.into())
+    }
+
+    /// Calls `with` with the directory and the name at which `origin` has `path`.
+    pub(crate) fn holding<R>(
+        &self,
+        path: &RelPath,
+        origin: Origin,
+        with: impl FnOnce(BorrowedFd<'_>, &OsStr) -> io::Result<R>,
+    ) -> io::Result<R> {
+        if path.is_root() {
+            return with(self.stack.root()?.holder(origin)?, OsStr::new("."));
+        }
+        let result = self.look(path, |dir, name| with(dir.holder(origin)?, name))?;
+        result.ok_or_else(|| Errno::NOENT.into())
+    }
+
+    /// The root of the merged view: the topmost layer's.
+    fn root(&self) -> io::Result<Found> {
+        let origin = if self.stack.layers().is_empty() {
+            Origin::Base
+        } else {
+            Origin::Layer(0)
+        };
+        let meta = Meta::of(self.stack.root()?.holder(origin)?)?;
+        Ok(Found { meta, origin })
+    }
+
+    /// Calls `with` with the directory, of the merged view or only of the base, that `path` is in; none where
+    /// there is no such directory, or `path` is the root.
+    fn look<R>(
+        &self,
+        path: &RelPath,
+        with: impl FnOnce(&Dir<'a>, &OsStr) -> io::Result<R>,
+    ) -> io::Result<Option<R>> {
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return Ok(None);
+        };
+        let Some(dir) = self.enter(&parent)? else {
+            return Ok(None);
+        };
+        let result = with(&dir, name);
+        self.last.replace(Some(dir));
+        result.map(Some)
+    }
+
+    fn enter(&self, path: &RelPath) -> io::Result<Option<Dir<'a>>> {
+        let mut dir = match self.last.take() {
+            Some(last) if path.is_beneath(last.path()) => last,
+            _ => self.stack.root()?,
+        };
+        let known = dir.path().as_path().iter().count();
+        for name in path.as_path().iter().skip(known) {
+            match dir.enter(name)? {
+                Some(next) => dir = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(dir))
+    }
+}
