@@ -6,6 +6,7 @@ mod beneath;
 mod copy;
 mod create;
 mod error;
+mod git;
 mod handle;
 mod layer;
 mod lock;

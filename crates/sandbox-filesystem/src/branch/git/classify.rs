@@ -1,0 +1,309 @@
+//! Which changed paths are a repository's own, and must not be merged like files.
+//!
+//! Repositories are found where changes are, never by a walk of the base: a path's directories are looked at once
+//! each. In doubt a path is git's own, and is not committed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use sandbox_types::{NodeKind, RelPath};
+
+use super::note::Note;
+use super::repository::Repository;
+use super::rules::{self, Part};
+use crate::branch::node::Meta;
+use crate::branch::stack::Stack;
+
+/// What a changed path is to git.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GitPath {
+    /// A file like any other.
+    NotGit,
+    /// A repository's own: it is never committed as a file.
+    Internal,
+    /// git would run it, or do what it says, outside the sandbox: a file, to be held back.
+    Executable,
+}
+
+/// The repositories that a branch has touched, found as its changed paths go by.
+#[derive(Debug)]
+pub(crate) struct Repositories<'a> {
+    stack: &'a Stack,
+    /// Where HEAD is, of the repository that is the view's root; none in a workspace.
+    own_head: Option<RelPath>,
+    /// The git directory each directory is in, or is.
+    known: HashMap<RelPath, Option<GitDir>>,
+    touched: BTreeSet<RelPath>,
+    notes: Vec<Note>,
+}
+
+/// A place of git's in the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GitDir {
+    at: RelPath,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is there, on the branch as in the base.
+    Kept,
+    /// The branch has removed the repository, which was not the workspace's own.
+    Removed,
+    /// A file or a link in the place of a directory: it leads git elsewhere.
+    Link,
+}
+
+impl<'a> Repositories<'a> {
+    /// In the workspace that `stack` is a view of.
+    pub(crate) fn in_workspace(stack: &'a Stack) -> Self {
+        Self {
+            stack,
+            own_head: None,
+            known: HashMap::new(),
+            touched: BTreeSet::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// In a git directory that has a view of its own, with the workspace's HEAD in its directory `head`: see
+    /// [`Repository::outside`].
+    pub(crate) fn in_git_dir(stack: &'a Stack, head: RelPath) -> Self {
+        Self {
+            own_head: Some(head),
+            ..Self::in_workspace(stack)
+        }
+    }
+
+    /// What the changed path `path` is.
+    pub(crate) fn classify(&mut self, path: &RelPath) -> io::Result<GitPath> {
+        let Some(git_dir) = self.innermost(path)? else {
+            return self.without_base(path);
+        };
+        let rest = path.as_path().strip_prefix(git_dir.at.as_path());
+        let rest = rest.unwrap_or(Path::new("")).to_owned();
+        match git_dir.state {
+            State::Removed => Ok(GitPath::NotGit),
+            State::Link => Ok(GitPath::Internal),
+            State::Kept => {
+                self.touch(&git_dir.at, &rest);
+                self.inside(&git_dir.at, path, &rest)
+            }
+        }
+    }
+
+    /// The repositories of the base in which something has changed.
+    pub(crate) fn touched(&self) -> Vec<Repository<'a>> {
+        let touched = self.touched.iter().cloned();
+        let stack = self.stack;
+        touched
+            .map(|common| match &self.own_head {
+                None => Repository::in_workspace(stack, common),
+                Some(head) if common.is_root() => Repository::outside(stack, common, head.clone()),
+                Some(_) => Repository::outside(stack, common.clone(), common),
+            })
+            .collect()
+    }
+
+    /// What is to be said of them.
+    pub(crate) fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    fn touch(&mut self, at: &RelPath, rest: &Path) {
+        self.touched.insert(at.clone());
+        if rules::is_side_store(rest) {
+            let path: PathBuf = at.as_path().join(rest.iter().take(2).collect::<PathBuf>());
+            let note = Note::SideStore { path };
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// In a git directory that the base has.
+    fn inside(&mut self, at: &RelPath, path: &RelPath, rest: &Path) -> io::Result<GitPath> {
+        match rules::part(rest) {
+            Part::Executable => Ok(GitPath::Executable),
+            Part::Internal => Ok(GitPath::Internal),
+            // Settings of a working tree that the base does not know would stand alone.
+            Part::WorktreeConfig => {
+                let directory = path.parent().unwrap_or_else(|| at.clone());
+                let is_known = self.base(&directory)?.is_some();
+                Ok(if is_known {
+                    GitPath::Executable
+                } else {
+                    GitPath::Internal
+                })
+            }
+            // The git directory of a submodule that is new as a whole is like a new repository elsewhere.
+            Part::Modules if self.base(path)?.is_some() => Ok(GitPath::Internal),
+            Part::Modules if has_executable_tail(rest) => Ok(GitPath::Executable),
+            Part::Modules => Ok(GitPath::NotGit),
+        }
+    }
+
+    /// Where the base has no repository: files, but for what would rule a repository that is new.
+    fn without_base(&self, path: &RelPath) -> io::Result<GitPath> {
+        let mut rest = path.as_path().iter();
+        let mut above = RelPath::root();
+        loop {
+            let is_named = above.name() == Some(OsStr::new(".git"));
+            if is_executable(rest.as_path()) && (is_named || self.is_new_bare(&above)?) {
+                return Ok(GitPath::Executable);
+            }
+            let Some(name) = rest.next() else {
+                break;
+            };
+            above = above.join(name).map_err(io::Error::other)?;
+        }
+        // A `.git` that is no directory sends git elsewhere.
+        let is_named = path.name() == Some(OsStr::new(".git"));
+        let is_link = is_named && self.stack.find(path)?.is_some_and(|found| !found.meta.is_dir());
+        Ok(if is_link {
+            GitPath::Executable
+        } else {
+            GitPath::NotGit
+        })
+    }
+
+    fn is_new_bare(&self, directory: &RelPath) -> io::Result<bool> {
+        let Some(dir) = self.stack.dir(directory)? else {
+            return Ok(false);
+        };
+        for name in rules::SIGNATURE {
+            if dir.view(OsStr::new(name))?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The innermost git directory of the base that `path` is, or is in.
+    fn innermost(&mut self, path: &RelPath) -> io::Result<Option<GitDir>> {
+        if let Some(parent) = path.parent()
+            && let Some(above) = self.known.get(&parent).cloned()
+        {
+            return self.step(path, above).map(|(found, _)| found);
+        }
+        let (mut found, _) = self.step(&RelPath::root(), None)?;
+        let mut here = RelPath::root();
+        for name in path.as_path() {
+            here = here.join(name).map_err(io::Error::other)?;
+            let (next, has_more) = self.step(&here, found)?;
+            found = next;
+            if !has_more {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The innermost git directory that `path` is, or is in, when `above` is its parent's; and whether the base has a
+    /// directory there, so that there can be more beneath it. Only those are remembered: what is new may be much.
+    fn step(&mut self, path: &RelPath, above: Option<GitDir>) -> io::Result<(Option<GitDir>, bool)> {
+        if let Some(known) = self.known.get(path) {
+            return Ok((known.clone(), true));
+        }
+        let Some(meta) = self.base(path)? else {
+            return Ok((above, false));
+        };
+        let found = self.git_dir(path, meta, above.as_ref())?.or(above);
+        if meta.is_dir() {
+            self.known.insert(path.clone(), found.clone());
+        }
+        Ok((found, meta.is_dir()))
+    }
+
+    fn git_dir(&mut self, path: &RelPath, meta: Meta, above: Option<&GitDir>) -> io::Result<Option<GitDir>> {
+        if above.is_some_and(|above| above.state == State::Removed) {
+            return Ok(None);
+        }
+        let is_named = path.name() == Some(OsStr::new(".git"));
+        let state = if is_named && !meta.is_dir() {
+            State::Link
+        } else if meta.is_dir() && (is_named || self.is_bare(path)?) {
+            self.state(path, above)?
+        } else {
+            return Ok(None);
+        };
+        if state == State::Removed {
+            self.notes.push(Note::Removed { path: path.clone() });
+        }
+        Ok(Some(GitDir {
+            at: path.clone(),
+            state,
+        }))
+    }
+
+    /// A repository somewhere in the workspace can be removed like other files. Its own, and what belongs to that, can
+    /// not: whoever runs `rm -rf .git` on a branch does not take the base's history along.
+    fn state(&self, path: &RelPath, above: Option<&GitDir>) -> io::Result<State> {
+        let is_own = path.is_root() || path.as_path() == Path::new(".git") || above.is_some();
+        if is_own || self.stack.find(path)?.is_some() {
+            Ok(State::Kept)
+        } else {
+            Ok(State::Removed)
+        }
+    }
+
+    fn is_bare(&self, path: &RelPath) -> io::Result<bool> {
+        for name in rules::SIGNATURE {
+            let entry = path.join(name).map_err(io::Error::other)?;
+            match self.base(&entry)? {
+                Some(meta) if meta.is_dir() || (name == "HEAD" && meta.kind == NodeKind::File) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the base has at `path`; no link is followed.
+    fn base(&self, path: &RelPath) -> io::Result<Option<Meta>> {
+        let root = self.stack.base();
+        if path.is_root() {
+            return Meta::of(root).map(Some);
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        // NO_SYMLINKS would refuse a link at the end, too, which is to be seen: its directory is opened.
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return Ok(None);
+        };
+        if parent.is_root() {
+            return Meta::at(root, name);
+        }
+        match rustix::fs::openat2(
+            root,
+            parent.as_path(),
+            flags | OFlags::DIRECTORY,
+            Mode::empty(),
+            resolve,
+        ) {
+            Ok(directory) => Meta::at(directory.as_fd(), name),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn is_executable(rest: &Path) -> bool {
+    !rest.as_os_str().is_empty() && matches!(rules::part(rest), Part::Executable | Part::WorktreeConfig)
+}
+
+/// Whether some end of `path` would be executable in a git directory: where submodules are nested, it is not known
+/// which of the directories are git's.
+fn has_executable_tail(path: &Path) -> bool {
+    let mut rest = path.iter();
+    while rest.next().is_some() {
+        if is_executable(rest.as_path()) {
+            return true;
+        }
+    }
+    false
+}

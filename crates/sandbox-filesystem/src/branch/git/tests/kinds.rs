@@ -1,0 +1,365 @@
+//! Every kind of repository.
+
+use super::harness::{Scene, assert_same, contents, name, notes, rel, shown, skip};
+use crate::branch::git::{GitError, Repositories, Repository, import, locate};
+use crate::branch::stack::{LayerFormat, Stack};
+
+const COMMIT: &str = "echo two > file && git add . && git commit -qm two";
+const MAIN: &str = "refs/heads/main → refs/sandbox/fix-1/main (1)";
+
+/// One commit on the branch of a base that `prepare` has made.
+fn check(test: &str, prepare: &str, script: &str, expected: &[&str]) {
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git(prepare);
+    if !scene.branch_git(test, script) {
+        return;
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), expected);
+    assert!(!scene.sandbox_refs("base").contains("error"));
+}
+
+#[test]
+fn packed_references_of_the_base_and_of_the_branch_are_read() {
+    check(
+        "packed_references_of_the_base_and_of_the_branch_are_read",
+        "git branch a/b && git tag -am t v1 && git pack-refs --all",
+        &format!("{COMMIT} && git branch c && git branch -qD a/b && git pack-refs --all --prune"),
+        &["refs/heads/c → refs/sandbox/fix-1/c (1)", MAIN],
+    );
+}
+
+#[test]
+fn a_branch_that_collected_its_garbage_has_packs_only() {
+    check(
+        "a_branch_that_collected_its_garbage_has_packs_only",
+        "echo x > x && git add . && git commit -qm x && git repack -adq",
+        &format!(
+            "{COMMIT} && git gc -q --prune=now --aggressive && git multi-pack-index write && git commit-graph write"
+        ),
+        &[MAIN],
+    );
+}
+
+#[test]
+fn an_unborn_branch_gets_its_first_commit() {
+    let test = "an_unborn_branch_gets_its_first_commit";
+    let Some(scene) = Scene::new(test) else { return };
+    scene.base_git("git init -q -b main .");
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+    let refs = scene.sandbox_refs("base");
+    assert!(refs.starts_with("refs/sandbox/fix-1/main two\n"), "{refs}");
+    assert_eq!(
+        scene.base_git("git symbolic-ref HEAD && git branch --list"),
+        "refs/heads/main\n"
+    );
+}
+
+#[test]
+fn a_detached_head_arrives_where_nothing_else_has_its_commits() {
+    check(
+        "a_detached_head_arrives_where_nothing_else_has_its_commits",
+        "git branch other",
+        &format!("git checkout -q --detach && {COMMIT}"),
+        &["HEAD → refs/sandbox/fix-1/HEAD (1)"],
+    );
+    check(
+        "a_detached_head_arrives_where_nothing_else_has_its_commits",
+        "true",
+        &format!("{COMMIT} && git checkout -q --detach"),
+        &[MAIN],
+    );
+}
+
+#[test]
+fn names_with_slashes_keep_them() {
+    check(
+        "names_with_slashes_keep_them",
+        "true",
+        &format!("git checkout -qb feature/deep/er && {COMMIT} && git branch HEAD-ache"),
+        &[
+            "refs/heads/HEAD-ache → refs/sandbox/fix-1/HEAD-ache (1)",
+            "refs/heads/feature/deep/er → refs/sandbox/fix-1/feature/deep/er (1)",
+        ],
+    );
+}
+
+#[test]
+fn symbolic_references_stand_for_what_they_lead_to() {
+    check(
+        "symbolic_references_stand_for_what_they_lead_to",
+        "true",
+        &format!("git symbolic-ref refs/heads/alias refs/heads/main && {COMMIT}"),
+        &["refs/heads/alias → refs/sandbox/fix-1/alias (1)", MAIN],
+    );
+}
+
+#[test]
+fn a_lock_left_behind_is_noted_and_harms_nobody() {
+    let test = "a_lock_left_behind_is_noted_and_harms_nobody";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    if !scene.branch_git(
+        test,
+        &format!("{COMMIT} && touch .git/index.lock .git/refs/heads/main.lock"),
+    ) {
+        return;
+    }
+    let arrivals = scene.import(".git").unwrap();
+    assert_eq!(shown(&arrivals), [MAIN]);
+    assert_eq!(
+        notes(&arrivals),
+        [".git/index.lock was left behind by git; it stays on the branch"]
+    );
+    assert_eq!(scene.base_git("git status --short"), "");
+}
+
+#[test]
+fn a_sha256_repository_is_read_as_one() {
+    let test = "a_sha256_repository_is_read_as_one";
+    let Some(scene) = Scene::new(test) else { return };
+    scene.base_git("git init -q -b main --object-format=sha256 . && git commit -q --allow-empty -m one");
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    let arrivals = scene.import(".git").unwrap();
+    assert_eq!(shown(&arrivals), [MAIN]);
+    assert_eq!(arrivals.refs[0].id.len(), 64);
+    assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
+}
+
+#[test]
+fn a_repository_with_reftables_is_refused_by_name() {
+    let test = "a_repository_with_reftables_is_refused_by_name";
+    let Some(scene) = Scene::new(test) else { return };
+    scene.base_git("git init -q -b main . && git config core.repositoryformatversion 1");
+    scene.base_git("git config extensions.refStorage reftable");
+    let error = scene.pending(".git").unwrap_err();
+    assert!(
+        matches!(&error, GitError::RefFormat { format, .. } if format == "reftable"),
+        "{error}"
+    );
+    assert!(error.hint().is_some());
+}
+
+#[test]
+fn a_shallow_clone_stays_shallow() {
+    let test = "a_shallow_clone_stays_shallow";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("git commit -q --allow-empty -m 2 && git commit -q --allow-empty -m 3 && mv .git ../origin.git && rm file");
+    scene.base_git("git init -q . && rm -r .git && git clone -q --depth 2 file://$PWD/../origin.git .");
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+    assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
+}
+
+#[test]
+fn a_partial_clone_needs_nothing_from_its_origin() {
+    let test = "a_partial_clone_needs_nothing_from_its_origin";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("echo old > gone && git add . && git commit -qm 2 && git rm -q gone && git commit -qm 3");
+    scene.base_git("git config uploadpack.allowFilter true && mv .git ../origin.git && rm file");
+    scene.base_git(
+        "git clone -q --filter=blob:none file://$PWD/../origin.git . && mv ../origin.git ../away.git",
+    );
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+    assert_eq!(scene.base_git("git show refs/sandbox/fix-1/main:file"), "two\n");
+}
+
+#[test]
+fn objects_that_the_base_borrows_are_found() {
+    let test = "objects_that_the_base_borrows_are_found";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("mv .git ../first.git && rm file && git clone -q -s ../first.git ../second.git --bare");
+    scene.base_git("git clone -q -s ../second.git . && git config core.worktree $PWD");
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+    assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
+    let layout = locate(&scene.base()).unwrap().unwrap();
+    let expected = ["first.git/objects", "second.git/objects"].map(|name| scene.path(name));
+    assert_eq!(layout.alternates, expected);
+}
+
+#[test]
+fn a_linked_working_tree_commits_into_the_common_directory() {
+    let test = "a_linked_working_tree_commits_into_the_common_directory";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("git worktree add -q --detach ../tree && git worktree add -qb side ../other");
+    let layout = locate(&scene.path("tree")).unwrap().unwrap();
+    let common = scene.base().join(".git");
+    assert_eq!(layout.extra, std::slice::from_ref(&common));
+    assert_eq!(layout.git_dir, common.join("worktrees/tree"));
+    assert!(layout.read_only.is_empty());
+
+    let before = contents(&scene.base());
+    let overlays = [("tree", "upper", "work"), ("base/.git", "upper-git", "work-git")];
+    if !scene.mounted(test, &overlays, "tree", &format!("{COMMIT} && git branch topic")) {
+        return;
+    }
+    let layers = [(scene.path("upper-git"), LayerFormat::Overlay)];
+    let stack = Stack::open(&layers, &layout.common_dir).unwrap();
+    let head = rel("worktrees/tree");
+    let mut repositories = Repositories::in_git_dir(&stack, head.clone());
+    repositories.classify(&rel("refs/heads/topic")).unwrap();
+    let touched = repositories.touched();
+    assert_eq!(touched.len(), 1);
+    let arrivals = import(&touched[0], &name(), &scene.path("scratch")).unwrap();
+    assert_eq!(
+        shown(&arrivals),
+        ["refs/heads/topic → refs/sandbox/fix-1/topic (1)"]
+    );
+    assert_eq!(arrivals.refs[0].repository, common);
+    assert_same(&before, &contents(&scene.base()));
+
+    assert!(scene.mounted(test, &overlays, "tree", "git commit -q --allow-empty -m three"));
+    let repository = Repository::outside(&stack, rel(""), head);
+    let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
+    assert_eq!(shown(&arrivals), ["HEAD → refs/sandbox/fix-1/HEAD (1)"]);
+}
+
+#[test]
+fn a_working_tree_that_was_made_on_the_branch_does_not_lose_its_commits() {
+    check(
+        "a_working_tree_that_was_made_on_the_branch_does_not_lose_its_commits",
+        "true",
+        &format!("git worktree add -q --detach wt && cd wt && {COMMIT}"),
+        &["worktrees/wt/HEAD → refs/sandbox/fix-1/worktrees/wt/HEAD (1)"],
+    );
+}
+
+#[test]
+fn a_subdirectory_commits_into_the_repository_above() {
+    let test = "a_subdirectory_commits_into_the_repository_above";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("mkdir -p sub/deep && echo s > sub/deep/s && git add . && git commit -qm sub");
+    let layout = locate(&scene.base().join("sub/deep")).unwrap().unwrap();
+    assert_eq!(layout.worktree_top, scene.base());
+    assert_eq!(layout.extra, [scene.base().join(".git")]);
+    assert_eq!(layout.read_only, [scene.base()]);
+    let before = contents(&scene.base());
+    let overlays = [
+        ("base/sub/deep", "upper", "work"),
+        ("base/.git", "upper-git", "work-git"),
+    ];
+    let (variable, value) = layout.environment().unwrap();
+    let script = "echo t > s && git add . && git commit -qm two && test -z \"$(git status --porcelain)\"";
+    let script = format!("export {variable}={value}; {script}");
+    if !scene.mounted(test, &overlays, "base/sub/deep", &script) {
+        return;
+    }
+    let layers = [(scene.path("upper-git"), LayerFormat::Overlay)];
+    let stack = Stack::open(&layers, &layout.common_dir).unwrap();
+    let repository = Repository::outside(&stack, rel(""), rel(""));
+    let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
+    assert_eq!(shown(&arrivals), [MAIN]);
+    assert_same(&before, &contents(&scene.base()));
+    assert_eq!(
+        scene.base_git("git show refs/sandbox/fix-1/main:sub/deep/s"),
+        "t\n"
+    );
+}
+
+#[test]
+fn commits_in_a_submodule_arrive_in_the_submodule() {
+    let test = "commits_in_a_submodule_arrive_in_the_submodule";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("git clone -q --bare . ../lib.git");
+    scene.base_git(
+        "git -c protocol.file.allow=always submodule --quiet add ../lib.git vendor/lib && git commit -qm sub",
+    );
+    let script = format!("cd vendor/lib && {COMMIT} && cd ../.. && git add . && git commit -qm bump");
+    if !scene.branch_git(test, &script) {
+        return;
+    }
+    let stack = scene.stack();
+    let mut repositories = Repositories::in_workspace(&stack);
+    for path in [
+        ".git/index",
+        ".git/modules/vendor/lib/HEAD",
+        "vendor/lib/file",
+        "vendor/lib/.git",
+    ] {
+        repositories.classify(&rel(path)).unwrap();
+    }
+    let touched = repositories.touched();
+    let git_dirs: Vec<_> = touched.iter().map(Repository::base_dir).collect();
+    assert_eq!(
+        git_dirs,
+        [".git", ".git/modules/vendor/lib"].map(|path| scene.base().join(path))
+    );
+    for git_dir in [".git", ".git/modules/vendor/lib"] {
+        let arrivals = scene.import(git_dir).unwrap();
+        assert_eq!(shown(&arrivals), [MAIN]);
+        assert_eq!(arrivals.refs[0].repository, std::path::Path::new(git_dir));
+    }
+    assert_eq!(
+        scene.sandbox_refs("base/vendor/lib"),
+        "refs/sandbox/fix-1/main two\n"
+    );
+    let layout = locate(&scene.base().join("vendor/lib")).unwrap().unwrap();
+    assert_eq!(layout.extra, [scene.base().join(".git/modules/vendor/lib")]);
+    assert!(layout.read_only.is_empty());
+}
+
+#[test]
+fn nested_and_bare_repositories_are_repositories_of_their_own() {
+    let test = "nested_and_bare_repositories_are_repositories_of_their_own";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("mkdir nested && git clone -q . nested/a && git clone -q --bare . b.git");
+    let script = format!("(cd nested/a && {COMMIT}) && git -C nested/a push -q ../../b.git main");
+    if !scene.branch_git(test, &script) {
+        return;
+    }
+    for git_dir in ["nested/a/.git", "b.git"] {
+        assert_eq!(shown(&scene.import(git_dir).unwrap()), [MAIN], "{git_dir}");
+    }
+    assert_eq!(shown(&scene.import(".git").unwrap()), [""; 0]);
+    assert_eq!(scene.sandbox_refs("base/b.git"), "refs/sandbox/fix-1/main two\n");
+}
+
+#[test]
+fn a_repository_that_belongs_to_somebody_else_is_not_obeyed() {
+    let test = "a_repository_that_belongs_to_somebody_else_is_not_obeyed";
+    if !rustix::process::geteuid().is_root() {
+        return skip(test, "only root can give files away");
+    }
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    scene.base_git("chown 12345 .git");
+    let error = scene.pending(".git").unwrap_err();
+    assert!(
+        matches!(error, GitError::ForeignOwner { owner: 12345, .. }),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("safe.directory"));
+}

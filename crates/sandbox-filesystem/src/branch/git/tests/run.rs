@@ -1,0 +1,55 @@
+//! How git is run.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::branch::git::GitError;
+use crate::branch::git::run::Git;
+
+fn program(place: &Path, script: &str) -> PathBuf {
+    let path = place.join("git");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_git_that_does_not_end_is_ended_with_what_it_started() {
+    let place = tempfile::tempdir().unwrap();
+    let pids = place.path().join("pid");
+    let script = format!("sleep 1000 & echo $! > {}; wait", pids.display());
+    let git = Git::fake(program(place.path(), &script), Duration::from_millis(500));
+    let error = git.run(place.path(), "fetch", &[], b"").unwrap_err();
+    assert!(
+        matches!(error, GitError::TimedOut { command: "fetch", .. }),
+        "{error}"
+    );
+    let pid = std::fs::read_to_string(pids).unwrap();
+    // It is dead; that somebody has waited for it is not ours to see.
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    assert!(state.is_err() || state.is_ok_and(|stat| stat.contains(") Z ")));
+}
+
+#[test]
+fn what_git_complains_of_is_in_the_error() {
+    let place = tempfile::tempdir().unwrap();
+    let git = Git::fake(
+        program(place.path(), "echo bad >&2; exit 3"),
+        Duration::from_mins(1),
+    );
+    let error = git.run(place.path(), "fetch", &[], b"").unwrap_err().to_string();
+    assert_eq!(error, "git fetch failed (exit status: 3): bad");
+}
+
+#[test]
+fn answers_larger_than_a_pipe_are_read() {
+    let place = tempfile::tempdir().unwrap();
+    let git = Git::fake(program(place.path(), "cat; cat"), Duration::from_mins(1));
+    let input = vec![b'x'; 1 << 20];
+    let answer = git
+        .run(place.path(), "cat-file", &[OsStr::new("x")], &input)
+        .unwrap();
+    assert_eq!(answer.len(), input.len());
+}
