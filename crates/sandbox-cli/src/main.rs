@@ -6,6 +6,7 @@ mod commands;
 mod error;
 mod output;
 mod profiles;
+mod progress;
 mod run;
 mod workspace;
 

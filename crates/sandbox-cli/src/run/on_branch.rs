@@ -8,6 +8,7 @@ use super::Ended;
 use super::args::RunArgs;
 use crate::error::CliError;
 use crate::output::note;
+use crate::progress::Bar;
 use crate::workspace::WorkspaceArgs;
 
 #[derive(Debug, clap::Args)]
@@ -134,7 +135,7 @@ impl Session {
             }
             .into()),
             Ok(branch) => Ok(Self::new(branch, false)),
-            Err(NotFound { .. }) => Ok(Self::new(workspace.create(&name, &args.options())?, true)),
+            Err(NotFound { .. }) => Ok(Self::new(create(workspace, &name, &args.options())?, true)),
             Err(error) => Err(error.into()),
         }
     }
@@ -194,7 +195,7 @@ impl Session {
         let name = self.branch.name().clone();
         self.branch.discard()?;
         Ok(Self {
-            branch: workspace.create(&name, &options)?,
+            branch: create(&workspace, &name, &options)?,
             is_fresh: true,
             is_in_place,
         })
@@ -238,4 +239,9 @@ impl Session {
         self.branch.settle(Some(run))?;
         Ok(())
     }
+}
+
+fn create(workspace: &Workspace, name: &BranchName, options: &CreateOptions) -> Result<Branch, CliError> {
+    let mut bar = Bar::new();
+    Ok(workspace.create_with(name, options, &mut |progress| bar.show(progress))?)
 }
