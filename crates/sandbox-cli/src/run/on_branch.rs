@@ -225,8 +225,23 @@ impl Session {
         }
     }
 
-    /// After the run.
-    pub(crate) fn end(mut self, args: &RunArgs, ended: &Ended) -> Result<(), CliError> {
+    /// After the run: what the flags say for how it ended.
+    pub(crate) fn end(self, args: &RunArgs, ended: &Ended) -> Result<(), CliError> {
+        let wanted = if args.branch.dry_run {
+            EndArg::Discard
+        } else if ended.result.outcome.success() {
+            args.branch.on_success.unwrap_or(EndArg::Keep)
+        } else {
+            args.branch.on_failure.unwrap_or(EndArg::Keep)
+        };
+        match wanted {
+            EndArg::Discard => Ok(self.branch.discard()?),
+            EndArg::Keep | EndArg::Commit | EndArg::Ask => self.keep(args, ended).map(drop),
+        }
+    }
+
+    /// Puts on the disk what the command has written.
+    fn keep(mut self, args: &RunArgs, ended: &Ended) -> Result<Branch, CliError> {
         let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
         let run = LastRun {
             ended: std::time::SystemTime::now()
@@ -237,7 +252,7 @@ impl Session {
             outcome: ended.result.outcome.to_string(),
         };
         self.branch.settle(Some(run))?;
-        Ok(())
+        Ok(self.branch)
     }
 }
 

@@ -90,6 +90,9 @@ impl Part {
     /// volatile mount, and its work directory has mode 000.
     pub(crate) fn ready(&self) -> io::Result<()> {
         let work = self.work();
+        if fs::read_dir(&work)?.next().is_none() {
+            return Ok(());
+        }
         remove_tree(&work)?;
         fs::create_dir(work)
     }

@@ -148,9 +148,10 @@ pub(crate) enum Durability {
 pub(crate) fn store<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<(), FileError> {
     let temporary = path.with_extension("new");
     let write = || {
+        let mut text = serde_json::to_vec_pretty(value)?;
+        text.push(b'\n');
         let mut file = File::create(&temporary)?;
-        serde_json::to_writer_pretty(&mut file, value)?;
-        file.write_all(b"\n")?;
+        file.write_all(&text)?;
         if durability == Durability::Machine {
             file.sync_all()?;
         }
