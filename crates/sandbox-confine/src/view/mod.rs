@@ -20,6 +20,7 @@ mod credentials;
 mod etc;
 mod hidden;
 mod locate;
+mod names;
 mod system;
 mod toolchain;
 mod trace;

@@ -4,7 +4,7 @@
 //! or `realpath` and `$ORIGIN` inside disagree with the host. This does what the kernel does when it follows
 //! a path (`path_resolution(7)`), one `readlink` a component, and gives up after as many links as the kernel.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -21,10 +21,31 @@ pub(super) struct Trace {
     pub(super) real: PathBuf,
 }
 
-/// Resolves the absolute `path`.
-///
-/// `ENOENT` for a dangling link, `ELOOP` for too many, `EINVAL` for a path that is not absolute.
-pub(super) fn trace(path: &Path) -> io::Result<Trace> {
+/// Resolves paths, and remembers what on their way is no link: many of them begin alike.
+#[derive(Debug, Default)]
+pub(super) struct Tracer {
+    plain: BTreeSet<OsString>,
+}
+
+impl Tracer {
+    /// Resolves the absolute `path`.
+    ///
+    /// `ENOENT` for a dangling link, `ELOOP` for too many, `EINVAL` for a path that is not absolute.
+    pub(super) fn trace(&mut self, path: &Path) -> io::Result<Trace> {
+        resolve(path, |real| {
+            if self.plain.contains(real.as_os_str()) {
+                return Ok(false);
+            }
+            let is_link = real.symlink_metadata()?.file_type().is_symlink();
+            if !is_link {
+                self.plain.insert(real.as_os_str().to_owned());
+            }
+            Ok(is_link)
+        })
+    }
+}
+
+fn resolve(path: &Path, mut is_link: impl FnMut(&Path) -> io::Result<bool>) -> io::Result<Trace> {
     if !path.is_absolute() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -44,7 +65,7 @@ pub(super) fn trace(path: &Path) -> io::Result<Trace> {
             Step::Down(name) => name,
         };
         real.push(name);
-        if !real.symlink_metadata()?.file_type().is_symlink() {
+        if !is_link(&real)? {
             continue;
         }
         if links.len() == MAX_LINKS {
@@ -81,6 +102,23 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn trace(path: &Path) -> io::Result<Trace> {
+        Tracer::default().trace(path)
+    }
+
+    #[test]
+    fn what_is_remembered_changes_no_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        symlink("a", root.join("link")).unwrap();
+        let mut tracer = Tracer::default();
+        for path in ["link/b", "a/b", "link/b", "a/none", "link/../a"] {
+            let path = root.join(path);
+            assert_eq!(tracer.trace(&path).ok(), trace(&path).ok(), "{path:?}");
+        }
+    }
 
     #[test]
     fn every_link_on_the_way_is_reported_in_order() {

@@ -19,6 +19,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::lookup;
+use super::names::Names;
 use crate::beneath::is_beneath;
 
 /// How many entries of a credential directory are looked at for links that lead elsewhere.
@@ -66,8 +67,8 @@ impl HiddenPlaces {
     /// Credentials of the user whose home is `home`, and the system's.
     pub fn credentials(home: &Path) -> Self {
         let mut hidden = Self::default();
-        hidden.add_beneath(home, table::IN_HOME.iter().map(|(path, _)| *path));
-        hidden.add_beneath(Path::new("/"), table::IN_SYSTEM.iter().map(|(path, _)| *path));
+        hidden.add_in(home, table::IN_HOME.iter().map(|(path, _)| *path));
+        hidden.add_absolute(table::IN_SYSTEM.iter().map(|(path, _)| *path));
         hidden
     }
 
@@ -75,13 +76,13 @@ impl HiddenPlaces {
     /// `DOCKER_HOST` name. Each is to be reachable only when a policy allows exactly that socket.
     pub fn sockets(home: &Path, env: &[(OsString, OsString)]) -> Self {
         let mut hidden = Self::default();
-        hidden.add_beneath(Path::new("/"), table::SOCKETS.iter().copied());
-        hidden.add_beneath(home, table::SOCKETS_IN_HOME.iter().copied());
+        hidden.add_absolute(table::SOCKETS.iter().copied());
+        hidden.add_in(home, table::SOCKETS_IN_HOME.iter().copied());
         if let Some(dir) = lookup(env, "XDG_RUNTIME_DIR")
             .map(Path::new)
             .filter(|dir| dir.is_absolute())
         {
-            hidden.add_beneath(dir, table::IN_RUNTIME_DIR.iter().copied());
+            hidden.add_in(dir, table::IN_RUNTIME_DIR.iter().copied());
         }
         for name in table::SOCKET_VARIABLES {
             if let Some(path) = lookup(env, name).and_then(|value| socket_path(value.as_bytes())) {
@@ -111,17 +112,24 @@ impl HiddenPlaces {
         found
     }
 
-    /// Adds the `entries` of `dir` that exist, asking only once for a first component that does not.
-    fn add_beneath(&mut self, dir: &Path, entries: impl Iterator<Item = &'static str>) {
+    /// Adds the `entries` of `dir` that exist.
+    fn add_in(&mut self, dir: &Path, entries: impl Iterator<Item = &'static str>) {
+        let names = Names::of(dir);
+        for entry in entries.filter(|entry| names.may_hold(Path::new(entry))) {
+            self.add(&dir.join(entry));
+        }
+    }
+
+    /// [`add_in`](Self::add_in) for absolute `entries`, of which many have their first component in common.
+    fn add_absolute(&mut self, entries: impl Iterator<Item = &'static str>) {
         let mut missing = BTreeSet::new();
         for entry in entries {
-            let entry = entry.trim_start_matches('/');
-            let first = entry.split('/').next().unwrap_or(entry);
+            let first = entry.split('/').nth(1).unwrap_or(entry);
             if missing.contains(first) {
                 continue;
             }
-            if dir.join(first).symlink_metadata().is_ok() {
-                self.add(&dir.join(entry));
+            if Path::new("/").join(first).symlink_metadata().is_ok() {
+                self.add(Path::new(entry));
             } else {
                 missing.insert(first);
             }

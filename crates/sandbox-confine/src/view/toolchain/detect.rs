@@ -10,7 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use super::super::credentials::{holds_in, text_holds_secret};
 use super::super::hidden::{is_hidden, is_system};
 use super::super::lookup;
-use super::super::trace::{Trace, trace};
+use super::super::names::Names;
+use super::super::trace::{Trace, Tracer};
 use super::managers::{Installed, MANAGERS, Manager, PLACES, installed, is_catch_all};
 use super::{Grant, GrantKind, SkipReason, Skipped, Toolchains, Why};
 
@@ -51,16 +52,18 @@ pub(super) struct Detector<'a> {
     /// Directories whose links are to be followed, and those that were.
     pending: VecDeque<PathBuf>,
     seen: BTreeSet<PathBuf>,
+    tracer: Tracer,
 }
 
 impl<'a> Detector<'a> {
     pub(super) fn new(home: &Path, env: &'a [(OsString, OsString)]) -> Self {
         let real_home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
+        let names = Names::of(&real_home);
         Self {
             spelled_home: home.to_owned(),
             managers: MANAGERS
                 .iter()
-                .filter_map(|manager| installed(manager, &real_home, env))
+                .filter_map(|manager| installed(manager, &real_home, &names, env))
                 .collect(),
             home: real_home,
             env,
@@ -70,11 +73,12 @@ impl<'a> Detector<'a> {
             used: BTreeSet::new(),
             pending: VecDeque::new(),
             seen: BTreeSet::new(),
+            tracer: Tracer::default(),
         }
     }
 
     pub(super) fn detect(mut self, path_env: &OsStr) -> Toolchains {
-        if let Ok(found) = trace(&self.spelled_home) {
+        if let Ok(found) = self.tracer.trace(&self.spelled_home) {
             self.links_to(found, &Why::Home);
         }
         let mut elements = BTreeSet::new();
@@ -204,7 +208,9 @@ impl<'a> Detector<'a> {
             return;
         }
         // A dangling link or a loop among hundreds of programs is none of the user's concern.
-        let Ok(found) = trace(link) else { return };
+        let Ok(found) = self.tracer.trace(link) else {
+            return;
+        };
         if is_system(&found.real) || self.is_granted(&found.real) {
             return self.add_links(found, link);
         }
@@ -309,7 +315,7 @@ impl<'a> Detector<'a> {
 
     /// Resolves `path`; says so when that fails for another reason than its absence.
     fn resolve(&mut self, path: &Path) -> Option<Trace> {
-        match trace(path) {
+        match self.tracer.trace(path) {
             Ok(found) => Some(found),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
             Err(error) => {
@@ -360,8 +366,8 @@ impl<'a> Detector<'a> {
             let Some(value) = lookup(self.env, name) else {
                 continue;
             };
-            let visible = trace(Path::new(value))
-                .is_ok_and(|found| is_system(&found.real) || self.is_granted(&found.real));
+            let traced = self.tracer.trace(Path::new(value));
+            let visible = traced.is_ok_and(|found| is_system(&found.real) || self.is_granted(&found.real));
             if visible {
                 self.variables.insert(name.into(), value.to_owned());
             }

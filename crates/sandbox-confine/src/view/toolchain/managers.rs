@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::hidden::is_system;
 use super::super::lookup;
+use super::super::names::Names;
 
 /// Directories of a home that hold everything, of which only parts are ever granted.
 const CATCH_ALL: &[&str] = &[
@@ -220,10 +221,11 @@ pub(super) const PLACES: &[&str] = &[
     "UV_TOOL_DIR",
 ];
 
-/// `manager`, if its files exist: where its variable says, or else at one of its usual places.
+/// `manager`, if its files exist: where its variable says, or else at one of its usual places in a home with `names`.
 pub(super) fn installed(
     manager: &'static Manager,
     home: &Path,
+    names: &Names,
     env: &[(OsString, OsString)],
 ) -> Option<Installed> {
     let variable = |name: &str| {
@@ -240,6 +242,7 @@ pub(super) fn installed(
         None => manager
             .roots
             .iter()
+            .filter(|root| names.may_hold(Path::new(root)))
             .map(|root| home.join(root))
             .find(|root| root.is_dir()),
     }?;
