@@ -20,6 +20,10 @@ pub trait OnBranch: Sized {
 impl OnBranch for PolicyBuilder {
     fn on_branch(self, branch: &Branch) -> Result<Self, BranchError> {
         let builder = branch.mounts()?.into_iter().fold(self, Self::mount);
+        let builder = branch
+            .environment()
+            .iter()
+            .fold(builder, |builder, (name, value)| builder.env(name, value));
         Ok(match branch.hidden() {
             Some(hidden) => builder.deny(hidden),
             None => builder,

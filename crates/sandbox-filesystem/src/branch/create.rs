@@ -9,6 +9,7 @@ use sandbox_types::BranchName;
 
 use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
+use super::git;
 use super::handle::Branch;
 use super::layer::{self, LayerDir};
 use super::lock::{self, Asked};
@@ -53,8 +54,6 @@ pub struct CreateOptions {
     pub from: Option<BranchName>,
     /// Known not to work: set where namespaces are not to be had.
     pub no_kernel: Option<Unsuitable>,
-    /// Directories outside the workspace that belong to it.
-    pub extras: Vec<PathBuf>,
 }
 
 impl Workspace {
@@ -132,10 +131,13 @@ impl Workspace {
             birth: layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?,
             copied_at: None,
             created: now(),
-            extras: options.extras.clone(),
+            extras: Vec::new(),
+            visible: Vec::new(),
+            environment: Vec::new(),
             last_run: None,
             notes: Vec::new(),
         };
+        self.find_repository(&mut manifest);
         let made = match mode {
             Mode::Kernel => self
                 .snapshot(options.snapshot, &mut manifest, progress)
@@ -144,6 +146,28 @@ impl Workspace {
         };
         made.inspect_err(|_| self.drop_layer(&manifest))
             .map(|()| manifest)
+    }
+
+    /// What git needs of the surroundings. A repository that is not trusted is none: the branch works, git in it
+    /// does not, and whoever looks at it is told.
+    fn find_repository(&self, manifest: &mut Manifest) {
+        match git::locate(self.base()) {
+            Ok(Some(layout)) => {
+                let environment = layout.environment();
+                manifest.environment = environment
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into_iter()
+                    .collect();
+                manifest.visible = layout.read_only;
+                manifest.visible.extend(layout.alternates);
+                // A copy of a git directory elsewhere could not be shown in its place everywhere.
+                if manifest.mode == Mode::Kernel {
+                    manifest.extras = layout.extra;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => manifest.notes.push(format!("git will not work on it: {error}")),
+        }
     }
 
     /// A branch of a branch: what the parent has written until now becomes a layer of both.
@@ -173,7 +197,11 @@ impl Workspace {
         manifest.created = now();
         manifest.last_run = None;
         match manifest.mode {
-            Mode::Copy => manifest.layers = vec![new_layer()?],
+            Mode::Copy => {
+                manifest.layers = vec![new_layer()?];
+                // What differs from the base in a copy of a branch, nobody has to have touched since.
+                manifest.copied_at = None;
+            }
             Mode::Kernel => {
                 let mut parents = manifest.clone();
                 parents.parent.clone_from(&parent.manifest().parent);
@@ -252,7 +280,7 @@ impl Workspace {
         let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
         manifest.snapshot = Some(id);
         let report = self.copy(self.base(), &dir, reflink, progress)?;
-        manifest.notes = notes(&report);
+        manifest.notes.extend(notes(&report));
         Ok(())
     }
 
@@ -263,7 +291,7 @@ impl Workspace {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), BranchError> {
         let report = self.copy(self.base(), dir, Reflink::Try, progress)?;
-        manifest.notes = notes(&report);
+        manifest.notes.extend(notes(&report));
         manifest.copied_at = Some(layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?);
         Ok(())
     }

@@ -92,8 +92,9 @@ impl Branch {
         self.directory().join("control.sock")
     }
 
-    /// What has to be mounted for a command to work on the branch, after making it ready: the workspace
-    /// first. In mode `copy` it is the copy that is shown at the workspace's place.
+    /// What has to be mounted for a command to work on the branch, after making it ready: the workspace, and
+    /// of its git repository what is elsewhere. In mode `copy` it is the copy that is shown at the workspace's
+    /// place.
     ///
     /// The sandbox that mounts it holds the branch's lock; a second one that tries fails.
     ///
@@ -103,7 +104,12 @@ impl Branch {
         let _held = self.hold()?;
         self.check_settled()?;
         let base = self.workspace.base();
-        let mut mounts = Vec::new();
+        let visible = self.manifest.visible.iter().map(|path| Mount {
+            at: path.clone(),
+            source: MountSource::Bind(path.clone()),
+            access: Access::Read,
+        });
+        let mut mounts: Vec<_> = visible.collect();
         for index in self.parts() {
             let at = index.and_then(|index| self.manifest.extras.get(index));
             let at = at.map_or(base, PathBuf::as_path);
@@ -115,6 +121,11 @@ impl Branch {
         }
         self.mark_used()?;
         Ok(mounts)
+    }
+
+    /// Variables that a command needs for git to find its repository.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.manifest.environment
     }
 
     /// The copy that a command works on where nothing can be mounted; none in mode `kernel`.

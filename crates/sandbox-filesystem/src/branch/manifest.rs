@@ -68,6 +68,12 @@ pub(crate) struct Manifest {
     /// Directories outside the workspace that belong to it: the git directory of a linked worktree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) extras: Vec<PathBuf>,
+    /// Directories outside the workspace that git reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) visible: Vec<PathBuf>,
+    /// Variables that git needs to find its repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) environment: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_run: Option<LastRun>,
     /// What whoever looks at it should know.
