@@ -18,3 +18,5 @@
 )]
 
 pub mod branch;
+#[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
+mod sys;

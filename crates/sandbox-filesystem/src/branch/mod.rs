@@ -2,9 +2,12 @@
 //!
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
+mod base;
 mod beneath;
+mod copied;
 mod copy;
 mod create;
+mod diff;
 mod error;
 mod git;
 mod handle;
@@ -27,6 +30,7 @@ mod xattr;
 
 pub use copy::CopyError;
 pub use create::{CreateOptions, ModeChoice, Snapshot};
+pub use diff::{DiffError, Side};
 pub use error::BranchError;
 pub use handle::{Branch, Use};
 pub use lock::Holder;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, StatxFlags};
 use sandbox_types::NodeKind;
 
 /// Seconds and nanoseconds since the epoch.
@@ -45,9 +45,25 @@ impl Meta {
         Self::from_stat(&rustix::fs::fstat(file)?)
     }
 
+    /// What to report as the bytes that it holds.
+    pub(crate) fn held(&self) -> u64 {
+        match self.kind {
+            NodeKind::File | NodeKind::Symlink => self.size,
+            _ => 0,
+        }
+    }
+
     /// Of what is at `path`, links not followed.
     pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
         Self::from_stat(&rustix::fs::lstat(path)?)
+    }
+
+    /// When `name` in `dir` was made, where the file system knows: unlike its other times it cannot be set.
+    pub(crate) fn born(dir: impl AsFd, name: impl AsRef<Path>) -> io::Result<Option<Timestamp>> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = rustix::fs::statx(dir, name.as_ref(), flags, StatxFlags::BTIME)?;
+        let is_known = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Ok(is_known.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)))
     }
 
     fn from_stat(stat: &rustix::fs::Stat) -> io::Result<Self> {

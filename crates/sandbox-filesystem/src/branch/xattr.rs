@@ -7,8 +7,8 @@
 //!
 //! Every function takes an open file or an O_PATH descriptor (also of a link); for the latter it needs /proc.
 
-use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -36,20 +36,69 @@ pub(crate) enum Reading {
 const OVERLAY: &[u8] = b"user.overlay.";
 const ESCAPED: &[u8] = b"user.overlay.overlay.";
 
+/// What reading the value of an attribute has given.
+type Value = Result<Vec<u8>, Errno>;
+
+/// Attributes, as far as they may be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Readable {
+    pub(crate) xattrs: Xattrs,
+    /// Names of those that may not be read.
+    pub(crate) hidden: BTreeSet<Bytes>,
+}
+
 /// The attributes of `node`; none where the file system has none.
 pub(crate) fn read(node: BorrowedFd<'_>, reading: Reading) -> io::Result<Xattrs> {
     let mut xattrs = BTreeMap::new();
-    for name in names(node)? {
-        let Some(seen) = seen_name(name.as_bytes(), reading) else {
-            continue;
-        };
-        match value(node, &name) {
-            Ok(value) => xattrs.insert(Bytes(seen), Bytes(value)),
-            Err(Errno::NODATA) => continue, // it is gone
-            Err(errno) => return Err(errno.into()),
-        };
+    for (seen, value) in each(node, reading)? {
+        xattrs.insert(seen, Bytes(value?));
     }
     Ok(Xattrs(xattrs))
+}
+
+/// The attributes of `node`, but for the values that the user may not read.
+pub(crate) fn read_permitted(node: BorrowedFd<'_>, reading: Reading) -> io::Result<Readable> {
+    let mut readable = Readable::default();
+    for (seen, value) in each(node, reading)? {
+        match value {
+            Ok(value) => {
+                readable.xattrs.0.insert(seen, Bytes(value));
+            }
+            Err(Errno::ACCESS | Errno::PERM) => {
+                readable.hidden.insert(seen);
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(readable)
+}
+
+/// One attribute by the name that it has on the disk; none where there is none, or where it may not be read.
+pub(crate) fn raw(node: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Vec<u8>>> {
+    match value(node, name) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS | Errno::PERM) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether an attribute of that name, outside of any layer, cannot be seen through overlayfs.
+pub(crate) fn is_overlayfs(name: &Bytes) -> bool {
+    name.0.starts_with(OVERLAY) || name.0.starts_with(b"trusted.")
+}
+
+/// What is content, by the name under which it is known outside; what is gone by now left out.
+fn each(node: BorrowedFd<'_>, reading: Reading) -> io::Result<Vec<(Bytes, Value)>> {
+    let mut found = Vec::new();
+    for name in names(node)? {
+        if let Some(seen) = seen_name(name.as_bytes(), reading) {
+            match value(node, &name) {
+                Err(Errno::NODATA) => {}
+                value => found.push((Bytes(seen), value)),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Gives `node` the attributes `wanted` and no others; returns the names of those that could not be set or removed
@@ -112,7 +161,7 @@ fn names(node: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
         .collect()
 }
 
-fn value(node: BorrowedFd<'_>, name: &CString) -> Result<Vec<u8>, Errno> {
+fn value(node: BorrowedFd<'_>, name: &CStr) -> Value {
     whole(|buffer| match rustix::fs::fgetxattr(node, name, &mut *buffer) {
         Err(Errno::BADF) => rustix::fs::getxattr(by_descriptor(node), name, buffer),
         result => result,

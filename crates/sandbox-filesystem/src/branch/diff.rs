@@ -1,0 +1,146 @@
+//! What a branch has changed: its layers against its base.
+//!
+//! It guarantees: only what the layers touch is looked at, and nothing of the base is written; contents are
+//! compared only where sizes are the same; what was copied up and not changed is no change; every path beneath
+//! a deleted directory is listed; what the base has changed too is a conflict, see [`conflict`].
+//!
+//! Order: by path, component by component, names as bytes, a directory before what it holds (`a`, `a/b`,
+//! `a.b`). That is also the order of [`RelPath`].
+//!
+//! Memory: what it returns, and directories that are being walked; file contents go through two buffers.
+
+mod compare;
+mod conflict;
+mod copy;
+mod draft;
+mod entry;
+mod finder;
+mod live;
+mod look;
+mod origin;
+mod place;
+mod rename;
+mod settle;
+mod similar;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::io;
+
+use sandbox_types::{BaseChange, Change, ChangeKind, NodeKind, RelPath};
+
+use super::base::BaseKnowledge;
+use super::stack::Stack;
+pub use entry::Side;
+use look::Look;
+use place::Place;
+use walk::Walked;
+
+/// Why a branch and its base could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// Something could not be read.
+    #[error("read {path} in {side}")]
+    Read {
+        /// What.
+        path: RelPath,
+        /// In which of the trees.
+        side: Side,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DiffError {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read {
+                side: Side::Base | Side::Live,
+                source,
+                ..
+            } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("the branch has changed something there: make it readable for yourself (chmod u+rX)")
+            }
+            Self::Read { .. } => None,
+        }
+    }
+}
+
+/// Everything that the branch has changed; `progress` is told how many entries have been looked at.
+pub(crate) fn changes(
+    stack: &Stack,
+    knowledge: &BaseKnowledge,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Change>, DiffError> {
+    let Walked {
+        mut drafts,
+        trail,
+        comparer,
+    } = walk::walk(stack, knowledge, progress)?;
+    live::add_forgotten(stack, knowledge, &mut drafts)?;
+    settle::mark_parents(&mut drafts);
+    let mut drafts = rename::pair(stack, &trail, comparer, drafts)?;
+    settle::trace(&mut drafts, &trail, knowledge);
+    Ok(drafts.into_iter().map(|draft| draft.change).collect())
+}
+
+/// Whether the base stands in the way of one change now, found a moment ago by [`changes`]: to be asked again
+/// right before it is applied. A deleted directory is asked about itself and what is directly in it.
+pub(crate) fn check_one(
+    stack: &Stack,
+    knowledge: &BaseKnowledge,
+    change: &Change,
+) -> Result<Option<BaseChange>, DiffError> {
+    let mut look = Look::new(knowledge);
+    let found = check_path(stack, &mut look, &change.path, &change.change)?;
+    if let ChangeKind::Renamed { from, .. } = &change.change
+        && found.is_none()
+    {
+        return check_path(stack, &mut look, from, &ChangeKind::Deleted);
+    }
+    if matches!(change.change, ChangeKind::Deleted) && change.node == NodeKind::Directory && found.is_none() {
+        return check_inside(stack, &mut look, &change.path);
+    }
+    Ok(found)
+}
+
+fn check_path(
+    stack: &Stack,
+    look: &mut Look<'_>,
+    path: &RelPath,
+    change: &ChangeKind,
+) -> Result<Option<BaseChange>, DiffError> {
+    let parent = path.parent().unwrap_or_default();
+    let place = Place::find(stack, look.knowledge, &parent)?;
+    let (Some(place), Some(name)) = (place, path.name()) else {
+        return Ok(None);
+    };
+    let Some(draft) = look.at(&place, name)?.draft else {
+        return Ok(None);
+    };
+    let was_there = matches!(
+        change,
+        ChangeKind::Modified { .. } | ChangeKind::TypeChanged { .. }
+    );
+    if was_there && draft.is_added() && draft.change.conflict.is_none() {
+        return Ok(Some(BaseChange::Vanished));
+    }
+    Ok(draft.change.conflict)
+}
+
+fn check_inside(stack: &Stack, look: &mut Look<'_>, path: &RelPath) -> Result<Option<BaseChange>, DiffError> {
+    let Some(place) = Place::find(stack, look.knowledge, path)? else {
+        return Ok(None);
+    };
+    for name in place.names()? {
+        let draft = look.at(&place, &name)?.draft;
+        if draft.is_some_and(|draft| draft.change.conflict.is_some()) {
+            return Ok(Some(BaseChange::Modified));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,212 @@
+//! A directory of all the trees that are compared, held open.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use sandbox_types::RelPath;
+
+use super::super::base::BaseKnowledge;
+use super::super::node::Meta;
+use super::super::stack::{Dir, Found, Origin, Stack, access, names};
+use super::super::xattr::Reading;
+use super::DiffError;
+use super::entry::{Entry, Failure, Side};
+use super::origin::{Source, source_of};
+
+/// A directory of the branch, of its base and of the base as it is now: of those that have it.
+#[derive(Debug)]
+pub(super) struct Place<'s> {
+    pub(super) dir: Dir<'s>,
+    live: Option<OwnedFd>,
+    /// Whether nothing above it has been moved since a whole copy was made.
+    pub(super) is_settled: bool,
+    /// Whether others have added, removed or renamed something in the base's directory.
+    pub(super) base_moved_on: bool,
+}
+
+impl<'s> Place<'s> {
+    pub(super) fn root(stack: &'s Stack, knowledge: &BaseKnowledge) -> Result<Self, DiffError> {
+        let failure = |side, source| Failure { side, source }.at(RelPath::root());
+        let dir = stack.root().map_err(|error| failure(Side::Branch, error))?;
+        let live = knowledge.live.as_deref().map(access::open_root).transpose();
+        let mut place = Self {
+            dir,
+            live: live.map_err(|error| failure(Side::Live, error))?,
+            is_settled: true,
+            base_moved_on: false,
+        };
+        place.look_at_base(knowledge)?;
+        Ok(place)
+    }
+
+    /// What is at `path`, step by step from the root; none where there is nothing.
+    pub(super) fn find(
+        stack: &'s Stack,
+        knowledge: &BaseKnowledge,
+        path: &RelPath,
+    ) -> Result<Option<Self>, DiffError> {
+        let mut place = Self::root(stack, knowledge)?;
+        for name in path.as_path() {
+            match place.enter(name, knowledge)? {
+                Some(next) => place = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(place))
+    }
+
+    /// The directory `name`; none where no tree has it.
+    pub(super) fn enter(&self, name: &OsStr, knowledge: &BaseKnowledge) -> Result<Option<Self>, DiffError> {
+        let path = self.join(name)?;
+        let live = self.enter_live(name).map_err(|error| error.at(path.clone()))?;
+        let dir = match self.dir.enter(name) {
+            Ok(Some(dir)) => dir,
+            Ok(None) if live.is_some() => self.dir.nothing(path.clone()),
+            Ok(None) => return Ok(None),
+            Err(source) => {
+                let is_base = self.dir.enter_base(name).is_err();
+                let side = if is_base { Side::Base } else { Side::Branch };
+                return Err(Failure { side, source }.at(path));
+            }
+        };
+        let mut place = Self {
+            dir,
+            live,
+            is_settled: self.is_settled && self.has_settled(name, knowledge)?,
+            base_moved_on: false,
+        };
+        place.look_at_base(knowledge)?;
+        if place.dir.holder(Origin::Base).is_err() {
+            place.base_moved_on = self
+                .was_copied_up(name)
+                .map_err(|error| error.at(place.dir.path().clone()))?;
+        }
+        Ok(Some(place))
+    }
+
+    /// What can differ in it.
+    pub(super) fn names(&self) -> Result<BTreeSet<OsString>, DiffError> {
+        let mut all = self.dir.touched_names().map_err(|error| self.failure(error))?;
+        if !self.dir.exists()
+            && let Some(live) = &self.live
+        {
+            let live = names(live.as_fd()).map_err(|error| self.failure(error))?;
+            all.extend(live.into_iter().filter(|name| !self.dir.is_excluded(name)));
+        }
+        Ok(all)
+    }
+
+    /// What `name` is in the merged view.
+    pub(super) fn view<'a>(&'a self, name: &'a OsStr) -> Result<Option<Entry<'a>>, Failure> {
+        let side = Side::Branch;
+        let found = self.dir.view(name).map_err(|source| Failure { side, source })?;
+        found.map(|found| self.entry(name, &found)).transpose()
+    }
+
+    /// What `name` is in the base, seen or not.
+    pub(super) fn base<'a>(&'a self, name: &'a OsStr) -> Result<Option<Entry<'a>>, Failure> {
+        let side = Side::Base;
+        let found = self.dir.base(name).map_err(|source| Failure { side, source })?;
+        found.map(|found| self.entry(name, &found)).transpose()
+    }
+
+    /// An entry as it was found.
+    pub(super) fn entry<'a>(&'a self, name: &'a OsStr, found: &Found) -> Result<Entry<'a>, Failure> {
+        let side = match found.origin {
+            Origin::Layer(_) => Side::Branch,
+            Origin::Base => Side::Base,
+        };
+        let holder = self.dir.holder(found.origin);
+        Ok(Entry {
+            dir: holder.map_err(|source| Failure { side, source })?,
+            name,
+            meta: found.meta,
+            side,
+            reading: self.dir.reading(found.origin),
+        })
+    }
+
+    /// What `name` is in the base as it is now.
+    pub(super) fn live<'a>(&'a self, name: &'a OsStr) -> Result<Option<Entry<'a>>, Failure> {
+        let side = Side::Live;
+        let Some(live) = &self.live else {
+            return Ok(None);
+        };
+        let meta = Meta::at(live, name).map_err(|source| Failure { side, source })?;
+        Ok(meta.map(|meta| Entry {
+            dir: live.as_fd(),
+            name,
+            meta,
+            side,
+            reading: Reading::Exact,
+        }))
+    }
+
+    pub(super) fn join(&self, name: &OsStr) -> Result<RelPath, DiffError> {
+        let path = self.dir.path().join(name);
+        path.map_err(|error| self.failure(std::io::Error::other(error)))
+    }
+
+    fn failure(&self, source: std::io::Error) -> DiffError {
+        let side = Side::Branch;
+        Failure { side, source }.at(self.dir.path().clone())
+    }
+
+    fn enter_live(&self, name: &OsStr) -> Result<Option<OwnedFd>, Failure> {
+        let Some(live) = &self.live else {
+            return Ok(None);
+        };
+        match access::open_dir(live.as_fd(), name) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(error) if is_no_directory(&error) => Ok(None),
+            Err(source) => Err(Failure {
+                side: Side::Live,
+                source,
+            }),
+        }
+    }
+
+    /// Whether the directory `name` of a whole copy has not been moved there.
+    fn has_settled(&self, name: &OsStr, knowledge: &BaseKnowledge) -> Result<bool, DiffError> {
+        let Some(copied_at) = knowledge.copied_at else {
+            return Ok(false);
+        };
+        let found = self.dir.view(name).map_err(|error| self.failure(error))?;
+        Ok(found.is_some_and(|found| found.meta.ctime <= copied_at))
+    }
+
+    /// Whether the directory `name` was in the base once, though it need not be any more.
+    fn was_copied_up(&self, name: &OsStr) -> Result<bool, Failure> {
+        let side = Side::Branch;
+        let found = self.dir.view(name).map_err(|source| Failure { side, source })?;
+        match found.filter(|found| self.dir.is_in_overlay(found.origin)) {
+            Some(found) => {
+                let source = source_of(&self.entry(name, &found)?);
+                Ok(source.map_err(|source| Failure { side, source })? != Source::None)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn look_at_base(&mut self, knowledge: &BaseKnowledge) -> Result<(), DiffError> {
+        let path = self.dir.path();
+        let Ok(base) = self.dir.holder(Origin::Base) else {
+            return Ok(());
+        };
+        let meta = Meta::of(base).map_err(|source| {
+            let side = Side::Base;
+            Failure { side, source }.at(path.clone())
+        })?;
+        self.base_moved_on = knowledge.is_newer(&meta) && !knowledge.is_ours(path, &meta);
+        Ok(())
+    }
+}
+
+fn is_no_directory(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error();
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+        .iter()
+        .any(|known| errno == Some(known.raw_os_error()))
+}

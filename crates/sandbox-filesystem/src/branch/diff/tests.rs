@@ -1,0 +1,4 @@
+//! Diffs of layers made by hand and by the kernel's overlayfs.
+
+mod by_hand;
+mod world;

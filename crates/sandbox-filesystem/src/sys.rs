@@ -1,0 +1,4 @@
+//! System calls that no safe wrapper has. The one place of this crate with `unsafe` in it; every function is
+//! safe to call.
+
+pub(crate) mod handle;
