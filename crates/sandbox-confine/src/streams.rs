@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use sandbox_types::Stream;
-use serde::{Deserialize, Serialize};
 
 use crate::command::Stdio;
 use crate::error::StartError;
@@ -84,7 +83,7 @@ pub struct OutputReader {
 }
 
 /// The output limit of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutputLimit {
     pub(crate) bytes: u64,
     pub(crate) truncates: bool,

@@ -23,8 +23,9 @@ mod size;
 mod span;
 
 pub use change::{
-    Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, GitRef, Hold, Ignored,
-    InvalidRelPath, NodeKind, RelPath, RiskRules, RuleSpec,
+    Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, ConflictKind,
+    ConflictOutcome, ConflictPolicy, GitRef, Hold, Ignored, InvalidPolicy, InvalidRelPath, MergeConflict,
+    MergeReport, NodeKind, RelPath, RiskRules, RuleSpec, Unsettled,
 };
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};

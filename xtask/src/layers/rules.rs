@@ -27,7 +27,7 @@ pub(super) const LAYERS: &[Layer] = &[
         imports: &["sandbox-types"],
         // Of these: patterns of paths and lines (globset, regex), texts compared and merged (similar), archives
         // (tar), rules as data (toml).
-        budget: 45,
+        budget: 50,
     },
     Layer {
         name: "sandbox-volumes",
@@ -47,7 +47,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "sandbox-filesystem",
             "sandbox-volumes",
         ],
-        budget: 54,
+        // What sandbox-filesystem needs, see there.
+        budget: 64,
     },
     Layer {
         name: "sandbox-cli",
@@ -57,7 +58,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "sandbox-examples",
         imports: &["sandbox"],
-        budget: 60,
+        budget: 68,
     },
     Layer {
         name: "xtask",

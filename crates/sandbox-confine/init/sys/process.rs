@@ -103,9 +103,10 @@ pub fn state(pid: i32) -> State {
     let place = information.as_mut_ptr() as usize;
     let looked = arch::call(arch::number::WAITID, [P_PID, number(pid), place, LOOK, 0, 0]);
     match (looked, information) {
+        (Err(_), _) => State::Ended,
         (Ok(_), [_, _, CLD_STOPPED, ..]) => State::Stopped,
         (Ok(_), [0, ..]) => State::Alive,
-        _ => State::Ended,
+        (Ok(_), _) => State::Ended,
     }
 }
 

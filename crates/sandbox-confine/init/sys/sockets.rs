@@ -1,9 +1,8 @@
 //! Messages with descriptors, and the loopback interface.
 
-use super::{EINTR, Fd, Result, arch, fd, files, number};
+use super::{EINTR, EINVAL, Fd, Result, arch, fd, number};
 use crate::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
 
-const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
@@ -30,8 +29,6 @@ pub enum Received {
     Message(Message, [Option<Fd>; SPAWN_FDS]),
     /// Nothing is there yet.
     Nothing,
-    /// Something that is not one of our messages; its descriptors are closed.
-    Malformed,
     /// The other side is gone.
     End,
 }
@@ -45,7 +42,7 @@ pub enum Wait {
     Never,
 }
 
-/// Receives one message.
+/// Receives one message. What is not a whole message is an error.
 pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     let mut bytes = [0_u8; MESSAGE_BYTES];
     let mut control = [0_u64; CONTROL_WORDS];
@@ -69,12 +66,9 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     };
     let fds = descriptors(&control, header.control_length);
     match count {
-        // An empty message reads like the end of the stream.
-        0 if files::is_hung_up(socket) => Ok(Received::End),
-        MESSAGE_BYTES if header.flags & MSG_TRUNC == 0 => {
-            Ok(Received::Message(wire::from_bytes(&bytes), fds))
-        }
-        _ => Ok(Received::Malformed),
+        0 => Ok(Received::End),
+        MESSAGE_BYTES => Ok(Received::Message(wire::from_bytes(&bytes), fds)),
+        _ => Err(EINVAL),
     }
 }
 

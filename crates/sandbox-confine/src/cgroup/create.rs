@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 
 use thiserror::Error;
 
@@ -19,8 +18,7 @@ use super::{Availability, CgroupSupport, Controller, Hierarchy, Unavailable, Ver
 pub struct Cgroup {
     pub(super) slots: Vec<Slot>,
     pub(super) swap_limited: bool,
-    /// The process that removes it; 0 when that is somebody else's business.
-    pub(super) keeper: AtomicU32,
+    owner: Owner,
 }
 
 /// The directory that provides one controller; with v2 all have the same one.
@@ -128,7 +126,7 @@ impl Cgroup {
         let mut group = Self {
             slots: Vec::with_capacity(slots.len()),
             swap_limited: false,
-            keeper: AtomicU32::new(owner.pid),
+            owner,
         };
         for slot in slots {
             group.make(slot)?;
@@ -210,7 +208,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        if *self.keeper.get_mut() != std::process::id() {
+        if self.owner.pid != std::process::id() {
             return;
         }
         if let Err(error) = remove::directories(&self.directories()) {

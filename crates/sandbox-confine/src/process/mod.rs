@@ -4,7 +4,6 @@
 //! its streams, a timer for its limits, init's pidfd. [`Process::wait`] blocks on it; the asynchronous layer
 //! waits for the same descriptor and calls the same [`Process::step`]. No thread, no signal handler.
 
-mod channel;
 mod end;
 mod limits;
 mod owned;
@@ -18,20 +17,17 @@ use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
 use rustix::time::{TimerfdClockId, TimerfdFlags};
 use sandbox_types::{EnforcementReport, Outcome, RunResult, Stream};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{RunError, StartError};
-use crate::messages;
+use crate::init;
 use crate::pty::PtyMaster;
 use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
 use crate::wire;
 
-pub(crate) use channel::Channel;
-pub use owned::Left;
 pub(crate) use owned::{Owned, Shared};
 
 /// The limits that the supervisor itself enforces.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Watch {
     pub(crate) wall_time: Option<Duration>,
     /// Enforced by accounting; RLIMIT_CPU is init's business.
@@ -45,11 +41,12 @@ pub(crate) struct Watch {
 /// What a process needs to know of the sandbox it runs in.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) channel: Arc<Channel>,
+    pub(crate) channel: Arc<OwnedFd>,
     pub(crate) ours: Ours,
     pub(crate) watch: Watch,
     pub(crate) report: Arc<EnforcementReport>,
     pub(crate) pty: Option<PtyMaster>,
+    pub(crate) pid: u32,
     pub(crate) started_us: u64,
     /// The sandbox, when it ends with this command.
     pub(crate) owned: Option<Owned>,
@@ -63,12 +60,13 @@ pub(crate) struct Parts {
 pub struct Process {
     epoll: OwnedFd,
     timer: OwnedFd,
-    channel: Arc<Channel>,
+    channel: Arc<OwnedFd>,
     feed: Option<crate::streams::Feed>,
     drains: [Option<Drain>; 2],
     meters: [Option<Arc<Meter>>; 2],
     watch: Watch,
     report: Arc<EnforcementReport>,
+    pid: u32,
     started_us: u64,
     owned: Option<Owned>,
     shared: Option<Shared>,
@@ -148,6 +146,7 @@ impl Process {
             meters,
             watch: parts.watch,
             report: parts.report,
+            pid: parts.pid,
             started_us: parts.started_us,
             owned: parts.owned,
             shared: parts.shared,
@@ -194,7 +193,7 @@ impl Process {
 
     /// The command's pid inside the sandbox; outside, where there is no pid namespace.
     pub fn pid(&self) -> u32 {
-        self.channel.pid()
+        self.pid
     }
 
     /// What is enforced around it.
@@ -207,7 +206,12 @@ impl Process {
     /// # Errors
     /// Only failures of the supervisor's own socket; a command that has ended is no error.
     pub fn signal(&self, signal: i32) -> Result<(), StartError> {
-        self.channel.signal(signal)
+        let signal = u64::from(signal.unsigned_abs());
+        init::send(
+            self.channel.as_fd(),
+            &[wire::SIGNAL, signal, 0, 0, 0, 0, 0, 0],
+            &[],
+        )
     }
 
     /// Ends the command; where the sandbox was made for it alone, everything in the sandbox. The outcome
@@ -335,7 +339,7 @@ impl Process {
 
     fn read_channel(&mut self) -> Result<(), RunError> {
         loop {
-            let message = match messages::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
+            let message = match init::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
                 Ok(Some((message, _))) => message,
                 Ok(None) => {
                     self.end.get_or_insert_default();

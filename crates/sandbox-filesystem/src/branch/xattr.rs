@@ -138,14 +138,31 @@ fn seen_name(name: &[u8], reading: Reading) -> Option<Vec<u8>> {
         return None;
     }
     match reading {
+        Reading::Exact => Some(name.to_vec()),
         Reading::Layer(_) if name.starts_with(b"trusted.") => None,
         Reading::Layer(LayerFormat::Overlay) if name.starts_with(ESCAPED) => {
             let rest = name.get(ESCAPED.len()..)?;
             Some([OVERLAY, rest].concat())
         }
         Reading::Layer(_) if name.starts_with(OVERLAY) => None,
-        Reading::Exact | Reading::Layer(_) => Some(name.to_vec()),
+        Reading::Layer(_) => Some(name.to_vec()),
     }
+}
+
+/// `xattrs` as they are written in a layer, so that [`read`] finds them again: those that overlayfs would take
+/// for its own are escaped.
+pub(crate) fn escape(xattrs: Xattrs, format: LayerFormat) -> Xattrs {
+    if format == LayerFormat::Complete {
+        return xattrs;
+    }
+    let escaped = xattrs
+        .0
+        .into_iter()
+        .map(|(name, value)| match name.0.strip_prefix(OVERLAY) {
+            Some(rest) => (Bytes([ESCAPED, rest].concat()), value),
+            None => (name, value),
+        });
+    Xattrs(escaped.collect())
 }
 
 fn names(node: BorrowedFd<'_>) -> io::Result<Vec<CString>> {

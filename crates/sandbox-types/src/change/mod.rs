@@ -1,5 +1,6 @@
 //! What a branch has changed, as data: found by the branch engine, printed by the command.
 
+mod merge;
 mod path;
 mod risk;
 
@@ -7,6 +8,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use merge::{
+    ConflictKind, ConflictOutcome, ConflictPolicy, InvalidPolicy, MergeConflict, MergeReport, Unsettled,
+};
 pub use path::{InvalidRelPath, RelPath};
 pub use risk::{Condition, RiskRules, RuleSpec};
 

@@ -1,0 +1,257 @@
+//! What to do about one change of a branch where the base has changed too, at commit.
+//!
+//! A merge of texts needs the text that both started from. Only a snapshot of the base has it: the kernel keeps no
+//! copy when a file is copied up, and git cannot prove it. Its index says which blob a file had when git last
+//! looked, and it knows that by the file's ctime, which is overwritten by the very change that is the conflict;
+//! whether the file was still that blob when the branch was created can then not be found out. A wrong ancestor
+//! silently drops or repeats lines, so without a snapshot no text is merged. A file that both sides have added
+//! has none: there every line that differs is marked.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use sandbox_types::{
+    BaseChange, BranchName, Change, ChangeKind, ConflictPolicy, NodeKind, RelPath, Unsettled,
+};
+
+use super::structure::copy_name;
+use super::text::{self, Merged};
+use crate::branch::beneath::{Root, node_at};
+use crate::branch::copy::Attributes;
+use crate::branch::node::Meta;
+use crate::branch::stack::{LayerFormat, Origin, Stack};
+use crate::branch::walk::Walk;
+use crate::branch::xattr::Reading;
+
+/// What the stack's base is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ancestry {
+    /// The base as it was when the branch was created.
+    Snapshot,
+    /// The base as it is now.
+    Live,
+}
+
+/// A change to which the base stands in the way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conflicting<'a> {
+    pub(crate) change: &'a Change,
+    pub(crate) branch: &'a BranchName,
+    pub(crate) stack: &'a Stack,
+    pub(crate) ancestry: Ancestry,
+    /// The base as it is now.
+    pub(crate) live: &'a Root,
+}
+
+/// What a commit does about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// The base stays as it is there.
+    Skip,
+    /// The change is applied as if there were no conflict.
+    Take,
+    /// The branch's entry is added under this name, where nothing is; the base stays as it is at the change's
+    /// path, and at the one it was renamed from.
+    TakeAs(RelPath),
+    /// The change is applied, but what is written is this.
+    Text {
+        text: Vec<u8>,
+        attributes: Attributes,
+        merged: Merged,
+    },
+    /// It cannot be settled as asked: nothing may be written at all.
+    Unsettled(Unsettled),
+}
+
+/// Decides about one change.
+pub(crate) fn resolve(conflicting: &Conflicting<'_>, policy: ConflictPolicy) -> io::Result<Resolution> {
+    match policy {
+        ConflictPolicy::Ours => Ok(Resolution::Take),
+        ConflictPolicy::Theirs => Ok(Resolution::Skip),
+        ConflictPolicy::Both => conflicting.keep_both(),
+        ConflictPolicy::Text => conflicting.merge_text(),
+        _ => Ok(Resolution::Unsettled(Unsettled::Policy)),
+    }
+}
+
+/// A file, wherever it is.
+struct Version {
+    text: Vec<u8>,
+    attributes: Attributes,
+}
+
+/// A version, or why there is none that could be merged.
+type Found = Result<Version, Unsettled>;
+
+impl Conflicting<'_> {
+    fn keep_both(&self) -> io::Result<Resolution> {
+        let Change {
+            path, node, change, ..
+        } = self.change;
+        let live = self.live.meta(path)?;
+        Ok(match (change, live) {
+            (ChangeKind::Deleted, _) => Resolution::Skip,
+            (ChangeKind::Renamed { .. }, None) => Resolution::TakeAs(path.clone()),
+            (_, None) => Resolution::Take,
+            // What is in it is decided about by itself; of its own it has only attributes.
+            (_, Some(live)) if *node == NodeKind::Directory && live.is_dir() => Resolution::Skip,
+            (_, Some(_)) if *node == NodeKind::Directory => Resolution::Unsettled(Unsettled::NotFiles),
+            (_, Some(_)) => Resolution::TakeAs(self.copy_name()?),
+        })
+    }
+
+    fn copy_name(&self) -> io::Result<RelPath> {
+        let walk = Walk::new(self.stack);
+        copy_name(&self.change.path, self.branch.as_str(), |candidate| {
+            Ok(self.live.meta(candidate)?.is_none() && walk.find(candidate)?.is_none())
+        })
+    }
+
+    fn merge_text(&self) -> io::Result<Resolution> {
+        let result = self.versions()?.and_then(|[ancestor, ours, theirs]| {
+            let attributes = three_way(&ancestor.attributes, &ours.attributes, &theirs.attributes)
+                .ok_or(Unsettled::Attributes)?;
+            let versions = vec![
+                (self.branch.to_string(), ours.text),
+                ("base".to_owned(), theirs.text),
+            ];
+            let (text, merged) = text::merge(&ancestor.text, versions)?;
+            Ok(Resolution::Text {
+                text,
+                attributes,
+                merged,
+            })
+        });
+        Ok(result.unwrap_or_else(Resolution::Unsettled))
+    }
+
+    /// The ancestor's, the branch's and the base's.
+    fn versions(&self) -> io::Result<Result<[Version; 3], Unsettled>> {
+        let Change {
+            path,
+            node,
+            change,
+            conflict,
+            ..
+        } = self.change;
+        let before = match change {
+            _ if *node != NodeKind::File => return Ok(Err(Unsettled::NotFiles)),
+            ChangeKind::Added | ChangeKind::Modified { .. } => path,
+            // Under its new name it must be alone.
+            ChangeKind::Renamed { from, .. } if self.live.meta(path)?.is_none() => from,
+            _ => return Ok(Err(Unsettled::NotFiles)),
+        };
+        let walk = Walk::new(self.stack);
+        let ours = match branch_version(&walk, path)? {
+            Ok(ours) => ours,
+            Err(why) => return Ok(Err(why)),
+        };
+        let theirs = match live_version(self.live, before)? {
+            Ok(theirs) => theirs,
+            Err(why) => return Ok(Err(why)),
+        };
+        let snapshot = match self.ancestry {
+            Ancestry::Snapshot => Some(snapshot_version(&walk, before)?),
+            Ancestry::Live => None,
+        };
+        let ancestor = match snapshot {
+            Some(Some(found)) => found,
+            None if *conflict != Some(BaseChange::Appeared) => Err(Unsettled::NoAncestor),
+            // Nothing was there. Should that be wrong, every line is between markers, and none is lost.
+            _ => Ok(Version {
+                text: Vec::new(),
+                attributes: theirs.attributes.clone(),
+            }),
+        };
+        Ok(ancestor.map(|ancestor| [ancestor, ours, theirs]))
+    }
+}
+
+fn branch_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Found> {
+    let Some(found) = walk.find(path)? else {
+        return Ok(Err(Unsettled::NotFiles));
+    };
+    let reading = match found.origin {
+        Origin::Base => Reading::Exact,
+        Origin::Layer(index) => {
+            let layer = walk.stack().layers().get(index);
+            Reading::Layer(layer.map_or(LayerFormat::Overlay, |layer| layer.format))
+        }
+    };
+    version(
+        &found.meta,
+        || walk.open(path, found.origin),
+        || {
+            walk.holding(path, found.origin, |holder, name| {
+                Attributes::read(node_at(holder, name)?.as_fd(), &found.meta, reading)
+            })
+        },
+    )
+}
+
+/// None where the snapshot has nothing.
+fn snapshot_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Option<Found>> {
+    let Some(found) = walk.base(path)? else {
+        return Ok(None);
+    };
+    let attributes = || {
+        walk.holding(path, found.origin, |holder, name| {
+            Attributes::read(node_at(holder, name)?.as_fd(), &found.meta, Reading::Exact)
+        })
+    };
+    version(&found.meta, || walk.open(path, found.origin), attributes).map(Some)
+}
+
+fn live_version(live: &Root, path: &RelPath) -> io::Result<Found> {
+    let Some(meta) = live.meta(path)? else {
+        return Ok(Err(Unsettled::NotFiles));
+    };
+    version(
+        &meta,
+        || live.file(path),
+        || Attributes::read(live.place(path)?.node()?.as_fd(), &meta, Reading::Exact),
+    )
+}
+
+fn version(
+    meta: &Meta,
+    open: impl FnOnce() -> io::Result<std::fs::File>,
+    attributes: impl FnOnce() -> io::Result<Attributes>,
+) -> io::Result<Found> {
+    if meta.kind != NodeKind::File {
+        return Ok(Err(Unsettled::NotFiles));
+    }
+    let mut text = Vec::new();
+    let length = open()?.take(text::LIMIT + 1).read_to_end(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length > text::LIMIT) {
+        return Ok(Err(Unsettled::TooLong));
+    }
+    Ok(Ok(Version {
+        text,
+        attributes: attributes()?,
+    }))
+}
+
+/// Each attribute from whom alone has changed it; none where both have. The text is new, and so is its time.
+fn three_way(ancestor: &Attributes, ours: &Attributes, theirs: &Attributes) -> Option<Attributes> {
+    let owner = |attributes: &Attributes| (attributes.uid, attributes.gid);
+    let owner = pick(&owner(ancestor), &owner(ours), &owner(theirs)).copied();
+    let (uid, gid) = owner?;
+    Some(Attributes {
+        mode: *pick(&ancestor.mode, &ours.mode, &theirs.mode)?,
+        uid,
+        gid,
+        mtime: None,
+        xattrs: pick(&ancestor.xattrs, &ours.xattrs, &theirs.xattrs)?.clone(),
+    })
+}
+
+fn pick<'v, T: PartialEq>(ancestor: &T, ours: &'v T, theirs: &'v T) -> Option<&'v T> {
+    if ours == theirs || theirs == ancestor {
+        Some(ours)
+    } else if ours == ancestor {
+        Some(theirs)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,4 @@
+mod by_hand;
+mod commit;
+mod laws;
+mod world;
