@@ -330,6 +330,6 @@ impl Branch {
 }
 
 /// proc_sys_kernel(5): another one after every start of the machine.
-fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }

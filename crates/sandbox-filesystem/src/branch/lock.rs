@@ -6,16 +6,32 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing the descriptor would not do while a process that was forked meanwhile has a copy of it.
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "unlock");
+        }
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// The answer to asking for a lock.
@@ -38,9 +54,18 @@ pub struct Holder {
 
 /// Takes the lock at `path`, or says who has it.
 pub(crate) fn try_hold(path: &Path) -> io::Result<Asked> {
-    let file = open(path)?;
+    try_hold_file(open(path)?)
+}
+
+/// The same of a directory, which locks nothing but itself.
+pub(crate) fn try_hold_directory(path: &Path) -> io::Result<Asked> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    try_hold_file(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+fn try_hold_file(file: File) -> io::Result<Asked> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Asked::Held(Held { _file: file })),
+        Ok(()) => Ok(Asked::Held(Held { file })),
         Err(Errno::WOULDBLOCK) => Ok(Asked::By(holder(&file))),
         Err(errno) => Err(errno.into()),
     }
@@ -51,7 +76,7 @@ pub(crate) fn hold(path: &Path) -> io::Result<Held> {
     let file = open(path)?;
     loop {
         match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-            Ok(()) => return Ok(Held { _file: file }),
+            Ok(()) => return Ok(Held { file }),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

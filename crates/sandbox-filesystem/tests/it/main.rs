@@ -1,0 +1,6 @@
+//! The crate as its users meet it, on the real file system.
+
+#[macro_use]
+mod harness;
+
+mod overlay_mount;
