@@ -1,8 +1,7 @@
 //! Carrying a branch's commits into its base: what would arrive, and the fetch that makes it arrive.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sandbox_types::{BranchName, GitRef, RelPath};
 
@@ -17,6 +16,7 @@ use super::run::Git;
 use super::scratch::Scratch;
 use super::trust::User;
 use super::undo::RefMove;
+use super::weigh::Weigher;
 use crate::branch::stack::{Origin, Stack};
 
 /// What arrives in a base's repository.
@@ -31,7 +31,7 @@ pub(crate) struct Arrivals {
 }
 
 /// What would arrive, were `repository` of the branch `name` imported; nothing is written but a directory in
-/// `scratch` that is gone afterwards. git is only run where some reference differs from the base's.
+/// `scratch` that is gone afterwards.
 pub(crate) fn pending(
     repository: &Repository<'_>,
     name: &BranchName,
@@ -40,33 +40,67 @@ pub(crate) fn pending(
     prepare(repository, name, scratch).map(|prepared| prepared.arrivals)
 }
 
-/// Makes it arrive: all of it or nothing. Repeated, it does nothing: what has arrived is not pending.
-///
-/// Beneath `refs/sandbox/NAME/` a reference is moved to wherever the branch has it, forwards or not. Nothing else of
-/// the base's repository is written but objects.
+/// Makes it arrive: [`prepare`] and [`Prepared::import`] at once.
 pub(crate) fn import(
     repository: &Repository<'_>,
     name: &BranchName,
     scratch: &Path,
 ) -> Result<Arrivals, GitError> {
-    let prepared = prepare(repository, name, scratch)?;
-    if let Some((git, from)) = &prepared.ready
-        && !prepared.arrivals.moves.is_empty()
-    {
-        fetch(git, &repository.base_dir(), from, &prepared.arrivals.moves)?;
-        verify(repository, name, prepared.format, &prepared.arrivals.moves)?;
-    }
-    Ok(prepared.arrivals)
+    prepare(repository, name, scratch)?.import()
 }
 
-struct Prepared {
+/// Commits that are ready to be fetched by the base.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    git_dir: PathBuf,
     format: ObjectFormat,
     arrivals: Arrivals,
     /// Where the base can fetch it from; none where there is nothing to fetch.
     ready: Option<(Git, Scratch)>,
 }
 
-fn prepare(repository: &Repository<'_>, name: &BranchName, scratch: &Path) -> Result<Prepared, GitError> {
+impl Prepared {
+    /// What will arrive: for a journal, before it does.
+    pub(crate) fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
+    /// Makes it arrive: all of it or nothing. Repeated, it does nothing: what has arrived is not pending.
+    ///
+    /// Beneath `refs/sandbox/NAME/` a reference is moved to wherever the branch has it, forwards or not. Nothing else
+    /// of the base's repository is written but objects.
+    pub(crate) fn import(self) -> Result<Arrivals, GitError> {
+        if let Some((git, from)) = &self.ready
+            && !self.arrivals.moves.is_empty()
+        {
+            fetch(git, &self.git_dir, from, &self.arrivals.moves)?;
+            self.verify()?;
+        }
+        Ok(self.arrivals)
+    }
+
+    /// git is believed when the references are seen where they should be.
+    fn verify(&self) -> Result<(), GitError> {
+        let base = Refs::of_base(&self.git_dir, &RelPath::root(), self.format, &["refs/sandbox/"])?;
+        for one in &self.arrivals.moves {
+            if base.values.get(&one.name).map(ObjectId::as_str) != Some(&one.after) {
+                return Err(GitError::NotArrived {
+                    repository: self.git_dir.clone(),
+                    reference: one.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gathers the commits of `repository` that the base does not have, in a directory in `scratch`, best on the file
+/// system of the layers: objects are linked then, not copied. git is only run where a reference differs.
+pub(crate) fn prepare(
+    repository: &Repository<'_>,
+    name: &BranchName,
+    scratch: &Path,
+) -> Result<Prepared, GitError> {
     let base_dir = repository.base_dir();
     let format = base_format(&base_dir)?;
     let branch = read(
@@ -99,6 +133,7 @@ fn prepare(repository: &Repository<'_>, name: &BranchName, scratch: &Path) -> Re
     arrivals.notes.extend(left_over_lock(repository));
     if plan.candidates.is_empty() {
         return Ok(Prepared {
+            git_dir: base_dir,
             format,
             arrivals,
             ready: None,
@@ -122,6 +157,7 @@ fn prepare(repository: &Repository<'_>, name: &BranchName, scratch: &Path) -> Re
     };
     weigher.weigh(repository, plan.candidates, &mut arrivals)?;
     Ok(Prepared {
+        git_dir: base_dir,
         format,
         arrivals,
         ready: Some((git, from)),
@@ -180,106 +216,8 @@ pub(super) fn refuse_foreign(git_dir: &Path) -> Result<(), GitError> {
     }
 }
 
-/// Looks at candidates' objects, and keeps those that bring something.
-struct Weigher<'a> {
-    git: &'a Git,
-    from: &'a Path,
-    /// What the base's references stand for.
-    known: BTreeSet<ObjectId>,
-}
-
-impl Weigher<'_> {
-    fn weigh(
-        &self,
-        repository: &Repository<'_>,
-        candidates: Vec<Candidate>,
-        arrivals: &mut Arrivals,
-    ) -> Result<(), GitError> {
-        let kinds = self.kinds(&candidates)?;
-        let mut heads = BTreeSet::new();
-        for candidate in candidates {
-            let kind = kinds.get(&candidate.id).map_or("", String::as_str);
-            let reference = candidate.from.clone();
-            if kind.is_empty() {
-                arrivals.notes.push(Note::Incomplete { reference });
-            } else if candidate.kind != Kind::Tag && kind != "commit" {
-                let kind = kind.to_owned();
-                arrivals.notes.push(Note::NotACommit { reference, kind });
-            } else {
-                match self.commits(&candidate, kind, &heads) {
-                    Ok(Some(commits)) => {
-                        heads.insert(candidate.id.clone());
-                        arrivals.push(repository, candidate, commits);
-                    }
-                    Ok(None) => {}
-                    // Of one reference something is missing: that is no reason to lose the others.
-                    Err(GitError::Failed { .. }) => arrivals.notes.push(Note::Incomplete { reference }),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What kind of object each is; none for what neither the branch nor the base has.
-    fn kinds(&self, candidates: &[Candidate]) -> Result<BTreeMap<ObjectId, String>, GitError> {
-        let ids: BTreeSet<&ObjectId> = candidates.iter().map(|candidate| &candidate.id).collect();
-        let input: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-        let input = format!("{}\n", input.join("\n"));
-        let format = OsStr::new("--batch-check=%(objecttype)");
-        let answer = self.git.run(self.from, "cat-file", &[format], input.as_bytes())?;
-        let answer = String::from_utf8_lossy(&answer);
-        let kinds = ids.into_iter().zip(answer.lines());
-        Ok(kinds
-            .filter(|(_, kind)| matches!(*kind, "commit" | "tag" | "tree" | "blob"))
-            .map(|(id, kind)| (id.clone(), kind.to_owned()))
-            .collect())
-    }
-
-    /// How many commits the base does not have; none where `candidate` brings nothing.
-    fn commits(
-        &self,
-        candidate: &Candidate,
-        kind: &str,
-        heads: &BTreeSet<ObjectId>,
-    ) -> Result<Option<u64>, GitError> {
-        if matches!(kind, "tree" | "blob") {
-            return Ok(Some(0));
-        }
-        let count = self.count(&candidate.id, self.known.iter())?;
-        let brings = match (candidate.kind, &candidate.base) {
-            _ if count > 0 && candidate.kind != Kind::Detached => true,
-            (Kind::Tag, _) | (Kind::Head, None) => true,
-            // Where the base's own head has all of it, the base has moved on, or the branch was set back.
-            (Kind::Head, Some(base)) => self.count(&candidate.id, [base])? > 0,
-            (Kind::Detached, _) => self.count(&candidate.id, self.known.iter().chain(heads))? > 0,
-        };
-        Ok(brings.then_some(count))
-    }
-
-    fn count<'b>(
-        &self,
-        id: &ObjectId,
-        without: impl IntoIterator<Item = &'b ObjectId>,
-    ) -> Result<u64, GitError> {
-        let mut input = format!("{id}\n");
-        for known in without {
-            input.push_str(&format!("^{known}\n"));
-        }
-        let arguments = ["--count", "--ignore-missing", "--stdin"].map(OsStr::new);
-        let answer = self
-            .git
-            .run(self.from, "rev-list", &arguments, input.as_bytes())?;
-        let answer = String::from_utf8_lossy(&answer);
-        answer.trim().parse().map_err(|_| GitError::Answer {
-            command: "rev-list",
-            answer: answer.trim().to_owned(),
-        })
-    }
-}
-
 impl Arrivals {
-    fn push(&mut self, repository: &Repository<'_>, candidate: Candidate, commits: u64) {
+    pub(super) fn push(&mut self, repository: &Repository<'_>, candidate: Candidate, commits: u64) {
         let id = candidate.id.as_str().to_owned();
         self.moves.push(RefMove {
             name: candidate.to.clone(),
@@ -316,25 +254,4 @@ fn fetch(git: &Git, base_dir: &Path, from: &Scratch, moves: &[RefMove]) -> Resul
     arguments.push(from.path().as_os_str());
     git.run(base_dir, "fetch", &arguments, specs.as_bytes())
         .map(|_| ())
-}
-
-/// git is believed when the references are seen where they should be.
-fn verify(
-    repository: &Repository<'_>,
-    name: &BranchName,
-    format: ObjectFormat,
-    moves: &[RefMove],
-) -> Result<(), GitError> {
-    let base_dir = repository.base_dir();
-    let own = refname::namespace(name);
-    let base = Refs::of_base(&base_dir, &RelPath::root(), format, &[&own])?;
-    for one in moves {
-        if base.values.get(&one.name).map(ObjectId::as_str) != Some(&one.after) {
-            return Err(GitError::NotArrived {
-                repository: base_dir,
-                reference: one.name.clone(),
-            });
-        }
-    }
-    Ok(())
 }

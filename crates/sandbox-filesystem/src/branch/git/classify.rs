@@ -6,16 +6,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
 use sandbox_types::{NodeKind, RelPath};
 
 use super::note::Note;
 use super::repository::Repository;
 use super::rules::{self, Part};
+use crate::branch::beneath::Root;
 use crate::branch::node::Meta;
 use crate::branch::stack::Stack;
 
@@ -34,6 +32,7 @@ pub(crate) enum GitPath {
 #[derive(Debug)]
 pub(crate) struct Repositories<'a> {
     stack: &'a Stack,
+    base: Root,
     /// Where HEAD is, of the repository that is the view's root; none in a workspace.
     own_head: Option<RelPath>,
     /// The git directory each directory is in, or is.
@@ -61,23 +60,24 @@ enum State {
 
 impl<'a> Repositories<'a> {
     /// In the workspace that `stack` is a view of.
-    pub(crate) fn in_workspace(stack: &'a Stack) -> Self {
-        Self {
+    pub(crate) fn in_workspace(stack: &'a Stack) -> io::Result<Self> {
+        Ok(Self {
             stack,
+            base: Root::open(stack.base_path())?,
             own_head: None,
             known: HashMap::new(),
             touched: BTreeSet::new(),
             notes: Vec::new(),
-        }
+        })
     }
 
     /// In a git directory that has a view of its own, with the workspace's HEAD in its directory `head`: see
     /// [`Repository::outside`].
-    pub(crate) fn in_git_dir(stack: &'a Stack, head: RelPath) -> Self {
-        Self {
+    pub(crate) fn in_git_dir(stack: &'a Stack, head: RelPath) -> io::Result<Self> {
+        Ok(Self {
             own_head: Some(head),
-            ..Self::in_workspace(stack)
-        }
+            ..Self::in_workspace(stack)?
+        })
     }
 
     /// What the changed path `path` is.
@@ -134,7 +134,7 @@ impl<'a> Repositories<'a> {
             // Settings of a working tree that the base does not know would stand alone.
             Part::WorktreeConfig => {
                 let directory = path.parent().unwrap_or_else(|| at.clone());
-                let is_known = self.base(&directory)?.is_some();
+                let is_known = self.base.meta(&directory)?.is_some();
                 Ok(if is_known {
                     GitPath::Executable
                 } else {
@@ -142,7 +142,7 @@ impl<'a> Repositories<'a> {
                 })
             }
             // The git directory of a submodule that is new as a whole is like a new repository elsewhere.
-            Part::Modules if self.base(path)?.is_some() => Ok(GitPath::Internal),
+            Part::Modules if self.base.meta(path)?.is_some() => Ok(GitPath::Internal),
             Part::Modules if has_executable_tail(rest) => Ok(GitPath::Executable),
             Part::Modules => Ok(GitPath::NotGit),
         }
@@ -210,7 +210,7 @@ impl<'a> Repositories<'a> {
         if let Some(known) = self.known.get(path) {
             return Ok((known.clone(), true));
         }
-        let Some(meta) = self.base(path)? else {
+        let Some(meta) = self.base.meta(path)? else {
             return Ok((above, false));
         };
         let found = self.git_dir(path, meta, above.as_ref())?.or(above);
@@ -255,40 +255,12 @@ impl<'a> Repositories<'a> {
     fn is_bare(&self, path: &RelPath) -> io::Result<bool> {
         for name in rules::SIGNATURE {
             let entry = path.join(name).map_err(io::Error::other)?;
-            match self.base(&entry)? {
+            match self.base.meta(&entry)? {
                 Some(meta) if meta.is_dir() || (name == "HEAD" && meta.kind == NodeKind::File) => {}
                 _ => return Ok(false),
             }
         }
         Ok(true)
-    }
-
-    /// What the base has at `path`; no link is followed.
-    fn base(&self, path: &RelPath) -> io::Result<Option<Meta>> {
-        let root = self.stack.base();
-        if path.is_root() {
-            return Meta::of(root).map(Some);
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        // NO_SYMLINKS would refuse a link at the end, too, which is to be seen: its directory is opened.
-        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
-            return Ok(None);
-        };
-        if parent.is_root() {
-            return Meta::at(root, name);
-        }
-        match rustix::fs::openat2(
-            root,
-            parent.as_path(),
-            flags | OFlags::DIRECTORY,
-            Mode::empty(),
-            resolve,
-        ) {
-            Ok(directory) => Meta::at(directory.as_fd(), name),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
     }
 }
 

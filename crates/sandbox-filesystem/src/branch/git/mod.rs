@@ -50,21 +50,24 @@ mod objects;
 mod plan;
 mod refname;
 mod refs;
+mod refvalue;
 mod repository;
 mod rules;
 mod run;
 mod scratch;
 mod trust;
 mod undo;
+mod weigh;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use carry::{Arrivals, import, pending};
+pub(crate) use carry::{Arrivals, Prepared, import, pending, prepare};
 pub(crate) use classify::{GitPath, Repositories};
 pub(crate) use error::{GitError, LocateError};
 pub(crate) use locate::{Layout, locate};
 pub(crate) use note::Note;
 pub(crate) use repository::Repository;
 pub(crate) use run::is_installed;
+pub(crate) use scratch::HAND_OVER_PREFIX;
 pub(crate) use undo::{RefMove, forget, undo};

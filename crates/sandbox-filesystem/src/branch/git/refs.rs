@@ -13,6 +13,7 @@ use super::error::GitError;
 use super::note::{Flaw, Note};
 use super::object::{ObjectFormat, ObjectId};
 use super::refname;
+use super::refvalue::{Value, is_lock, is_wanted, packed_line, parse, resolve};
 use super::repository::at;
 use crate::branch::stack::{Dir, Found, Stack};
 
@@ -24,8 +25,6 @@ const MAX_PACKED: u64 = 128 << 20;
 const MAX_REFS: usize = 1_000_000;
 /// Directories on the way to a reference.
 const MAX_DEPTH: usize = 64;
-/// Symbolic references that lead to one another; git's own limit.
-const MAX_HOPS: usize = 5;
 
 /// The references of a repository.
 #[derive(Debug)]
@@ -47,12 +46,6 @@ pub(super) struct Place<'a> {
     /// The directory of its own HEAD.
     pub(super) head: &'a RelPath,
     pub(super) format: ObjectFormat,
-}
-
-#[derive(Debug, Clone)]
-enum Value {
-    Id(ObjectId),
-    Symbolic(String),
 }
 
 impl Refs {
@@ -308,45 +301,6 @@ impl Reader<'_> {
             notes: self.notes,
         }
     }
-}
-
-fn resolve(values: &BTreeMap<String, Value>, name: &str) -> Option<ObjectId> {
-    let mut value = values.get(name)?;
-    for _ in 0..MAX_HOPS {
-        match value {
-            Value::Id(id) => return Some(id.clone()),
-            Value::Symbolic(next) => value = values.get(next)?,
-        }
-    }
-    None
-}
-
-fn is_lock(name: &str) -> bool {
-    name.as_bytes().ends_with(b".lock")
-}
-
-fn is_wanted(name: &str, prefixes: &[&str]) -> bool {
-    prefixes
-        .iter()
-        .any(|prefix| name == *prefix || (prefix.ends_with('/') && name.starts_with(prefix)))
-}
-
-/// `ID NAME`.
-fn packed_line(line: &[u8], format: ObjectFormat) -> Option<(&str, ObjectId)> {
-    let (id, name) = line.split_at_checked(format.digits())?;
-    let name = std::str::from_utf8(name.strip_prefix(b" ")?).ok()?;
-    let id = ObjectId::parse(id, format)?;
-    refname::is_allowed(name).then_some((name, id))
-}
-
-/// An object's name or `ref: NAME`, with nothing but blanks after it.
-fn parse(text: &[u8], format: ObjectFormat) -> Option<Value> {
-    let text = text.trim_ascii_end();
-    if let Some(target) = text.strip_prefix(b"ref:") {
-        let target = std::str::from_utf8(target.trim_ascii_start()).ok()?;
-        return refname::is_allowed(target).then(|| Value::Symbolic(target.to_owned()));
-    }
-    ObjectId::parse(text, format).map(Value::Id)
 }
 
 /// The whole of `file`; none where it is larger than `limit`, which is seen before it is read.

@@ -15,8 +15,10 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::error::GitError;
 
-/// How long git may take; a fetch of a very large history is minutes.
-const TIME_LIMIT: Duration = Duration::from_mins(10);
+/// How long git may take to answer a question; what it reads may be made to be slow.
+const QUESTION_LIMIT: Duration = Duration::from_mins(2);
+/// How long it may take to fetch; a very large history is minutes.
+const FETCH_LIMIT: Duration = Duration::from_mins(15);
 /// What is read of its answer.
 const MAX_ANSWER: u64 = 64 << 20;
 /// What is kept of its complaints.
@@ -52,20 +54,23 @@ pub(crate) fn is_installed() -> bool {
 #[derive(Debug)]
 pub(super) struct Git {
     program: PathBuf,
-    limit: Duration,
+    limit: Option<Duration>,
 }
 
 impl Git {
     pub(super) fn find() -> Result<Self, GitError> {
         Ok(Self {
             program: find().ok_or(GitError::NotInstalled)?,
-            limit: TIME_LIMIT,
+            limit: None,
         })
     }
 
     #[cfg(test)]
     pub(super) fn fake(program: PathBuf, limit: Duration) -> Self {
-        Self { program, limit }
+        Self {
+            program,
+            limit: Some(limit),
+        }
     }
 
     /// Runs `git command arguments` on the repository `git_dir`, with `input` to read, and returns its answer.
@@ -76,6 +81,10 @@ impl Git {
         arguments: &[&OsStr],
         input: &[u8],
     ) -> Result<Vec<u8>, GitError> {
+        let limit = self.limit.unwrap_or(match command {
+            "fetch" => FETCH_LIMIT,
+            _ => QUESTION_LIMIT,
+        });
         let start = |source| GitError::Start {
             program: self.program.clone(),
             source,
@@ -88,7 +97,7 @@ impl Git {
             .stdout(stdout.try_clone().map_err(start)?)
             .stderr(stderr.try_clone().map_err(start)?);
         let mut child = git.spawn().map_err(start)?;
-        let status = match wait(&mut child, self.limit) {
+        let status = match wait(&mut child, limit) {
             Ok(status) => status,
             Err(source) => {
                 end(&mut child);
@@ -97,10 +106,7 @@ impl Git {
         };
         let Some(status) = status else {
             end(&mut child);
-            return Err(GitError::TimedOut {
-                command,
-                limit: self.limit,
-            });
+            return Err(GitError::TimedOut { command, limit });
         };
         if !status.success() {
             let said = contents(stderr, MAX_STDERR).map_err(start)?;

@@ -19,7 +19,7 @@ use super::plan::Candidate;
 use super::repository::Repository;
 
 /// What the directories' names start with, so that one left behind by a crash can be told.
-const PREFIX: &str = "git-hand-over-";
+pub(crate) const HAND_OVER_PREFIX: &str = "git-hand-over-";
 
 /// A bare repository that is gone when this is dropped.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Scratch {
             source,
         };
         let directory = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(HAND_OVER_PREFIX)
             .tempdir_in(parent)
             .map_err(failed)?;
         let scratch = Self { directory };

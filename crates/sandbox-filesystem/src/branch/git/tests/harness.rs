@@ -1,28 +1,18 @@
 //! A base, a branch's layer over it, and git on either.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sandbox_types::{BranchName, RelPath};
+use sandbox_types::BranchName;
 use tempfile::TempDir;
 
-use crate::branch::git::{Arrivals, GitError, Repository, import, is_installed, pending};
+use crate::branch::git::{Arrivals, GitError, HAND_OVER_PREFIX, Repository, import, is_installed, pending};
 use crate::branch::stack::{LayerFormat, Stack};
-
-/// Says that the test `name` does not run, and why; where skips are counted as failures, fails.
-pub(super) fn skip(name: &str, reason: &str) {
-    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| value == "1");
-    let allowed = std::env::var("SANDBOX_TEST_ALLOWED_SKIPS").unwrap_or_default();
-    let is_allowed = allowed.split(',').any(|known| known.trim() == name);
-    assert!(
-        !is_set("SANDBOX_TEST_NO_SKIP") || is_allowed,
-        "{name} would skip: {reason}"
-    );
-    println!("SKIP: {name}: {reason}");
-}
+pub(super) use crate::branch::testing::{rel, skip};
 
 /// A directory that branches are made of, and what one branch wrote.
 pub(super) struct Scene {
@@ -32,10 +22,6 @@ pub(super) struct Scene {
 /// The branch's name in all these tests.
 pub(super) fn name() -> BranchName {
     "fix-1".parse().unwrap()
-}
-
-pub(super) fn rel(path: &str) -> RelPath {
-    RelPath::new(path).unwrap()
 }
 
 impl Scene {
@@ -165,8 +151,8 @@ impl Scene {
             &self.path("scratch"),
         );
         assert_same(&before, &contents(&self.base()));
-        let left = std::fs::read_dir(self.path("scratch")).unwrap().count();
-        assert_eq!(left, 0, "the hand-over was left behind");
+        let left: Vec<_> = std::fs::read_dir(self.path("scratch")).unwrap().collect();
+        assert!(left.is_empty(), "{HAND_OVER_PREFIX}… was left behind");
         arrivals
     }
 
@@ -175,6 +161,29 @@ impl Scene {
         let format = "git for-each-ref --format='%(refname) %(subject)' refs/sandbox && git fsck --strict --no-dangling 2>&1";
         self.script_in(directory, format)
     }
+}
+
+/// Runs one test again, in a process with another environment.
+pub(super) fn again(test: &str, environment: &[(&str, &OsStr)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("branch::git::tests::{test}")])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// A commit that is in the base's repository, but of no reference: as text for a reference.
+pub(super) fn commit(scene: &Scene) -> String {
+    scene.base_git("git commit-tree -m loose HEAD^{tree}")
+}
+
+/// Puts a file into the branch's layer.
+pub(super) fn put(scene: &Scene, path: &str, content: &str) {
+    let path = scene.upper().join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
 }
 
 /// `from → to (commits)` of what has arrived.

@@ -1,7 +1,7 @@
 //! What arrives, what does not, and the way back.
 
-use super::harness::{Scene, name, notes, rel, shown};
-use crate::branch::git::{GitError, RefMove, Repository, forget, import, pending, undo};
+use super::harness::{Scene, name, notes, rel, shown, skip};
+use crate::branch::git::{GitError, Prepared, RefMove, Repository, forget, import, pending, prepare, undo};
 use crate::branch::stack::{LayerFormat, Stack};
 
 const COMMIT: &str = "echo two > file && git commit -qam two";
@@ -190,6 +190,44 @@ fn a_whole_copy_is_compared_with_the_base() {
         let arrivals = pending(&repository, &name(), &scene.path("scratch")).unwrap();
         assert_eq!(shown(&arrivals), expected);
     }
+}
+
+#[test]
+fn objects_on_another_file_system_are_copied() {
+    let test = "objects_on_another_file_system_are_copied";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+        return skip(test, "/dev/shm cannot be written to");
+    };
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    let stack = scene.stack();
+    let repository = Repository::in_workspace(&stack, rel(".git"));
+    let arrivals = import(&repository, &name(), elsewhere.path()).unwrap();
+    assert_eq!(shown(&arrivals).len(), 1);
+    assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
+}
+
+#[test]
+fn what_is_prepared_is_known_before_it_arrives() {
+    let test = "what_is_prepared_is_known_before_it_arrives";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    let stack = scene.stack();
+    let repository = Repository::in_workspace(&stack, rel(".git"));
+    let prepared: Prepared = prepare(&repository, &name(), &scene.path("scratch")).unwrap();
+    let known = prepared.arrivals().clone();
+    assert_eq!(scene.sandbox_refs("base"), "");
+    assert_eq!(prepared.import().unwrap(), known);
+    undo(&repository.base_dir(), &known.moves).unwrap();
+    assert_eq!(scene.base_git("git for-each-ref refs/sandbox"), "");
 }
 
 #[test]

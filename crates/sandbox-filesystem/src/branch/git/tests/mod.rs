@@ -5,5 +5,7 @@ mod harness;
 mod hostile;
 mod import;
 mod kinds;
+mod layouts;
 mod locate;
+mod objects;
 mod run;
