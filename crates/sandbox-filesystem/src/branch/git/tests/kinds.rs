@@ -149,17 +149,36 @@ fn a_repository_with_reftables_is_refused_by_name() {
 }
 
 #[test]
+fn a_working_tree_that_is_gone_is_not_needed() {
+    let test = "a_working_tree_that_is_gone_is_not_needed";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    if !scene.branch_git(test, COMMIT) {
+        return;
+    }
+    // As of a submodule that is not checked out at present.
+    scene.base_git("git config core.worktree ../gone");
+    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+}
+
+#[test]
 fn a_shallow_clone_stays_shallow() {
     let test = "a_shallow_clone_stays_shallow";
     let Some(scene) = Scene::with_commit(test) else {
         return;
     };
-    scene.base_git("git commit -q --allow-empty -m 2 && git commit -q --allow-empty -m 3 && mv .git ../origin.git && rm file");
-    scene.base_git("git init -q . && rm -r .git && git clone -q --depth 2 file://$PWD/../origin.git .");
+    scene.base_git("git commit -q --allow-empty -m 2 && mv .git ../origin.git && rm file");
+    scene.base_git("git clone -q --depth 1 file://$PWD/../origin.git .");
     if !scene.branch_git(test, COMMIT) {
         return;
     }
-    assert_eq!(shown(&scene.import(".git").unwrap()), [MAIN]);
+    // No reference of the base's leads to where its history ends any more.
+    scene.base_git(
+        "git commit -q --amend -m other && git remote set-head origin -d && git remote remove origin",
+    );
+    let expected = ["refs/heads/main → refs/sandbox/fix-1/main (2)"];
+    assert_eq!(shown(&scene.import(".git").unwrap()), expected);
     assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
 }
 
