@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::{NodeKind, RelPath};
@@ -37,8 +38,21 @@ pub(crate) struct Repositories<'a> {
     own_head: Option<RelPath>,
     /// The git directory each directory is in, or is.
     known: HashMap<RelPath, Option<GitDir>>,
+    /// Changed paths come directory by directory.
+    recent: Option<Recent>,
+    /// Whether a directory that the base has no repository in is one on the branch.
+    new_bare: HashMap<RelPath, bool>,
     touched: BTreeSet<RelPath>,
     notes: Vec<Note>,
+}
+
+/// A directory that was looked at.
+#[derive(Debug)]
+struct Recent {
+    directory: RelPath,
+    inside: Option<GitDir>,
+    /// The base's directory of that path.
+    base: Option<OwnedFd>,
 }
 
 /// A place of git's in the base.
@@ -66,6 +80,8 @@ impl<'a> Repositories<'a> {
             base: Root::open(stack.base_path())?,
             own_head: None,
             known: HashMap::new(),
+            recent: None,
+            new_bare: HashMap::new(),
             touched: BTreeSet::new(),
             notes: Vec::new(),
         })
@@ -149,7 +165,10 @@ impl<'a> Repositories<'a> {
     }
 
     /// Where the base has no repository: files, but for what would rule a repository that is new.
-    fn without_base(&self, path: &RelPath) -> io::Result<GitPath> {
+    fn without_base(&mut self, path: &RelPath) -> io::Result<GitPath> {
+        if !path.as_path().iter().any(rules::is_telling) {
+            return Ok(GitPath::NotGit);
+        }
         let mut rest = path.as_path().iter();
         let mut above = RelPath::root();
         loop {
@@ -172,36 +191,60 @@ impl<'a> Repositories<'a> {
         })
     }
 
-    fn is_new_bare(&self, directory: &RelPath) -> io::Result<bool> {
-        let Some(dir) = self.stack.dir(directory)? else {
-            return Ok(false);
-        };
-        for name in rules::SIGNATURE {
-            if dir.view(OsStr::new(name))?.is_none() {
-                return Ok(false);
+    fn is_new_bare(&mut self, directory: &RelPath) -> io::Result<bool> {
+        if let Some(known) = self.new_bare.get(directory) {
+            return Ok(*known);
+        }
+        let mut is_bare = false;
+        if let Some(dir) = self.stack.dir(directory)? {
+            is_bare = true;
+            for name in rules::SIGNATURE {
+                is_bare &= dir.view(OsStr::new(name))?.is_some();
             }
         }
-        Ok(true)
+        self.new_bare.insert(directory.clone(), is_bare);
+        Ok(is_bare)
     }
 
     /// The innermost git directory of the base that `path` is, or is in.
     fn innermost(&mut self, path: &RelPath) -> io::Result<Option<GitDir>> {
-        if let Some(parent) = path.parent()
-            && let Some(above) = self.known.get(&parent).cloned()
-        {
-            return self.step(path, above).map(|(found, _)| found);
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return self.step(path, None).map(|(found, _)| found);
+        };
+        let recent = match self.recent.take() {
+            Some(recent) if recent.directory == parent => recent,
+            _ => self.enter(parent)?,
+        };
+        let above = recent.inside.clone();
+        let is_candidate = match &recent.base {
+            None => false,
+            Some(directory) => Meta::at(directory, name)?.is_some_and(|meta| meta.is_dir() || name == ".git"),
+        };
+        self.recent = Some(recent);
+        if is_candidate {
+            self.step(path, above).map(|(found, _)| found)
+        } else {
+            Ok(above)
         }
-        let (mut found, _) = self.step(&RelPath::root(), None)?;
+    }
+
+    /// Goes down to `directory`.
+    fn enter(&mut self, directory: RelPath) -> io::Result<Recent> {
         let mut here = RelPath::root();
-        for name in path.as_path() {
-            here = here.join(name).map_err(io::Error::other)?;
-            let (next, has_more) = self.step(&here, found)?;
-            found = next;
+        let (mut inside, mut has_more) = self.step(&here, None)?;
+        for name in directory.as_path() {
             if !has_more {
                 break;
             }
+            here = here.join(name).map_err(io::Error::other)?;
+            (inside, has_more) = self.step(&here, inside)?;
         }
-        Ok(found)
+        let base = has_more.then(|| self.base.dir(&directory)).transpose()?;
+        Ok(Recent {
+            directory,
+            inside,
+            base,
+        })
     }
 
     /// The innermost git directory that `path` is, or is in, when `above` is its parent's; and whether the base has a

@@ -1,6 +1,7 @@
 //! What a file in a git directory is for, by its name alone: gitrepository-layout(5).
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What a path inside a git directory is.
@@ -30,6 +31,14 @@ pub(super) fn part(path: &Path) -> Part {
         3 if is(0, "worktrees") && is(2, "config.worktree") => Part::WorktreeConfig,
         _ => Part::Internal,
     }
+}
+
+/// Whether `name` is in every path that is anything but a file outside a git directory.
+pub(super) fn is_telling(name: &OsStr) -> bool {
+    matches!(
+        name.as_bytes(),
+        b".git" | b"hooks" | b"config" | b"config.worktree" | b"info"
+    )
 }
 
 /// Whether `path` is where git extensions keep large files: beneath `lfs/objects` or `annex/objects`.
