@@ -109,8 +109,8 @@ pub(crate) fn prepare(
         format,
         &["refs/heads/", "refs/tags/", "refs/stash"],
     )?;
-    let below = Stack::open(&[], repository.stack.base_path()).map_err(|source| GitError::Read {
-        path: repository.stack.base_path().to_owned(),
+    let below = Stack::open(&[], &repository.base).map_err(|source| GitError::Read {
+        path: repository.base.clone(),
         source,
     })?;
     let own = refname::namespace(name);

@@ -34,6 +34,7 @@ pub(crate) enum GitPath {
 pub(crate) struct Repositories<'a> {
     stack: &'a Stack,
     base: Root,
+    base_path: PathBuf,
     /// Where HEAD is, of the repository that is the view's root; none in a workspace.
     own_head: Option<RelPath>,
     /// The git directory each directory is in, or is.
@@ -73,11 +74,12 @@ enum State {
 }
 
 impl<'a> Repositories<'a> {
-    /// In the workspace that `stack` is a view of.
-    pub(crate) fn in_workspace(stack: &'a Stack) -> io::Result<Self> {
+    /// In the workspace `base`, which `stack` is a view of.
+    pub(crate) fn in_workspace(stack: &'a Stack, base: &Path) -> io::Result<Self> {
         Ok(Self {
             stack,
-            base: Root::open(stack.base_path())?,
+            base: Root::open(base)?,
+            base_path: base.to_owned(),
             own_head: None,
             known: HashMap::new(),
             recent: None,
@@ -87,12 +89,12 @@ impl<'a> Repositories<'a> {
         })
     }
 
-    /// In a git directory that has a view of its own, with the workspace's HEAD in its directory `head`: see
-    /// [`Repository::outside`].
-    pub(crate) fn in_git_dir(stack: &'a Stack, head: RelPath) -> io::Result<Self> {
+    /// In the git directory `base`, which has a view of its own, with the workspace's HEAD in its directory `head`:
+    /// see [`Repository::outside`].
+    pub(crate) fn in_git_dir(stack: &'a Stack, base: &Path, head: RelPath) -> io::Result<Self> {
         Ok(Self {
             own_head: Some(head),
-            ..Self::in_workspace(stack)?
+            ..Self::in_workspace(stack, base)?
         })
     }
 
@@ -116,12 +118,12 @@ impl<'a> Repositories<'a> {
     /// The repositories of the base in which something has changed.
     pub(crate) fn touched(&self) -> Vec<Repository<'a>> {
         let touched = self.touched.iter().cloned();
-        let stack = self.stack;
+        let (stack, base) = (self.stack, &self.base_path);
         touched
             .map(|common| match &self.own_head {
-                None => Repository::in_workspace(stack, common),
-                Some(head) if common.is_root() => Repository::outside(stack, common, head.clone()),
-                Some(_) => Repository::outside(stack, common.clone(), common),
+                None => Repository::in_workspace(stack, base, common),
+                Some(head) if common.is_root() => Repository::outside(stack, base, common, head.clone()),
+                Some(_) => Repository::outside(stack, base, common.clone(), common),
             })
             .collect()
     }

@@ -16,9 +16,11 @@ const MAX_CONFIG: u64 = 1 << 20;
 /// A repository that the base has, as a branch sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository<'a> {
-    /// The view that shows the git directory.
+    /// The view that shows the git directory. What it shows of the base may be a snapshot.
     pub(super) stack: &'a Stack,
-    /// The (common) git directory in it.
+    /// The directory that it is a view of, as it is now.
+    pub(super) base: PathBuf,
+    /// The (common) git directory in both.
     pub(super) common: RelPath,
     /// Where its own HEAD is: the same, or `worktrees/X` beneath it.
     pub(super) head: RelPath,
@@ -27,21 +29,23 @@ pub(crate) struct Repository<'a> {
 }
 
 impl<'a> Repository<'a> {
-    /// The repository whose git directory is at `common` in the workspace that `stack` is a view of.
-    pub(crate) fn in_workspace(stack: &'a Stack, common: RelPath) -> Self {
+    /// The repository whose git directory is at `common` in the workspace `base`, which `stack` is a view of.
+    pub(crate) fn in_workspace(stack: &'a Stack, base: &Path, common: RelPath) -> Self {
         Self {
             shown: common.as_path().to_owned(),
             head: common.clone(),
+            base: base.to_owned(),
             stack,
             common,
         }
     }
 
-    /// A repository whose git directory is outside the workspace, at `common` in a view of its own; `head` is the
-    /// directory that holds the workspace's HEAD, of a linked working tree `worktrees/X`.
-    pub(crate) fn outside(stack: &'a Stack, common: RelPath, head: RelPath) -> Self {
+    /// A repository outside the workspace, at `common` in the directory `base`, which has a view of its own; `head` is
+    /// the directory there that holds the workspace's HEAD, of a linked working tree `worktrees/X`.
+    pub(crate) fn outside(stack: &'a Stack, base: &Path, common: RelPath, head: RelPath) -> Self {
         Self {
-            shown: stack.base_path().join(common.as_path()),
+            shown: base.join(common.as_path()),
+            base: base.to_owned(),
             stack,
             common,
             head,
@@ -50,7 +54,7 @@ impl<'a> Repository<'a> {
 
     /// The git directory in the base.
     pub(crate) fn base_dir(&self) -> PathBuf {
-        self.stack.base_path().join(self.common.as_path())
+        self.base.join(self.common.as_path())
     }
 }
 

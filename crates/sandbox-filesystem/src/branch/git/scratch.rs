@@ -62,15 +62,18 @@ impl Scratch {
         candidates: &[Candidate],
     ) -> io::Result<()> {
         let base = repository.base_dir();
+        // A snapshot of the base may have what the base has dropped since.
+        let frozen = repository.stack.base_path().join(repository.common.as_path());
         for directory in ["objects/info", "objects/pack", "refs"] {
             std::fs::create_dir_all(self.path().join(directory))?;
         }
         self.put("HEAD", "ref: refs/heads/none\n")?;
         self.put("config", &config(format))?;
         self.put("packed-refs", &packed_refs(candidates))?;
-        // A link of a known name: the base's own may have characters in it that a list of alternates cannot have.
+        // Links of known names: paths may have characters in them that a list of alternates cannot have.
         std::os::unix::fs::symlink(base.join("objects"), self.path().join("base-objects"))?;
-        self.put("objects/info/alternates", "../base-objects\n")?;
+        std::os::unix::fs::symlink(frozen.join("objects"), self.path().join("frozen-objects"))?;
+        self.put("objects/info/alternates", "../base-objects\n../frozen-objects\n")?;
         match std::fs::copy(base.join("shallow"), self.path().join("shallow")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -18,7 +18,7 @@ fn the_workspaces_own_git_directory_is_not_merged_as_files() {
         return;
     };
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     check(
         &mut repositories,
         &[
@@ -72,7 +72,7 @@ fn what_is_new_as_a_whole_is_files_but_for_what_can_run() {
     std::fs::create_dir_all(upper.join("linked")).unwrap();
     std::fs::write(upper.join("linked/.git"), "gitdir: ../evil").unwrap();
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     check(
         &mut repositories,
         &[
@@ -97,7 +97,7 @@ fn what_is_new_as_a_whole_is_files_but_for_what_can_run() {
     }
     let stack = scene.stack();
     check(
-        &mut Repositories::in_workspace(&stack).unwrap(),
+        &mut Repositories::in_workspace(&stack, stack.base_path()).unwrap(),
         &[("config", Executable), ("file", NotGit)],
     );
 }
@@ -115,7 +115,7 @@ fn repositories_within_the_workspace_are_found_where_changes_are() {
         return;
     }
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     check(
         &mut repositories,
         &[
@@ -168,7 +168,7 @@ fn the_workspaces_own_repository_cannot_be_removed() {
         return;
     }
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     check(
         &mut repositories,
         &[(".git", Internal), (".git/HEAD", Internal), ("file", NotGit)],
@@ -184,7 +184,7 @@ fn a_git_directory_with_a_view_of_its_own_is_all_gits() {
     };
     let layers = [(scene.upper(), LayerFormat::Overlay)];
     let stack = Stack::open(&layers, &scene.base().join(".git")).unwrap();
-    let mut repositories = Repositories::in_git_dir(&stack, rel("worktrees/w")).unwrap();
+    let mut repositories = Repositories::in_git_dir(&stack, stack.base_path(), rel("worktrees/w")).unwrap();
     check(
         &mut repositories,
         &[
@@ -204,7 +204,7 @@ fn large_files_kept_beside_the_objects_are_mentioned_once() {
         return;
     };
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     check(
         &mut repositories,
         &[

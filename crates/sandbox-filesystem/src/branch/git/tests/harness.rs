@@ -135,7 +135,7 @@ impl Scene {
     pub(super) fn pending(&self, git_dir: &str) -> Result<Arrivals, GitError> {
         let stack = self.stack();
         pending(
-            &Repository::in_workspace(&stack, rel(git_dir)),
+            &Repository::in_workspace(&stack, stack.base_path(), rel(git_dir)),
             &name(),
             &self.path("scratch"),
         )
@@ -146,7 +146,7 @@ impl Scene {
         let before = contents(&self.base());
         let stack = self.stack();
         let arrivals = import(
-            &Repository::in_workspace(&stack, rel(git_dir)),
+            &Repository::in_workspace(&stack, stack.base_path(), rel(git_dir)),
             &name(),
             &self.path("scratch"),
         );

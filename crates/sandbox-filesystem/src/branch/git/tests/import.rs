@@ -1,6 +1,6 @@
 //! What arrives, what does not, and the way back.
 
-use super::harness::{Scene, name, notes, rel, shown, skip};
+use super::harness::{Scene, assert_same, contents, name, notes, rel, shown, skip};
 use crate::branch::git::{GitError, Prepared, RefMove, Repository, forget, import, pending, prepare, undo};
 use crate::branch::stack::{LayerFormat, Stack};
 
@@ -129,7 +129,7 @@ fn two_branches_that_both_committed_are_both_kept() {
         }
         let layers = [(scene.path(upper), LayerFormat::Overlay)];
         let stack = Stack::open(&layers, &scene.base()).unwrap();
-        let repository = Repository::in_workspace(&stack, rel(".git"));
+        let repository = Repository::in_workspace(&stack, stack.base_path(), rel(".git"));
         import(&repository, &branch.parse().unwrap(), &scene.path("scratch")).unwrap();
     }
     assert_eq!(
@@ -160,7 +160,7 @@ fn commits_of_a_branch_of_a_branch_arrive_together() {
     assert!(scene.mounted(test, &[], "base", &script));
     let layers = ["top", "upper"].map(|name| (scene.path(name), LayerFormat::Overlay));
     let stack = Stack::open(&layers, &scene.base()).unwrap();
-    let repository = Repository::in_workspace(&stack, rel(".git"));
+    let repository = Repository::in_workspace(&stack, stack.base_path(), rel(".git"));
     let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
     assert_eq!(
         shown(&arrivals),
@@ -186,7 +186,7 @@ fn a_whole_copy_is_compared_with_the_base() {
     ] {
         let layers = [(scene.path(tree), LayerFormat::Complete)];
         let stack = Stack::open(&layers, &scene.base()).unwrap();
-        let repository = Repository::in_workspace(&stack, rel(".git"));
+        let repository = Repository::in_workspace(&stack, stack.base_path(), rel(".git"));
         let arrivals = pending(&repository, &name(), &scene.path("scratch")).unwrap();
         assert_eq!(shown(&arrivals), expected);
     }
@@ -205,7 +205,7 @@ fn objects_on_another_file_system_are_copied() {
         return;
     }
     let stack = scene.stack();
-    let repository = Repository::in_workspace(&stack, rel(".git"));
+    let repository = Repository::in_workspace(&stack, stack.base_path(), rel(".git"));
     let arrivals = import(&repository, &name(), elsewhere.path()).unwrap();
     assert_eq!(shown(&arrivals).len(), 1);
     assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
@@ -221,13 +221,40 @@ fn what_is_prepared_is_known_before_it_arrives() {
         return;
     }
     let stack = scene.stack();
-    let repository = Repository::in_workspace(&stack, rel(".git"));
+    let repository = Repository::in_workspace(&stack, stack.base_path(), rel(".git"));
     let prepared: Prepared = prepare(&repository, &name(), &scene.path("scratch")).unwrap();
     let known = prepared.arrivals().clone();
     assert_eq!(scene.sandbox_refs("base"), "");
     assert_eq!(prepared.import().unwrap(), known);
     undo(&repository.base_dir(), &known.moves).unwrap();
     assert_eq!(scene.base_git("git for-each-ref refs/sandbox"), "");
+}
+
+#[test]
+fn a_branch_of_a_snapshot_brings_what_the_base_has_dropped_since() {
+    let test = "a_branch_of_a_snapshot_brings_what_the_base_has_dropped_since";
+    let Some(scene) = Scene::with_commit(test) else {
+        return;
+    };
+    scene.base_git("cp -a . ../snapshot");
+    if !scene.mounted(test, &[("snapshot", "upper", "work")], "snapshot", COMMIT) {
+        return;
+    }
+    scene.base_git(
+        "git commit -q --amend -m other && git reflog expire --expire=now --all && git gc -q --prune=now",
+    );
+    let before = contents(&scene.path("snapshot"));
+    let layers = [(scene.upper(), LayerFormat::Overlay)];
+    let stack = Stack::open(&layers, &scene.path("snapshot")).unwrap();
+    let repository = Repository::in_workspace(&stack, &scene.base(), rel(".git"));
+    let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
+    assert_eq!(
+        shown(&arrivals),
+        ["refs/heads/main → refs/sandbox/fix-1/main (2)"]
+    );
+    assert_eq!(scene.sandbox_refs("base"), "refs/sandbox/fix-1/main two\n");
+    assert_eq!(scene.sandbox_refs("snapshot"), "");
+    assert_same(&before, &contents(&scene.path("snapshot")));
 }
 
 #[test]

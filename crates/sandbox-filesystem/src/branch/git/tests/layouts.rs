@@ -28,7 +28,7 @@ fn a_linked_working_tree_commits_into_the_common_directory() {
     let layers = [(scene.path("upper-git"), LayerFormat::Overlay)];
     let stack = Stack::open(&layers, &layout.common_dir).unwrap();
     let head = rel("worktrees/tree");
-    let mut repositories = Repositories::in_git_dir(&stack, head.clone()).unwrap();
+    let mut repositories = Repositories::in_git_dir(&stack, stack.base_path(), head.clone()).unwrap();
     repositories.classify(&rel("refs/heads/topic")).unwrap();
     let touched = repositories.touched();
     assert_eq!(touched.len(), 1);
@@ -41,7 +41,7 @@ fn a_linked_working_tree_commits_into_the_common_directory() {
     assert_same(&before, &contents(&scene.base()));
 
     assert!(scene.mounted(test, &overlays, "tree", "git commit -q --allow-empty -m three"));
-    let repository = Repository::outside(&stack, rel(""), head);
+    let repository = Repository::outside(&stack, stack.base_path(), rel(""), head);
     let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
     assert_eq!(shown(&arrivals), ["HEAD → refs/sandbox/fix-1/HEAD (1)"]);
 }
@@ -84,7 +84,7 @@ fn a_subdirectory_commits_into_the_repository_above() {
     }
     let layers = [(scene.path("upper-git"), LayerFormat::Overlay)];
     let stack = Stack::open(&layers, &layout.common_dir).unwrap();
-    let repository = Repository::outside(&stack, rel(""), rel(""));
+    let repository = Repository::outside(&stack, stack.base_path(), rel(""), rel(""));
     let arrivals = import(&repository, &name(), &scene.path("scratch")).unwrap();
     assert_eq!(shown(&arrivals), [MAIN]);
     assert_same(&before, &contents(&scene.base()));
@@ -109,7 +109,7 @@ fn commits_in_a_submodule_arrive_in_the_submodule() {
         return;
     }
     let stack = scene.stack();
-    let mut repositories = Repositories::in_workspace(&stack).unwrap();
+    let mut repositories = Repositories::in_workspace(&stack, stack.base_path()).unwrap();
     for path in [
         ".git/index",
         ".git/modules/vendor/lib/HEAD",
