@@ -28,6 +28,7 @@
 mod beside;
 mod command;
 mod descendants;
+mod everybody;
 mod overlay;
 mod root;
 mod serve;
@@ -98,7 +99,7 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let result = serve::until_the_end(control, &confinement, pid_namespace).map_err(early);
     if pid_namespace {
         // The kernel would do it, but only after init has let go of what it holds: a branch's lock.
-        serve::kill_and_reap();
+        everybody::kill_and_reap();
     } else {
         descendants::kill_all();
     }

@@ -5,21 +5,21 @@ use core::num::NonZeroI32;
 
 use crate::command::{self, Terminal};
 use crate::descendants;
+use crate::everybody::{self, Everybody};
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, EINVAL, Errno, Fd, Mapping, Stack, State};
+use crate::sys::{self, EAGAIN, EINVAL, EMFILE, Errno, Fd, Mapping, Stack, State};
 use crate::wire::{
-    CONTINUED, Confinement, DONE, END, EXITED, FAILED, Message, PAUSE, RESUME, SIGNAL, SPAWN, SPAWN_FDS,
-    SPAWN_LAST, SPAWN_PTY, STARTED, STOPPED, Stage,
+    CONTINUED, Confinement, DONE, END, EXITED, FAILED, GROUP, Message, PAUSE, RESUME, SIGNAL, SPAWN,
+    SPAWN_FDS, SPAWN_LAST, SPAWN_PTY, STARTED, STATE, STOPPED, Stage,
 };
 
 /// The most commands that run at once in one sandbox; one more is refused with EAGAIN.
 const MAX_COMMANDS: usize = 500;
-/// How often everybody is stopped in a pause.
-const STOP_ROUNDS: u32 = 64;
+/// The most requests that are served before commands and their ends are looked at again.
+const MAX_REQUESTS: usize = 64;
 const SIGHUP: u64 = 1;
 const SIGKILL: u64 = 9;
-const SIGSTOP: u64 = 19;
 const SIGCONT: u64 = 18;
 
 /// A command that runs, and the channel to whoever waits for it.
@@ -51,7 +51,7 @@ impl Running {
 struct Server<'a> {
     control: &'a Fd,
     confinement: &'a Confinement<'a>,
-    pid_namespace: bool,
+    everybody: Everybody,
     stack: Stack,
     running: [Option<Running>; MAX_COMMANDS],
 }
@@ -73,7 +73,7 @@ pub fn until_the_end(control: &Fd, confinement: &Confinement<'_>, pid_namespace:
     let mut server = Server {
         control,
         confinement,
-        pid_namespace,
+        everybody: Everybody::new(pid_namespace),
         stack: Stack::new()?,
         running: [const { None }; MAX_COMMANDS],
     };
@@ -118,29 +118,45 @@ pub fn until_the_end(control: &Fd, confinement: &Confinement<'_>, pid_namespace:
 }
 
 impl Server<'_> {
+    /// Serves requests. Every holder of the other end is trusted alike, but the mistakes of one are not the
+    /// end of the others: what is no request is dropped, and however many there are, commands get their turn.
     fn serve_control(&mut self) -> sys::Result<Next> {
-        loop {
+        for _ in 0..MAX_REQUESTS {
             let (message, fds) = match receive(self.control, Wait::Never)? {
                 Received::Message(message, fds) => (message, fds),
+                Received::Malformed => continue,
                 Received::Nothing => return Ok(Next::GoOn),
                 Received::End => return Ok(Next::End),
             };
             match message {
-                [SPAWN, flags, ..] => self.spawn(flags, fds),
-                [PAUSE, ..] => self.signal_all(SIGSTOP)?,
-                [RESUME, ..] => self.signal_all(SIGCONT)?,
-                [END, ..] => self.kill_all(),
-                _ => return Err(EINVAL),
+                [SPAWN, flags, ..] => self.spawn(flags, fds)?,
+                [PAUSE, ..] => answer(&fds, self.everybody.pause().map(|()| 0)),
+                [RESUME, ..] => answer(&fds, self.everybody.resume().map(|()| 0)),
+                [STATE, ..] => answer(&fds, Ok(u64::from(self.everybody.is_paused()))),
+                [GROUP, pid, ..] => answer(&fds, Ok(u64::from(is_group_left(pid)))),
+                [END, ..] => self.everybody.kill(),
+                _ => {}
             }
         }
+        Ok(Next::GoOn)
     }
 
     /// Starts a command and tells its channel how that went.
-    fn spawn(&mut self, flags: u64, fds: [Option<Fd>; SPAWN_FDS]) {
-        let [Some(blob), Some(channel), Some(stdin), Some(stdout), Some(stderr)] = fds else {
-            return;
+    fn spawn(&mut self, flags: u64, fds: [Option<Fd>; SPAWN_FDS]) -> sys::Result<()> {
+        // What has no number left here is not received (unix(7)).
+        let [blob, Some(channel), stdin, stdout, stderr] = fds else {
+            return match flags & SPAWN_LAST {
+                0 => Ok(()),
+                // Nobody could ever be told how the only command ends.
+                _ => Err(EMFILE),
+            };
         };
-        let started = self.start(flags, &blob, [&stdin, &stdout, &stderr]);
+        let started = match (blob, stdin, stdout, stderr) {
+            (Some(blob), Some(stdin), Some(stdout), Some(stderr)) => {
+                self.start(flags, &blob, [&stdin, &stdout, &stderr])
+            }
+            _ => Err((Stage::Request, EMFILE)),
+        };
         match started {
             Ok((slot, terminal, started)) => {
                 let message = [
@@ -169,23 +185,9 @@ impl Server<'_> {
                     *place = Some(running);
                 }
             }
-            Err((stage, Errno(errno))) => {
-                tell(
-                    &channel,
-                    &[
-                        FAILED,
-                        stage as u64,
-                        u64::from(errno.unsigned_abs()),
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    None,
-                );
-            }
+            Err((stage, errno)) => tell(&channel, &failed(stage as u64, errno), None),
         }
+        Ok(())
     }
 
     fn start(
@@ -219,9 +221,9 @@ impl Server<'_> {
             &self.stack,
             meanwhile,
         );
-        if have_stopped.get() {
+        if have_stopped.get() && !self.everybody.is_paused() {
             // ESRCH: nobody is left.
-            let _ = self.signal_everyone(SIGCONT);
+            let _ = self.everybody.go_on();
         }
         Ok((slot, terminal, started?))
     }
@@ -234,7 +236,7 @@ impl Server<'_> {
             Ok(Received::Message([SIGNAL, signal, ..], _)) => running.signal(signal),
             Ok(Received::Nothing) => {}
             // Whoever waited has let go of the command: it ends with its process group.
-            Ok(Received::Message(..) | Received::End) | Err(_) => {
+            Ok(Received::Message(..) | Received::Malformed | Received::End) | Err(_) => {
                 running.signal(SIGKILL);
                 let is_last = running.is_last && running.pid.is_none();
                 if let Some(place) = self.running.get_mut(index) {
@@ -315,7 +317,7 @@ impl Server<'_> {
     /// is a supervisor.
     fn let_go_on(&self, pid: i32, have_stopped: &Cell<bool>) {
         if files::is_hung_up(self.control) {
-            if !self.pid_namespace {
+            if !self.everybody.is_a_namespace() {
                 descendants::kill_all();
             }
             sys::exit(0);
@@ -323,45 +325,8 @@ impl Server<'_> {
         if sys::state(pid) == State::Stopped {
             have_stopped.set(true);
             // ESRCH: nobody is left.
-            let _ = self.signal_everyone(SIGSTOP);
+            let _ = self.everybody.stop();
             let _ = sys::kill(pid, SIGCONT);
-        }
-    }
-
-    fn signal_all(&self, signal: u64) -> sys::Result<()> {
-        self.signal_everyone(signal)?;
-        send(self.control, &[DONE, 0, 0, 0, 0, 0, 0, 0], None)
-    }
-
-    fn signal_everyone(&self, signal: u64) -> sys::Result<()> {
-        // One that is about to continue the others when it is stopped still does so: stopped again, until
-        // nobody is left to do it.
-        let rounds = match (signal, self.pid_namespace) {
-            (SIGSTOP, true) => STOP_ROUNDS,
-            // Each is a walk through /proc.
-            (SIGSTOP, false) => STOP_ROUNDS / 16,
-            _ => 1,
-        };
-        for _ in 0..rounds {
-            if !self.pid_namespace {
-                descendants::signal_all(signal);
-                continue;
-            }
-            match sys::kill(-1, signal) {
-                Ok(()) | Err(sys::ESRCH) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
-    }
-
-    /// Kills everything inside; the ends of commands are reported as always.
-    fn kill_all(&self) {
-        if self.pid_namespace {
-            // ESRCH: nobody is left.
-            let _ = sys::kill(-1, SIGKILL);
-        } else {
-            descendants::signal_all(SIGKILL);
         }
     }
 
@@ -395,9 +360,9 @@ impl Server<'_> {
             } else {
                 running.pid = None;
                 let time_us = sys::monotonic_us();
-                if running.is_last && self.pid_namespace {
+                if running.is_last && self.everybody.is_a_namespace() {
                     // What a dying namespace takes along is in nobody's accounts; what init reaps is.
-                    kill_and_reap();
+                    everybody::kill_and_reap();
                 }
                 let own = sys::own_usage();
                 [
@@ -419,12 +384,25 @@ impl Server<'_> {
     }
 }
 
-/// Ends everything else in this pid namespace, and waits for it.
-pub fn kill_and_reap() {
-    // ESRCH: nobody is left.
-    if sys::kill(-1, SIGKILL).is_ok() {
-        while sys::wait_for_any() {}
+/// Answers a request on the channel that came with it. Who has sent none wants no answer.
+fn answer(channel: &[Option<Fd>; SPAWN_FDS], result: sys::Result<u64>) {
+    let message = match result {
+        Ok(value) => [DONE, value, 0, 0, 0, 0, 0, 0],
+        Err(errno) => failed(0, errno),
+    };
+    if let [Some(channel), ..] = channel {
+        tell(channel, &message, None);
     }
+}
+
+fn failed(what: u64, Errno(errno): Errno) -> Message {
+    [FAILED, what, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0]
+}
+
+/// Whether a process group has members, be they dead and not yet reaped.
+fn is_group_left(pid: u64) -> bool {
+    // 0 and 1 would mean our own group and everybody (kill(2)).
+    i32::try_from(pid).is_ok_and(|pid| pid > 1 && sys::kill(-pid, 0).is_ok())
 }
 
 /// Sends an event to whoever waits; one who no longer does is no reason to stop.

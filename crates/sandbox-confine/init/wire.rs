@@ -22,10 +22,16 @@ pub const BEGIN: u64 = 6;
 pub const GO: u64 = 1;
 /// Control, to init: start a command. Value 1: see the `SPAWN_` flags. Carries [`SPAWN_FDS`] descriptors.
 pub const SPAWN: u64 = 2;
-/// Control, to init: stop every process inside. Answered by [`DONE`].
+/// Control, to init: stop every process inside. Carries a channel, on which it is answered by [`DONE`] or
+/// [`FAILED`]: several supervisors may share the control socket, and a reply there would be anybody's.
 pub const PAUSE: u64 = 3;
-/// Control, to init: continue every process inside. Answered by [`DONE`].
+/// Control, to init: continue every process inside. Carries a channel, as [`PAUSE`] does.
 pub const RESUME: u64 = 4;
+/// Control, to init: tell the state. Carries a channel; the answer's value 1 is 1 after a [`PAUSE`].
+pub const STATE: u64 = 8;
+/// Control, to init: tell whether anybody is left of a command's process group, its pid being value 1. Carries a
+/// channel; the answer's value 1 is 1 if so.
+pub const GROUP: u64 = 9;
 /// Control, to init: kill everything inside, go on until the last command's end is told.
 pub const END: u64 = 7;
 /// Channel, to init: send signal (value 1) to the command's process group.
@@ -35,7 +41,7 @@ pub const SIGNAL: u64 = 5;
 pub const READY: u64 = 16;
 /// From init: it did not work. Values: what ([`Stage`] or the index of an [`Op`]), errno.
 pub const FAILED: u64 = 17;
-/// Control, from init: the request is carried out.
+/// Channel of a request, from init: it is carried out.
 pub const DONE: u64 = 18;
 /// Channel, from init: exec succeeded. Values: pid inside, monotonic time in µs. With a terminal, carries
 /// its master.

@@ -1,25 +1,24 @@
 //! The supervisor's side of init: starting it, talking to it, ending it.
 
 use std::fs;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::fs::MemfdFlags;
+use rustix::net::RecvFlags;
 use rustix::process::Signal;
 
 use crate::error::StartError;
+use crate::messages::{receive, sealed, send, socket_pair};
+use crate::orphans;
+use crate::ready::{await_readable, is_readable};
 use crate::sys::{self, InitFds, LaunchFailure, Reaped};
-use crate::wire::{self, MESSAGE_BYTES, Message};
+use crate::wire;
 
 /// The program, built with this crate.
-const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+pub(crate) const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
 /// How to start init.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +49,25 @@ pub(crate) struct Init {
     pid: i32,
     /// With a pid namespace the kernel kills everything with init; without, init has to do it.
     kill_is_enough: bool,
+    relation: Relation,
     reaped: Option<Reaped>,
+}
+
+/// What init is to this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// Started here, and reaped here.
+    Child,
+    /// Started by another process, which has let us hold it as well.
+    Joined,
+    /// Held by others only.
+    Left,
 }
 
 impl Init {
     /// Starts init, which begins to make the namespaces that take long; the rest waits for [`Init::go`].
     pub(crate) fn start(launch: &Launch) -> Result<Self, StartError> {
+        orphans::reap_ended();
         let (ours, theirs) = socket_pair()?;
         let image = image()?;
         let fds = InitFds {
@@ -81,6 +93,7 @@ impl Init {
             pidfd,
             pid,
             kill_is_enough,
+            relation: Relation::Child,
             reaped: None,
         };
         if let Some(maps) = &launch.maps {
@@ -90,6 +103,18 @@ impl Init {
         let beside = u64::from(launch.beside.cast_unsigned());
         send(init.control(), &[wire::BEGIN, beside, 0, 0, 0, 0, 0, 0], &[])?;
         Ok(init)
+    }
+
+    /// An init that another process has started.
+    pub(crate) fn joined(control: OwnedFd, pidfd: OwnedFd, pid: i32, kill_is_enough: bool) -> Self {
+        Self {
+            control,
+            pidfd,
+            pid,
+            kill_is_enough,
+            relation: Relation::Joined,
+            reaped: None,
+        }
     }
 
     /// Lets init build the root as the set-up blob says; what comes of it is read from [`Init::control`].
@@ -111,15 +136,34 @@ impl Init {
         send(self.control(), &[wire::SPAWN, flags, 0, 0, 0, 0, 0, 0], fds)
     }
 
-    /// Stops or continues every process inside; returns when init has done so.
-    pub(crate) fn signal_all(&self, request: u64) -> Result<(), StartError> {
-        send(self.control(), &[request, 0, 0, 0, 0, 0, 0, 0], &[])?;
-        loop {
-            match receive(self.control(), RecvFlags::empty())? {
-                Some(([wire::DONE, ..], _)) => return Ok(()),
-                Some(_) => {}
-                None => return Err(StartError::Ended),
-            }
+    /// Sends a request about something, which is answered, and the answer's value; ETIMEDOUT where it takes longer than that. The
+    /// answer comes on a channel of its own: others may hold the control socket as well.
+    pub(crate) fn ask(
+        &self,
+        request: u64,
+        about: u64,
+        patience: Option<Duration>,
+    ) -> Result<u64, StartError> {
+        let (ours, theirs) = socket_pair()?;
+        send(
+            self.control(),
+            &[request, about, 0, 0, 0, 0, 0, 0],
+            &[theirs.as_fd()],
+        )?;
+        drop(theirs);
+        let is_answered = await_readable(ours.as_fd(), patience).map_err(StartError::supervisor("poll"))?;
+        if !is_answered {
+            return Err(StartError::supervisor("wait for init")(
+                rustix::io::Errno::TIMEDOUT,
+            ));
+        }
+        match receive(ours.as_fd(), RecvFlags::empty())? {
+            Some(([wire::DONE, value, ..], _)) => Ok(value),
+            Some(([wire::FAILED, _, errno, ..], _)) => Err(StartError::Supervisor {
+                what: "signal everything inside",
+                source: io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0)),
+            }),
+            Some(_) | None => Err(StartError::Ended),
         }
     }
 
@@ -135,12 +179,12 @@ impl Init {
 
     /// Whether it and everything inside has ended.
     pub(crate) fn is_dead(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+        self.reaped.is_some() || is_readable(self.pidfd())
+    }
+
+    /// Whether killing it is enough, because its pid namespace dies with it.
+    pub(crate) fn kill_is_enough(&self) -> bool {
+        self.kill_is_enough
     }
 
     /// Init's pid outside.
@@ -178,9 +222,31 @@ impl Init {
         if let Some(reaped) = self.reaped {
             return Ok(reaped);
         }
-        let reaped = sys::reap(self.pidfd.as_fd())?;
+        let reaped = match self.relation {
+            Relation::Child => sys::reap(self.pidfd.as_fd())?,
+            // Its account is its parent's to read (wait4(2)).
+            Relation::Joined | Relation::Left => {
+                await_readable(self.pidfd(), None).map(|_| Reaped::default())?
+            }
+        };
         self.reaped = Some(reaped);
         Ok(reaped)
+    }
+
+    /// Whether it has been left to others.
+    pub(crate) fn is_left(&self) -> bool {
+        self.relation == Relation::Left
+    }
+
+    /// Leaves it to the others who hold it: from now on dropping it does it no harm.
+    pub(crate) fn let_go(&mut self) {
+        if self.relation == Relation::Child && self.reaped.is_none() {
+            match self.pidfd.try_clone() {
+                Ok(pidfd) => orphans::adopt(pidfd),
+                Err(error) => tracing::warn!(pid = self.pid, %error, "an init will not be reaped"),
+            }
+        }
+        self.relation = Relation::Left;
     }
 
     fn write_maps(&self, maps: &IdMaps) -> io::Result<()> {
@@ -195,46 +261,13 @@ impl Init {
 
 impl Drop for Init {
     fn drop(&mut self) {
+        if self.is_left() {
+            return;
+        }
         if let Err(error) = self.end() {
             tracing::error!(pid = self.pid, %error, "cannot reap the sandbox's init");
         }
     }
-}
-
-/// Two connected SEQPACKET sockets, numbered 3 or more, so that init's own numbers stay free.
-pub(crate) fn socket_pair() -> Result<(OwnedFd, OwnedFd), StartError> {
-    let (a, b) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(StartError::supervisor("socketpair"))?;
-    Ok((high(a)?, high(b)?))
-}
-
-/// A sealed file in memory with this content, numbered 3 or more.
-pub(crate) fn sealed(name: &str, content: &[u8], flags: MemfdFlags) -> Result<OwnedFd, StartError> {
-    let flags = flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match rustix::fs::memfd_create(name, flags) {
-        // MFD_EXEC and MFD_NOEXEC_SEAL came with Linux 6.3.
-        Err(rustix::io::Errno::INVAL) => {
-            rustix::fs::memfd_create(name, flags.difference(MemfdFlags::EXEC | MemfdFlags::NOEXEC_SEAL))
-        }
-        result => result,
-    }
-    .map_err(StartError::supervisor("memfd_create"))?;
-    let mut file = fs::File::from(high(file)?);
-    io::Write::write_all(&mut file, content).map_err(|source| StartError::Supervisor {
-        what: "write to a memfd",
-        source,
-    })?;
-    rustix::fs::fcntl_add_seals(
-        &file,
-        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
-    )
-    .map_err(StartError::supervisor("seal a memfd"))?;
-    Ok(file.into())
 }
 
 fn image() -> Result<&'static OwnedFd, StartError> {
@@ -244,82 +277,4 @@ fn image() -> Result<&'static OwnedFd, StartError> {
     }
     let image = sealed("sandbox-init", IMAGE, MemfdFlags::EXEC)?;
     Ok(SEALED.get_or_init(|| image))
-}
-
-fn high(fd: OwnedFd) -> Result<OwnedFd, StartError> {
-    use std::os::fd::AsRawFd;
-    if fd.as_raw_fd() >= 3 {
-        return Ok(fd);
-    }
-    rustix::io::fcntl_dupfd_cloexec(&fd, 3).map_err(StartError::supervisor("fcntl"))
-}
-
-/// Sends one message with descriptors. Never blocks for long: init always reads.
-pub(crate) fn send(
-    socket: BorrowedFd<'_>,
-    message: &Message,
-    fds: &[BorrowedFd<'_>],
-) -> Result<(), StartError> {
-    let bytes = wire::to_bytes(message);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(wire::SPAWN_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(StartError::Supervisor {
-            what: "sendmsg",
-            source: io::ErrorKind::InvalidInput.into(),
-        });
-    }
-    loop {
-        match rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
-            Err(rustix::io::Errno::INTR) => {}
-            // Where init is gone: why, is in what it has sent before.
-            Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
-            Err(errno) => {
-                return Err(StartError::Supervisor {
-                    what: "sendmsg",
-                    source: errno.into(),
-                });
-            }
-        }
-    }
-}
-
-/// Receives one message and at most one descriptor; `None` at the end of the stream.
-pub(crate) fn receive(
-    socket: BorrowedFd<'_>,
-    flags: RecvFlags,
-) -> Result<Option<(Message, Option<OwnedFd>)>, StartError> {
-    match try_receive(socket, flags) {
-        Ok(received) => Ok(received),
-        Err(errno) => Err(StartError::Supervisor {
-            what: "recvmsg",
-            source: errno.into(),
-        }),
-    }
-}
-
-/// [`receive`] with the kernel's own errno, EAGAIN among them.
-pub(crate) fn try_receive(
-    socket: BorrowedFd<'_>,
-    flags: RecvFlags,
-) -> rustix::io::Result<Option<(Message, Option<OwnedFd>)>> {
-    let mut bytes = [0; MESSAGE_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        let flags = flags | RecvFlags::CMSG_CLOEXEC;
-        match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
-            // Told once, before what is still to be read, when init has ended with messages unread.
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
-            result => break result?,
-        }
-    };
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    match received.bytes {
-        MESSAGE_BYTES => Ok(Some((wire::from_bytes(&bytes), fd))),
-        _ => Ok(None),
-    }
 }

@@ -15,7 +15,8 @@ use crate::cgroup::{Cgroup, CgroupSupport, Hierarchy};
 use crate::command::Command;
 use crate::error::{PrepareError, StartError, StartStage};
 use crate::host::{Host, NoNamespaces, known_no_namespaces, remember_no_namespaces};
-use crate::init::{self, Init};
+use crate::init::Init;
+use crate::messages;
 use crate::plan::{Place, Plan, Step, gather, plan};
 use crate::process::{Owned, Process};
 use crate::run::BoundCommand;
@@ -179,7 +180,7 @@ impl Inner {
             return then(setup);
         }
         let blob = self.plan.encode(&self.filter, scratch)?;
-        let sealed = init::sealed("sandbox-setup", &blob, MemfdFlags::NOEXEC_SEAL)?;
+        let sealed = messages::sealed("sandbox-setup", &blob, MemfdFlags::NOEXEC_SEAL)?;
         match scratch {
             None => then(self.setup.get_or_init(|| sealed)),
             Some(_) => then(&sealed),
@@ -319,7 +320,7 @@ fn private_directory(identity: Option<(u32, u32)>) -> Result<Scratch, StartError
 
 fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
     let owned = launch(inner, None)?;
-    match init::receive(owned.init.control(), RecvFlags::empty())? {
+    match messages::receive(owned.init.control(), RecvFlags::empty())? {
         Some(([wire::READY, ..], _)) => Ok(owned),
         Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
         Some(_) | None => Err(StartError::Ended),

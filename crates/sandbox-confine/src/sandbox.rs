@@ -1,19 +1,30 @@
 //! A sandbox that lives on: any number of commands in one root, one set of namespaces, one set of limits.
 
 use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 
 use crate::command::Command;
 use crate::error::{PrepareError, StartError};
 use crate::prepared::Prepared;
-use crate::process::{Owned, Process};
+use crate::process::{Left, Owned, Process};
 use crate::run::BoundCommand;
+use crate::share::{self, Gate, JoinError, ShareError, Stake};
 use crate::start::start_in;
 use crate::wire;
 
+/// How long init may take to say what state it is in.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A sandbox. Dropping it kills and reaps everything that was started in it.
+///
+/// One that is shared ([`Sandbox::share`], [`Sandbox::join`]) has several holders of equal rank, and goes on until
+/// the last of them has left. Dropping it then ends the commands that were started through this handle, with
+/// their process groups; everything, if this was the last holder.
 ///
 /// ```no_run
 /// use sandbox_confine::{Command, Policy, Sandbox};
@@ -25,9 +36,21 @@ use crate::wire;
 /// ```
 #[derive(Debug)]
 pub struct Sandbox {
-    prepared: Prepared,
+    origin: Origin,
     live: Option<Owned>,
     status: SandboxStatus,
+}
+
+/// Where it comes from.
+#[derive(Debug)]
+enum Origin {
+    /// From a plan of ours.
+    Prepared(Prepared),
+    /// From another process.
+    Joined {
+        policy: Box<Policy>,
+        report: Arc<EnforcementReport>,
+    },
 }
 
 impl Sandbox {
@@ -37,7 +60,7 @@ impl Sandbox {
     /// See [`Prepared::new`].
     pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
         Ok(Self {
-            prepared: Prepared::new(policy)?,
+            origin: Origin::Prepared(Prepared::new(policy)?),
             live: None,
             status: SandboxStatus::Created,
         })
@@ -63,6 +86,81 @@ impl Sandbox {
         BoundCommand::of_policy(policy, Command::new(program))
     }
 
+    /// Joins a live sandbox that another process of the same user shares. Whoever has joined may do whatever
+    /// they could do who made it, and does not depend on them: the sandbox goes on until its last holder has left.
+    ///
+    /// ```no_run
+    /// use sandbox_confine::{Command, Sandbox};
+    /// let mut sandbox = Sandbox::join("/home/me/.local/state/app/control.sock")?;
+    /// // While we are here, others can join, even when whoever let us in is gone.
+    /// let _gate = sandbox.gate()?.in_thread()?;
+    /// println!("{:?}", sandbox.spawn(Command::new("id"))?.wait()?.outcome);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`JoinError`]: nobody is there, it is another user's, or another build's; or nobody lets us in within a
+    /// few seconds.
+    pub fn join(socket: impl AsRef<Path>) -> Result<Self, JoinError> {
+        let (owned, policy) = share::join(socket.as_ref())?;
+        Ok(Self {
+            origin: Origin::Joined {
+                policy: Box::new(policy),
+                report: Arc::clone(&owned.surroundings.report),
+            },
+            live: Some(owned),
+            status: SandboxStatus::Running,
+        })
+    }
+
+    /// Lets other processes of this user join, through a unix socket that is made here; builds the sandbox
+    /// where no command has done so yet. Serve the gate ([`Gate::in_thread`]), or nobody gets in.
+    ///
+    /// The socket's directory must be this user's and closed to everybody else (mode 0700). A socket that a
+    /// killed process has left is replaced; the last holder takes it away. No path is too long. Keep it out of
+    /// what the policy grants: a command inside is turned away, but has no business at the door.
+    ///
+    /// # Errors
+    /// [`ShareError`]; the sandbox is then as it was.
+    pub fn share(&mut self, socket: impl AsRef<Path>) -> Result<Gate, ShareError> {
+        self.launched()?;
+        let Some(owned) = &mut self.live else {
+            return Err(StartError::Ended.into());
+        };
+        if owned.stake.is_some() {
+            return Err(ShareError::AlreadyShared);
+        }
+        let policy = match &self.origin {
+            Origin::Prepared(prepared) => prepared.policy(),
+            Origin::Joined { policy, .. } => policy,
+        };
+        let stake = Stake::found(owned, policy, socket.as_ref())?;
+        let gate = stake.gate()?;
+        owned.stake = Some(stake);
+        Ok(gate)
+    }
+
+    /// A gate of a sandbox that is shared, as [`Sandbox::share`] gives one: any holder can let in the next.
+    /// Several may be served at once.
+    ///
+    /// # Errors
+    /// [`ShareError::NotShared`], or [`ShareError::Io`].
+    pub fn gate(&self) -> Result<Gate, ShareError> {
+        let stake = self.live.as_ref().and_then(|owned| owned.stake.as_ref());
+        stake.ok_or(ShareError::NotShared)?.gate()
+    }
+
+    /// Leaves the sandbox, as dropping it does, and says what is left of it.
+    ///
+    /// # Errors
+    /// [`StartError::Supervisor`] when init cannot be waited for.
+    pub fn leave(mut self) -> Result<Left, StartError> {
+        match self.live.take() {
+            Some(mut owned) => owned.leave(),
+            None => Ok(Left::Ended),
+        }
+    }
+
     /// Starts a command in this sandbox; the first one builds it.
     ///
     /// Limits of memory, processes and CPU time hold for the sandbox as a whole; wall time and output for
@@ -72,19 +170,15 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`]; [`StartError::Ended`] when the sandbox has been killed.
     pub fn spawn(&mut self, command: Command) -> Result<Process, StartError> {
-        let owned = match &mut self.live {
-            Some(live) => live,
-            None if self.status == SandboxStatus::Created => self.live.insert(self.prepared.launch()?),
-            None => return Err(StartError::Ended),
-        };
-        self.status = match self.status {
-            SandboxStatus::Created => SandboxStatus::Running,
-            status => status,
-        };
-        start_in(owned, command).map_err(|error| self.prepared.explain(error))
+        self.launched()?;
+        let owned = self.live.as_mut().ok_or(StartError::Ended)?;
+        start_in(owned, command).map_err(|error| match &self.origin {
+            Origin::Prepared(prepared) => prepared.explain(error),
+            Origin::Joined { .. } => error,
+        })
     }
 
-    /// Stops every process inside.
+    /// Stops every process inside. It is not counted: where several holders pause, one that resumes is enough.
     ///
     /// # Errors
     /// [`StartError::Ended`] when nothing runs.
@@ -104,7 +198,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Kills and reaps everything inside. Harmless when it has ended already.
+    /// Kills and reaps everything inside, whoever has started it. Harmless when it has ended already.
     ///
     /// # Errors
     /// [`StartError::Supervisor`] when init cannot be waited for.
@@ -127,27 +221,52 @@ impl Sandbox {
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
-        self.prepared.policy()
+        match &self.origin {
+            Origin::Prepared(prepared) => prepared.policy(),
+            Origin::Joined { policy, .. } => policy,
+        }
     }
 
     /// What is enforced: as planned, or as it is once a command has started.
     pub fn report(&self) -> EnforcementReport {
-        match &self.live {
-            Some(owned) => EnforcementReport::clone(&owned.surroundings.report),
-            None => self.prepared.plan().report,
+        match (&self.live, &self.origin) {
+            (Some(owned), _) => EnforcementReport::clone(&owned.surroundings.report),
+            (None, Origin::Prepared(prepared)) => prepared.plan().report,
+            (None, Origin::Joined { report, .. }) => EnforcementReport::clone(report),
         }
     }
 
-    /// Where it is in its life.
+    /// Where it is in its life. Crashed is also what another holder has killed.
     pub fn status(&self) -> SandboxStatus {
-        match &self.live {
-            Some(owned) if owned.init.is_dead() => SandboxStatus::Crashed,
-            _ => self.status,
+        let Some(owned) = &self.live else {
+            return self.status;
+        };
+        if owned.init.is_dead() {
+            return SandboxStatus::Crashed;
         }
+        if owned.stake.is_none() {
+            return self.status;
+        }
+        // Others may have stopped or continued it.
+        match owned.init.ask(wire::STATE, 0, Some(PATIENCE)) {
+            Ok(0) => SandboxStatus::Running,
+            Ok(_) => SandboxStatus::Paused,
+            Err(_) if owned.init.is_dead() => SandboxStatus::Crashed,
+            Err(_) => self.status,
+        }
+    }
+
+    /// Builds it, unless that has been done.
+    fn launched(&mut self) -> Result<(), StartError> {
+        if let (Origin::Prepared(prepared), SandboxStatus::Created) = (&self.origin, self.status) {
+            self.live = Some(prepared.launch()?);
+            self.status = SandboxStatus::Running;
+        }
+        Ok(())
     }
 
     fn signal_all(&self, request: u64) -> Result<(), StartError> {
         let owned = self.live.as_ref().ok_or(StartError::Ended)?;
-        owned.init.signal_all(request)
+        owned.init.ask(request, 0, None).map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! A private directory on the host, for sandboxes that cannot have a file system of their own.
 //!
 //! Named `sandbox-UID-PID-STARTTIME-N` in the host's temporary directory, so that what a killed supervisor
-//! has left can be told from what is in use.
+//! has left can be told from what is in use. One that others use as well carries their mark ([`mark`]).
 
 mod remove;
 
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use remove::remove;
+
+use crate::mark;
 
 /// A directory that is removed, with all that is in it, when dropped.
 #[derive(Debug)]
@@ -35,8 +37,18 @@ impl Scratch {
         }
     }
 
+    /// The directory of a sandbox that this process has joined.
+    pub(crate) fn joined(path: PathBuf) -> Self {
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Leaves it to others, who need it still.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
     }
 }
 
@@ -48,7 +60,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A directory whose supervisor is gone.
+/// Directories whose supervisor is gone, and which nobody else uses.
 pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
     let uid = rustix::process::getuid().as_raw();
     let mut found = Vec::new();
@@ -72,6 +84,7 @@ pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
         if let (Some(pid), Some(start)) = owner
             && start_time(pid) != Some(start)
             && is_ours()
+            && !mark::is_held(&entry.path())
         {
             found.push(entry.path());
         }

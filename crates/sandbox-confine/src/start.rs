@@ -11,9 +11,11 @@ use rustix::net::RecvFlags;
 use crate::command::{Command, Stdio};
 use crate::error::StartError;
 use crate::exec;
-use crate::init::{self, Init};
-use crate::process::{Owned, Parts, Process};
+use crate::init::Init;
+use crate::messages;
+use crate::process::{Channel, Owned, Parts, Process};
 use crate::pty::PtyMaster;
+use crate::ready::is_readable;
 use crate::streams::{OutputLimit, Streams};
 use crate::surroundings::Surroundings;
 use crate::wire;
@@ -29,8 +31,7 @@ pub(crate) struct Request {
 /// A command that runs.
 #[derive(Debug)]
 pub(crate) struct Started {
-    channel: Arc<OwnedFd>,
-    pid: u32,
+    channel: Arc<Channel>,
     time_us: u64,
     master: Option<OwnedFd>,
 }
@@ -102,8 +103,7 @@ impl Request {
         let channel = self.send(owned, flags)?;
         match await_start(&owned.init, &channel, control)? {
             Answer::Started { pid, time_us, master } => Ok(Started {
-                channel: Arc::new(channel),
-                pid,
+                channel: Arc::new(Channel::new(channel, pid)),
                 time_us,
                 master,
             }),
@@ -127,7 +127,6 @@ impl Request {
             watch: surroundings.watch,
             report: Arc::clone(&surroundings.report),
             pty: started.master.map(PtyMaster::new),
-            pid: started.pid,
             started_us: started.time_us,
             owned: None,
             shared: None,
@@ -136,14 +135,14 @@ impl Request {
 
     fn send(&self, owned: &Owned, flags: u64) -> Result<OwnedFd, StartError> {
         let surroundings = &owned.surroundings;
-        let (ours, theirs) = init::socket_pair()?;
+        let (ours, theirs) = messages::socket_pair()?;
         let blob = exec::encode(
             &self.command,
             &surroundings.env,
             &surroundings.path,
             self.cwd(surroundings),
         )?;
-        let blob = init::sealed("sandbox-command", &blob, MemfdFlags::NOEXEC_SEAL)?;
+        let blob = messages::sealed("sandbox-command", &blob, MemfdFlags::NOEXEC_SEAL)?;
         let [stdin, stdout, stderr] = &self.streams.theirs;
         let fds = [
             blob.as_fd(),
@@ -197,7 +196,7 @@ fn await_start(init: &Init, channel: &OwnedFd, reader: Control) -> Result<Answer
         }
         let [for_channel, for_control] = fds.map(|fd| !fd.revents().is_empty());
         if for_channel {
-            match init::receive(channel.as_fd(), RecvFlags::DONTWAIT)? {
+            match messages::receive(channel.as_fd(), RecvFlags::DONTWAIT)? {
                 Some(([wire::STARTED, pid, time_us, ..], master)) => {
                     let pid = u32::try_from(pid).unwrap_or(0);
                     return Ok(Answer::Started { pid, time_us, master });
@@ -210,7 +209,7 @@ fn await_start(init: &Init, channel: &OwnedFd, reader: Control) -> Result<Answer
         }
         match reader {
             Control::Own if for_control || for_channel => {
-                match init::receive(init.control(), RecvFlags::empty())? {
+                match messages::receive(init.control(), RecvFlags::empty())? {
                     Some((message @ [wire::FAILED, ..], _)) => return Ok(Answer::SetUpFailed(message)),
                     Some(_) => {}
                     None => return Ok(Answer::Lost),
@@ -222,9 +221,10 @@ fn await_start(init: &Init, channel: &OwnedFd, reader: Control) -> Result<Answer
     }
 }
 
-/// Init has ended, or it was out of descriptors and could not even say so.
+/// Init has ended, or it was out of descriptors and could not even say so. When it ends, the control socket is
+/// the first to go.
 fn lost(init: &Init) -> StartError {
-    if init.is_dead() {
+    if is_readable(init.control()) {
         return StartError::Ended;
     }
     StartError::supervisor("hand the command to the sandbox's init")(rustix::io::Errno::MFILE)

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use sandbox_types::Stream;
+use serde::{Deserialize, Serialize};
 
 use crate::command::Stdio;
 use crate::error::StartError;
@@ -83,7 +84,7 @@ pub struct OutputReader {
 }
 
 /// The output limit of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OutputLimit {
     pub(crate) bytes: u64,
     pub(crate) truncates: bool,

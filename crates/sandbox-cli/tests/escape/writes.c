@@ -242,7 +242,8 @@ static void w_rmdir(long w) {
 static const char *const knobs[] = {
     "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches",
     "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper", "/sys/fs/cgroup/cgroup.procs",
-    "/sys/power/state", "/etc/passwd", "/usr/bin/env",
+    // The last is a program that nobody runs: ETXTBSY would hide what refuses it.
+    "/sys/power/state", "/etc/passwd", "/usr/bin/tsort",
 };
 
 static void write_knob(long index) { judge(open(knobs[index], O_WRONLY), knobs[index]); }

@@ -89,7 +89,7 @@ fn a_command_without_a_name_and_a_directory_without_permissions_are_named() {
     place.sandbox(["run", "--", ""]).says(127, &["\"\""]);
     let closed = place.root().join("closed");
     fs::create_dir(&closed).expect("mkdir");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("own directory");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("own directory");
     let ran = place.sandbox([
         OsStr::new("run"),
         "-r".as_ref(),

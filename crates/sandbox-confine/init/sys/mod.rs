@@ -40,6 +40,7 @@ pub const ENOTDIR: Errno = Errno(20);
 pub const EINVAL: Errno = Errno(22);
 pub const ESRCH: Errno = Errno(3);
 pub const ENOMEM: Errno = Errno(12);
+pub const EMFILE: Errno = Errno(24);
 pub const ETIMEDOUT: Errno = Errno(110);
 
 /// An open file descriptor, closed on drop.

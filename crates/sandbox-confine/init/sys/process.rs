@@ -103,10 +103,9 @@ pub fn state(pid: i32) -> State {
     let place = information.as_mut_ptr() as usize;
     let looked = arch::call(arch::number::WAITID, [P_PID, number(pid), place, LOOK, 0, 0]);
     match (looked, information) {
-        (Err(_), _) => State::Ended,
         (Ok(_), [_, _, CLD_STOPPED, ..]) => State::Stopped,
         (Ok(_), [0, ..]) => State::Alive,
-        (Ok(_), _) => State::Ended,
+        _ => State::Ended,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Messages with descriptors, and the loopback interface.
 
-use super::{EINTR, EINVAL, Fd, Result, arch, fd, number};
+use super::{EINTR, Fd, Result, arch, fd, files, number};
 use crate::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
 
+const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
@@ -29,6 +30,8 @@ pub enum Received {
     Message(Message, [Option<Fd>; SPAWN_FDS]),
     /// Nothing is there yet.
     Nothing,
+    /// Something that is not one of our messages; its descriptors are closed.
+    Malformed,
     /// The other side is gone.
     End,
 }
@@ -42,7 +45,7 @@ pub enum Wait {
     Never,
 }
 
-/// Receives one message. What is not a whole message is an error.
+/// Receives one message.
 pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     let mut bytes = [0_u8; MESSAGE_BYTES];
     let mut control = [0_u64; CONTROL_WORDS];
@@ -66,9 +69,12 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     };
     let fds = descriptors(&control, header.control_length);
     match count {
-        0 => Ok(Received::End),
-        MESSAGE_BYTES => Ok(Received::Message(wire::from_bytes(&bytes), fds)),
-        _ => Err(EINVAL),
+        // An empty message reads like the end of the stream.
+        0 if files::is_hung_up(socket) => Ok(Received::End),
+        MESSAGE_BYTES if header.flags & MSG_TRUNC == 0 => {
+            Ok(Received::Message(wire::from_bytes(&bytes), fds))
+        }
+        _ => Ok(Received::Malformed),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 
 use thiserror::Error;
 
@@ -18,7 +19,8 @@ use super::{Availability, CgroupSupport, Controller, Hierarchy, Unavailable, Ver
 pub struct Cgroup {
     pub(super) slots: Vec<Slot>,
     pub(super) swap_limited: bool,
-    owner: Owner,
+    /// The process that removes it; 0 when that is somebody else's business.
+    pub(super) keeper: AtomicU32,
 }
 
 /// The directory that provides one controller; with v2 all have the same one.
@@ -126,7 +128,7 @@ impl Cgroup {
         let mut group = Self {
             slots: Vec::with_capacity(slots.len()),
             swap_limited: false,
-            owner,
+            keeper: AtomicU32::new(owner.pid),
         };
         for slot in slots {
             group.make(slot)?;
@@ -208,7 +210,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        if self.owner.pid != std::process::id() {
+        if *self.keeper.get_mut() != std::process::id() {
             return;
         }
         if let Err(error) = remove::directories(&self.directories()) {

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::owner::{Owner, OwnerState, SUPERVISOR};
 use super::{Hierarchy, KillError, RemoveError, Unavailable, files, kill, remove};
+use crate::mark;
 
 /// No hierarchy is deeper in practice; a bound for a walk in a tree that others change.
 const MAX_DEPTH: usize = 16;
@@ -52,7 +53,8 @@ pub enum RemoveLeftoverError {
 }
 
 impl Hierarchy {
-    /// Every group, in any mounted hierarchy, that was made by a process of this pid namespace that is gone.
+    /// Every group, in any mounted hierarchy, that was made by a process of this pid namespace that is gone,
+    /// and that nobody has joined who is still there.
     pub fn leftovers(&self) -> Result<Vec<Leftover>, LeftoverError> {
         let mut groups = BTreeMap::new();
         for mount in self.cgroup_mounts().map_err(LeftoverError::Mounts)? {
@@ -75,12 +77,13 @@ impl Hierarchy {
         Ok(found)
     }
 
+    /// Whether its owner is gone and no other process needs it.
     fn is_dead(&self, owner: Owner, dirs: &BTreeSet<PathBuf>) -> Result<bool, LeftoverError> {
         let path = || dirs.first().cloned().unwrap_or_default();
         let state = owner
             .state(self)
             .map_err(|source| LeftoverError::Owner { path: path(), source })?;
-        Ok(state == OwnerState::Dead)
+        Ok(state == OwnerState::Dead && !dirs.iter().any(|dir| mark::is_held(dir)))
     }
 }
 

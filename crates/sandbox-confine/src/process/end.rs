@@ -80,7 +80,8 @@ impl Process {
         let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_deref());
         let counters = cgroup.map(Cgroup::usage).unwrap_or_default();
         let end = self.end.unwrap_or_default();
-        if end.status.is_none() && self.is_cancelled() {
+        let is_cut = end.status == Some(libc::SIGKILL) && self.channel.is_cut();
+        if is_cut || (end.status.is_none() && self.is_cancelled()) {
             self.killed_for.get_or_insert(Outcome::Cancelled);
         }
         let evidence = Evidence {

@@ -4,6 +4,7 @@
 //! its streams, a timer for its limits, init's pidfd. [`Process::wait`] blocks on it; the asynchronous layer
 //! waits for the same descriptor and calls the same [`Process::step`]. No thread, no signal handler.
 
+mod channel;
 mod end;
 mod limits;
 mod owned;
@@ -17,17 +18,20 @@ use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
 use rustix::time::{TimerfdClockId, TimerfdFlags};
 use sandbox_types::{EnforcementReport, Outcome, RunResult, Stream};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{RunError, StartError};
-use crate::init;
+use crate::messages;
 use crate::pty::PtyMaster;
 use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
 use crate::wire;
 
+pub(crate) use channel::Channel;
+pub use owned::Left;
 pub(crate) use owned::{Owned, Shared};
 
 /// The limits that the supervisor itself enforces.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Watch {
     pub(crate) wall_time: Option<Duration>,
     /// Enforced by accounting; RLIMIT_CPU is init's business.
@@ -41,12 +45,11 @@ pub(crate) struct Watch {
 /// What a process needs to know of the sandbox it runs in.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) channel: Arc<OwnedFd>,
+    pub(crate) channel: Arc<Channel>,
     pub(crate) ours: Ours,
     pub(crate) watch: Watch,
     pub(crate) report: Arc<EnforcementReport>,
     pub(crate) pty: Option<PtyMaster>,
-    pub(crate) pid: u32,
     pub(crate) started_us: u64,
     /// The sandbox, when it ends with this command.
     pub(crate) owned: Option<Owned>,
@@ -60,13 +63,12 @@ pub(crate) struct Parts {
 pub struct Process {
     epoll: OwnedFd,
     timer: OwnedFd,
-    channel: Arc<OwnedFd>,
+    channel: Arc<Channel>,
     feed: Option<crate::streams::Feed>,
     drains: [Option<Drain>; 2],
     meters: [Option<Arc<Meter>>; 2],
     watch: Watch,
     report: Arc<EnforcementReport>,
-    pid: u32,
     started_us: u64,
     owned: Option<Owned>,
     shared: Option<Shared>,
@@ -146,7 +148,6 @@ impl Process {
             meters,
             watch: parts.watch,
             report: parts.report,
-            pid: parts.pid,
             started_us: parts.started_us,
             owned: parts.owned,
             shared: parts.shared,
@@ -193,7 +194,7 @@ impl Process {
 
     /// The command's pid inside the sandbox; outside, where there is no pid namespace.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.channel.pid()
     }
 
     /// What is enforced around it.
@@ -206,12 +207,7 @@ impl Process {
     /// # Errors
     /// Only failures of the supervisor's own socket; a command that has ended is no error.
     pub fn signal(&self, signal: i32) -> Result<(), StartError> {
-        let signal = u64::from(signal.unsigned_abs());
-        init::send(
-            self.channel.as_fd(),
-            &[wire::SIGNAL, signal, 0, 0, 0, 0, 0, 0],
-            &[],
-        )
+        self.channel.signal(signal)
     }
 
     /// Ends the command; where the sandbox was made for it alone, everything in the sandbox. The outcome
@@ -339,7 +335,7 @@ impl Process {
 
     fn read_channel(&mut self) -> Result<(), RunError> {
         loop {
-            let message = match init::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
+            let message = match messages::try_receive(self.channel.as_fd(), RecvFlags::DONTWAIT) {
                 Ok(Some((message, _))) => message,
                 Ok(None) => {
                     self.end.get_or_insert_default();

@@ -1,15 +1,25 @@
 //! The sandbox as its holder has it: init, its cgroup, its private directory, and the commands started here.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use super::channel::Channel;
 use crate::cgroup::Cgroup;
+use crate::error::StartError;
 use crate::init::Init;
 use crate::scratch::Scratch;
+use crate::share::{Position, Stake};
 use crate::surroundings::Surroundings;
+use crate::wire;
 
-/// A sandbox that lives as long as its only command, or as long as its handle.
+/// How long leaving waits for the commands started here to be gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks at what is left of a command.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A sandbox that lives as long as its only command, or as long as its handle; where it is shared, as long as
+/// the last of its holders.
 #[derive(Debug)]
 pub(crate) struct Owned {
     // Ended first: a cgroup can be removed only when it is empty.
@@ -18,8 +28,10 @@ pub(crate) struct Owned {
     pub(crate) scratch: Option<Scratch>,
     pub(crate) surroundings: Surroundings,
     pub(crate) is_cancelled: Arc<AtomicBool>,
-    /// Channels of commands whose handles may still be there.
-    commands: Vec<Weak<OwnedFd>>,
+    /// Our part in it, where others may hold it as well.
+    pub(crate) stake: Option<Stake>,
+    /// Commands whose handles may still be there.
+    commands: Vec<Weak<Channel>>,
 }
 
 /// What a command has to know of a sandbox that outlives it, or that it outlives.
@@ -29,6 +41,15 @@ pub(crate) struct Shared {
     pub(super) is_cancelled: Arc<AtomicBool>,
     /// What the out-of-memory killer had ended before the command started.
     pub(super) oom_kills_before: u64,
+}
+
+/// What leaving a sandbox left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: it has ended, and nothing of it is left.
+    Ended,
+    /// All but what was started here: others hold it.
+    GoesOn,
 }
 
 impl Owned {
@@ -44,6 +65,7 @@ impl Owned {
             scratch,
             surroundings,
             is_cancelled: Arc::default(),
+            stake: None,
             commands: Vec::new(),
         }
     }
@@ -59,15 +81,73 @@ impl Owned {
     }
 
     /// Notes a command, which ends when this holder leaves.
-    pub(crate) fn remember(&mut self, channel: &Arc<OwnedFd>) {
+    pub(crate) fn remember(&mut self, channel: &Arc<Channel>) {
         self.commands.retain(|command| command.strong_count() > 0);
         self.commands.push(Arc::downgrade(channel));
+    }
+
+    /// Ends what was started here; everything, unless others hold the sandbox as well. Does nothing when it has
+    /// been done.
+    pub(crate) fn leave(&mut self) -> Result<Left, StartError> {
+        if self.init.is_left() {
+            return Ok(Left::GoesOn);
+        }
+        // Whoever still waits for a command in it learns that its end was asked for.
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        let position = self.stake.take().map_or(Position::Last, Stake::give_up);
+        if position == Position::Last {
+            return match self.init.end() {
+                Ok(_) => Ok(Left::Ended),
+                Err(source) => Err(StartError::Supervisor {
+                    what: "wait4",
+                    source,
+                }),
+            };
+        }
+        self.end_commands();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.leave();
+        }
+        if let Some(scratch) = self.scratch.take() {
+            scratch.leave();
+        }
+        let is_dead = self.init.is_dead();
+        self.init.let_go();
+        Ok(if is_dead { Left::Ended } else { Left::GoesOn })
+    }
+
+    fn is_group_left(&self, pid: u32) -> bool {
+        let answer = self.init.ask(wire::GROUP, pid.into(), Some(PATIENCE));
+        answer.is_ok_and(|is_left| is_left == 1)
+    }
+
+    fn end_commands(&mut self) {
+        let commands: Vec<_> = self
+            .commands
+            .drain(..)
+            .filter_map(|known| known.upgrade())
+            .collect();
+        for command in &commands {
+            if let Err(error) = command.cut() {
+                tracing::error!(%error, "cannot kill a command");
+            }
+        }
+        let until = Instant::now() + PATIENCE;
+        for command in commands {
+            let left = until.saturating_duration_since(Instant::now());
+            command.is_over_within(left);
+            // It has been reaped; what it has started may take a moment longer to die.
+            while command.is_cut() && self.is_group_left(command.pid()) && Instant::now() < until {
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Whoever still waits for a command in it learns that its end was asked for.
-        self.is_cancelled.store(true, Ordering::Relaxed);
+        if let Err(error) = self.leave() {
+            tracing::error!(%error, "cannot let go of a sandbox in order");
+        }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod launch;
+mod peer;
 mod probe;
 #[cfg(feature = "tokio")]
 mod reactor;
@@ -9,6 +10,7 @@ mod reap;
 mod write;
 
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
+pub(crate) use peer::{peer, peer_pidfd};
 pub(crate) use probe::landlock_abi;
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;

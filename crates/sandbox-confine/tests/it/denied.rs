@@ -73,7 +73,7 @@ fn more_paths_than_a_root_is_made_of_are_refused_by_number() {
     needs_namespaces!();
     let place = Place::new();
     let files: Vec<_> = (0..400).map(|n| place.file(&format!("many/{n}"), "x")).collect();
-    let many = policy(|policy| files.iter().fold(policy, |policy, file| policy.read(file)));
+    let many = policy(|policy| files.iter().fold(policy, PolicyBuilder::read));
     let error = Sandbox::prepare(&many).expect_err("too many");
     assert!(
         matches!(

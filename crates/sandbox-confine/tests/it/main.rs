@@ -5,6 +5,7 @@ mod denied;
 mod filesystem;
 mod harness;
 mod in_place;
+mod join;
 mod lifetime;
 mod overlay;
 mod pty;

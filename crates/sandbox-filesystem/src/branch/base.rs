@@ -49,7 +49,8 @@ pub(crate) struct BaseKnowledge {
     pub(crate) ours: BTreeMap<RelPath, Identity>,
     /// Where the base is now, when the stack's base is a copy of it that was frozen.
     pub(crate) live: Option<PathBuf>,
-    /// The ctime of a file that was made beside a whole copy when it was complete. Only of a copy of the base
+    /// The ctime of a file that was made beside a whole copy when it was complete: what has an older one has
+    /// not been touched since. Only of a copy of the base
     /// itself: what a copy of another branch has in it differs from the base, although nobody touched it.
     pub(crate) copied_at: Option<Timestamp>,
     /// What was in that copy then. Without it, more is compared, and what others have changed in the base can

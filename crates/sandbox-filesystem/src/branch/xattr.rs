@@ -138,14 +138,13 @@ fn seen_name(name: &[u8], reading: Reading) -> Option<Vec<u8>> {
         return None;
     }
     match reading {
-        Reading::Exact => Some(name.to_vec()),
         Reading::Layer(_) if name.starts_with(b"trusted.") => None,
         Reading::Layer(LayerFormat::Overlay) if name.starts_with(ESCAPED) => {
             let rest = name.get(ESCAPED.len()..)?;
             Some([OVERLAY, rest].concat())
         }
         Reading::Layer(_) if name.starts_with(OVERLAY) => None,
-        Reading::Layer(_) => Some(name.to_vec()),
+        Reading::Exact | Reading::Layer(_) => Some(name.to_vec()),
     }
 }
 

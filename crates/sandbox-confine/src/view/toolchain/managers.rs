@@ -221,11 +221,11 @@ pub(super) const PLACES: &[&str] = &[
     "UV_TOOL_DIR",
 ];
 
-/// `manager`, if its files exist: where its variable says, or else at one of its usual places in a home with `names`.
+/// `manager`, if its files exist: where its variable says, or else at one of its usual places in a home where only `present` can be.
 pub(super) fn installed(
     manager: &'static Manager,
     home: &Path,
-    names: &Names,
+    present: &Names,
     env: &[(OsString, OsString)],
 ) -> Option<Installed> {
     let variable = |name: &str| {
@@ -242,7 +242,7 @@ pub(super) fn installed(
         None => manager
             .roots
             .iter()
-            .filter(|root| names.may_hold(Path::new(root)))
+            .filter(|root| present.may_hold(Path::new(root)))
             .map(|root| home.join(root))
             .find(|root| root.is_dir()),
     }?;

@@ -3,6 +3,7 @@
 mod filters;
 mod host;
 mod own_process;
+pub(crate) mod second;
 mod skip;
 pub(crate) mod sys;
 

@@ -1,6 +1,6 @@
 //! The base as it is now, where the branch was made of a copy of it that was frozen.
 
-use sandbox_types::{ChangeKind, RelPath};
+use sandbox_types::ChangeKind;
 
 use super::super::base::BaseKnowledge;
 use super::super::stack::Stack;
@@ -9,7 +9,7 @@ use super::compare::Content;
 use super::conflict::{self, Verdict};
 use super::draft::Draft;
 use super::entry::{Entry, Failure};
-use super::look::Look;
+use super::look::{Look, Spot};
 use super::place::Place;
 
 /// What the base as it is now says of a path.
@@ -24,8 +24,7 @@ impl Look<'_> {
     /// What the base as it is now says, if that is another tree than the stack's base.
     pub(super) fn now(
         &mut self,
-        place: &Place<'_>,
-        path: &RelPath,
+        spot: &Spot<'_, '_>,
         view: Option<&Entry<'_>>,
         frozen: Option<&Entry<'_>>,
     ) -> Result<Option<Now>, Failure> {
@@ -35,7 +34,7 @@ impl Look<'_> {
         let Some(name) = view.or(frozen).map(|entry| entry.name) else {
             return Ok(None);
         };
-        let live = place.live(name)?;
+        let live = spot.place.live(name)?;
         let mut is_settled = false;
         match (view, &live) {
             (None, None) => return Ok(Some(Now::Done)),
@@ -51,7 +50,7 @@ impl Look<'_> {
         }
         let is_ours = live
             .as_ref()
-            .is_some_and(|live| self.knowledge.is_ours(path, &live.meta));
+            .is_some_and(|live| self.knowledge.is_ours(spot.path, &live.meta));
         if is_settled || is_ours {
             return Ok(Some(Now::Stands(Verdict::Clear)));
         }
@@ -62,12 +61,11 @@ impl Look<'_> {
     /// What the branch has as the frozen base has it, though our own commit has changed it since.
     pub(super) fn reverted(
         &mut self,
-        place: &Place<'_>,
-        path: &RelPath,
+        spot: &Spot<'_, '_>,
         view: &Entry<'_>,
     ) -> Result<Option<Draft>, Failure> {
-        let live = place.live(view.name)?;
-        let Some(live) = live.filter(|live| self.knowledge.is_ours(path, &live.meta)) else {
+        let live = spot.place.live(view.name)?;
+        let Some(live) = live.filter(|live| self.knowledge.is_ours(spot.path, &live.meta)) else {
             return Ok(None);
         };
         let change = if live.meta.kind == view.meta.kind {
@@ -81,7 +79,7 @@ impl Look<'_> {
             let from = live.meta.kind;
             ChangeKind::TypeChanged { from }
         };
-        let draft = Draft::new(path.clone(), view.meta.kind, view.meta.held(), change);
+        let draft = Draft::new(spot.path.clone(), view.meta.kind, view.meta.held(), change);
         Ok(Some(draft.judged(Verdict::Clear)))
     }
 }

@@ -12,7 +12,7 @@ use super::conflict::{self, Verdict, Witness};
 use super::draft::Draft;
 use super::entry::{Entry, Failure, Side};
 use super::live::Now;
-use super::origin::{Source, Trail, source_of};
+use super::origin::{Source, Trail, source_at};
 use super::place::Place;
 
 /// Looks at names, and remembers where their files come from.
@@ -28,6 +28,13 @@ pub(super) struct Seen {
     pub(super) draft: Option<Draft>,
     /// Whether it is a directory in one of the trees, so that there is more in it.
     pub(super) has_inside: bool,
+}
+
+/// Where something is looked at, and what was found there of the branch.
+pub(super) struct Spot<'a, 's> {
+    pub(super) place: &'a Place<'s>,
+    pub(super) path: &'a RelPath,
+    pub(super) found: Option<Found>,
 }
 
 impl<'k> Look<'k> {
@@ -51,37 +58,38 @@ impl<'k> Look<'k> {
 
     fn look(&mut self, place: &Place<'_>, name: &OsStr, path: &RelPath) -> Result<Seen, Failure> {
         let failure = |side| move |source| Failure { side, source };
-        let view = place.dir.view(name).map_err(failure(Side::Branch))?;
-        let base = place.dir.base(name).map_err(failure(Side::Base))?;
+        let found = place.dir.view(name).map_err(failure(Side::Branch))?;
         self.trail
-            .follow(&place.dir, name, view.as_ref())
+            .follow(&place.dir, name, found.as_ref())
             .map_err(failure(Side::Branch))?;
-        let view_entry = view.map(|found| place.entry(name, &found)).transpose()?;
-        let base_entry = base.map(|found| place.entry(name, &found)).transpose()?;
+        let view = found.map(|found| place.entry(name, &found)).transpose()?;
+        let base = place.base(name)?;
         let is_dir = |entry: Option<&Entry<'_>>| entry.is_some_and(|entry| entry.meta.is_dir());
-        let has_inside = is_dir(view_entry.as_ref()) || is_dir(base_entry.as_ref());
-        let draft = match (&view_entry, &base_entry) {
-            (None, None) => return self.only_live(place, name, path),
-            (None, Some(base)) if self.appeared_beside_copy(place, path, base)? => {
+        let has_inside = is_dir(view.as_ref()) || is_dir(base.as_ref());
+        let spot = Spot { place, path, found };
+        let draft = match (&view, &base) {
+            (None, None) => return self.only_live(&spot, name),
+            (None, Some(base)) if self.appeared_beside_copy(&spot, base)? => {
                 return Ok(Seen {
                     draft: None,
                     has_inside: false,
                 });
             }
-            (None, Some(base)) => self.deleted(place, path, base)?,
-            (Some(view), _) if self.is_untouched(place, path, view) => None,
-            (Some(view), None) => self.added(place, path, view)?,
-            (Some(view), Some(base)) => self.changed(place, path, view, base)?,
+            (None, Some(base)) => self.deleted(&spot, base)?,
+            (Some(view), _) if self.is_untouched(&spot, view) => None,
+            (Some(view), None) => self.added(&spot, view)?,
+            (Some(view), Some(base)) => self.changed(&spot, view, base)?,
         };
-        let draft = match (draft, view, &view_entry) {
-            (Some(draft), Some(found), Some(entry)) => Some(Self::traced(draft, place, &found, entry)?),
-            (draft, _, _) => draft,
+        let draft = match (draft, &view) {
+            (Some(draft), Some(view)) => Some(spot.trace(draft, view)?),
+            (draft, _) => draft,
         };
         Ok(Seen { draft, has_inside })
     }
 
     /// Something in a directory that the branch has deleted, which is only in the base as it is now.
-    fn only_live(&mut self, place: &Place<'_>, name: &OsStr, path: &RelPath) -> Result<Seen, Failure> {
+    fn only_live(&mut self, spot: &Spot<'_, '_>, name: &OsStr) -> Result<Seen, Failure> {
+        let (place, path) = (spot.place, spot.path);
         let live = place.live(name)?.filter(|_| !place.dir.exists());
         let has_inside = live.as_ref().is_some_and(|live| live.meta.is_dir());
         let draft = live.map(|live| {
@@ -96,35 +104,30 @@ impl<'k> Look<'k> {
         Ok(Seen { draft, has_inside })
     }
 
-    fn deleted(
-        &mut self,
-        place: &Place<'_>,
-        path: &RelPath,
-        base: &Entry<'_>,
-    ) -> Result<Option<Draft>, Failure> {
+    fn deleted(&mut self, spot: &Spot<'_, '_>, base: &Entry<'_>) -> Result<Option<Draft>, Failure> {
         let mut draft = Draft::new(
-            path.clone(),
+            spot.path.clone(),
             base.meta.kind,
             base.meta.held(),
             ChangeKind::Deleted,
         );
         draft.handle = self.trail.meet(base).map_err(|error| base.failure(error))?;
-        let verdict = match self.now(place, path, None, Some(base))? {
+        let verdict = match self.now(spot, None, Some(base))? {
             Some(Now::Done) => return Ok(None),
             Some(Now::Stands(verdict)) => verdict,
-            None => self.judge(place, path, None, base)?,
+            None => self.judge(spot, base)?,
         };
         Ok(Some(draft.judged(verdict)))
     }
 
-    fn added(
-        &mut self,
-        place: &Place<'_>,
-        path: &RelPath,
-        view: &Entry<'_>,
-    ) -> Result<Option<Draft>, Failure> {
-        let draft = Draft::new(path.clone(), view.meta.kind, view.meta.held(), ChangeKind::Added);
-        Ok(match self.now(place, path, Some(view), None)? {
+    fn added(&mut self, spot: &Spot<'_, '_>, view: &Entry<'_>) -> Result<Option<Draft>, Failure> {
+        let draft = Draft::new(
+            spot.path.clone(),
+            view.meta.kind,
+            view.meta.held(),
+            ChangeKind::Added,
+        );
+        Ok(match self.now(spot, Some(view), None)? {
             Some(Now::Done) => None,
             Some(Now::Stands(verdict)) => Some(draft.judged(verdict)),
             None => Some(draft),
@@ -134,17 +137,16 @@ impl<'k> Look<'k> {
     /// What is in the branch and in the base.
     fn changed(
         &mut self,
-        place: &Place<'_>,
-        path: &RelPath,
+        spot: &Spot<'_, '_>,
         view: &Entry<'_>,
         base: &Entry<'_>,
     ) -> Result<Option<Draft>, Failure> {
         let handle = self.trail.meet(base).map_err(|error| base.failure(error))?;
         let (change, matters) = if view.meta.kind == base.meta.kind {
-            let content = self.content(path, view, base)?;
+            let content = self.content(spot.path, view, base)?;
             let attributes = self.comparer.attributes(view, base)?;
             if content == Content::Same && attributes.is_empty() {
-                return self.reverted(place, path, view);
+                return self.reverted(spot, view);
             }
             let matters = conflict::matters(content, &attributes);
             let content = content != Content::Same;
@@ -153,35 +155,15 @@ impl<'k> Look<'k> {
             let from = base.meta.kind;
             (ChangeKind::TypeChanged { from }, true)
         };
-        let mut draft = Draft::new(path.clone(), view.meta.kind, view.meta.held(), change);
+        let mut draft = Draft::new(spot.path.clone(), view.meta.kind, view.meta.held(), change);
         draft.handle = handle;
-        let verdict = match self.now(place, path, Some(view), Some(base))? {
+        let verdict = match self.now(spot, Some(view), Some(base))? {
             Some(Now::Done) => return Ok(None),
             Some(Now::Stands(verdict)) => verdict,
             None if !matters => Verdict::Clear,
-            None => self.judge(place, path, Some(view), base)?,
+            None => self.judge(spot, base)?,
         };
         Ok(Some(draft.judged(verdict)))
-    }
-
-    /// With where the branch's entry comes from.
-    fn traced(
-        mut draft: Draft,
-        place: &Place<'_>,
-        found: &Found,
-        entry: &Entry<'_>,
-    ) -> Result<Draft, Failure> {
-        draft.base_moved_on = place.base_moved_on;
-        if place.dir.is_in_overlay(found.origin) {
-            let source = source_of(entry).map_err(|error| entry.failure(error))?;
-            // Of several names for one file, only one is that of the original.
-            let is_link = entry.meta.kind == NodeKind::File && entry.meta.nlink > 1;
-            draft.source = match source {
-                Source::Unknown if is_link => Source::None,
-                source => source,
-            };
-        }
-        Ok(draft)
     }
 
     fn content(&mut self, path: &RelPath, view: &Entry<'_>, base: &Entry<'_>) -> Result<Content, Failure> {
@@ -194,25 +176,20 @@ impl<'k> Look<'k> {
         })
     }
 
-    fn judge(
-        &self,
-        place: &Place<'_>,
-        path: &RelPath,
-        view: Option<&Entry<'_>>,
-        base: &Entry<'_>,
-    ) -> Result<Verdict, Failure> {
+    fn judge(&self, spot: &Spot<'_, '_>, base: &Entry<'_>) -> Result<Verdict, Failure> {
+        let path = spot.path;
         let is_copied = self
             .knowledge
             .copied
             .as_ref()
             .is_some_and(|index| index.contains(path));
-        let witness = if is_copied || has_witness(place, view, base)? {
+        let witness = if is_copied || spot.has_witness(base.name)? {
             Witness::Existed
         } else {
             Witness::Silent
         };
         let verdict = conflict::judge(self.knowledge, path, base, witness)?;
-        let is_gone = view.is_none_or(|view| view.meta.kind != base.meta.kind);
+        let is_gone = spot.found.is_none_or(|view| view.meta.kind != base.meta.kind);
         Ok(match verdict {
             Verdict::Newer(_) if is_gone && conflict::is_only_its_entries(&base.meta) => Verdict::Old,
             verdict => verdict,
@@ -220,13 +197,32 @@ impl<'k> Look<'k> {
     }
 }
 
-/// Whether the layers say that there was something in the base: a whiteout, or a note on what was copied up.
-fn has_witness(place: &Place<'_>, view: Option<&Entry<'_>>, base: &Entry<'_>) -> Result<bool, Failure> {
-    let Some(view) = view else {
-        let side = Side::Branch;
-        let mentioned = place.dir.is_mentioned(base.name);
-        return mentioned.map_err(|source| Failure { side, source });
-    };
-    let source = source_of(view).map_err(|error| view.failure(error))?;
-    Ok(!view.is_in_copy() && source != Source::None)
+impl Spot<'_, '_> {
+    /// Whether the layers say that there was something in the base: a whiteout, or a note on what was copied up.
+    fn has_witness(&self, name: &OsStr) -> Result<bool, Failure> {
+        let dir = &self.place.dir;
+        let result = match &self.found {
+            None => dir.is_mentioned(name),
+            Some(found) => source_at(dir, name, found).map(|source| source != Source::None),
+        };
+        result.map_err(|source| Failure {
+            side: Side::Branch,
+            source,
+        })
+    }
+
+    /// With where the branch's entry comes from.
+    fn trace(&self, mut draft: Draft, view: &Entry<'_>) -> Result<Draft, Failure> {
+        draft.base_moved_on = self.place.base_moved_on;
+        if let Some(found) = &self.found {
+            let source = source_at(&self.place.dir, view.name, found);
+            let source = source.map_err(|error| view.failure(error))?;
+            // Of several names for one file, only one is that of the original.
+            let is_link = view.meta.kind == NodeKind::File && view.meta.nlink > 1;
+            if source != Source::Unknown || !is_link {
+                draft.source = source;
+            }
+        }
+        Ok(draft)
+    }
 }

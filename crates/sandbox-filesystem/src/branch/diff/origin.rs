@@ -11,8 +11,7 @@ use std::io;
 
 use sandbox_types::NodeKind;
 
-use super::super::stack::{Dir, Found, LayerFormat};
-use super::super::xattr::Reading;
+use super::super::stack::{Dir, Found, Origin};
 use super::entry::{Entry, Side};
 use crate::sys::handle::{Handle, handle_of};
 
@@ -43,13 +42,7 @@ impl Trail {
     /// Notes what is known of `name` in layers below the one in which it was found.
     pub(super) fn follow(&mut self, dir: &Dir<'_>, name: &OsStr, found: Option<&Found>) -> io::Result<()> {
         for lower in dir.beneath(name, found.map(|found| found.origin))? {
-            let entry = Entry {
-                dir: dir.holder(lower.origin)?,
-                name,
-                meta: lower.meta,
-                side: Side::Branch,
-                reading: Reading::Layer(LayerFormat::Overlay),
-            };
+            let entry = entry_at(dir, name, &lower)?;
             if let Some(handle) = handle_of(entry.dir, name)? {
                 self.links.insert(handle, source_of(&entry)?);
             }
@@ -91,14 +84,43 @@ impl Trail {
     }
 }
 
-/// Where an entry of an overlayfs layer comes from.
-pub(super) fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
-    if !has_origin(entry.meta.kind) {
+/// Where `name` in `dir` comes from, as far as the notes say; a file of the layers themselves comes from nowhere.
+pub(super) fn source_at(dir: &Dir<'_>, name: &OsStr, found: &Found) -> io::Result<Source> {
+    if found.origin == Origin::Base {
+        return Ok(Source::None);
+    }
+    let source = source_of(&entry_at(dir, name, found)?)?;
+    if source != Source::Unknown {
+        return Ok(source);
+    }
+    // Without a handle, it must be what has the same name further down.
+    for lower in dir.beneath(name, Some(found.origin))? {
+        let source = source_of(&entry_at(dir, name, &lower)?)?;
+        if source != Source::Unknown {
+            return Ok(source);
+        }
+    }
+    Ok(Source::Unknown)
+}
+
+/// Where an entry of a layer comes from.
+fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
+    if !has_origin(entry.meta.kind) || entry.is_in_copy() {
         return Ok(Source::None);
     }
     Ok(match entry.raw_xattr(NOTE)? {
         None => Source::None,
         Some(note) => parse(&note).map_or(Source::Unknown, Source::File),
+    })
+}
+
+fn entry_at<'a>(dir: &'a Dir<'_>, name: &'a OsStr, found: &Found) -> io::Result<Entry<'a>> {
+    Ok(Entry {
+        dir: dir.holder(found.origin)?,
+        name,
+        meta: found.meta,
+        side: Side::Branch,
+        reading: dir.reading(found.origin),
     })
 }
 

@@ -13,7 +13,7 @@ use super::super::stack::{Dir, Found, Origin, Stack, access, names};
 use super::super::xattr::Reading;
 use super::DiffError;
 use super::entry::{Entry, Failure, Side};
-use super::origin::{Source, source_of};
+use super::origin::{Source, source_at};
 
 /// A directory of the branch, of its base and of the base as it is now: of those that have it.
 #[derive(Debug)]
@@ -174,20 +174,18 @@ impl<'s> Place<'s> {
             return Ok(false);
         };
         let found = self.dir.view(name).map_err(|error| self.failure(error))?;
-        Ok(found.is_some_and(|found| found.meta.ctime <= copied_at))
+        Ok(found.is_some_and(|found| found.meta.ctime < copied_at))
     }
 
     /// Whether the directory `name` was in the base once, though it need not be any more.
     fn was_copied_up(&self, name: &OsStr) -> Result<bool, Failure> {
         let side = Side::Branch;
         let found = self.dir.view(name).map_err(|source| Failure { side, source })?;
-        match found.filter(|found| self.dir.is_in_overlay(found.origin)) {
-            Some(found) => {
-                let source = source_of(&self.entry(name, &found)?);
-                Ok(source.map_err(|source| Failure { side, source })? != Source::None)
-            }
-            None => Ok(false),
-        }
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        let source = source_at(&self.dir, name, &found);
+        Ok(source.map_err(|source| Failure { side, source })? != Source::None)
     }
 
     fn look_at_base(&mut self, knowledge: &BaseKnowledge) -> Result<(), DiffError> {

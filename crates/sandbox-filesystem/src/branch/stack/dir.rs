@@ -149,10 +149,8 @@ impl<'a> Dir<'a> {
         let mut found = Vec::new();
         for (index, part) in &self.parts {
             let is_below = origin.is_none_or(|origin| Origin::Layer(*index) > origin);
-            if is_below
-                && self.is_overlay(*index)
-                && let Some(meta) = Meta::at(part, name)?.filter(|meta| !meta.is_whiteout())
-            {
+            let meta = if is_below { Meta::at(part, name)? } else { None };
+            if let Some(meta) = meta.filter(|meta| !meta.is_whiteout() || !self.is_overlay(*index)) {
                 let origin = Origin::Layer(*index);
                 found.push(Found { meta, origin });
             }
@@ -196,11 +194,6 @@ impl<'a> Dir<'a> {
             Origin::Layer(index) => self.stack.format(index).map_or(Reading::Exact, Reading::Layer),
             Origin::Base => Reading::Exact,
         }
-    }
-
-    /// Whether `origin` is a layer as overlayfs writes it.
-    pub(crate) fn is_in_overlay(&self, origin: Origin) -> bool {
-        matches!(origin, Origin::Layer(index) if self.is_overlay(index))
     }
 
     /// The directory that holds what `origin` says.

@@ -1,0 +1,95 @@
+//! Signals to everything inside.
+
+use crate::descendants;
+use crate::sys;
+
+const SIGKILL: u64 = 9;
+const SIGSTOP: u64 = 19;
+const SIGCONT: u64 = 18;
+/// How often everybody is stopped in a pause.
+const STOP_ROUNDS: u32 = 64;
+
+/// Everything inside but init, and whether it is paused.
+pub struct Everybody {
+    pid_namespace: bool,
+    is_paused: bool,
+}
+
+impl Everybody {
+    /// All that is in init's pid namespace; without one, all that descends from init.
+    pub const fn new(pid_namespace: bool) -> Self {
+        Self {
+            pid_namespace,
+            is_paused: false,
+        }
+    }
+
+    /// Whether the last one to pause or resume has paused.
+    pub const fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Stops everybody until they are resumed.
+    pub fn pause(&mut self) -> sys::Result<()> {
+        self.stop()?;
+        self.is_paused = true;
+        Ok(())
+    }
+
+    /// Continues everybody.
+    pub fn resume(&mut self) -> sys::Result<()> {
+        self.go_on()?;
+        self.is_paused = false;
+        Ok(())
+    }
+
+    /// Stops everybody for a moment, which is no pause.
+    pub fn stop(&self) -> sys::Result<()> {
+        // One that is about to continue the others when it is stopped still does so: stopped again, until
+        // nobody is left to do it. Without a namespace, each round is a walk through /proc.
+        let rounds = if self.pid_namespace {
+            STOP_ROUNDS
+        } else {
+            STOP_ROUNDS / 16
+        };
+        for _ in 0..rounds {
+            self.signal(SIGSTOP)?;
+        }
+        Ok(())
+    }
+
+    /// Lets everybody go on after that.
+    pub fn go_on(&self) -> sys::Result<()> {
+        self.signal(SIGCONT)
+    }
+
+    /// Kills everybody; the ends of commands are reported as always.
+    pub fn kill(&self) {
+        // ESRCH: nobody is left.
+        let _ = self.signal(SIGKILL);
+    }
+
+    /// Whether it is all that is in init's pid namespace.
+    pub const fn is_a_namespace(&self) -> bool {
+        self.pid_namespace
+    }
+
+    fn signal(&self, signal: u64) -> sys::Result<()> {
+        if !self.pid_namespace {
+            descendants::signal_all(signal);
+            return Ok(());
+        }
+        match sys::kill(-1, signal) {
+            Ok(()) | Err(sys::ESRCH) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Ends everything else in this pid namespace, and waits for it.
+pub fn kill_and_reap() {
+    // ESRCH: nobody is left.
+    if sys::kill(-1, SIGKILL).is_ok() {
+        while sys::wait_for_any() {}
+    }
+}
