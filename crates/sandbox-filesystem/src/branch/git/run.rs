@@ -133,7 +133,9 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
-            .env("GIT_NO_REPLACE_OBJECTS", "1");
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            // A small file can unpack to a commit of any size, which git reads as a whole; blobs it reads in pieces.
+            .env("GIT_ALLOC_LIMIT", "1g");
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }

@@ -55,3 +55,31 @@ fn answers_larger_than_a_pipe_are_read() {
         .unwrap();
     assert_eq!(answer.len(), input.len());
 }
+
+#[test]
+fn git_gets_a_bound_on_memory_and_nothing_of_the_callers_own_settings() {
+    let place = tempfile::tempdir().unwrap();
+    let git = Git::fake(program(place.path(), "env"), Duration::from_mins(1));
+    let answer = git.run(place.path(), "rev-list", &[], b"").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.lines().any(|line| line == "GIT_ALLOC_LIMIT=1g"),
+        "{answer}"
+    );
+    let known = [
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "PATH",
+        "TMPDIR",
+        "SSL_CERT_FILE",
+        "LC_ALL",
+        "PWD",
+        "SHLVL",
+        "_",
+        "OLDPWD",
+    ];
+    for line in answer.lines() {
+        let name = line.split('=').next().unwrap();
+        assert!(known.contains(&name) || name.starts_with("GIT_"), "{line}");
+    }
+}
