@@ -98,15 +98,11 @@ impl Git {
             .stderr(stderr.try_clone().map_err(start)?);
         let mut child = git.spawn().map_err(start)?;
         let status = match wait(&mut child, limit) {
-            Ok(status) => status,
-            Err(source) => {
+            Ok(Some(status)) => status,
+            unfinished => {
                 end(&mut child);
-                return Err(start(source));
+                return Err(unfinished.map_or_else(start, |_| GitError::TimedOut { command, limit }));
             }
-        };
-        let Some(status) = status else {
-            end(&mut child);
-            return Err(GitError::TimedOut { command, limit });
         };
         if !status.success() {
             let said = contents(stderr, MAX_STDERR).map_err(start)?;
