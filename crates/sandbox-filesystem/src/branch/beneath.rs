@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -32,7 +33,7 @@ pub(crate) enum Crossing {
 #[derive(Debug)]
 pub(crate) struct Place {
     /// An O_PATH descriptor.
-    pub(crate) parent: OwnedFd,
+    pub(crate) parent: Rc<OwnedFd>,
     name: Option<Box<OsStr>>,
 }
 
@@ -73,7 +74,10 @@ impl Root {
     pub(crate) fn place(&self, path: &RelPath) -> io::Result<Place> {
         let parent = self.dir(&path.parent().unwrap_or_default())?;
         let name = path.name().map(Into::into);
-        Ok(Place { parent, name })
+        Ok(Place {
+            parent: Rc::new(parent),
+            name,
+        })
     }
 
     /// What is at `path`; none where there is nothing, or no directory to hold it.
@@ -120,6 +124,14 @@ impl Place {
     /// Its name in `parent`; of the root, `.`.
     pub(crate) fn name(&self) -> &Path {
         Path::new(self.name.as_deref().unwrap_or(OsStr::new(".")))
+    }
+
+    /// Another name in the same directory.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        Self {
+            parent: Rc::clone(&self.parent),
+            name: Some(OsStr::new(name).into()),
+        }
     }
 
     /// What is there; none where there is nothing.

@@ -2,6 +2,7 @@
 //!
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
+mod apply;
 mod base;
 mod beneath;
 mod copied;
@@ -31,6 +32,7 @@ mod walk;
 mod workspace;
 mod xattr;
 
+pub use apply::{CommitStatus, Direction};
 pub use copy::CopyError;
 pub use create::{CreateOptions, ModeChoice, Snapshot};
 pub use diff::{DiffError, Side};

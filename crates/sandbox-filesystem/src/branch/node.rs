@@ -6,12 +6,13 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 use sandbox_types::NodeKind;
+use serde::{Deserialize, Serialize};
 
 /// Seconds and nanoseconds since the epoch.
 pub(crate) type Timestamp = (i64, u32);
 
 /// What is known of an entry without opening it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) kind: NodeKind,
     /// Permission bits, setuid, setgid and sticky among them.

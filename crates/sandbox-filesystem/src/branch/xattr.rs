@@ -117,6 +117,13 @@ pub(crate) fn replace(node: BorrowedFd<'_>, wanted: &Xattrs) -> io::Result<Vec<B
     Ok(refused)
 }
 
+/// Those that no layer shows, whatever was done there: they are not a command's to change.
+pub(crate) fn hidden(xattrs: &Xattrs) -> impl Iterator<Item = (Bytes, Bytes)> {
+    let is_hidden = |name: &Bytes| name.0.starts_with(b"trusted.") || name.0.starts_with(OVERLAY);
+    let hidden = xattrs.0.iter().filter(move |(name, _)| is_hidden(name));
+    hidden.map(|(name, value)| (name.clone(), value.clone()))
+}
+
 fn note_refusal(done: io::Result<()>, name: &Bytes, refused: &mut Vec<Bytes>) -> io::Result<()> {
     let errno = done.as_ref().err().and_then(Errno::from_io_error);
     match errno {

@@ -67,6 +67,14 @@ impl Attributes {
         Self { mtime: None, ..self }
     }
 
+    /// The same of a directory that is still to be filled.
+    pub(crate) fn of_open_directory(&self) -> Self {
+        Self {
+            mode: self.mode | 0o700,
+            ..self.clone().with_natural_time()
+        }
+    }
+
     /// Gives them to `node`, an open file or an O_PATH descriptor; what it has and is not among them is removed.
     ///
     /// Owner first, because a change of owner takes setuid, setgid and capabilities away; the mode after access

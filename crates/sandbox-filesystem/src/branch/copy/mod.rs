@@ -12,7 +12,7 @@ mod make;
 mod tests;
 mod tree;
 
-pub(crate) use attributes::{Attributes, Refused, set_mode};
+pub(crate) use attributes::{Attributes, Refused, set_mode, set_mtime};
 pub(crate) use bytes::{Copier, Reflink, can_reflink};
 pub(crate) use make::{special, symlink, symlink_target};
 pub use tree::CopyError;

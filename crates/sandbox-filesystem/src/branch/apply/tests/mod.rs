@@ -1,0 +1,5 @@
+//! Plans from real layers, applied to real trees.
+
+mod basics;
+mod laws;
+mod scene;
