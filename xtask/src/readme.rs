@@ -58,6 +58,7 @@ fn run(command: &str, dir: &Path, program_dir: &Path) -> Result<Vec<String>> {
         .args(["-c", &format!("{{ {command}\n}} 2>&1")])
         .current_dir(dir)
         .env("PATH", path)
+        .env("SANDBOX_HOME", dir.join(".state"))
         .env("LC_ALL", "C.UTF-8")
         .output()
         .map_err(Error::io("bash"))?;

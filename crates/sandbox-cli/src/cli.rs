@@ -1,6 +1,6 @@
 //! The command line as a type.
 
-use crate::commands::{branch, completions, doctor, gc, man, profile};
+use crate::commands::{branch, completions, doctor, exec, gc, man, profile};
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -50,6 +50,7 @@ pub(crate) fn is_run(args: &[OsString]) -> bool {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Run(Box<RunArgs>),
+    Exec(exec::Args),
     Branch(branch::Args),
     Doctor(doctor::Args),
     Profile(profile::Args),

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use sandbox::branch::BranchError;
+use sandbox::branch::{BranchError, CombineError, CommitError, InvalidPattern, ReviewError};
 use sandbox::policy::DocumentError;
-use sandbox::{PolicyError, PrepareError, RunError, StartError};
+use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
 use crate::output::tell;
 use crate::run::flags;
@@ -50,6 +50,22 @@ pub(crate) enum CliError {
     Leftovers(#[from] sandbox::gc::FindError),
     #[error(transparent)]
     Branch(#[from] BranchError),
+    #[error(transparent)]
+    Review(#[from] ReviewError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Combine(#[from] CombineError),
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error("nothing runs on branch {name}")]
+    NotRunning { name: BranchName },
+    #[error("nothing has been committed to {workspace}", workspace = workspace.display())]
+    NoCommit { workspace: PathBuf },
+    #[error("standard input: {0}")]
+    Stdin(io::Error),
     #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
     WorkspaceTooWide { directory: PathBuf },
     #[error("{path}: {source}", path = path.display())]
@@ -75,6 +91,12 @@ impl CliError {
             }),
             Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
             Self::Branch(error) => error.hint(),
+            Self::NotRunning { name } => {
+                Some(format!("start it with: sandbox run --branch={name} -- COMMAND"))
+            }
+            Self::Review(error) => error.hint(),
+            Self::Commit(error) => error.hint(),
+            Self::Combine(error) => error.hint(),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,
         }

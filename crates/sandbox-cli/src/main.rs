@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Subcommand::Run(args) => return run::run(&args),
+        Subcommand::Exec(args) => return commands::exec::run(&args),
         Subcommand::Branch(args) => commands::branch::run(&args),
         Subcommand::Doctor(args) => commands::doctor::run(&args),
         Subcommand::Profile(args) => commands::profile::run(&args),

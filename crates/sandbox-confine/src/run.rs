@@ -24,6 +24,13 @@ enum Source<'a> {
     Prepared(&'a Prepared),
 }
 
+impl Command {
+    /// This command, to be run in a sandbox of its own under `policy`.
+    pub fn under(self, policy: &Policy) -> BoundCommand<'_> {
+        BoundCommand::of_policy(policy, self)
+    }
+}
+
 impl<'a> BoundCommand<'a> {
     pub(crate) fn of_policy(policy: &'a Policy, command: Command) -> Self {
         Self {

@@ -20,15 +20,17 @@ mod branching;
 
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, Command, Event, Host, NoNamespaces, OutputReader, PrepareError, Prepared,
-    Process, PtyMaster, RunError, Sandbox, StartError, StartStage, Stdio,
+    BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
+    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
+    ShareError, StartError, StartStage, Stdio,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
-    EnforcementReport, GitRef, Guarantee, GuaranteeReport, Hold, Ignored, InvalidName, InvalidSize,
-    InvalidSpan, MeasuredBy, Mebibytes, Mechanism, Mount, MountSource, NodeKind, Note, Outcome, Overlay,
-    Policy, PolicyBuilder, PolicyError, PolicyProblem, RelPath, Require, RunResult, SandboxName,
-    SandboxStatus, SizeExt, Span, Status, Stream, Usage,
+    ConflictKind, ConflictOutcome, ConflictPolicy, EnforcementReport, GitRef, Guarantee, GuaranteeReport,
+    Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, MeasuredBy, Mebibytes, Mechanism, MergeConflict,
+    MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy, PolicyBuilder, PolicyError,
+    PolicyProblem, RelPath, Require, RunResult, SandboxName, SandboxStatus, SizeExt, Span, Status, Stream,
+    Unsettled, Usage,
 };
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};

@@ -3,6 +3,7 @@
 pub(crate) mod branch;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod exec;
 pub(crate) mod gc;
 pub(crate) mod man;
 pub(crate) mod profile;

@@ -6,8 +6,9 @@ mod examples;
 mod explain;
 pub(crate) mod flags;
 mod json;
+pub(crate) mod live;
 mod notes;
-mod on_branch;
+pub(crate) mod on_branch;
 mod paths;
 mod policy;
 mod signals;
@@ -20,11 +21,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sandbox::cgroup::{Adopt, Hierarchy};
-use sandbox::{BoundCommand, Policy, RunResult, Sandbox};
+use sandbox::{Command, Left, Policy, Process, RunResult, Sandbox};
 
 use self::args::RunArgs;
 use self::directory::Start;
 use self::json::JsonTo;
+use self::live::Live;
 use self::on_branch::Session;
 use self::signals::Signals;
 use crate::error::CliError;
@@ -35,6 +37,10 @@ pub(crate) struct Ended {
     pub(crate) result: RunResult,
     /// The signal for which the caller's wish ended it.
     pub(crate) cancelled_by: Option<u8>,
+    /// Others go on in its sandbox.
+    pub(crate) goes_on: bool,
+    /// The status to exit with, where it is not for the command to say.
+    pub(crate) status: Option<u8>,
 }
 
 /// Runs the command and gives the status to exit with.
@@ -94,7 +100,10 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     let mut session = Session::open(&args.branch)?;
     loop {
         let error = match execute(args, Some(&session)) {
-            Ok(Some(ended)) => return session.end(args, &ended).map(|()| Some(ended)),
+            Ok(Some(mut ended)) => {
+                ended.status = session.end(args, &ended)?;
+                return Ok(Some(ended));
+            }
             Ok(None) => {
                 session.abandon();
                 return Ok(None);
@@ -117,19 +126,56 @@ fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, C
         notes::unset_variables(&args.process.env);
     }
     let on_terminal = wants_terminal(args, &policy)?;
+    let command = command(args, session, &start, on_terminal);
     // A signal that comes during the start is for the command as well.
     let signals = Signals::block()?;
-    let process = command(args, &policy, &start, on_terminal).spawn()?;
+    let (process, live) = match session {
+        None => (command.under(&policy).spawn()?, None),
+        Some(session) => {
+            let (live, process) = session.start(&policy, command)?;
+            (process, Some(live))
+        }
+    };
     if notes_are_wanted(args) {
         notes::before(process.report());
         if let Some(session) = session {
             session.announce();
         }
     }
-    match on_terminal {
-        OnTerminal::Yes => terminal::wait(process, signals).map(Some),
-        OnTerminal::No => streams::wait(process, signals).map(Some),
+    wait(on_terminal, process, signals, live).map(Some)
+}
+
+/// Runs a command that `start` starts, on the caller's streams, or on a terminal where the caller has one.
+pub(crate) fn run_in(
+    interactive: bool,
+    command: Command,
+    start: impl FnOnce(Command) -> Result<(Live, Process), CliError>,
+) -> Result<Ended, CliError> {
+    let on_terminal = if interactive || terminal::is_ours() {
+        OnTerminal::Yes
+    } else {
+        OnTerminal::No
+    };
+    let command = on_terminal.set(command);
+    let signals = Signals::block()?;
+    let (live, process) = start(command)?;
+    wait(on_terminal, process, signals, Some(live))
+}
+
+fn wait(
+    on_terminal: OnTerminal,
+    process: Process,
+    signals: Signals,
+    live: Option<Live>,
+) -> Result<Ended, CliError> {
+    let mut ended = match on_terminal {
+        OnTerminal::Yes => terminal::wait(process, signals)?,
+        OnTerminal::No => streams::wait(process, signals)?,
+    };
+    if let Some(live) = live {
+        ended.goes_on = live.leave()? == Left::GoesOn;
     }
+    Ok(ended)
 }
 
 /// In a cgroup that was delegated to this process alone (`systemd-run --user --scope -p Delegate=yes`), limits
@@ -160,24 +206,29 @@ fn wants_terminal(args: &RunArgs, policy: &Policy) -> Result<OnTerminal, CliErro
     }
 }
 
-fn command<'a>(
-    args: &RunArgs,
-    policy: &'a Policy,
-    start: &Start,
-    on_terminal: OnTerminal,
-) -> BoundCommand<'a> {
+impl OnTerminal {
+    fn set(self, command: Command) -> Command {
+        match self {
+            Self::Yes => command.pty(),
+            Self::No => command,
+        }
+    }
+}
+
+fn command(args: &RunArgs, session: Option<&Session>, start: &Start, on_terminal: OnTerminal) -> Command {
     let (program, words) = args
         .command
         .split_first()
         .map_or((OsStr::new(""), &[][..]), |(program, words)| (program, words));
-    let mut command = Sandbox::command(policy, program).args(words);
-    if let Start::In(directory) | Start::Grant(directory) = start {
+    let mut command = Command::new(program).args(words);
+    let directory = match start {
+        Start::In(directory) | Start::Grant(directory) => Some(directory.clone()),
+        Start::AsPolicy | Start::Home { .. } => None,
+    };
+    if let Some(directory) = session.and_then(Session::directory).or(directory) {
         command = command.cwd(directory);
     }
-    match on_terminal {
-        OnTerminal::Yes => command.pty(),
-        OnTerminal::No => command,
-    }
+    on_terminal.set(command)
 }
 
 /// JSON on standard error says all of it, and nothing else of ours may stand between its lines.
@@ -186,7 +237,10 @@ fn notes_are_wanted(args: &RunArgs) -> bool {
 }
 
 impl Ended {
-    fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
+        if let Some(status) = self.status {
+            return status;
+        }
         match (self.cancelled_by, &self.result.outcome) {
             (Some(signal), sandbox::Outcome::Cancelled) => 128_u8.saturating_add(signal),
             (_, outcome) => outcome.exit_status(),

@@ -1,13 +1,23 @@
 //! `sandbox run --branch`: the command works on a copy-on-write view, the base stays as it is.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::ValueEnum;
-use sandbox::branch::{Branch, CreateOptions, LastRun, Mode, ModeChoice, Snapshot, Unsuitable, Workspace};
-use sandbox::{BranchName, OnBranch, PolicyBuilder, PrepareError, RunError, StartError};
+use sandbox::branch::{
+    Branch, BranchError, CommitError, CommitOptions, CreateOptions, LastRun, Mode, ModeChoice, Snapshot,
+    Unsuitable, Use, Workspace,
+};
+use sandbox::{
+    BranchName, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError, StartError,
+};
 
 use super::Ended;
 use super::args::RunArgs;
+use super::live::{self, Live};
+use crate::commands::branch::{self as commands, question, show_changes};
 use crate::error::CliError;
-use crate::output::note;
+use crate::output::{note, tell};
 use crate::progress::Bar;
 use crate::workspace::WorkspaceArgs;
 
@@ -80,6 +90,8 @@ pub(crate) struct Session {
     branch: Branch,
     /// Made for this run, with nothing on it.
     is_fresh: bool,
+    /// It is mounted in a sandbox already, which the command joins.
+    is_joined: bool,
     /// There are no namespaces to show a copy at the workspace's place.
     is_in_place: bool,
 }
@@ -118,15 +130,11 @@ impl Session {
             let branch = workspace.create_numbered("run", &args.options())?;
             return Ok(Self::new(branch, true));
         }
-        Self::open_named(
-            &workspace,
-            name.parse().map_err(sandbox::branch::BranchError::from)?,
-            args,
-        )
+        Self::open_named(&workspace, name.parse().map_err(BranchError::from)?, args)
     }
 
     fn open_named(workspace: &Workspace, name: BranchName, args: &BranchArgs) -> Result<Self, CliError> {
-        use sandbox::branch::BranchError::{Exists, NotFound};
+        use BranchError::{Exists, NotFound};
         let is_new_wanted = args.from.is_some() || args.branch_mode.is_some() || args.snapshot.is_some();
         match workspace.get(&name) {
             Ok(_) if is_new_wanted => Err(Exists {
@@ -134,7 +142,10 @@ impl Session {
                 workspace: workspace.base().to_owned(),
             }
             .into()),
-            Ok(branch) => Ok(Self::new(branch, false)),
+            Ok(branch) => Ok(Self {
+                is_joined: branch.in_use()? != Use::Free,
+                ..Self::new(branch, false)
+            }),
             Err(NotFound { .. }) => Ok(Self::new(create(workspace, &name, &args.options())?, true)),
             Err(error) => Err(error.into()),
         }
@@ -144,16 +155,36 @@ impl Session {
         Self {
             branch,
             is_fresh,
+            is_joined: false,
             is_in_place: sandbox::Host::known_without_namespaces(),
         }
     }
 
     /// Puts it into the policy.
     pub(crate) fn apply(&self, builder: PolicyBuilder) -> Result<PolicyBuilder, CliError> {
+        if self.is_joined {
+            return Ok(builder);
+        }
         if self.is_in_place && self.branch.mode() == Mode::Copy {
             return Ok(builder.on_working_copy(&self.branch));
         }
         Ok(builder.on_branch(&self.branch)?)
+    }
+
+    /// Starts a command on it: the first in a sandbox of its own, any other in the one that has it mounted.
+    pub(crate) fn start(&self, policy: &Policy, command: Command) -> Result<(Live, Process), CliError> {
+        if self.is_joined {
+            Live::join(&self.branch, command)
+        } else {
+            Live::start(policy, &self.branch.control_socket(), command)
+        }
+    }
+
+    /// Where a command starts that joins; none where the policy says.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        self.is_joined
+            .then(|| live::directory(&self.branch, None))
+            .flatten()
     }
 
     /// What to try next when the command could not be started: where nothing can be mounted, a copy does, unless
@@ -177,6 +208,10 @@ impl Session {
                 is_in_place: true,
                 ..self
             }),
+            _ if is_in_use(&error) && !self.is_joined => Ok(Self {
+                is_joined: true,
+                ..self
+            }),
             (Some(reason), Mode::Kernel) if self.is_fresh && is_open => self.copied(args, reason),
             _ => {
                 self.abandon();
@@ -197,6 +232,7 @@ impl Session {
         Ok(Self {
             branch: create(&workspace, &name, &options)?,
             is_fresh: true,
+            is_joined: false,
             is_in_place,
         })
     }
@@ -204,6 +240,12 @@ impl Session {
     /// What the user should know before the command runs.
     pub(crate) fn announce(&self) {
         let name = self.branch.name();
+        if self.is_joined {
+            note(format_args!(
+                "branch {name} is in use: joined its sandbox, under that one's policy"
+            ));
+            return;
+        }
         let base = self.branch.workspace().base().display();
         match self.branch.mode() {
             Mode::Kernel => note(format_args!(
@@ -225,35 +267,109 @@ impl Session {
         }
     }
 
-    /// After the run: what the flags say for how it ended.
-    pub(crate) fn end(self, args: &RunArgs, ended: &Ended) -> Result<(), CliError> {
-        let wanted = if args.branch.dry_run {
-            EndArg::Discard
-        } else if ended.result.outcome.success() {
-            args.branch.on_success.unwrap_or(EndArg::Keep)
+    /// After the run: what the flags say for how it ended. A status, where it is another than the command's own.
+    pub(crate) fn end(self, args: &RunArgs, ended: &Ended) -> Result<Option<u8>, CliError> {
+        if ended.goes_on {
+            let name = self.branch.name();
+            note(format_args!(
+                "branch {name} is still in use by others, and is kept"
+            ));
+            return Ok(None);
+        }
+        let branch = &args.branch;
+        let wanted = if ended.result.outcome.success() {
+            branch.on_success.unwrap_or(EndArg::Keep)
         } else {
-            args.branch.on_failure.unwrap_or(EndArg::Keep)
+            branch.on_failure.unwrap_or(EndArg::Keep)
         };
+        if branch.dry_run {
+            tell(show_changes::lines(&self.branch.diff()?).trim_end());
+            self.branch.discard()?;
+            return Ok(None);
+        }
         match wanted {
-            EndArg::Discard => Ok(self.branch.discard()?),
-            EndArg::Keep | EndArg::Commit | EndArg::Ask => self.keep(args, ended).map(drop),
+            EndArg::Discard => self.branch.discard().map(|()| None).map_err(Into::into),
+            EndArg::Keep => self.keep(args, ended).map(|()| None),
+            EndArg::Commit => settle(self.branch, &args.command, ended).and_then(|branch| commit(&branch)),
+            EndArg::Ask => settle(self.branch, &args.command, ended).and_then(ask),
         }
     }
 
-    /// Puts on the disk what the command has written.
-    fn keep(mut self, args: &RunArgs, ended: &Ended) -> Result<Branch, CliError> {
-        let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
-        let run = LastRun {
-            ended: std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs(),
-            command: words.join(" ").chars().take(400).collect(),
-            outcome: ended.result.outcome.to_string(),
-        };
-        self.branch.settle(Some(run))?;
-        Ok(self.branch)
+    /// Keeps it, and says what is on it.
+    fn keep(self, args: &RunArgs, ended: &Ended) -> Result<(), CliError> {
+        let branch = settle(self.branch, &args.command, ended)?;
+        if args.output.quiet {
+            return Ok(());
+        }
+        let name = branch.name();
+        let summary = show_changes::summary(&branch.diff()?);
+        note(format_args!(
+            "branch {name}: {summary}; see: sandbox branch diff {name}"
+        ));
+        Ok(())
     }
+}
+
+/// Puts on the disk what commands have written, and remembers the last of them.
+pub(crate) fn settle(mut branch: Branch, command: &[OsString], ended: &Ended) -> Result<Branch, CliError> {
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    let run = LastRun {
+        ended: std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs(),
+        command: words.join(" ").chars().take(400).collect(),
+        outcome: ended.result.outcome.to_string(),
+    };
+    branch.settle(Some(run))?;
+    Ok(branch)
+}
+
+/// Commits it; what stands in the way is said, and the branch stays.
+fn commit(branch: &Branch) -> Result<Option<u8>, CliError> {
+    match commands::commit::commit(branch, &CommitOptions::default()) {
+        Ok(commit) => {
+            commands::commit::tell_of(&commit);
+            branch.clone().discard()?;
+            Ok(None)
+        }
+        Err(CommitError::Nothing) => Ok(branch.clone().discard().map(|()| None)?),
+        Err(error) => {
+            commands::commit::refused(error)?;
+            note(format_args!("branch {} is kept", branch.name()));
+            Ok(Some(commands::commit::NEEDS_A_DECISION))
+        }
+    }
+}
+
+/// Shows what changed, and asks what becomes of it.
+fn ask(branch: Branch) -> Result<Option<u8>, CliError> {
+    let set = branch.diff()?;
+    let name = branch.name().clone();
+    tell(show_changes::lines(&set).trim_end());
+    if set.is_empty() {
+        return Ok(branch.discard().map(|()| None)?);
+    }
+    loop {
+        match question(&format!("branch {name}: [c]ommit, [k]eep or [d]iscard? "))?.as_deref() {
+            Some("c" | "commit") => return commit(&branch),
+            Some("d" | "discard") => return Ok(branch.discard().map(|()| None)?),
+            // The end of the input decides nothing.
+            None | Some("k" | "keep") => {
+                note(format_args!("branch {name} is kept"));
+                return Ok(None);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Somebody was faster, and has it mounted now.
+fn is_in_use(error: &CliError) -> bool {
+    matches!(
+        error,
+        CliError::Branch(BranchError::InUse { .. }) | CliError::Start(StartError::UpperInUse { .. })
+    )
 }
 
 fn create(workspace: &Workspace, name: &BranchName, options: &CreateOptions) -> Result<Branch, CliError> {

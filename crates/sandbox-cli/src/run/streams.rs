@@ -17,6 +17,8 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, 
             return Ok(Ended {
                 result,
                 cancelled_by: signals.cancelled_by,
+                goes_on: false,
+                status: None,
             });
         }
         let mut fds =

@@ -108,6 +108,8 @@ impl Harness {
         command
             .current_dir(self.work())
             .env("HOME", self.home())
+            .env_remove("SANDBOX_HOME")
+            .env_remove("XDG_STATE_HOME")
             .env_remove("XDG_CONFIG_HOME");
         command
     }

@@ -3,6 +3,7 @@
 #[macro_use]
 mod harness;
 
+mod acceptance;
 mod bad_input;
 mod escape;
 mod exit_status;

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sandbox_types::BranchName;
 
+use super::copied::CopyIndex;
 use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
 use super::git;
@@ -292,6 +293,13 @@ impl Workspace {
     ) -> Result<(), BranchError> {
         let report = self.copy(self.base(), dir, Reflink::Try, progress)?;
         manifest.notes.extend(notes(&report));
+        let index = dir.index_file();
+        let write = || {
+            let mut file = io::BufWriter::new(fs::File::create(&index)?);
+            CopyIndex::of(&dir.part(None).tree())?.write_to(&mut file)?;
+            io::Write::flush(&mut file)
+        };
+        write().map_err(BranchError::io("write", &index))?;
         manifest.copied_at = Some(layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?);
         Ok(())
     }

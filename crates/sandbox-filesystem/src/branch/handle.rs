@@ -237,8 +237,35 @@ impl Branch {
         self.stack_of(None)
     }
 
+    /// The same with a layer on top.
+    pub(crate) fn stack_beneath(&self, layer: &Path) -> Result<Stack, BranchError> {
+        let mut layers = vec![(layer.to_owned(), LayerFormat::Overlay)];
+        layers.extend(self.layers_of(None));
+        let stack = Stack::open(&layers, &self.base_of(None)).map_err(BranchError::io("open", layer))?;
+        Ok(stack.exclude(self.workspace.excluded()))
+    }
+
+    /// Counts as born when the first of `others` was: what the base has changed since may be in their way.
+    pub(crate) fn born_with(mut self, others: &[Self]) -> Result<(), BranchError> {
+        let births = others.iter().map(|branch| branch.manifest.birth);
+        if let Some(birth) = births.min() {
+            self.manifest.birth = birth;
+            // A copy no longer is what it was when it was made.
+            self.manifest.copied_at = None;
+            manifest::store(&self.file(), &self.manifest, Durability::Machine)?;
+        }
+        Ok(())
+    }
+
     /// The same of a directory that belongs to the workspace.
     pub(crate) fn stack_of(&self, extra: Option<usize>) -> Result<Stack, BranchError> {
+        let layers = self.layers_of(extra);
+        let base = self.base_of(extra);
+        let stack = Stack::open(&layers, &base).map_err(BranchError::io("open", self.top().path()))?;
+        Ok(stack.exclude(self.workspace.excluded()))
+    }
+
+    fn layers_of(&self, extra: Option<usize>) -> Vec<(PathBuf, LayerFormat)> {
         let layers = self.manifest.layers.iter().map(|id| {
             let part = self.layer(id).part(extra);
             match self.manifest.mode {
@@ -246,10 +273,7 @@ impl Branch {
                 Mode::Copy => (part.tree(), LayerFormat::Complete),
             }
         });
-        let base = self.base_of(extra);
-        let stack = Stack::open(&layers.collect::<Vec<_>>(), &base)
-            .map_err(BranchError::io("open", self.top().path()))?;
-        Ok(stack.exclude(self.workspace.excluded()))
+        layers.collect()
     }
 
     /// The base as the branch sees it: frozen where that was asked for.

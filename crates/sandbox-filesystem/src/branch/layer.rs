@@ -46,6 +46,11 @@ impl LayerDir {
         })
     }
 
+    /// What a whole copy had in it when it was made.
+    pub(crate) fn index_file(&self) -> PathBuf {
+        self.0.join("copied")
+    }
+
     /// Removes it with all that is in it.
     pub(crate) fn remove(&self) -> io::Result<()> {
         remove_tree(&self.0)

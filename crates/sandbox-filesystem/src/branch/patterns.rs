@@ -15,7 +15,7 @@ use sandbox_types::RelPath;
 /// A text that is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} is not a pattern")]
-pub(crate) struct InvalidPattern {
+pub struct InvalidPattern {
     /// The text.
     pub(crate) pattern: String,
     #[source]

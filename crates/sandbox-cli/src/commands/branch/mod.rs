@@ -1,11 +1,20 @@
 //! `sandbox branch`: what has been done on branches, and what becomes of it.
 
 mod age;
+pub(crate) mod commit;
+mod diff;
 mod discard;
 mod gc;
 mod list;
+mod merge;
+mod recover;
 mod rename;
+mod review;
+mod show;
+pub(crate) mod show_changes;
+mod undo;
 
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use crate::error::CliError;
@@ -32,8 +41,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     List(list::Args),
+    Show(show::Args),
+    Diff(diff::Args),
+    Commit(commit::Args),
+    Undo(undo::Args),
+    Merge(merge::Args),
     Discard(discard::Args),
     Rename(rename::Args),
+    Recover(recover::Args),
     Gc(gc::Args),
 }
 
@@ -41,8 +56,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let workspace = &args.workspace;
     match &args.action {
         Action::List(args) => list::run(args, workspace),
+        Action::Show(args) => show::run(args, workspace),
+        Action::Diff(args) => diff::run(args, workspace),
+        Action::Commit(args) => commit::run(args, workspace),
+        Action::Undo(args) => undo::run(args, workspace),
+        Action::Merge(args) => merge::run(args, workspace),
+        Action::Recover(args) => recover::run(args, workspace),
         Action::Discard(args) => discard::run(args, workspace),
         Action::Rename(args) => rename::run(args, workspace),
         Action::Gc(args) => gc::run(args, workspace),
     }
+}
+
+/// Asks on standard error; the answer without blanks, none at the end of the input.
+pub(crate) fn question(text: &str) -> Result<Option<String>, CliError> {
+    let mut stderr = io::stderr().lock();
+    stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush())
+        .map_err(CliError::Stdout)?;
+    let mut line = String::new();
+    let count = io::stdin().lock().read_line(&mut line).map_err(CliError::Stdin)?;
+    Ok((count > 0).then(|| line.trim().to_owned()))
 }

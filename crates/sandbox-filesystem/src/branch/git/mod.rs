@@ -25,19 +25,6 @@
 //!
 //! Needs git 2.31 or later, found in PATH; without it [`GitError::NotInstalled`].
 
-#![expect(
-    unreachable_pub,
-    reason = "errors become public with the branch engine that returns them"
-)]
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the branch engine that calls it is being built"
-    )
-)]
-
 mod carry;
 mod classify;
 mod config;
@@ -64,7 +51,8 @@ mod tests;
 
 pub(crate) use carry::{Arrivals, Prepared, import, pending, prepare};
 pub(crate) use classify::{GitPath, Repositories};
-pub(crate) use error::{GitError, LocateError};
+pub use error::GitError;
+pub(crate) use error::LocateError;
 pub(crate) use locate::{Layout, locate};
 pub(crate) use note::Note;
 pub(crate) use repository::Repository;

@@ -52,6 +52,11 @@ impl<'a> Repository<'a> {
         }
     }
 
+    /// Where the git directory is in its view.
+    pub(crate) fn common(&self) -> &RelPath {
+        &self.common
+    }
+
     /// The git directory in the base.
     pub(crate) fn base_dir(&self) -> PathBuf {
         self.base.join(self.common.as_path())

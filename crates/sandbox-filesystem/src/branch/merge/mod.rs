@@ -10,10 +10,6 @@
 //!
 //! What it does not do: it does not compare the base with what it was ([`Change::conflict`] says so), so the
 //! result must count as created when the earliest of the branches was.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the command to merge will use it")
-)]
 
 mod compare;
 mod decide;

@@ -5,7 +5,6 @@
 //! same (see [`fold`]); what it would have to read and cannot, because it is too long or no file, counts against
 //! the change. It does not know directories that are reached through a link of the base: a base whose hooks are
 //! elsewhere (`core.hooksPath`) needs a rule of its own.
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "commit will use it"))]
 
 mod acceptance;
 mod compile;
@@ -209,5 +208,5 @@ fn is_met(condition: Condition, facts: &Facts<'_, '_>) -> io::Result<bool> {
 pub(crate) struct MarkError {
     pub(crate) path: RelPath,
     #[source]
-    source: io::Error,
+    pub(crate) source: io::Error,
 }

@@ -1,0 +1,83 @@
+//! `sandbox branch diff`.
+
+use std::process::ExitCode;
+
+use sandbox::branch::{IgnoredFiles, ReviewOptions};
+use sandbox::{BranchName, ChangeSet};
+
+use super::show_changes;
+use crate::error::CliError;
+use crate::output::{print, print_json};
+use crate::workspace::WorkspaceArgs;
+
+/// Show what was changed on a branch
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Letters: A added, M modified, D deleted, R renamed, T of another type. HELD: not committed unless accepted.
+CONFLICT: changed in the workspace too since the branch was made.
+
+Examples:
+  $ sandbox branch diff fix-42 --stat
+  $ sandbox branch diff fix-42 --patch > fix.patch && git apply --check fix.patch
+  $ sandbox branch diff fix-42 --json | jq '.changes[].path'")]
+pub(super) struct Args {
+    /// The branch
+    name: BranchName,
+    /// Only what matches: a name anywhere, a path, or a pattern with * and **
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// One line a path, with counted lines
+    #[arg(long, group = "form")]
+    stat: bool,
+    /// One path a line, and nothing else
+    #[arg(long, group = "form")]
+    name_only: bool,
+    /// As a patch that `git apply` takes
+    #[arg(short, long, group = "form")]
+    patch: bool,
+    /// As JSON
+    #[arg(long, group = "form")]
+    json: bool,
+    /// List what git ignores like everything else
+    #[arg(long)]
+    ignored: bool,
+}
+
+pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
+    let branch = workspace.branch(&args.name)?;
+    let options = ReviewOptions {
+        ignored: if args.ignored {
+            IgnoredFiles::Include
+        } else {
+            IgnoredFiles::Fold
+        },
+        ..ReviewOptions::default()
+    };
+    let mut set = branch.diff_with(&options, &mut |_| {})?;
+    narrow(&mut set, &args.paths)?;
+    if args.json {
+        return print_json(&set, ExitCode::SUCCESS);
+    }
+    if args.name_only {
+        return print(&names(&set), ExitCode::SUCCESS);
+    }
+    print(&show_changes::lines(&set), ExitCode::SUCCESS)
+}
+
+/// Leaves what the caller has named.
+fn narrow(set: &mut ChangeSet, paths: &[String]) -> Result<(), CliError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let selection = sandbox::branch::Selection::of(paths)?;
+    set.changes.retain(|change| selection.has(&change.path));
+    set.ignored.retain(|ignored| selection.has(&ignored.path));
+    Ok(())
+}
+
+fn names(set: &ChangeSet) -> String {
+    set.changes
+        .iter()
+        .map(|change| format!("{}\n", change.path))
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! Asking about each change: `sandbox branch commit --interactive`.
+
+use sandbox::branch::{Branch, CommitOptions, Held, Selection};
+use sandbox::{Change, ConflictPolicy};
+
+use super::{question, show_changes};
+use crate::error::CliError;
+use crate::output::tell;
+
+/// What is answered about one change.
+enum Answer {
+    Yes,
+    No,
+    /// Yes to this one and the rest, held ones apart.
+    Rest,
+    /// No to this one and the rest.
+    Done,
+    Quit,
+    Show,
+    Help,
+}
+
+const HELP: &str = "\
+  y  commit it            n  leave it out
+  a  commit it and the rest that is neither held back nor in conflict
+  d  leave it and the rest out
+  s  show it              q  quit, and commit nothing
+";
+
+/// Goes through the changes; none when the user quits.
+pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<CommitOptions>, CliError> {
+    let set = branch.diff_with(&options.review, &mut |_| {})?;
+    let mut chosen = Vec::new();
+    let mut changes = set.changes.iter().enumerate();
+    let total = set.changes.len();
+    'changes: while let Some((index, change)) = changes.next() {
+        loop {
+            let answer = prompt(&format!(
+                "{}[{}/{total}] commit this? [y,n,a,d,s,q,?] ",
+                show_changes::line(change, 0, None),
+                index + 1
+            ))?;
+            match answer {
+                Answer::Yes => chosen.push(change.path.clone()),
+                Answer::No => {}
+                Answer::Rest => {
+                    chosen.push(change.path.clone());
+                    let rest = changes.filter(|(_, change)| is_harmless(change));
+                    chosen.extend(rest.map(|(_, change)| change.path.clone()));
+                    break 'changes;
+                }
+                Answer::Done => break 'changes,
+                Answer::Quit => return Ok(None),
+                Answer::Show => {
+                    tell(format_args!("sandbox branch diff {} --patch '{}'", branch.name(), change.path));
+                    continue;
+                }
+                Answer::Help => {
+                    tell(HELP.trim_end());
+                    continue;
+                }
+            }
+            continue 'changes;
+        }
+    }
+    Ok(Some(CommitOptions {
+        selection: Selection::exactly(chosen),
+        // Each was shown as what it is, and answered.
+        held: Held::AcceptAll,
+        conflicts: ConflictPolicy::Ours,
+        ..options
+    }))
+}
+
+fn is_harmless(change: &Change) -> bool {
+    change.hold.is_none() && change.conflict.is_none()
+}
+
+fn prompt(text: &str) -> Result<Answer, CliError> {
+    loop {
+        return Ok(match question(text)?.as_deref() {
+            Some("y" | "yes") => Answer::Yes,
+            Some("n" | "no") => Answer::No,
+            Some("a") => Answer::Rest,
+            Some("d") => Answer::Done,
+            // The end of the input is no yes.
+            None | Some("q") => Answer::Quit,
+            Some("s") => Answer::Show,
+            Some("?" | "h" | "help") => Answer::Help,
+            Some(_) => continue,
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! A change set as lines of text.
+
+use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef};
+
+/// One line a path, then what is folded and what arrives by git.
+pub(crate) fn lines(set: &ChangeSet) -> String {
+    with_counts(set, &|_| None)
+}
+
+/// The same, with what `counted` says behind each path.
+pub(crate) fn with_counts(set: &ChangeSet, counted: &dyn Fn(&Change) -> Option<String>) -> String {
+    let width = set
+        .changes
+        .iter()
+        .map(|change| change.path.to_string().chars().count())
+        .chain(
+            set.ignored
+                .iter()
+                .map(|ignored| ignored.path.to_string().chars().count() + 1),
+        )
+        .max()
+        .unwrap_or(0)
+        .min(60);
+    let mut text = String::new();
+    for change in &set.changes {
+        text.push_str(&line(change, width, counted(change).as_deref()));
+    }
+    for ignored in &set.ignored {
+        let files = if ignored.files == 1 { "file" } else { "files" };
+        text.push_str(&format!(
+            "  {:<width$}  {} {files}, {}, ignored\n",
+            format!("{}/", ignored.path),
+            thousands(ignored.files),
+            ByteSize::from_bytes(ignored.bytes)
+        ));
+    }
+    for one in &set.git {
+        text.push_str(&format!("{}\n", arrival(one)));
+    }
+    for note in &set.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+/// What there is, in one line.
+pub(crate) fn summary(set: &ChangeSet) -> String {
+    let counts = set.counts();
+    let commits: u64 = set.git.iter().map(|one| one.commits).sum();
+    let parts = [
+        (counts.added, "added"),
+        (counts.modified, "modified"),
+        (counts.deleted, "deleted"),
+        (counts.renamed, "renamed"),
+        (set.held().count() as u64, "held back"),
+        (set.conflicts().count() as u64, "in conflict"),
+        (commits, if commits == 1 { "git commit" } else { "git commits" }),
+    ];
+    let said: Vec<_> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", thousands(*count)))
+        .collect();
+    if said.is_empty() {
+        "nothing changed".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+pub(crate) fn line(change: &Change, width: usize, counted: Option<&str>) -> String {
+    let mut line = format!("{} {:<width$}", change.change.letter(), change.path.to_string());
+    if let ChangeKind::Renamed { from, .. } = &change.change {
+        line.push_str(&format!("  from {from}"));
+    }
+    if let Some(counted) = counted {
+        line.push_str(&format!("  {counted}"));
+    }
+    if let ChangeKind::Modified {
+        content: false,
+        attributes,
+    } = &change.change
+    {
+        let names: Vec<_> = attributes
+            .iter()
+            .map(|one| format!("{one:?}").to_lowercase())
+            .collect();
+        line.push_str(&format!("  {}", names.join(", ")));
+    }
+    if let Some(conflict) = change.conflict {
+        line.push_str(&format!("  CONFLICT {}", said(conflict)));
+    }
+    if let Some(hold) = &change.hold {
+        line.push_str(&format!("  HELD {}: {}", hold.rule, hold.why));
+    }
+    format!("{}\n", line.trim_end())
+}
+
+pub(crate) fn said(conflict: BaseChange) -> &'static str {
+    match conflict {
+        BaseChange::Modified => "changed in the workspace too",
+        BaseChange::Appeared => "has appeared in the workspace too",
+        BaseChange::Vanished => "is gone from the workspace",
+        BaseChange::Replaced => "was replaced in the workspace",
+    }
+}
+
+/// What arrives as a reference.
+pub(crate) fn arrival(one: &GitRef) -> String {
+    let commits = if one.commits == 1 { "commit" } else { "commits" };
+    format!("git: {} {commits} → {}", one.commits, one.to)
+}
+
+/// 4812 as `4,812`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn large_numbers_are_read_by_threes() {
+        for (number, text) in [(0, "0"), (999, "999"), (4812, "4,812"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

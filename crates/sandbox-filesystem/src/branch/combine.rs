@@ -1,0 +1,116 @@
+//! Merging branches of one workspace into a new one.
+
+use sandbox_types::{BranchName, ConflictPolicy, MergeReport};
+
+use super::create::CreateOptions;
+use super::error::BranchError;
+use super::handle::Branch;
+use super::layer_writer::LayerWriter;
+use super::manifest::Mode;
+use super::merge::{self, Common, MergeError, Policies, Side};
+use super::review::{IgnoredFiles, ReviewError, ReviewOptions};
+use super::stack::{LayerFormat, Stack};
+use super::workspace::Workspace;
+
+/// Why branches were not merged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CombineError {
+    /// A branch cannot be had.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// What a branch has changed could not be found out.
+    #[error(transparent)]
+    Review(#[from] ReviewError),
+    /// They could not be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// There is nothing to merge with.
+    #[error("a merge takes two branches or more")]
+    TooFew,
+}
+
+impl CombineError {
+    /// What a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Branch(error) => error.hint(),
+            Self::Review(error) => error.hint(),
+            Self::Merge(_) | Self::TooFew => None,
+        }
+    }
+}
+
+impl Workspace {
+    /// Merges what `names` have changed into the new branch `into`: path by path, and with
+    /// [`ConflictPolicy::Text`] line by line. The branches stay as they are.
+    ///
+    /// Where the report has an unsettled conflict there is no new branch.
+    ///
+    /// # Errors
+    /// A branch is not there or in use; `into` is.
+    pub fn merge(
+        &self,
+        names: &[BranchName],
+        into: &BranchName,
+        policy: ConflictPolicy,
+    ) -> Result<MergeReport, CombineError> {
+        if names.len() < 2 {
+            return Err(CombineError::TooFew);
+        }
+        let branches = names
+            .iter()
+            .map(|name| self.get(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let _held = branches.iter().map(Branch::hold).collect::<Result<Vec<_>, _>>()?;
+        let options = ReviewOptions {
+            ignored: IgnoredFiles::Include,
+            ..ReviewOptions::default()
+        };
+        let reviews = branches
+            .iter()
+            .map(|branch| branch.review(&options, &mut |_| {}))
+            .collect::<Result<Vec<_>, _>>()?;
+        let base = Stack::open(&[], self.base()).map_err(BranchError::io("open", self.base()))?;
+        let common = Common {
+            stack: &base,
+            changes: &[],
+        };
+        let sides: Vec<_> = branches
+            .iter()
+            .zip(&reviews)
+            .map(|(branch, review)| Side {
+                name: branch.name(),
+                stack: &review.stack,
+                changes: &review.set.changes,
+            })
+            .collect();
+        let result = self.create(into, &CreateOptions::default())?;
+        let merged = result
+            .writer()
+            .map_err(CombineError::from)
+            .and_then(|writer| Ok(merge::merge(&common, &sides, writer, &Policies::all(policy))?));
+        match merged {
+            Ok(report) if report.unsettled().next().is_none() => {
+                result.born_with(&branches)?;
+                Ok(report)
+            }
+            other => {
+                result.discard()?;
+                other
+            }
+        }
+    }
+}
+
+impl Branch {
+    /// Writes to its topmost layer, on which nothing has run yet.
+    pub(crate) fn writer(&self) -> Result<LayerWriter, BranchError> {
+        let part = self.top().part(None);
+        let (root, format) = match self.mode() {
+            Mode::Kernel => (part.upper(), LayerFormat::Overlay),
+            Mode::Copy => (part.tree(), LayerFormat::Complete),
+        };
+        LayerWriter::open(&root, format).map_err(BranchError::io("open", &root))
+    }
+}

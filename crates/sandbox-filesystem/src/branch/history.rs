@@ -1,0 +1,203 @@
+//! What was committed to a workspace: listed, undone, recovered.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sandbox_types::BranchName;
+use serde::{Deserialize, Serialize};
+
+use super::apply::{self, Applied, CommitStatus, Direction};
+use super::commit::CommitError;
+use super::error::BranchError;
+use super::git::{self, RefMove};
+use super::manifest::{self, Durability, FileError};
+use super::progress::Progress;
+use super::workspace::Workspace;
+
+/// The number of a commit: `c7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct CommitId(u64);
+
+/// A text that is not the number of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a commit: they are called c1, c2 and so on")]
+pub struct InvalidCommitId(pub String);
+
+impl FromStr for CommitId {
+    type Err = InvalidCommitId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCommitId> {
+        let number = text.strip_prefix('c').and_then(|digits| digits.parse().ok());
+        number.map(Self).ok_or_else(|| InvalidCommitId(text.to_owned()))
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+impl From<CommitId> for String {
+    fn from(id: CommitId) -> Self {
+        id.to_string()
+    }
+}
+
+impl CommitId {
+    /// Of a directory that was made for one.
+    pub(crate) fn of(place: &Path) -> Self {
+        let name = place.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| name.parse().ok()).unwrap_or(Self(0))
+    }
+}
+
+/// `commit.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) version: u32,
+    pub(crate) branch: BranchName,
+    pub(crate) created: u64,
+    pub(crate) changes: usize,
+    /// References that were moved, by repository.
+    pub(crate) git: Vec<(PathBuf, Vec<RefMove>)>,
+}
+
+impl Record {
+    pub(crate) fn store(&self, place: &Path, durability: Durability) -> Result<(), FileError> {
+        manifest::store(&place.join("commit.json"), self, durability)
+    }
+
+    fn load(place: &Path) -> Result<Self, FileError> {
+        manifest::load(&place.join("commit.json"))
+    }
+}
+
+/// One commit.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommitInfo {
+    /// Its number.
+    pub id: CommitId,
+    /// The branch it came from, which may be gone.
+    pub branch: BranchName,
+    /// When it was made, in seconds since the epoch.
+    pub created: u64,
+    /// How many paths it has changed.
+    pub changes: usize,
+    /// Where it is in its life.
+    pub status: CommitStatus,
+}
+
+impl CommitInfo {
+    /// Whether it was interrupted, and waits for [`Workspace::recover`].
+    pub fn is_interrupted(&self) -> bool {
+        matches!(
+            self.status,
+            CommitStatus::Prepared | CommitStatus::Applying | CommitStatus::Undoing
+        )
+    }
+}
+
+impl Workspace {
+    /// Every commit whose journal is there, the oldest first.
+    ///
+    /// # Errors
+    /// A journal cannot be read.
+    pub fn commits(&self) -> Result<Vec<CommitInfo>, CommitError> {
+        let directory = self.places().commits();
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result.map_err(BranchError::io("read", &directory))?,
+        };
+        let mut ids: Vec<CommitId> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        ids.sort();
+        let infos = ids.into_iter().map(|id| self.commit_info(id));
+        infos.filter_map(Result::transpose).collect()
+    }
+
+    /// One commit; none where it never came to anything.
+    fn commit_info(&self, id: CommitId) -> Result<Option<CommitInfo>, CommitError> {
+        let place = self.place_of(id);
+        let record = match Record::load(&place) {
+            Ok(record) => record,
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(CommitInfo {
+            id,
+            branch: record.branch,
+            created: record.created,
+            changes: record.changes,
+            status: apply::status(&place)?,
+        }))
+    }
+
+    /// Puts the base back to what it was before a commit: content, attributes, links and times.
+    ///
+    /// # Errors
+    /// The base has moved on where the commit has written: then nothing is changed, and each path is named.
+    pub fn undo(&self, id: CommitId, progress: &mut dyn FnMut(Progress)) -> Result<CommitInfo, CommitError> {
+        let _lock = self.lock()?;
+        let place = self.place_of(id);
+        let record = Record::load(&place)?;
+        let applied = apply::undo(&place, progress)?;
+        self.note_what_is_left(&record, applied)?;
+        for (repository, moves) in &record.git {
+            git::undo(repository, moves)?;
+        }
+        self.info(id)
+    }
+
+    /// Brings a commit, or an undo, that was interrupted to its end, forward or back.
+    ///
+    /// # Errors
+    /// Paths that somebody has changed in between are left alone, and named.
+    pub fn recover(
+        &self,
+        id: CommitId,
+        direction: Direction,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<CommitInfo, CommitError> {
+        let _lock = self.lock()?;
+        let place = self.place_of(id);
+        let record = Record::load(&place)?;
+        let applied = apply::recover(&place, direction, progress)?;
+        let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
+        self.note_what_is_left(&record, applied)?;
+        if is_back {
+            for (repository, moves) in &record.git {
+                git::undo(repository, moves)?;
+            }
+        }
+        self.info(id)
+    }
+
+    fn info(&self, id: CommitId) -> Result<CommitInfo, CommitError> {
+        self.commit_info(id)?.ok_or(CommitError::Nothing)
+    }
+
+    fn place_of(&self, id: CommitId) -> PathBuf {
+        self.places().commits().join(id.to_string())
+    }
+
+    /// What a branch has done to the base is no conflict for it, undone or not. The branch may be gone.
+    fn note_what_is_left(&self, record: &Record, applied: Applied) -> Result<(), CommitError> {
+        let Ok(branch) = self.get(&record.branch) else {
+            return Ok(());
+        };
+        let mut ours = branch.ours()?;
+        for (path, identity) in applied.left {
+            match identity {
+                Some(identity) => ours.insert(path, identity),
+                None => ours.remove(&path),
+            };
+        }
+        Ok(branch.remember_ours(ours)?)
+    }
+}

@@ -1,0 +1,351 @@
+//! What a branch has changed, as its reader wants it: git's own files apart, ignored files folded, what is
+//! dangerous marked.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+
+use sandbox_types::{Change, ChangeKind, ChangeSet, GitRef, RelPath, RiskRules};
+use serde::{Deserialize, Serialize};
+
+use super::base::{BaseKnowledge, Identity};
+use super::copied::CopyIndex;
+use super::diff::{self, DiffError};
+use super::error::BranchError;
+use super::git::{self, Arrivals, GitError, GitPath, Repositories, Repository};
+use super::handle::Branch;
+use super::manifest::{self, Durability, FileError, VERSION};
+use super::risk::{MarkError, RuleError, Rules};
+use super::stack::Stack;
+
+/// What a change set is to say.
+#[derive(Debug, Clone, Default)]
+pub struct ReviewOptions {
+    /// What is held back, besides what is built in.
+    pub rules: RiskRules,
+    /// Whether what git ignores is listed like everything else.
+    pub ignored: IgnoredFiles,
+}
+
+/// What becomes of changes that git ignores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IgnoredFiles {
+    /// One line a directory, and not committed.
+    #[default]
+    Fold,
+    /// Like everything else.
+    Include,
+}
+
+/// Why a branch cannot be reviewed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReviewError {
+    /// The branch itself.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// The comparison.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A rule on what is held back.
+    #[error("{source}")]
+    Rule {
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What can be done about it.
+        hint: Option<String>,
+    },
+    /// A repository that the branch has touched.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A path could not be looked at.
+    #[error("{path}: {source}")]
+    Look {
+        /// Which one.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ReviewError {
+    /// What a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Branch(error) => error.hint(),
+            Self::Diff(error) => error.hint().map(str::to_owned),
+            Self::Git(error) => error.hint(),
+            Self::Rule { hint, .. } => hint.clone(),
+            Self::Look { .. } => None,
+        }
+    }
+}
+
+impl From<RuleError> for ReviewError {
+    fn from(error: RuleError) -> Self {
+        Self::Rule {
+            hint: error.hint(),
+            source: error.into(),
+        }
+    }
+}
+
+impl From<MarkError> for ReviewError {
+    fn from(error: MarkError) -> Self {
+        let MarkError { path, source } = error;
+        Self::Look { path, source }
+    }
+}
+
+/// A change set, and what it was made of.
+pub(crate) struct Review {
+    pub(crate) set: ChangeSet,
+    pub(crate) knowledge: BaseKnowledge,
+    pub(crate) stack: Stack,
+    /// Views of the directories that belong to the workspace.
+    pub(crate) extras: Vec<Stack>,
+    /// Which git directories in `stack` have been touched: beneath the workspace.
+    pub(crate) repositories: Vec<RelPath>,
+}
+
+impl Branch {
+    /// Everything that it has changed, with the defaults.
+    ///
+    /// # Errors
+    /// [`ReviewError`].
+    pub fn diff(&self) -> Result<ChangeSet, ReviewError> {
+        self.diff_with(&ReviewOptions::default(), &mut |_| {})
+    }
+
+    /// Everything that it has changed; `progress` is told how many entries have been looked at. It may be done
+    /// while a sandbox has it mounted: then it is what was there at that moment.
+    ///
+    /// # Errors
+    /// [`ReviewError`].
+    pub fn diff_with(
+        &self,
+        options: &ReviewOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ChangeSet, ReviewError> {
+        self.review(options, progress).map(|review| review.set)
+    }
+
+    pub(crate) fn review(
+        &self,
+        options: &ReviewOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Review, ReviewError> {
+        let rules = Rules::extended(&options.rules)?;
+        let stack = self.stack()?;
+        let knowledge = self.knowledge()?;
+        let all = diff::changes(&stack, &knowledge, progress)?;
+        let mut notes = self.manifest().notes.clone();
+        let mut arrivals = Arrivals::default();
+        let has_git = git::is_installed();
+        let (mut changes, repositories) = if has_git {
+            let root = RelPath::root();
+            let mut found =
+                Repositories::in_workspace(&stack, self.workspace().base()).map_err(look(&root))?;
+            let changes = without_internals(all, &mut found)?;
+            notes.extend(found.notes().iter().map(ToString::to_string));
+            let touched = found.touched();
+            self.gather(&touched, &mut arrivals, &mut notes);
+            let paths = touched.iter().map(Repository::common).cloned().collect();
+            (changes, paths)
+        } else {
+            if all.iter().any(|change| has_git_component(&change.path)) {
+                notes.push("git is not installed: its files are treated like any others".to_owned());
+            }
+            (all, Vec::new())
+        };
+        let mut extras = Vec::new();
+        for index in 0..self.manifest().extras.len() {
+            let extra = self.stack_of(Some(index))?;
+            if has_git {
+                self.gather_outside(&extra, &knowledge, &mut arrivals, &mut notes)?;
+            }
+            extras.push(extra);
+        }
+        rules.mark(&stack, &mut changes)?;
+        notes.extend(arrivals.notes.iter().map(ToString::to_string));
+        let set = ChangeSet {
+            branch: self.name().clone(),
+            base: self.workspace().base().to_owned(),
+            changes,
+            ignored: Vec::new(),
+            git: arrivals.refs,
+            notes,
+        };
+        Ok(Review {
+            set,
+            knowledge,
+            stack,
+            extras,
+            repositories,
+        })
+    }
+
+    /// What would arrive. A repository that cannot be read now is told of, and is no reason to show nothing.
+    fn gather(&self, repositories: &[Repository<'_>], arrivals: &mut Arrivals, notes: &mut Vec<String>) {
+        for repository in repositories {
+            match git::pending(repository, self.name(), &self.directory()) {
+                Ok(found) => arrivals.extend(found),
+                Err(error) => notes.push(format!("git: {error}")),
+            }
+        }
+    }
+
+    /// The same for a git directory outside the workspace, of which nothing arrives but commits.
+    fn gather_outside(
+        &self,
+        extra: &Stack,
+        knowledge: &BaseKnowledge,
+        arrivals: &mut Arrivals,
+        notes: &mut Vec<String>,
+    ) -> Result<(), ReviewError> {
+        let (found, executable) = self.outside(extra, knowledge)?;
+        for path in executable {
+            let place = extra.base_path().join(path.as_path());
+            notes.push(format!(
+                "{}: changed on the branch, and stays there",
+                place.display()
+            ));
+        }
+        notes.extend(found.notes().iter().map(ToString::to_string));
+        self.gather(&found.touched(), arrivals, notes);
+        Ok(())
+    }
+
+    /// The repositories that were touched in a git directory outside the workspace, and what git would run of what
+    /// has changed there.
+    pub(crate) fn outside<'a>(
+        &self,
+        extra: &'a Stack,
+        knowledge: &BaseKnowledge,
+    ) -> Result<(Repositories<'a>, Vec<RelPath>), ReviewError> {
+        let base = BaseKnowledge {
+            birth: knowledge.birth,
+            ..BaseKnowledge::default()
+        };
+        let (place, root) = (extra.base_path().to_owned(), RelPath::root());
+        let mut found = Repositories::in_git_dir(extra, &place, self.head_in(extra)).map_err(look(&root))?;
+        let mut executable = Vec::new();
+        for change in diff::changes(extra, &base, &mut |_| {})? {
+            if found.classify(&change.path).map_err(look(&change.path))? == GitPath::Executable {
+                executable.push(change.path);
+            }
+        }
+        Ok((found, executable))
+    }
+
+    /// Where the workspace's HEAD is in a git directory outside of it.
+    pub(crate) fn head_in(&self, extra: &Stack) -> RelPath {
+        let layout = git::locate(self.workspace().base()).ok().flatten();
+        layout
+            .and_then(|layout| {
+                let head = layout.git_dir.strip_prefix(extra.base_path()).ok()?.to_owned();
+                RelPath::new(head).ok()
+            })
+            .unwrap_or_default()
+    }
+
+    /// What is known of the base.
+    pub(crate) fn knowledge(&self) -> Result<BaseKnowledge, BranchError> {
+        let manifest = self.manifest();
+        let copied = match manifest.copied_at {
+            None => None,
+            Some(_) => self.copy_index()?,
+        };
+        Ok(BaseKnowledge {
+            birth: manifest.birth,
+            ours: self.ours()?,
+            live: manifest
+                .snapshot
+                .is_some()
+                .then(|| self.workspace().base().to_owned()),
+            copied_at: manifest.copied_at,
+            copied,
+        })
+    }
+
+    fn copy_index(&self) -> Result<Option<CopyIndex>, BranchError> {
+        let path = self.top().index_file();
+        let read = || match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(file) => CopyIndex::read_from(&mut BufReader::new(file)).map(Some),
+        };
+        read().map_err(BranchError::io("read", &path))
+    }
+
+    /// What its commits have left in the base.
+    pub(crate) fn ours(&self) -> Result<BTreeMap<RelPath, Identity>, BranchError> {
+        match manifest::load::<Ours>(&self.ours_file()) {
+            Ok(ours) => Ok(ours.left.into_iter().collect()),
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(BTreeMap::new())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers what its commits have left in the base.
+    pub(crate) fn remember_ours(&self, left: BTreeMap<RelPath, Identity>) -> Result<(), BranchError> {
+        let ours = Ours {
+            version: VERSION,
+            left: left.into_iter().collect(),
+        };
+        Ok(manifest::store(&self.ours_file(), &ours, Durability::Machine)?)
+    }
+
+    fn ours_file(&self) -> std::path::PathBuf {
+        self.directory().join("ours.json")
+    }
+}
+
+/// `ours.json`. A path need not be text, so it is no key.
+#[derive(Serialize, Deserialize)]
+struct Ours {
+    version: u32,
+    left: Vec<(RelPath, Identity)>,
+}
+
+/// Leaves out what is a repository's own.
+fn without_internals(all: Vec<Change>, found: &mut Repositories<'_>) -> Result<Vec<Change>, ReviewError> {
+    let mut changes = Vec::with_capacity(all.len());
+    for mut change in all {
+        if found.classify(&change.path).map_err(look(&change.path))? == GitPath::Internal {
+            continue;
+        }
+        if let ChangeKind::Renamed { from, .. } = &change.change
+            && found.classify(from).map_err(look(from))? == GitPath::Internal
+        {
+            change.change = ChangeKind::Added;
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+fn has_git_component(path: &RelPath) -> bool {
+    path.as_path().iter().any(|name| name == ".git")
+}
+
+fn look(path: &RelPath) -> impl FnOnce(io::Error) -> ReviewError {
+    let path = path.clone();
+    move |source| ReviewError::Look { path, source }
+}
+
+impl Arrivals {
+    fn extend(&mut self, other: Self) {
+        self.refs.extend(other.refs);
+        self.moves.extend(other.moves);
+        self.notes.extend(other.notes);
+    }
+}
+
+/// References, for the reader.
+pub(crate) fn count_commits(refs: &[GitRef]) -> u64 {
+    refs.iter().map(|one| one.commits).sum()
+}
