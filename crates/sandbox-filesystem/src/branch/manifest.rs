@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sandbox_types::BranchName;
 use serde::de::DeserializeOwned;
@@ -152,7 +153,10 @@ pub(crate) enum Durability {
 
 /// Replaces a JSON file in one step.
 pub(crate) fn store<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<(), FileError> {
-    let temporary = path.with_extension("new");
+    // Two processes, or threads of one, may be at it at once.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{number}.new", std::process::id()));
     let write = || {
         let mut text = serde_json::to_vec_pretty(value)?;
         text.push(b'\n');
