@@ -1,6 +1,6 @@
 //! What can go wrong while measuring.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
@@ -16,4 +16,6 @@ pub(crate) enum BenchError {
     Answer { program: String, answer: String },
     #[error("{program}: {why}")]
     Run { program: String, why: String },
+    #[error("{count} of the branches and layers that were to be dropped are left over: {}, …", first.display())]
+    LeftOver { count: usize, first: PathBuf },
 }

@@ -6,6 +6,7 @@
 //! a machine is that others share, is not a test.
 
 mod account;
+mod branch;
 mod error;
 mod figures;
 mod json;
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Start(start::Args),
     /// Sustained load for minutes: throughput, latency, what is left behind
     Sustain(sustain::Args),
+    /// What work on a branch costs, against the same work on the directory itself, and peers
+    Branch(branch::Args),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
@@ -41,6 +44,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
+        Bench::Branch(args) => branch::run(args),
     }
 }
 

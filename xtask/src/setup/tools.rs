@@ -165,4 +165,10 @@ pub(crate) const TOOLS: &[Tool] = &[
         probe: Probe::Programs(&["runc"]),
         packages: Packages::all("runc"),
     },
+    Tool {
+        name: "fuse-overlayfs",
+        need: Need::Bench,
+        probe: Probe::Programs(&["fuse-overlayfs"]),
+        packages: Packages::all("fuse-overlayfs"),
+    },
 ];

@@ -1,0 +1,185 @@
+//! Every workload in every way, in turn.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Scale,
+    site::{Site, remove},
+    ways::{Ground, Way},
+    workloads::{self, Touch, Workload},
+};
+use crate::{
+    bench::{BenchError, figures::Figures},
+    error::{Error, Result},
+};
+
+/// A workload gets so many rounds, and more until its time is over.
+const LEAST_ROUNDS: usize = 3;
+const MOST_ROUNDS: usize = 9;
+
+/// What one step took, in each way.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) touch: Touch,
+    pub(super) times: Vec<(Way, Figures)>,
+}
+
+/// The rows of one workload, and why a way is missing.
+pub(super) struct Measured {
+    pub(super) rows: Vec<Row>,
+    pub(super) left_out: Vec<(Way, String)>,
+    /// Why all of it is missing.
+    pub(super) failure: Option<(&'static str, String)>,
+}
+
+pub(super) fn all(site: &Site, scale: Scale) -> Result<Vec<Measured>> {
+    let budget = match scale {
+        Scale::Full => Duration::from_secs(35),
+        Scale::Quick => Duration::from_secs(3),
+    };
+    workloads::all(scale)
+        .iter()
+        .map(|workload| one(site, workload, budget))
+        .collect()
+}
+
+fn one(site: &Site, workload: &Workload, budget: Duration) -> Result<Measured> {
+    println!("workload {}", workload.name);
+    let ground = Ground {
+        site,
+        dir: site.path(workload.name),
+    };
+    site.make_dir(&ground.dir)?;
+    let made = make(&ground, workload);
+    let measured = match made {
+        Ok(()) => rounds(&ground, workload, budget),
+        Err(error) => failed(error).map(|why| Measured {
+            rows: Vec::new(),
+            left_out: Vec::new(),
+            failure: Some((workload.name, why)),
+        }),
+    };
+    remove(&ground.dir)?;
+    measured
+}
+
+fn make(ground: &Ground<'_>, workload: &Workload) -> Result<()> {
+    for tree in [ground.base(), ground.plain()] {
+        ground.site.make_dir(&tree)?;
+        ground.site.script(&tree, &workload.setup)?;
+    }
+    Ok(())
+}
+
+/// A failure of the program that was run is a reason to leave it out; any other one is a failure of ours.
+fn failed(error: Error) -> Result<String> {
+    match error {
+        Error::Bench(BenchError::Run { why, .. }) => Ok(why),
+        error => Err(error),
+    }
+}
+
+fn rounds(ground: &Ground<'_>, workload: &Workload, budget: Duration) -> Result<Measured> {
+    let steps = workload.steps.len();
+    let script = script_of(workload);
+    let mut ways: Vec<(Way, Vec<Vec<Duration>>)> = Way::installed()
+        .into_iter()
+        .map(|way| (way, vec![Vec::new(); steps]))
+        .collect();
+    let mut left_out = Vec::new();
+    let start = Instant::now();
+    for round in 0..MOST_ROUNDS {
+        if round >= LEAST_ROUNDS && start.elapsed() > budget {
+            break;
+        }
+        // Each comes after every other in turn: what one leaves to the disk's cache falls on all alike.
+        let count = ways.len();
+        for position in 0..count {
+            let Some((way, times)) = ways.get_mut((position + round) % count) else {
+                continue;
+            };
+            if (round > 0 && way.is_slow()) || left_out.iter().any(|(out, _)| out == way) {
+                continue;
+            }
+            match once(ground, workload, *way, &script) {
+                Ok(took) => times
+                    .iter_mut()
+                    .zip(took)
+                    .for_each(|(times, took)| times.push(took)),
+                Err(error) => left_out.push((*way, failed(error)?)),
+            }
+        }
+    }
+    let rows = workload.steps.iter().enumerate().map(|(number, step)| Row {
+        name: step.name.clone(),
+        touch: step.touch,
+        times: ways
+            .iter_mut()
+            .filter_map(|(way, times)| Some((*way, Figures::of(std::mem::take(times.get_mut(number)?)))))
+            .filter(|(_, figures)| figures.count() > 0)
+            .collect(),
+    });
+    Ok(Measured {
+        rows: rows.collect(),
+        left_out,
+        failure: None,
+    })
+}
+
+fn script_of(workload: &Workload) -> String {
+    let steps = workload.steps.iter();
+    let lines: Vec<String> = steps.map(|step| format!("stopwatch {}", step.command)).collect();
+    lines.join("\n")
+}
+
+fn once(ground: &Ground<'_>, workload: &Workload, way: Way, script: &str) -> Result<Vec<Duration>> {
+    let printed = ground.run(way, script)?;
+    if way.native() == way {
+        ground.site.script(&ground.plain(), workload.reset)?;
+    }
+    let times: Vec<Duration> = printed
+        .lines()
+        .filter_map(Stopped::parse)
+        .map(|stopped| stopped.took)
+        .collect();
+    if times.len() == workload.steps.len() {
+        return Ok(times);
+    }
+    Err(BenchError::Answer {
+        program: way.name().to_owned(),
+        answer: printed,
+    }
+    .into())
+}
+
+/// A line of `xtask/bench/stopwatch.c`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stopped {
+    pub(super) took: Duration,
+    pub(super) resident_kib: u64,
+}
+
+impl Stopped {
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let (took, resident) = line.split_once(' ')?;
+        Some(Self {
+            took: Duration::from_nanos(took.parse().ok()?),
+            resident_kib: resident.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_stopwatch_is_a_time_and_a_size() {
+        let stopped = Stopped {
+            took: Duration::from_micros(7),
+            resident_kib: 1652,
+        };
+        assert_eq!(Stopped::parse("7000 1652"), Some(stopped));
+        assert_eq!(Stopped::parse("On branch main"), None);
+    }
+}

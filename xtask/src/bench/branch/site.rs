@@ -1,0 +1,194 @@
+//! Where it is measured: the programs, the user, the directories.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use crate::{
+    bench::{
+        BenchError,
+        account::Account,
+        peer::{SYSTEM_PATH, command_as},
+        tools::{Tools, give},
+    },
+    cmd::Cmd,
+    error::{Error, Result},
+    scratch::Scratch,
+    workspace,
+};
+
+/// Programs and scripts of this benchmark beside those of every one.
+const C_PROGRAMS: &[&str] = &["stopwatch", "files"];
+const SCRIPTS: &[&str] = &["wheels.py", "crate.sh"];
+
+/// Removed with everything in it when dropped.
+pub(super) struct Site {
+    tools: Tools,
+    account: Account,
+    scratch: Scratch,
+    file_system: String,
+}
+
+impl Site {
+    pub(super) fn new(user: Option<&str>, parent: &Path) -> Result<Self> {
+        let account = Account::find(user)?;
+        let tools = Tools::build()?;
+        for name in C_PROGRAMS {
+            let source = sources().join(format!("{name}.c"));
+            let program = tools.dir().join(name);
+            Cmd::new("gcc")
+                .args(["-O2", "-static", "-o"])
+                .arg(program)
+                .arg(source)
+                .run()?;
+        }
+        for name in SCRIPTS {
+            let source = sources().join(name);
+            fs::copy(&source, tools.dir().join(name)).map_err(Error::io(&source))?;
+        }
+        let parent = parent.canonicalize().map_err(Error::io(parent))?;
+        let scratch = Scratch::new(&parent, "sandbox-bench-branch")?;
+        let stat = Cmd::new("stat").args(["-f", "-c", "%T"]).arg(&parent).silent();
+        let site = Self {
+            file_system: format!("{} ({})", parent.display(), stat.read()?.trim()),
+            tools,
+            account,
+            scratch,
+        };
+        for dir in [site.home(), site.state()] {
+            site.make_dir(&dir)?;
+        }
+        site.link_toolchain();
+        Ok(site)
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub(super) fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    pub(super) fn file_system(&self) -> &str {
+        &self.file_system
+    }
+
+    /// Where branches are kept: on the file system of the trees, as a user's are as a rule.
+    pub(super) fn state(&self) -> PathBuf {
+        self.scratch.path().join("state")
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Cargo and rustc, where every user can run them.
+    pub(super) fn toolchain(&self) -> PathBuf {
+        self.path("toolchain")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    /// A new directory that belongs to the user.
+    pub(super) fn make_dir(&self, dir: &Path) -> Result<()> {
+        fs::create_dir(dir).map_err(Error::io(dir))?;
+        give(dir, &self.account)
+    }
+
+    /// A program, as the user, with the same small environment for all.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = command_as(&self.account, program);
+        let path = format!(
+            "{}:{}:{SYSTEM_PATH}",
+            self.toolchain().join("bin").display(),
+            self.tools.dir().display()
+        );
+        command.env_clear().env("PATH", path).env("LANG", "C.UTF-8");
+        // As empty as the home inside: settings of the user's own would be measured on one side only.
+        command.env("HOME", self.home()).env("SANDBOX_HOME", self.state());
+        command.env("TOOLS", self.tools.dir());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(super) fn sandbox(&self) -> Command {
+        self.command(&self.tools.sandbox())
+    }
+
+    /// Runs a shell script in `dir`, which stops at its first failure.
+    pub(super) fn script(&self, dir: &Path, script: &str) -> Result<String, BenchError> {
+        let mut shell = self.command(Path::new("sh"));
+        shell.args(["-ec", script]).current_dir(dir);
+        output_of(&mut shell)
+    }
+
+    /// Under the home of root nobody else could run it; a tree of links costs nothing. Where it cannot be made,
+    /// what needs cargo is left out, and says so.
+    fn link_toolchain(&self) {
+        let Ok(sysroot) = Cmd::new("rustc").args(["--print", "sysroot"]).silent().read() else {
+            return;
+        };
+        let script =
+            "cd \"$1\" && mkdir -p \"$2/bin\" && cp -al lib \"$2\" && cp -l bin/cargo bin/rustc \"$2/bin\"";
+        let linked = Cmd::new("sh")
+            .args(["-c", script, "sh", sysroot.trim()])
+            .arg(self.toolchain());
+        if !linked.silent().succeeds() {
+            println!(
+                "no toolchain in {}: not on one file system",
+                self.toolchain().display()
+            );
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // What is left for the scratch directory's own removal is empty, or the warning says what is not.
+        if let Ok(entries) = fs::read_dir(self.scratch.path()) {
+            for entry in entries.flatten() {
+                if let Err(error) = remove(&entry.path()) {
+                    eprintln!("warning: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Removes a tree, whoever made it. Work directories of overlays are left with mode 0.
+pub(super) fn remove(dir: &Path) -> Result<()> {
+    let script = "find \"$1\" -type d ! -perm -700 -exec chmod 700 {} + ; rm -rf \"$1\"";
+    Cmd::new("sh").args(["-c", script, "sh"]).arg(dir).silent().run()
+}
+
+fn sources() -> PathBuf {
+    workspace::root().join("xtask/bench")
+}
+
+/// Its standard output; a failure names the last line of what it said.
+pub(super) fn output_of(command: &mut Command) -> Result<String, BenchError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |source: io::Error| BenchError::Peer {
+        program: program.clone(),
+        source,
+    };
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().map_err(failed)?;
+    if status.success() {
+        return Ok(String::from_utf8_lossy(&stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    Err(BenchError::Run {
+        program,
+        why: last.map_or_else(|| status.to_string(), |line| format!("{status}: {}", line.trim())),
+    })
+}
