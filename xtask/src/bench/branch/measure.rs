@@ -21,7 +21,23 @@ const MOST_ROUNDS: usize = 9;
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) touch: Touch,
-    pub(super) times: Vec<(Way, Figures)>,
+    pub(super) times: Vec<(Way, Times)>,
+}
+
+/// Of one step in one way.
+pub(super) struct Times {
+    pub(super) wall: Figures,
+    /// What others take of the machine is not in it; neither is what a server does for the step.
+    pub(super) cpu: Figures,
+}
+
+impl Times {
+    fn of(stops: &[Stopped]) -> Self {
+        Self {
+            wall: Figures::of(stops.iter().map(|stop| stop.took).collect()),
+            cpu: Figures::of(stops.iter().map(|stop| stop.cpu).collect()),
+        }
+    }
 }
 
 /// The rows of one workload, and why a way is missing.
@@ -82,9 +98,9 @@ fn failed(error: Error) -> Result<String> {
 fn rounds(ground: &Ground<'_>, workload: &Workload, budget: Duration) -> Result<Measured> {
     let steps = workload.steps.len();
     let script = script_of(workload);
-    let mut ways: Vec<(Way, Vec<Vec<Duration>>)> = Way::installed()
+    let mut ways: Vec<(Way, Vec<Vec<Stopped>>)> = Way::installed()
         .into_iter()
-        .map(|way| (way, vec![Vec::new(); steps]))
+        .map(|way| (way, (0..steps).map(|_| Vec::new()).collect()))
         .collect();
     let mut left_out = Vec::new();
     let start = Instant::now();
@@ -114,9 +130,9 @@ fn rounds(ground: &Ground<'_>, workload: &Workload, budget: Duration) -> Result<
         name: step.name.clone(),
         touch: step.touch,
         times: ways
-            .iter_mut()
-            .filter_map(|(way, times)| Some((*way, Figures::of(std::mem::take(times.get_mut(number)?)))))
-            .filter(|(_, figures)| figures.count() > 0)
+            .iter()
+            .filter_map(|(way, stops)| Some((*way, Times::of(stops.get(number)?))))
+            .filter(|(_, times)| times.wall.count() > 0)
             .collect(),
     });
     Ok(Measured {
@@ -132,18 +148,14 @@ fn script_of(workload: &Workload) -> String {
     lines.join("\n")
 }
 
-fn once(ground: &Ground<'_>, workload: &Workload, way: Way, script: &str) -> Result<Vec<Duration>> {
+fn once(ground: &Ground<'_>, workload: &Workload, way: Way, script: &str) -> Result<Vec<Stopped>> {
     let printed = ground.run(way, script)?;
     if way.native() == way {
         ground.site.script(&ground.plain(), workload.reset)?;
     }
-    let times: Vec<Duration> = printed
-        .lines()
-        .filter_map(Stopped::parse)
-        .map(|stopped| stopped.took)
-        .collect();
-    if times.len() == workload.steps.len() {
-        return Ok(times);
+    let stops: Vec<Stopped> = printed.lines().filter_map(Stopped::parse).collect();
+    if stops.len() == workload.steps.len() {
+        return Ok(stops);
     }
     Err(BenchError::Answer {
         program: way.name().to_owned(),
@@ -156,16 +168,21 @@ fn once(ground: &Ground<'_>, workload: &Workload, way: Way, script: &str) -> Res
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stopped {
     pub(super) took: Duration,
+    /// User and system time of it and all that it started.
+    pub(super) cpu: Duration,
     pub(super) resident_kib: u64,
 }
 
 impl Stopped {
     pub(super) fn parse(line: &str) -> Option<Self> {
-        let (took, resident) = line.split_once(' ')?;
-        Some(Self {
-            took: Duration::from_nanos(took.parse().ok()?),
-            resident_kib: resident.parse().ok()?,
-        })
+        let mut words = line.split(' ');
+        let mut number = || words.next()?.parse().ok();
+        let stopped = Self {
+            took: Duration::from_nanos(number()?),
+            cpu: Duration::from_nanos(number()?),
+            resident_kib: number()?,
+        };
+        words.next().is_none().then_some(stopped)
     }
 }
 
@@ -177,9 +194,10 @@ mod tests {
     fn a_line_of_the_stopwatch_is_a_time_and_a_size() {
         let stopped = Stopped {
             took: Duration::from_micros(7),
+            cpu: Duration::from_micros(5),
             resident_kib: 1652,
         };
-        assert_eq!(Stopped::parse("7000 1652"), Some(stopped));
-        assert_eq!(Stopped::parse("On branch main"), None);
+        assert_eq!(Stopped::parse("7000 5000 1652"), Some(stopped));
+        assert_eq!(Stopped::parse("On branch main by"), None);
     }
 }

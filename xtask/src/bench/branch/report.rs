@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    measure::{Measured, Row},
+    measure::{Measured, Row, Times},
     ways::Way,
     workloads::Touch,
 };
-use crate::bench::figures::{Figures, micros, millis};
+use crate::bench::figures::{micros, millis};
 
 /// On a branch, of the same work behind the same walls: all together, and each after the first touch.
 const OVERALL: f64 = 1.15;
@@ -18,15 +18,19 @@ pub(super) struct Report {
 }
 
 impl Row {
-    fn of(&self, way: Way) -> Option<&Figures> {
+    fn of(&self, way: Way) -> Option<&Times> {
         self.times
             .iter()
             .find(|(other, _)| *other == way)
-            .map(|(_, figures)| figures)
+            .map(|(_, times)| times)
     }
 
     fn ratio(&self, way: Way, to: Way) -> Option<f64> {
-        self.of(way)?.ratio_to(self.of(to)?)
+        self.of(way)?.wall.ratio_to(&self.of(to)?.wall)
+    }
+
+    fn cpu_ratio(&self, way: Way) -> Option<f64> {
+        self.of(way)?.cpu.ratio_to(&self.of(way.native())?.cpu)
     }
 
     fn is_first(&self) -> bool {
@@ -41,28 +45,29 @@ impl Row {
     fn print(&self) {
         println!("{}", self.label());
         for (way, times) in &self.times {
-            let ratio = |to| {
-                self.ratio(*way, to)
-                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
-            };
+            let shown =
+                |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
             println!(
-                "  {:<22} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>8} {:>8}",
+                "  {:<22} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>8} {:>8} {:>9.1} {:>8}",
                 way.name(),
-                times.count(),
-                millis(times.median()),
-                millis(times.min()),
-                millis(times.max()),
-                ratio(way.native()),
-                ratio(Way::Bare)
+                times.wall.count(),
+                millis(times.wall.median()),
+                millis(times.wall.min()),
+                millis(times.wall.max()),
+                shown(self.ratio(*way, way.native())),
+                shown(self.ratio(*way, Way::Bare)),
+                millis(times.cpu.median()),
+                shown(self.cpu_ratio(*way))
             );
         }
     }
 
     fn json(&self) -> Value {
         let times = self.times.iter().map(|(way, times)| {
-            json!({ "way": way.name(), "runs": times.count(), "median_us": micros(times.median()),
-                    "min_us": micros(times.min()), "max_us": micros(times.max()),
-                    "to_native": self.ratio(*way, way.native()), "to_bare": self.ratio(*way, Way::Bare) })
+            json!({ "way": way.name(), "runs": times.wall.count(),
+                    "median_us": micros(times.wall.median()), "min_us": micros(times.wall.min()),
+                    "max_us": micros(times.wall.max()), "cpu_us": micros(times.cpu.median()),
+                    "cpu_to_native": self.cpu_ratio(*way), "to_native": self.ratio(*way, way.native()), "to_bare": self.ratio(*way, Way::Bare) })
         });
         json!({ "name": self.name, "first_touch": self.is_first(), "ways": times.collect::<Vec<_>>() })
     }
@@ -79,11 +84,11 @@ impl Report {
 
     /// The geometric mean of all rows, first touches and later ones.
     fn overall(&self, way: Way) -> Option<f64> {
-        let ratios: Vec<f64> = self
-            .rows()
-            .filter_map(|row| row.ratio(way, way.native()))
-            .collect();
-        geometric_mean(&ratios)
+        geometric_mean(self.rows().filter_map(|row| row.ratio(way, way.native())))
+    }
+
+    fn overall_cpu(&self, way: Way) -> Option<f64> {
+        geometric_mean(self.rows().filter_map(|row| row.cpu_ratio(way)))
     }
 
     /// The rows that the second bound is on, with their ratios.
@@ -95,8 +100,8 @@ impl Report {
 
     pub(super) fn print(&self) {
         println!(
-            "{:<24} {:>5} {:>9} {:>9} {:>9} {:>8} {:>8}",
-            "workload, ms", "runs", "median", "min", "max", "× native", "× bare"
+            "{:<24} {:>5} {:>9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>8}",
+            "workload, ms", "runs", "median", "min", "max", "× native", "× bare", "CPU", "× native"
         );
         for measured in &self.measured {
             if let Some((name, why)) = &measured.failure {
@@ -109,8 +114,9 @@ impl Report {
         }
         println!("× native: of the same work on the directory itself, behind the same walls or none");
         for way in [Way::Branch, Way::Overlay, Way::Fuse] {
-            if let Some(mean) = self.overall(way) {
-                println!("{}: {mean:.3} × native overall (geometric mean)", way.name());
+            if let (Some(wall), Some(cpu)) = (self.overall(way), self.overall_cpu(way)) {
+                let name = way.name();
+                println!("{name}: {wall:.3} × native overall (geometric mean), CPU time {cpu:.3} ×");
             }
         }
         self.print_targets();
@@ -152,7 +158,7 @@ impl Report {
         let overall = self.overall(Way::Branch);
         json!({ "rows": rows, "left_out": left_out, "each": again,
                 "overall": { "limit": OVERALL, "ratio": overall, "met": overall.map(|mean| mean <= OVERALL),
-                             "overlay_by_hand": self.overall(Way::Overlay),
+                             "cpu": self.overall_cpu(Way::Branch), "overlay_by_hand": self.overall(Way::Overlay),
                              "fuse_overlayfs": self.overall(Way::Fuse) } })
     }
 }
@@ -161,10 +167,9 @@ pub(super) fn verdict(value: f64, limit: f64) -> &'static str {
     if value <= limit { "met" } else { "not met" }
 }
 
-fn geometric_mean(ratios: &[f64]) -> Option<f64> {
-    let count = u32::try_from(ratios.len()).ok().filter(|count| *count > 0)?;
-    let sum: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
-    Some((sum / f64::from(count)).exp())
+fn geometric_mean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = ratios.fold((0_u32, 0.0), |(count, sum), ratio| (count + 1, sum + ratio.ln()));
+    (count > 0).then(|| (sum / f64::from(count)).exp())
 }
 
 #[cfg(test)]
@@ -173,8 +178,8 @@ mod tests {
 
     #[test]
     fn twice_as_slow_and_twice_as_fast_are_even() {
-        let mean = geometric_mean(&[2.0, 0.5, 1.0]).unwrap();
+        let mean = geometric_mean([2.0, 0.5, 1.0].into_iter()).unwrap();
         assert!((mean - 1.0).abs() < 1e-9);
-        assert_eq!(geometric_mean(&[]), None);
+        assert_eq!(geometric_mean([].into_iter()), None);
     }
 }

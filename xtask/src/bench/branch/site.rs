@@ -29,6 +29,8 @@ pub(super) struct Site {
     account: Account,
     scratch: Scratch,
     file_system: String,
+    /// A directory with bin/cargo that the user can run.
+    toolchain: Option<PathBuf>,
 }
 
 impl Site {
@@ -52,6 +54,7 @@ impl Site {
         let scratch = Scratch::new(&parent, "sandbox-bench-branch")?;
         let stat = Cmd::new("stat").args(["-f", "-c", "%T"]).arg(&parent).silent();
         let site = Self {
+            toolchain: toolchain(&tools, &account),
             file_system: format!("{} ({})", parent.display(), stat.read()?.trim()),
             tools,
             account,
@@ -60,7 +63,6 @@ impl Site {
         for dir in [site.home(), site.state()] {
             site.make_dir(&dir)?;
         }
-        site.link_toolchain();
         Ok(site)
     }
 
@@ -85,9 +87,9 @@ impl Site {
         self.scratch.path().join(name)
     }
 
-    /// Cargo and rustc, where every user can run them.
-    pub(super) fn toolchain(&self) -> PathBuf {
-        self.path("toolchain")
+    /// What has to be visible in a sandbox beside the system.
+    pub(super) fn granted(&self) -> impl Iterator<Item = &Path> {
+        [self.tools.dir()].into_iter().chain(self.toolchain.as_deref())
     }
 
     fn home(&self) -> PathBuf {
@@ -103,9 +105,10 @@ impl Site {
     /// A program, as the user, with the same small environment for all.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = command_as(&self.account, program);
+        let toolchain = self.toolchain.iter().map(|dir| format!("{}/bin:", dir.display()));
         let path = format!(
-            "{}:{}:{SYSTEM_PATH}",
-            self.toolchain().join("bin").display(),
+            "{}{}:{SYSTEM_PATH}",
+            toolchain.collect::<String>(),
             self.tools.dir().display()
         );
         command.env_clear().env("PATH", path).env("LANG", "C.UTF-8");
@@ -126,25 +129,6 @@ impl Site {
         shell.args(["-ec", script]).current_dir(dir);
         output_of(&mut shell)
     }
-
-    /// Under the home of root nobody else could run it; a tree of links costs nothing. Where it cannot be made,
-    /// what needs cargo is left out, and says so.
-    fn link_toolchain(&self) {
-        let Ok(sysroot) = Cmd::new("rustc").args(["--print", "sysroot"]).silent().read() else {
-            return;
-        };
-        let script =
-            "cd \"$1\" && mkdir -p \"$2/bin\" && cp -al lib \"$2\" && cp -l bin/cargo bin/rustc \"$2/bin\"";
-        let linked = Cmd::new("sh")
-            .args(["-c", script, "sh", sysroot.trim()])
-            .arg(self.toolchain());
-        if !linked.silent().succeeds() {
-            println!(
-                "no toolchain in {}: not on one file system",
-                self.toolchain().display()
-            );
-        }
-    }
 }
 
 impl Drop for Site {
@@ -164,6 +148,28 @@ impl Drop for Site {
 pub(super) fn remove(dir: &Path) -> Result<()> {
     let script = "find \"$1\" -type d ! -perm -700 -exec chmod 700 {} + ; rm -rf \"$1\"";
     Cmd::new("sh").args(["-c", script, "sh"]).arg(dir).silent().run()
+}
+
+/// Cargo and rustc. Under the home of root nobody else could run them; a tree of links costs nothing. Where none
+/// can be made, what needs cargo is left out for others, and says so.
+fn toolchain(tools: &Tools, account: &Account) -> Option<PathBuf> {
+    let sysroot = Cmd::new("rustc")
+        .args(["--print", "sysroot"])
+        .silent()
+        .read()
+        .ok()?;
+    let sysroot = PathBuf::from(sysroot.trim());
+    let links = tools.dir().join("toolchain");
+    let script =
+        "cd \"$1\" && mkdir -p \"$2/bin\" && cp -al lib \"$2\" && cp -l bin/cargo bin/rustc \"$2/bin\"";
+    let link = Cmd::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&sysroot)
+        .arg(&links);
+    if link.silent().succeeds() {
+        return Some(links);
+    }
+    (!account.is_other).then_some(sysroot)
 }
 
 fn sources() -> PathBuf {

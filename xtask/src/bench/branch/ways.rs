@@ -99,13 +99,9 @@ impl Ground<'_> {
 
     fn sandbox(&self, dir: &Path, flags: &[&str], script: &str) -> Result<String, BenchError> {
         let mut run = self.site.sandbox();
-        run.args(["run", "--quiet"])
-            .args(flags)
-            .arg("-r")
-            .arg(self.site.tools().dir());
-        let toolchain = self.site.toolchain();
-        if toolchain.exists() {
-            run.arg("-r").arg(toolchain);
+        run.args(["run", "--quiet"]).args(flags);
+        for dir in self.site.granted() {
+            run.arg("-r").arg(dir);
         }
         run.args(["--", "sh", "-ec", script]).current_dir(dir);
         output_of(&mut run)
