@@ -32,6 +32,10 @@ pub(super) struct Times {
 }
 
 impl Times {
+    pub(super) fn seconds(&self) -> f64 {
+        self.wall.median().as_secs_f64()
+    }
+
     fn of(stops: &[Stopped]) -> Self {
         Self {
             wall: Figures::of(stops.iter().map(|stop| stop.took).collect()),
