@@ -118,16 +118,20 @@ impl Ground<'_> {
         discarded.map(|_| printed)
     }
 
-    /// In namespaces of its own, whose end ends the mount and its server.
+    /// In namespaces of its own, whose end ends the mount and its server. Mounting takes user 0 of a namespace;
+    /// the work is done by the user again, in a second one: git and tar look at who they are.
     fn mounted(&self, mount: &str, script: &str) -> Result<String> {
         let made = ["upper", "work", "merged"].map(|name| self.dir.join(name));
         for dir in &made {
             self.site.make_dir(dir)?;
         }
+        let account = self.site.account();
+        let (uid, gid) = (account.uid, account.gid);
+        let whole =
+            format!("{mount}\ncd merged\nunshare --user --map-user={uid} --map-group={gid} sh -ec \"$1\"");
         let mut unshare = self.site.command(Path::new("unshare"));
-        let whole = format!("{mount}\ncd merged\n{script}");
         unshare
-            .args(["-Urmpf", "--kill-child", "sh", "-ec", &whole])
+            .args(["-Urmpf", "--kill-child", "sh", "-ec", &whole, "sh", script])
             .current_dir(&self.dir);
         let printed = output_of(&mut unshare);
         for dir in &made {
