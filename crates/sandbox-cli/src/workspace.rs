@@ -4,12 +4,14 @@
 //! directory itself. The home and what holds it are workspaces only by name: with them everything that a user
 //! has would be on the branch.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use sandbox::BranchName;
-use sandbox::branch::{Branch, BranchError, Storage, Workspace};
+use sandbox::branch::{Branch, BranchError, IgnoredFiles, ReviewOptions, Storage, Workspace};
+use sandbox::{BranchName, RiskRules};
 
 use crate::error::CliError;
+use crate::profiles;
 
 /// Shared by everybody: no workspace unless it is named.
 const SHARED: &[&str] = &[
@@ -87,5 +89,38 @@ fn around_here() -> Result<PathBuf, CliError> {
         Some(top) => Ok(top.to_owned()),
         None if too_wide(&here) => Err(CliError::WorkspaceTooWide { directory: here }),
         None => Ok(here),
+    }
+}
+
+/// Flags of every command that looks at changes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RuleArgs {
+    /// Hold back what this profile says, too (its section [branch.risk]): a name, or a file
+    #[arg(long, value_name = "FILE|NAME")]
+    profile: Option<OsString>,
+    /// List or commit what git ignores like everything else
+    #[arg(long)]
+    ignored: bool,
+}
+
+impl RuleArgs {
+    /// How changes are to be looked at.
+    pub(crate) fn options(&self) -> Result<ReviewOptions, CliError> {
+        Ok(ReviewOptions {
+            rules: rules(self.profile.as_deref())?,
+            ignored: if self.ignored {
+                IgnoredFiles::Include
+            } else {
+                IgnoredFiles::Fold
+            },
+        })
+    }
+}
+
+/// What a profile says about what is held back.
+pub(crate) fn rules(profile: Option<&OsStr>) -> Result<RiskRules, CliError> {
+    match profile {
+        Some(name) => Ok(profiles::load(name)?.branch.risk),
+        None => Ok(RiskRules::default()),
     }
 }

@@ -29,8 +29,8 @@ pub use sandbox_types::{
     ConflictKind, ConflictOutcome, ConflictPolicy, EnforcementReport, GitRef, Guarantee, GuaranteeReport,
     Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, MeasuredBy, Mebibytes, Mechanism, MergeConflict,
     MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy, PolicyBuilder, PolicyError,
-    PolicyProblem, RelPath, Require, RunResult, SandboxName, SandboxStatus, SizeExt, Span, Status, Stream,
-    Unsettled, Usage,
+    PolicyProblem, RelPath, Require, RiskRules, RuleSpec, RunResult, SandboxName, SandboxStatus, SizeExt,
+    Span, Status, Stream, Unsettled, Usage,
 };
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use sandbox::branch::{
-    Branch, BranchError, CommitError, CommitOptions, CreateOptions, LastRun, Mode, ModeChoice, Snapshot,
-    Unsuitable, Use, Workspace,
+    Branch, BranchError, CommitError, CommitOptions, CreateOptions, LastRun, Mode, ModeChoice, ReviewOptions,
+    Snapshot, Unsuitable, Use, Workspace,
 };
 use sandbox::{
     BranchName, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError, StartError,
@@ -19,7 +19,7 @@ use crate::commands::branch::{self as commands, question, show_changes};
 use crate::error::CliError;
 use crate::output::{note, tell};
 use crate::progress::Bar;
-use crate::workspace::WorkspaceArgs;
+use crate::workspace::{self, WorkspaceArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Branch")]
@@ -282,27 +282,34 @@ impl Session {
         } else {
             branch.on_failure.unwrap_or(EndArg::Keep)
         };
+        let review = ReviewOptions {
+            rules: workspace::rules(args.policy.profile.as_deref())?,
+            ..ReviewOptions::default()
+        };
         if branch.dry_run {
-            tell(show_changes::lines(&self.branch.diff()?).trim_end());
+            let set = self.branch.diff_with(&review, &mut |_| {})?;
+            tell(show_changes::lines(&set).trim_end());
             self.branch.discard()?;
             return Ok(None);
         }
         match wanted {
             EndArg::Discard => self.branch.discard().map(|()| None).map_err(Into::into),
-            EndArg::Keep => self.keep(args, ended).map(|()| None),
-            EndArg::Commit => settle(self.branch, &args.command, ended).and_then(|branch| commit(&branch)),
-            EndArg::Ask => settle(self.branch, &args.command, ended).and_then(ask),
+            EndArg::Keep => self.keep(args, ended, &review).map(|()| None),
+            EndArg::Commit => {
+                settle(self.branch, &args.command, ended).and_then(|branch| commit(&branch, review))
+            }
+            EndArg::Ask => settle(self.branch, &args.command, ended).and_then(|branch| ask(branch, review)),
         }
     }
 
     /// Keeps it, and says what is on it.
-    fn keep(self, args: &RunArgs, ended: &Ended) -> Result<(), CliError> {
+    fn keep(self, args: &RunArgs, ended: &Ended, review: &ReviewOptions) -> Result<(), CliError> {
         let branch = settle(self.branch, &args.command, ended)?;
         if args.output.quiet {
             return Ok(());
         }
         let name = branch.name();
-        let summary = show_changes::summary(&branch.diff()?);
+        let summary = show_changes::summary(&branch.diff_with(review, &mut |_| {})?);
         note(format_args!(
             "branch {name}: {summary}; see: sandbox branch diff {name}"
         ));
@@ -326,8 +333,12 @@ pub(crate) fn settle(mut branch: Branch, command: &[OsString], ended: &Ended) ->
 }
 
 /// Commits it; what stands in the way is said, and the branch stays.
-fn commit(branch: &Branch) -> Result<Option<u8>, CliError> {
-    match commands::commit::commit(branch, &CommitOptions::default()) {
+fn commit(branch: &Branch, review: ReviewOptions) -> Result<Option<u8>, CliError> {
+    let options = CommitOptions {
+        review,
+        ..CommitOptions::default()
+    };
+    match commands::commit::commit(branch, &options) {
         Ok(commit) => {
             commands::commit::tell_of(&commit);
             branch.clone().discard()?;
@@ -343,8 +354,8 @@ fn commit(branch: &Branch) -> Result<Option<u8>, CliError> {
 }
 
 /// Shows what changed, and asks what becomes of it.
-fn ask(branch: Branch) -> Result<Option<u8>, CliError> {
-    let set = branch.diff()?;
+fn ask(branch: Branch, review: ReviewOptions) -> Result<Option<u8>, CliError> {
+    let set = branch.diff_with(&review, &mut |_| {})?;
     let name = branch.name().clone();
     tell(show_changes::lines(&set).trim_end());
     if set.is_empty() {
@@ -352,7 +363,7 @@ fn ask(branch: Branch) -> Result<Option<u8>, CliError> {
     }
     loop {
         match question(&format!("branch {name}: [c]ommit, [k]eep or [d]iscard? "))?.as_deref() {
-            Some("c" | "commit") => return commit(&branch),
+            Some("c" | "commit") => return commit(&branch, review),
             Some("d" | "discard") => return Ok(branch.discard().map(|()| None)?),
             // The end of the input decides nothing.
             None | Some("k" | "keep") => {

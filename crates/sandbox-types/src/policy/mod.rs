@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, Mount, SizeExt, Span};
+use crate::{ByteSize, Mount, RiskRules, SizeExt, Span};
 
 pub use builder::PolicyBuilder;
 pub use check::{PolicyError, PolicyProblem};
@@ -45,8 +45,25 @@ pub struct Policy {
     pub limits: LimitPolicy,
     /// What the command's surroundings look like.
     pub process: ProcessPolicy,
+    /// What holds for branches.
+    #[serde(skip_serializing_if = "BranchPolicy::is_default")]
+    pub branch: BranchPolicy,
     /// What happens when a guarantee cannot be kept.
     pub require: Require,
+}
+
+/// What holds for branches.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BranchPolicy {
+    /// What a commit holds back, besides what is built in.
+    pub risk: RiskRules,
+}
+
+impl BranchPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is visible and what may be written.

@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use sandbox::branch::{
-    Branch, Commit, CommitError, CommitOptions, Held, IgnoredFiles, ReviewOptions, Selection,
-};
+use sandbox::branch::{Branch, Commit, CommitError, CommitOptions, Held, Selection};
 use sandbox::{BranchName, ConflictPolicy, Unsettled};
 use serde::Serialize;
 
@@ -12,7 +10,7 @@ use super::{review, show_changes};
 use crate::error::CliError;
 use crate::output::{note, print, print_json, tell};
 use crate::progress::Bar;
-use crate::workspace::WorkspaceArgs;
+use crate::workspace::{RuleArgs, WorkspaceArgs};
 
 /// Something is in the way: nothing was written, and flags say how to go on.
 pub(crate) const NEEDS_A_DECISION: u8 = 3;
@@ -65,22 +63,14 @@ pub(crate) struct CommitArgs {
     /// What to do where the workspace has changed too [default: abort]
     #[arg(long, value_name = "abort|ours|theirs|both|text")]
     on_conflict: Option<ConflictPolicy>,
-    /// Commit what git ignores, too
-    #[arg(long)]
-    ignored: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 impl CommitArgs {
     pub(crate) fn options(&self) -> Result<CommitOptions, CliError> {
         Ok(CommitOptions {
-            review: ReviewOptions {
-                ignored: if self.ignored {
-                    IgnoredFiles::Include
-                } else {
-                    IgnoredFiles::Fold
-                },
-                ..ReviewOptions::default()
-            },
+            review: self.rules.options()?,
             selection: Selection::of(&self.paths)?,
             held: if self.accept_all {
                 Held::AcceptAll

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use sandbox::branch::{IgnoredFiles, ReviewOptions};
 use sandbox::{BranchName, ChangeSet};
 
 use super::show_changes;
 use crate::error::CliError;
 use crate::output::{print, print_json};
-use crate::workspace::WorkspaceArgs;
+use crate::workspace::{RuleArgs, WorkspaceArgs};
 
 /// Show what was changed on a branch
 #[derive(Debug, clap::Args)]
@@ -38,21 +37,13 @@ pub(super) struct Args {
     /// As JSON
     #[arg(long, group = "form")]
     json: bool,
-    /// List what git ignores like everything else
-    #[arg(long)]
-    ignored: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let branch = workspace.branch(&args.name)?;
-    let options = ReviewOptions {
-        ignored: if args.ignored {
-            IgnoredFiles::Include
-        } else {
-            IgnoredFiles::Fold
-        },
-        ..ReviewOptions::default()
-    };
+    let options = args.rules.options()?;
     let mut set = branch.diff_with(&options, &mut |_| {})?;
     narrow(&mut set, &args.paths)?;
     if args.json {

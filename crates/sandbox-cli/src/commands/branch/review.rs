@@ -52,7 +52,11 @@ pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<Comm
                 Answer::Done => break 'changes,
                 Answer::Quit => return Ok(None),
                 Answer::Show => {
-                    tell(format_args!("sandbox branch diff {} --patch '{}'", branch.name(), change.path));
+                    tell(format_args!(
+                        "sandbox branch diff {} --patch '{}'",
+                        branch.name(),
+                        change.path
+                    ));
                     continue;
                 }
                 Answer::Help => {
