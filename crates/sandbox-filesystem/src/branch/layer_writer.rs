@@ -5,7 +5,6 @@
 //! set at the end ([`LayerWriter::finish`]), since a directory must be written to until it is filled.
 //!
 //! It does not sync, and it is not all or nothing: the caller writes into a layer that nobody knows yet.
-#![cfg_attr(not(test), expect(dead_code, reason = "the command to merge will use it"))]
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! See `docs/architecture.md`, "Branches", for the parts and how they fit.
 
 mod apply;
+mod archive;
 mod base;
 mod beneath;
 mod combine;
@@ -41,6 +42,7 @@ mod xattr;
 pub use apply::{CommitStatus, Direction};
 pub use combine::CombineError;
 pub use commit::{Commit, CommitError, CommitOptions, Held};
+pub use archive::{ExportError, ImportError};
 pub use copy::CopyError;
 pub use create::{CreateOptions, ModeChoice, Snapshot};
 pub use diff::{DiffError, Side};

@@ -12,6 +12,10 @@ pub enum Phase {
     Syncing,
     /// The base is changed.
     Applying,
+    /// A branch is written to an archive.
+    Exporting,
+    /// A branch is read from an archive.
+    Importing,
 }
 
 /// How far it has come.

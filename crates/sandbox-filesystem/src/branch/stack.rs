@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use sandbox_types::RelPath;
 
 use super::node::Meta;
+use super::xattr::Reading;
 use access::Opened;
 pub(crate) use dir::{Dir, names};
 
@@ -149,6 +150,14 @@ impl Stack {
         let dir = self.dir(&parent)?.ok_or(Errno::NOENT)?;
         let found = dir.view(name)?.ok_or(Errno::NOENT)?;
         dir.open_file(name, found.origin)
+    }
+
+    /// How extended attributes are to be read there.
+    pub(crate) fn reading(&self, origin: Origin) -> Reading {
+        match origin {
+            Origin::Layer(index) => self.format(index).map_or(Reading::Exact, Reading::Layer),
+            Origin::Base => Reading::Exact,
+        }
     }
 
     fn format(&self, index: usize) -> Option<LayerFormat> {

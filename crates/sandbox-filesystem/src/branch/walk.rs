@@ -5,14 +5,19 @@ use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use sandbox_types::RelPath;
 
+use super::beneath::node_at;
+use super::copy::Attributes;
 use super::node::Meta;
+use super::stack::access::Lent;
 use super::stack::{Dir, Found, Origin, Stack};
+use super::xattr::Reading;
 
 /// A stack, and where in it somebody is.
 #[derive(Debug)]
@@ -71,6 +76,19 @@ impl<'a> Walk<'a> {
     pub(crate) fn open(&self, path: &RelPath, origin: Origin) -> io::Result<File> {
         let opened = self.look(path, |dir, name| dir.open_file(name, origin))?;
         opened.ok_or_else(|| Errno::NOENT.into())
+    }
+
+    /// Mode, owner, time and extended attributes of what was found at `path`, also where it forbids its owner to
+    /// read it.
+    pub(crate) fn attributes(&self, path: &RelPath, found: &Found) -> io::Result<Attributes> {
+        let reading = self.stack.reading(found.origin);
+        self.holding(path, found.origin, |holder, name| {
+            let _lent = match reading {
+                Reading::Layer(_) => Lent::grant(holder, name, Mode::RUSR)?,
+                Reading::Exact => None,
+            };
+            Attributes::read(node_at(holder, name)?.as_fd(), &found.meta, reading)
+        })
     }
 
     /// Calls `with` with the directory and the name at which `origin` has `path`.

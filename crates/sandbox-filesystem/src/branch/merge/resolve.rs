@@ -16,10 +16,10 @@ use sandbox_types::{
 
 use super::structure::copy_name;
 use super::text::{self, Merged};
-use crate::branch::beneath::{Root, node_at};
+use crate::branch::beneath::Root;
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
-use crate::branch::stack::{LayerFormat, Origin, Stack};
+use crate::branch::stack::Stack;
 use crate::branch::walk::Walk;
 use crate::branch::xattr::Reading;
 
@@ -171,21 +171,10 @@ fn branch_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Found> {
     let Some(found) = walk.find(path)? else {
         return Ok(Err(Unsettled::NotFiles));
     };
-    let reading = match found.origin {
-        Origin::Base => Reading::Exact,
-        Origin::Layer(index) => {
-            let layer = walk.stack().layers().get(index);
-            Reading::Layer(layer.map_or(LayerFormat::Overlay, |layer| layer.format))
-        }
-    };
     version(
         &found.meta,
         || walk.open(path, found.origin),
-        || {
-            walk.holding(path, found.origin, |holder, name| {
-                Attributes::read(node_at(holder, name)?.as_fd(), &found.meta, reading)
-            })
-        },
+        || walk.attributes(path, &found),
     )
 }
 
@@ -194,12 +183,12 @@ fn snapshot_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Option<Found>
     let Some(found) = walk.base(path)? else {
         return Ok(None);
     };
-    let attributes = || {
-        walk.holding(path, found.origin, |holder, name| {
-            Attributes::read(node_at(holder, name)?.as_fd(), &found.meta, Reading::Exact)
-        })
-    };
-    version(&found.meta, || walk.open(path, found.origin), attributes).map(Some)
+    version(
+        &found.meta,
+        || walk.open(path, found.origin),
+        || walk.attributes(path, &found),
+    )
+    .map(Some)
 }
 
 fn live_version(live: &Root, path: &RelPath) -> io::Result<Found> {

@@ -2,19 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 
 use sandbox_types::{NodeKind, RelPath};
 
 use super::{Common, MergeError, Side};
-use crate::branch::beneath::node_at;
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::raw::Bytes;
-use crate::branch::stack::{Origin, Stack};
+use crate::branch::stack::{Found, Origin};
 use crate::branch::walk::Walk;
-use crate::branch::xattr::Reading;
 
 /// Whose view it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +55,7 @@ impl<'a> Views<'a> {
     /// What `view` has at `path`.
     pub(super) fn find(&self, view: View, path: &RelPath) -> Result<Option<Located>, MergeError> {
         let found = self.walk(view).and_then(|walk| walk.find(path));
-        let located = |found: crate::branch::stack::Found| Located {
+        let located = |found: Found| Located {
             view,
             path: path.clone(),
             meta: found.meta,
@@ -71,13 +68,11 @@ impl<'a> Views<'a> {
 
     /// Mode, owner, time and extended attributes.
     pub(super) fn attributes(&self, entry: &Located) -> Result<Attributes, MergeError> {
-        self.reading(entry, |walk| {
-            let reading = reading(walk.stack(), entry.origin);
-            walk.holding(&entry.path, entry.origin, |holder, name| {
-                let node = node_at(holder, name)?;
-                Attributes::read(node.as_fd(), &entry.meta, reading)
-            })
-        })
+        let found = Found {
+            meta: entry.meta,
+            origin: entry.origin,
+        };
+        self.reading(entry, |walk| walk.attributes(&entry.path, &found))
     }
 
     /// A regular file, open for reading.
@@ -161,15 +156,5 @@ impl<'a> Views<'a> {
             branch,
             source,
         }
-    }
-}
-
-fn reading(stack: &Stack, origin: Origin) -> Reading {
-    match origin {
-        Origin::Base => Reading::Exact,
-        Origin::Layer(index) => stack
-            .layers()
-            .get(index)
-            .map_or(Reading::Exact, |layer| Reading::Layer(layer.format)),
     }
 }

@@ -190,10 +190,7 @@ impl<'a> Dir<'a> {
 
     /// How extended attributes are to be read there.
     pub(crate) fn reading(&self, origin: Origin) -> Reading {
-        match origin {
-            Origin::Layer(index) => self.stack.format(index).map_or(Reading::Exact, Reading::Layer),
-            Origin::Base => Reading::Exact,
-        }
+        self.stack.reading(origin)
     }
 
     /// The directory that holds what `origin` says.

@@ -496,3 +496,27 @@ fn a_text_of_a_base_that_has_changed_meanwhile_is_not_merged() {
         ["f Content unsettled: the common ancestor is not known"]
     );
 }
+
+#[test]
+fn files_that_forbid_their_owner_to_read_them_are_merged() {
+    let mut world = world(
+        |_| {},
+        |a| {
+            write(a, "secret", "a");
+            set_xattr(&a.join("secret"), "x", b"1");
+            chmod(a, "secret", 0o000);
+            write(a, "closed/inner", "a");
+            chmod(a, "closed", 0o000);
+        },
+        |b| write(b, "other", "b"),
+    );
+    let merge = world.merge(Abort);
+    assert_eq!(
+        merge.lines(),
+        ["closed/", "closed/inner=a", "other=b", "secret=a"]
+    );
+    assert_eq!([merge.mode("closed"), merge.mode("secret")], [0, 0]);
+    for dir in ["a", "merge-1"] {
+        chmod(merge.layer.parent().unwrap(), &format!("{dir}/closed"), 0o700);
+    }
+}

@@ -1,0 +1,288 @@
+//! A branch → an archive.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::io::Errno;
+use sandbox_types::{BranchName, NodeKind, RelPath};
+use tar::{Builder, EntryType};
+
+use super::entry::{Entry, name_of};
+use super::error::ExportError;
+use super::{ArchiveManifest, END, MANIFEST, VERSION};
+use crate::branch::copy::Attributes;
+use crate::branch::node::Meta;
+use crate::branch::progress::{Phase, Progress};
+use crate::branch::raw::Bytes;
+use crate::branch::stack::{Dir, Found, LayerFormat, Origin, Stack};
+use crate::branch::walk::Walk;
+
+/// Which branch it is.
+#[derive(Debug, Clone)]
+pub(crate) struct About<'a> {
+    pub(crate) branch: &'a BranchName,
+    /// In seconds since the epoch.
+    pub(crate) created: u64,
+}
+
+/// What was exported.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExportReport {
+    pub(crate) entries: u64,
+    /// Bytes of the files.
+    pub(crate) bytes: u64,
+    /// Sockets and devices, which an archive cannot have.
+    pub(crate) skipped: Vec<RelPath>,
+}
+
+/// Writes what the layers of `stack` hold to `out`. With a whole copy among them the archive has all that is
+/// seen, else what differs from the base.
+pub(crate) fn export(
+    stack: &Stack,
+    about: &About<'_>,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ExportReport, ExportError> {
+    let is_complete = stack
+        .layers()
+        .iter()
+        .any(|layer| layer.format == LayerFormat::Complete);
+    let format = if is_complete {
+        LayerFormat::Complete
+    } else {
+        LayerFormat::Overlay
+    };
+    let manifest = ArchiveManifest {
+        version: VERSION,
+        branch: about.branch.clone(),
+        base: Bytes(stack.base_path().as_os_str().as_bytes().to_vec()),
+        created: about.created,
+        format: format.into(),
+    };
+    let mut manifest = serde_json::to_vec_pretty(&manifest).map_err(ExportError::Manifest)?;
+    manifest.push(b'\n');
+    let mut export = Export {
+        stack,
+        walk: Walk::new(stack),
+        format,
+        out: Builder::new(out),
+        links: HashMap::new(),
+        report: ExportReport::default(),
+        state: Progress::start(Phase::Exporting, None, None),
+        progress,
+    };
+    export.plain(MANIFEST, &manifest)?;
+    export.run()?;
+    export.plain(END, b"")?;
+    let out = export.out.into_inner().map_err(ExportError::Write)?;
+    out.flush().map_err(ExportError::Write)?;
+    Ok(export.report)
+}
+
+struct Export<'a> {
+    stack: &'a Stack,
+    walk: Walk<'a>,
+    format: LayerFormat,
+    out: Builder<&'a mut dyn Write>,
+    /// Where the first link of a file with several is.
+    links: HashMap<(u64, u64), RelPath>,
+    report: ExportReport,
+    state: Progress,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+impl Export<'_> {
+    fn run(&mut self) -> Result<(), ExportError> {
+        let root = RelPath::root();
+        let found = self.walk.find(&root).map_err(ExportError::read(&root))?;
+        if let Some(found) = found {
+            self.directory(&root, &found)?;
+        }
+        let mut left = vec![root];
+        while let Some(path) = left.pop() {
+            // Reached anew from the root, so that depth costs no descriptors.
+            let dir = self.stack.dir(&path).map_err(ExportError::read(&path))?;
+            if let Some(dir) = dir {
+                self.inside(&dir, &mut left)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in a directory; its directories are added to `left`.
+    fn inside(&mut self, dir: &Dir<'_>, left: &mut Vec<RelPath>) -> Result<(), ExportError> {
+        let names = dir.touched_names().map_err(ExportError::read(dir.path()))?;
+        for name in names {
+            let path = dir.path().join(&name).map_err(io::Error::other);
+            let path = path.map_err(ExportError::read(dir.path()))?;
+            let found = dir.view(&name).map_err(ExportError::read(&path))?;
+            match found {
+                // Nothing is seen of the base where it is hidden as a whole.
+                None if dir.shows_base() => self.whiteout(&path)?,
+                None
+                | Some(Found {
+                    origin: Origin::Base, ..
+                }) => {}
+                Some(found) if found.meta.is_dir() => {
+                    self.directory(&path, &found)?;
+                    left.push(path);
+                }
+                Some(found) => self.node(&path, &found)?,
+            }
+            (self.progress)(self.state);
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, path: &RelPath, found: &Found) -> Result<(), ExportError> {
+        let mut entry = Entry::of(EntryType::Directory, path, &self.attributes(path, found)?);
+        let dir = self.stack.dir(path).map_err(ExportError::read(path))?;
+        if self.format == LayerFormat::Overlay && dir.is_some_and(|dir| !dir.shows_base()) {
+            entry.set_opaque();
+        }
+        self.append(entry, io::empty())
+    }
+
+    fn node(&mut self, path: &RelPath, found: &Found) -> Result<(), ExportError> {
+        let meta = &found.meta;
+        let kind = match meta.kind {
+            NodeKind::File => EntryType::Regular,
+            NodeKind::Symlink => EntryType::Symlink,
+            NodeKind::Fifo => EntryType::Fifo,
+            _ => {
+                self.report.skipped.push(path.clone());
+                return Ok(());
+            }
+        };
+        let attributes = self.attributes(path, found)?;
+        if let Some(first) = self.first_link(path, meta) {
+            let mut entry = Entry::of(EntryType::Link, path, &attributes);
+            entry.set_link(&name_of(&first));
+            return self.append(entry, io::empty());
+        }
+        let mut entry = Entry::of(kind, path, &attributes);
+        match meta.kind {
+            NodeKind::File => self.file(path, found, entry),
+            NodeKind::Symlink => {
+                let target = self
+                    .walk
+                    .target(path, found.origin)
+                    .map_err(ExportError::read(path))?;
+                entry.set_link(target.as_bytes());
+                self.append(entry, io::empty())
+            }
+            _ => self.append(entry, io::empty()),
+        }
+    }
+
+    fn file(&mut self, path: &RelPath, found: &Found, mut entry: Entry) -> Result<(), ExportError> {
+        let file = self
+            .walk
+            .open(path, found.origin)
+            .map_err(ExportError::read(path))?;
+        let size = Meta::of(&file).map_err(ExportError::read(path))?.size;
+        entry.header.set_size(size);
+        let mut source = Source {
+            file: file.take(size),
+            read: 0,
+            error: None,
+        };
+        let appended = self.append(entry, &mut source);
+        if let Some(error) = source.error {
+            return Err(ExportError::read(path)(error));
+        }
+        appended?;
+        if source.read != size {
+            return Err(ExportError::Changed { path: path.clone() });
+        }
+        self.report.bytes += size;
+        self.state.bytes += size;
+        Ok(())
+    }
+
+    fn whiteout(&mut self, path: &RelPath) -> Result<(), ExportError> {
+        let attributes = Attributes {
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: None,
+            xattrs: crate::branch::xattr::Xattrs::default(),
+        };
+        let mut entry = Entry::of(EntryType::Char, path, &attributes);
+        for set in [tar::Header::set_device_major, tar::Header::set_device_minor] {
+            set(&mut entry.header, 0).map_err(ExportError::Write)?;
+        }
+        self.append(entry, io::empty())
+    }
+
+    /// Where the file at `path` is already; none where this is its first link, or its only one.
+    fn first_link(&mut self, path: &RelPath, meta: &Meta) -> Option<RelPath> {
+        if meta.nlink < 2 || meta.kind != NodeKind::File {
+            return None;
+        }
+        let key = (meta.dev, meta.ino);
+        let first = self.links.get(&key).cloned();
+        if first.is_none() {
+            self.links.insert(key, path.clone());
+        }
+        first
+    }
+
+    fn attributes(&self, path: &RelPath, found: &Found) -> Result<Attributes, ExportError> {
+        let attributes = self.walk.attributes(path, found);
+        attributes.map_err(ExportError::read(path))
+    }
+
+    /// An entry that is not one of the branch's.
+    fn plain(&mut self, name: &str, content: &[u8]) -> Result<(), ExportError> {
+        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        self.write(Entry::plain(name, size), content)
+    }
+
+    fn append(&mut self, entry: Entry, content: impl Read) -> Result<(), ExportError> {
+        self.report.entries += 1;
+        self.state.entries += 1;
+        self.write(entry, content)
+    }
+
+    fn write(&mut self, mut entry: Entry, content: impl Read) -> Result<(), ExportError> {
+        if !entry.records.is_empty() {
+            let mut header = Entry::plain("PaxHeaders", 0).header;
+            let records = entry.records.as_bytes();
+            header.set_entry_type(EntryType::XHeader);
+            header.set_size(u64::try_from(records.len()).unwrap_or(u64::MAX));
+            header.set_cksum();
+            self.out.append(&header, records).map_err(ExportError::Write)?;
+        }
+        entry.header.set_cksum();
+        self.out
+            .append(&entry.header, content)
+            .map_err(ExportError::Write)
+    }
+}
+
+/// A file that is being read, told apart from the archive that is being written when something fails.
+struct Source {
+    file: io::Take<File>,
+    read: u64,
+    error: Option<io::Error>,
+}
+
+impl Read for &mut Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Ok(length) => {
+                self.read += u64::try_from(length).unwrap_or(0);
+                Ok(length)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                self.error = Some(error);
+                Err(errno.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A branch as a tar archive, and back.
+//!
+//! The archive is in the POSIX (PAX) format, so that `tar tvf` shows it and other tools can read it:
+//!
+//! ```text
+//! manifest.json    which branch of what this is
+//! upper/           the branch's layers, flattened to one
+//! upper/…          its entries, a directory before what is in it
+//! end              nothing comes after it: without it the archive was cut off
+//! ```
+//!
+//! A whiteout is the character device 0/0, which everybody may make who can use the layer at all; an opaque
+//! directory has the record `SANDBOX.opaque`. Extended attributes are records `SCHILY.xattr.NAME`, times have
+//! nanoseconds, further links of a file are links to its first. Holes are written as zeros. Sockets and devices
+//! are left out and reported.
+//!
+//! What is imported is hostile: see [`import`] for what it guarantees.
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the commands to export and import will use it"
+    )
+)]
+
+mod entry;
+mod error;
+mod export;
+mod import;
+mod pax;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use sandbox_types::BranchName;
+use serde::{Deserialize, Serialize};
+
+use super::raw::Bytes;
+use super::stack::LayerFormat;
+
+pub use error::{ExportError, ImportError};
+pub(crate) use export::{About, ExportReport, export};
+pub(crate) use import::{Imported, Limits, import};
+
+/// The version of archives that this build writes. An older one is read, a newer one is refused.
+pub(crate) const VERSION: u32 = 1;
+
+const MANIFEST: &str = "manifest.json";
+const UPPER: &str = "upper";
+const END: &str = "end";
+
+/// The record of an opaque directory.
+const OPAQUE: &[u8] = b"SANDBOX.opaque";
+
+/// `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ArchiveManifest {
+    pub(crate) version: u32,
+    /// What the branch was called.
+    pub(crate) branch: BranchName,
+    /// The directory it was a branch of.
+    pub(crate) base: Bytes,
+    /// When the branch was created, in seconds since the epoch.
+    pub(crate) created: u64,
+    pub(crate) format: Format,
+}
+
+/// How `upper` is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// What differs from the base, as overlayfs has it.
+    Overlay,
+    /// A whole copy.
+    Complete,
+}
+
+impl From<LayerFormat> for Format {
+    fn from(format: LayerFormat) -> Self {
+        match format {
+            LayerFormat::Overlay => Self::Overlay,
+            LayerFormat::Complete => Self::Complete,
+        }
+    }
+}
+
+impl From<Format> for LayerFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Overlay => Self::Overlay,
+            Format::Complete => Self::Complete,
+        }
+    }
+}
