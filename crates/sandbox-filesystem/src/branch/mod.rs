@@ -40,9 +40,9 @@ mod workspace;
 mod xattr;
 
 pub use apply::{CommitStatus, Direction};
+pub use archive::{ExportError, ImportError};
 pub use combine::CombineError;
 pub use commit::{Commit, CommitError, CommitOptions, Held};
-pub use archive::{ExportError, ImportError};
 pub use copy::CopyError;
 pub use create::{CreateOptions, ModeChoice, Snapshot};
 pub use diff::{DiffError, Side};
