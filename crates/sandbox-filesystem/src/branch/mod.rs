@@ -16,6 +16,7 @@ mod error;
 mod git;
 mod handle;
 mod history;
+mod ignored;
 mod layer;
 mod layer_writer;
 mod lock;

@@ -14,6 +14,7 @@ use super::diff::{self, DiffError};
 use super::error::BranchError;
 use super::git::{self, Arrivals, GitError, GitPath, Repositories, Repository};
 use super::handle::Branch;
+use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
 use super::risk::{MarkError, RuleError, Rules};
 use super::stack::Stack;
@@ -167,13 +168,18 @@ impl Branch {
             }
             extras.push(extra);
         }
+        let mut ignored = Vec::new();
+        if options.ignored == IgnoredFiles::Fold {
+            let folded = ignored::fold(changes, &stack, self.workspace().base());
+            (changes, ignored) = (folded.changes, folded.ignored);
+        }
         rules.mark(&stack, &mut changes)?;
         notes.extend(arrivals.notes.iter().map(ToString::to_string));
         let set = ChangeSet {
             branch: self.name().clone(),
             base: self.workspace().base().to_owned(),
             changes,
-            ignored: Vec::new(),
+            ignored,
             git: arrivals.refs,
             notes,
         };

@@ -91,6 +91,7 @@ struct Document {
     syscalls: super::SyscallPolicy,
     limits: super::LimitPolicy,
     process: super::ProcessPolicy,
+    branch: super::BranchPolicy,
     require: super::Require,
 }
 
