@@ -10,8 +10,13 @@ use crate::error::CliError;
 
 /// Writes `text` to standard output and ends with `status`.
 pub(crate) fn print(text: &str, status: ExitCode) -> Result<ExitCode, CliError> {
+    print_bytes(text.as_bytes(), status)
+}
+
+/// Writes bytes to standard output as they are.
+pub(crate) fn print_bytes(bytes: &[u8], status: ExitCode) -> Result<ExitCode, CliError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Stdout(error)),
         _ => Ok(status),
     }
@@ -32,4 +37,14 @@ pub(crate) fn note(text: impl Display) {
 /// One line on standard error. Nobody can be told that nobody listens there.
 pub(crate) fn tell(text: impl Display) {
     writeln!(io::stderr(), "{text}").ok();
+}
+
+/// A text in which nothing steers a terminal: what a branch holds is somebody else's.
+pub(crate) fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c,
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }

@@ -36,6 +36,7 @@ mod stack;
 mod suitable;
 #[cfg(test)]
 mod testing;
+mod text;
 mod walk;
 mod workspace;
 mod xattr;
@@ -60,4 +61,5 @@ pub use progress::{Phase, Progress};
 pub use review::{IgnoredFiles, ReviewError, ReviewOptions};
 pub use selection::{InvalidPattern, Selection};
 pub use suitable::Unsuitable;
+pub use text::{LineCounts, Texts};
 pub use workspace::Workspace;

@@ -1,12 +1,14 @@
 //! `sandbox branch diff`.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use sandbox::{BranchName, ChangeSet};
+use sandbox::branch::Branch;
+use sandbox::{BranchName, Change, ChangeSet};
 
 use super::show_changes;
 use crate::error::CliError;
-use crate::output::{print, print_json};
+use crate::output::{harmless, print, print_bytes, print_json};
 use crate::workspace::{RuleArgs, WorkspaceArgs};
 
 /// Show what was changed on a branch
@@ -52,7 +54,36 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     if args.name_only {
         return print(&names(&set), ExitCode::SUCCESS);
     }
-    print(&show_changes::lines(&set), ExitCode::SUCCESS)
+    if args.patch {
+        return patch(&branch, &set);
+    }
+    let texts = branch.texts()?;
+    let counted = |change: &Change| {
+        let counts = texts.counts(change).ok().flatten()?;
+        let parts = [('+', counts.added), ('−', counts.removed)];
+        let parts: Vec<_> = parts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(sign, count)| format!("{sign}{count}"))
+            .collect();
+        Some(parts.join(" "))
+    };
+    let text = if args.stat {
+        show_changes::with_counts(&set, &counted)
+    } else {
+        show_changes::lines(&set)
+    };
+    print(&text, ExitCode::SUCCESS)
+}
+
+/// To a terminal without what could steer it, elsewhere byte by byte.
+fn patch(branch: &Branch, set: &ChangeSet) -> Result<ExitCode, CliError> {
+    let mut bytes = Vec::new();
+    branch.texts()?.write_patches(set, &mut bytes)?;
+    if io::stdout().is_terminal() {
+        return print(&harmless(&String::from_utf8_lossy(&bytes)), ExitCode::SUCCESS);
+    }
+    print_bytes(&bytes, ExitCode::SUCCESS)
 }
 
 /// Leaves what the caller has named.

@@ -5,7 +5,7 @@ use sandbox::{Change, ConflictPolicy};
 
 use super::{question, show_changes};
 use crate::error::CliError;
-use crate::output::tell;
+use crate::output::{harmless, tell};
 
 /// What is answered about one change.
 enum Answer {
@@ -30,6 +30,7 @@ const HELP: &str = "\
 /// Goes through the changes; none when the user quits.
 pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<CommitOptions>, CliError> {
     let set = branch.diff_with(&options.review, &mut |_| {})?;
+    let texts = branch.texts()?;
     let mut chosen = Vec::new();
     let mut changes = set.changes.iter().enumerate();
     let total = set.changes.len();
@@ -52,11 +53,8 @@ pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<Comm
                 Answer::Done => break 'changes,
                 Answer::Quit => return Ok(None),
                 Answer::Show => {
-                    tell(format_args!(
-                        "sandbox branch diff {} --patch '{}'",
-                        branch.name(),
-                        change.path
-                    ));
+                    let patch = texts.patch(change)?;
+                    tell(harmless(&String::from_utf8_lossy(&patch)).trim_end());
                     continue;
                 }
                 Answer::Help => {
