@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use sandbox::branch::{BranchError, CombineError, CommitError, InvalidPattern, ReviewError};
+use sandbox::branch::{BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError};
 use sandbox::policy::DocumentError;
 use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
@@ -57,6 +57,10 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Combine(#[from] CombineError),
     #[error(transparent)]
+    Carry(#[from] CarryError),
+    #[error("an archive is nothing for a terminal")]
+    ArchiveOnTerminal,
+    #[error(transparent)]
     Pattern(#[from] InvalidPattern),
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -97,6 +101,8 @@ impl CliError {
             Self::Review(error) => error.hint(),
             Self::Commit(error) => error.hint(),
             Self::Combine(error) => error.hint(),
+            Self::Carry(CarryError::Branch(error)) => error.hint(),
+            Self::ArchiveOnTerminal => Some("write it to a file: --output FILE".into()),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,
         }

@@ -218,6 +218,12 @@ impl Workspace {
         Ok(manifest)
     }
 
+    /// A branch whose layer is there already.
+    pub(crate) fn adopt(&self, name: &BranchName, manifest: Manifest) -> Result<Branch, BranchError> {
+        self.publish(name, &manifest)?;
+        Ok(Branch::new(self.clone(), name.clone(), manifest))
+    }
+
     fn publish(&self, name: &BranchName, manifest: &Manifest) -> Result<(), BranchError> {
         let place = self.places().branch(name);
         let temporary = self

@@ -6,6 +6,7 @@ mod apply;
 mod archive;
 mod base;
 mod beneath;
+mod carry;
 mod combine;
 mod commit;
 mod copied;
@@ -43,6 +44,7 @@ mod xattr;
 
 pub use apply::{CommitStatus, Direction};
 pub use archive::{ExportError, ImportError};
+pub use carry::{CarryError, Exported};
 pub use combine::CombineError;
 pub use commit::{Commit, CommitError, CommitOptions, Held};
 pub use copy::CopyError;

@@ -1,6 +1,7 @@
 //! `sandbox branch`: what has been done on branches, and what becomes of it.
 
 mod age;
+mod archive;
 pub(crate) mod commit;
 mod diff;
 mod discard;
@@ -49,6 +50,8 @@ enum Action {
     Discard(discard::Args),
     Rename(rename::Args),
     Recover(recover::Args),
+    Export(archive::ExportArgs),
+    Import(archive::ImportArgs),
     Gc(gc::Args),
 }
 
@@ -61,6 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Action::Commit(args) => commit::run(args, workspace),
         Action::Undo(args) => undo::run(args, workspace),
         Action::Merge(args) => merge::run(args, workspace),
+        Action::Export(args) => archive::export(args, workspace),
+        Action::Import(args) => archive::import(args, workspace),
         Action::Recover(args) => recover::run(args, workspace),
         Action::Discard(args) => discard::run(args, workspace),
         Action::Rename(args) => rename::run(args, workspace),

@@ -15,14 +15,6 @@
 //! are left out and reported.
 //!
 //! What is imported is hostile: see [`import`] for what it guarantees.
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the commands to export and import will use it"
-    )
-)]
 
 mod entry;
 mod error;
