@@ -20,6 +20,9 @@ use crate::wire;
 /// The program, built with this crate.
 pub(crate) const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
+/// How long init may take to end everything in order.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How to start init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launch {
@@ -215,6 +218,15 @@ impl Init {
         }
         self.kill();
         self.reap()
+    }
+
+    /// [`Init::end`], but init itself does it, as far as it answers in time: killed, it would let go of what it
+    /// holds, a branch's lock, before the kernel has ended everybody else.
+    pub(crate) fn end_in_order(&mut self) -> io::Result<Reaped> {
+        // ENOTCONN: it has ended already.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        await_readable(self.pidfd(), Some(PATIENCE))?;
+        self.end()
     }
 
     /// Waits until init has ended by itself, and reaps it.

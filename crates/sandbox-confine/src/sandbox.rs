@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
@@ -205,11 +204,7 @@ impl Sandbox {
     pub fn kill(&mut self) -> Result<(), StartError> {
         if let Some(mut owned) = self.live.take() {
             self.status = SandboxStatus::Stopped;
-            owned.is_cancelled.store(true, Ordering::Relaxed);
-            owned.init.end().map_err(|source| StartError::Supervisor {
-                what: "wait4",
-                source,
-            })?;
+            owned.end()?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod remove;
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -67,21 +68,13 @@ pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(std::env::temp_dir())? {
         let entry = entry?;
         let name = entry.file_name();
-        let mut parts = name.to_str().unwrap_or_default().split('-');
-        if parts.next() != Some("sandbox") || parts.next().and_then(|part| part.parse().ok()) != Some(uid) {
-            continue;
-        }
-        let owner = (
-            parts.next().and_then(|part| part.parse().ok()),
-            parts.next().and_then(|part| part.parse().ok()),
-        );
         // Anybody can put a name of ours, or a link, into a shared directory. Root gives its own away to whom the
         // command becomes.
         let is_ours = || {
             let metadata = entry.path().symlink_metadata();
             metadata.is_ok_and(|metadata| metadata.is_dir() && (metadata.uid() == uid || uid == 0))
         };
-        if let (Some(pid), Some(start)) = owner
+        if let Some((pid, start)) = maker(&name)
             && start_time(pid) != Some(start)
             && is_ours()
             && !mark::is_held(&entry.path())
@@ -90,6 +83,20 @@ pub(crate) fn leftovers() -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a path is that of a private directory of this user.
+pub(crate) fn is_private(path: &Path) -> bool {
+    path.is_absolute() && path.file_name().and_then(maker).is_some()
+}
+
+/// Pid and start time of the process of this user that has made a directory of that name.
+fn maker(name: &OsStr) -> Option<(u32, u64)> {
+    let mut parts = name.to_str()?.split('-');
+    let is_ours = parts.next() == Some("sandbox")
+        && parts.next()?.parse().ok() == Some(rustix::process::getuid().as_raw());
+    let made_by = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    is_ours.then_some(made_by)
 }
 
 /// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::create::Slot;
+use super::owner::Owner;
 use super::{Cgroup, Controller, Version};
 use crate::mark;
 
@@ -20,6 +21,14 @@ pub(crate) struct Place {
     /// Index of the controller in [`Controller::ALL`], version, directory.
     slots: Vec<(usize, u8, OsString)>,
     swap_limited: bool,
+}
+
+impl Place {
+    /// Whether all its directories have names of ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        let name = |dir: &OsString| Owner::parse(Path::new(dir).file_name()?.to_str()?).map(drop);
+        self.slots.iter().all(|(_, _, dir)| name(dir).is_some())
+    }
 }
 
 impl Cgroup {

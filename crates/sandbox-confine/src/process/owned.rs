@@ -1,5 +1,6 @@
 //! The sandbox as its holder has it: init, its cgroup, its private directory, and the commands started here.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use crate::init::Init;
 use crate::scratch::Scratch;
 use crate::share::{Position, Stake};
 use crate::surroundings::Surroundings;
+use crate::sys::Reaped;
 use crate::wire;
 
 /// How long leaving waits for the commands started here to be gone.
@@ -94,15 +96,10 @@ impl Owned {
         }
         // Whoever still waits for a command in it learns that its end was asked for.
         self.is_cancelled.store(true, Ordering::Relaxed);
-        let position = self.stake.take().map_or(Position::Last, Stake::give_up);
-        if position == Position::Last {
-            return match self.init.end() {
-                Ok(_) => Ok(Left::Ended),
-                Err(source) => Err(StartError::Supervisor {
-                    what: "wait4",
-                    source,
-                }),
-            };
+        match self.stake.take().map(Stake::give_up) {
+            Some(Position::NotLast) => {}
+            Some(Position::Last) => return reaped(self.init.end_in_order()),
+            None => return reaped(self.init.end()),
         }
         self.end_commands();
         if let Some(cgroup) = &self.cgroup {
@@ -114,6 +111,15 @@ impl Owned {
         let is_dead = self.init.is_dead();
         self.init.let_go();
         Ok(if is_dead { Left::Ended } else { Left::GoesOn })
+    }
+
+    /// Ends everything, whoever else holds it.
+    pub(crate) fn end(&mut self) -> Result<Left, StartError> {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        reaped(match self.stake {
+            Some(_) => self.init.end_in_order(),
+            None => self.init.end(),
+        })
     }
 
     fn is_group_left(&self, pid: u32) -> bool {
@@ -141,6 +147,16 @@ impl Owned {
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+}
+
+fn reaped(result: io::Result<Reaped>) -> Result<Left, StartError> {
+    match result {
+        Ok(_) => Ok(Left::Ended),
+        Err(source) => Err(StartError::Supervisor {
+            what: "wait4",
+            source,
+        }),
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{self, Cgroup};
 use crate::process::{Owned, Watch};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, is_private};
 use crate::streams::OutputLimit;
 use crate::surroundings::Surroundings;
 
@@ -68,7 +68,21 @@ impl Description {
         }
         let mut text = vec![0; usize::try_from(length).unwrap_or(0)];
         file.read_exact_at(&mut text, 0)?;
-        Ok(serde_json::from_slice(&text)?)
+        let told: Self = serde_json::from_slice(&text)?;
+        if told.is_harmless() {
+            Ok(told)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    /// Whether what will be removed at the end is something that a sandbox has made.
+    fn is_harmless(&self) -> bool {
+        let scratch = self
+            .scratch
+            .as_ref()
+            .is_none_or(|path| is_private(Path::new(path)));
+        scratch && self.cgroup.as_ref().is_none_or(cgroup::Place::is_ours)
     }
 
     /// The private directory, the cgroup, what commands find, and the policy.

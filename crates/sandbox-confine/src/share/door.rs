@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::error::{JoinError, ShareError};
+use super::peer;
 use crate::messages::high;
 
 /// What a socket is called until it listens.
@@ -108,7 +109,7 @@ impl Door {
         if !is_socket(&found) {
             return Err(JoinError::NotASocket { path: path.into() });
         }
-        if !is_trusted(found.st_uid) {
+        if !peer::is_us(found.st_uid) {
             let uid = found.st_uid;
             return Err(JoinError::AnotherUser {
                 path: path.into(),
@@ -146,11 +147,6 @@ impl Door {
     }
 }
 
-/// Whether what `uid` says can be gone by: nobody but ourselves says which directory we remove at the end.
-pub(super) fn is_trusted(uid: u32) -> bool {
-    uid == rustix::process::geteuid().as_raw()
-}
-
 fn split(path: &Path) -> Option<(&Path, &OsStr)> {
     let parent = match path.parent()? {
         parent if parent.as_os_str().is_empty() => Path::new("."),
@@ -165,7 +161,7 @@ fn private_directory(path: &Path) -> Result<OwnedFd, ShareError> {
         .map_err(ShareError::io("open the socket's directory"))?;
     let found = rustix::fs::fstat(&directory).map_err(ShareError::io("look at the socket's directory"))?;
     let is_private = Mode::from_raw_mode(found.st_mode) & (Mode::RWXG | Mode::RWXO) == Mode::empty();
-    if is_private && found.st_uid == rustix::process::geteuid().as_raw() {
+    if is_private && peer::is_us(found.st_uid) {
         high(directory).map_err(ShareError::io("fcntl"))
     } else {
         Err(ShareError::PublicDirectory { path: path.into() })

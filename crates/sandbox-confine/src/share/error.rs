@@ -98,6 +98,14 @@ pub enum JoinError {
         /// Why not.
         reason: Refusal,
     },
+    /// Somebody who should not listens there.
+    #[error("{path}: whoever listens here is not to be trusted: {reason}", path = path.display())]
+    Impostor {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: Refusal,
+    },
     /// It was made by another build of this program.
     #[error("{path}: made by another build ({theirs}) than this one ({ours})", path = path.display())]
     OtherBuild {
@@ -203,6 +211,9 @@ impl JoinError {
                 reason: Refusal::Namespace,
                 ..
             } => Some("join it from where it was started, not from inside a container or a sandbox".into()),
+            Self::NoAnswer { .. } => {
+                Some("is the process that holds it stopped, or busy? it lets others in".into())
+            }
             Self::OtherBuild { .. } => {
                 Some("use the program that has started it, or end it and start it again".into())
             }
@@ -223,8 +234,8 @@ impl GateError {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::User => "another user's sandbox",
-            Self::Namespace => "started in another pid or user namespace",
+            Self::User => "another user",
+            Self::Namespace => "another pid or user namespace",
             Self::Inside => "this is inside the sandbox itself",
             Self::Unknown => "who is asking cannot be told",
         })

@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll};
-use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
 
 use super::build::VERSION;
@@ -229,8 +228,8 @@ impl Drop for GateThread {
 /// Reads what a visitor has said, if anything, and answers.
 fn hear(handout: &Handout, visitor: BorrowedFd<'_>) -> Visit {
     let greeting = match packet::receive(visitor) {
-        Ok(Some((message, _))) => packet::read_greeting(&message),
-        Err(Errno::AGAIN) => return Visit::Waits,
+        Ok(Some(received)) => packet::read_greeting(&received.message),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Visit::Waits,
         Ok(None) | Err(_) => return Visit::Over,
     };
     let answered = match greeting {

@@ -10,10 +10,10 @@ use sandbox_types::Policy;
 
 use super::build::VERSION;
 use super::description::Description;
-use super::door::{Door, Knock, is_trusted};
+use super::door::{Door, Knock};
 use super::error::JoinError;
-use super::packet::{self, Answer};
-use super::peer::Inside;
+use super::packet::{self, Answer, Received};
+use super::peer::{self, Inside};
 use super::stake::{Parts, Stake};
 use crate::init::Init;
 use crate::process::Owned;
@@ -22,6 +22,8 @@ use crate::sys;
 
 /// How long to wait for somebody who lets us in.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one attempt may take: whoever has accepted may have been stopped meanwhile, and others may not.
+const ATTEMPT: Duration = Duration::from_millis(500);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -30,7 +32,7 @@ pub(crate) fn join(path: &Path) -> Result<(Owned, Policy), JoinError> {
     let until = Instant::now() + PATIENCE;
     loop {
         // Whoever was about to let us in may leave or be killed; then another holder does.
-        if let Some((door, fds)) = attempt(path, until)? {
+        if let Some((door, fds)) = attempt(path)? {
             return enter(path, door, fds);
         }
         if Instant::now() >= until {
@@ -40,38 +42,40 @@ pub(crate) fn join(path: &Path) -> Result<(Owned, Policy), JoinError> {
     }
 }
 
-fn attempt(path: &Path, until: Instant) -> Result<Option<(Door, Vec<OwnedFd>)>, JoinError> {
+/// Knocks once. `None` where it should be tried again.
+fn attempt(path: &Path) -> Result<Option<(Door, Vec<OwnedFd>)>, JoinError> {
     let Knock::Open(door, socket) = Door::knock(path)? else {
         return Ok(None);
     };
-    let peer = sys::peer(socket.as_fd()).map_err(|source| JoinError::Io {
+    sys::ask_for_senders(socket.as_fd()).map_err(|source| JoinError::Io {
         path: path.into(),
-        what: "getsockopt",
+        what: "setsockopt",
         source,
     })?;
-    if !is_trusted(peer.uid) {
-        let uid = peer.uid;
-        return Err(JoinError::AnotherUser {
-            path: path.into(),
-            uid,
-        });
-    }
     match packet::send(socket.as_fd(), &packet::greeting(), &[]) {
         // Refused before we said a word, or gone; what they have said is still to be read.
         Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
         Err(errno) => return Err(io(path, "sendmsg", errno)),
     }
-    let Some((answer, fds)) = await_answer(path, &socket, until)? else {
+    let Some(received) = await_answer(path, &socket)? else {
         return Ok(None);
     };
-    match answer {
-        Answer::Welcome => Ok(Some((door, fds))),
-        Answer::Ended => Err(JoinError::Ended { path: path.into() }),
-        Answer::Refused(reason) => Err(JoinError::Refused {
+    match Answer::decode(&received.message) {
+        None => Err(garbled(path, io::ErrorKind::InvalidData)),
+        Some(Answer::Welcome) => match received.sender.and_then(peer::check_host) {
+            Some(Ok(())) => Ok(Some((door, received.fds))),
+            Some(Err(reason)) => Err(JoinError::Impostor {
+                path: path.into(),
+                reason,
+            }),
+            None => Ok(None),
+        },
+        Some(Answer::Ended) => Err(JoinError::Ended { path: path.into() }),
+        Some(Answer::Refused(reason)) => Err(JoinError::Refused {
             path: path.into(),
             reason,
         }),
-        Answer::OtherBuild { version } => Err(JoinError::OtherBuild {
+        Some(Answer::OtherBuild { version }) => Err(JoinError::OtherBuild {
             path: path.into(),
             theirs: version,
             ours: VERSION.to_owned(),
@@ -79,28 +83,16 @@ fn attempt(path: &Path, until: Instant) -> Result<Option<(Door, Vec<OwnedFd>)>, 
     }
 }
 
-fn await_answer(
-    path: &Path,
-    socket: &OwnedFd,
-    until: Instant,
-) -> Result<Option<(Answer, Vec<OwnedFd>)>, JoinError> {
-    loop {
-        match packet::receive(socket.as_fd()) {
-            Ok(Some((message, fds))) => {
-                let answer =
-                    Answer::decode(&message).ok_or_else(|| garbled(path, io::ErrorKind::InvalidData))?;
-                return Ok(Some((answer, fds)));
-            }
-            Ok(None) => return Ok(None),
-            Err(Errno::AGAIN) => {}
-            Err(errno) => return Err(io(path, "recvmsg", errno)),
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        await_readable(socket.as_fd(), Some(left)).map_err(|errno| io(path, "poll", errno))?;
+fn await_answer(path: &Path, socket: &OwnedFd) -> Result<Option<Received>, JoinError> {
+    let is_answered = await_readable(socket.as_fd(), Some(ATTEMPT));
+    if !is_answered.map_err(|errno| io(path, "poll", errno))? {
+        return Ok(None);
     }
+    packet::receive(socket.as_fd()).map_err(|source| JoinError::Io {
+        path: path.into(),
+        what: "recvmsg",
+        source,
+    })
 }
 
 fn enter(path: &Path, door: Door, fds: Vec<OwnedFd>) -> Result<(Owned, Policy), JoinError> {

@@ -3,19 +3,17 @@
 //! One SEQPACKET message each, of eight words, whose first four never change, so that builds that differ in
 //! everything else can tell one another so.
 
-use std::io::{IoSliceMut, Read};
+use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use super::build::{BUILD, VERSION};
 use super::error::Refusal;
 use crate::messages::high;
+use crate::sys::{self, Peer};
 use crate::wire::{self, MESSAGE_BYTES, Message};
 
 /// "sbx-join", little endian.
@@ -145,7 +143,7 @@ pub(super) fn send(to: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     loop {
-        let bytes = [std::io::IoSlice::new(&bytes)];
+        let bytes = [IoSlice::new(&bytes)];
         match rustix::net::sendmsg(to, &bytes, &mut control, flags) {
             Err(Errno::INTR) => {}
             result => return result.map(drop),
@@ -153,34 +151,35 @@ pub(super) fn send(to: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]
     }
 }
 
-/// Receives a message and its descriptors, numbered 3 or more, without waiting. `None` at the end, and for
-/// what is no message.
-pub(super) fn receive(from: BorrowedFd<'_>) -> rustix::io::Result<Option<(Message, Vec<OwnedFd>)>> {
+/// A message, its descriptors, numbered 3 or more, and who has sent it, where that was asked for.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) message: Message,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) sender: Option<Peer>,
+}
+
+/// Receives, without waiting. `None` at the end, and for what is no message.
+pub(super) fn receive(from: BorrowedFd<'_>) -> io::Result<Option<Received>> {
     let mut bytes = [0; MESSAGE_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let received = loop {
-        match rustix::net::recvmsg(from, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
+        match sys::receive(from, &mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Told once, before what is still to be read, when the other side has left our greeting unread.
-            Err(Errno::INTR | Errno::CONNRESET) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
             result => break result?,
         }
     };
-    let mut fds = Vec::with_capacity(MAX_FDS);
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            for fd in received {
-                // A command's standard streams are duplicates of 0, 1 and 2 of whoever starts it.
-                fds.push(high(fd)?);
-            }
-        }
+    // A command's standard streams are duplicates of 0, 1 and 2 of whoever starts it.
+    let fds = received.fds.into_iter().map(high).collect::<Result<_, _>>()?;
+    if received.is_cut {
+        return Err(Errno::MFILE.into());
     }
-    // Out of descriptors: some are missing.
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Errno::MFILE);
-    }
-    Ok((received.bytes == MESSAGE_BYTES).then(|| (wire::from_bytes(&bytes), fds)))
+    Ok((received.bytes == MESSAGE_BYTES).then(|| Received {
+        message: wire::from_bytes(&bytes),
+        fds,
+        sender: received.sender,
+    }))
 }
 
 /// Borrowed descriptors of a welcome, in their order.

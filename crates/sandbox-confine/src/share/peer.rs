@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::error::Refusal;
 use crate::ready::is_readable;
-use crate::sys;
+use crate::sys::{self, Peer};
 
 /// The sandbox that somebody wants to join, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
@@ -23,22 +23,13 @@ pub(super) struct Inside {
 /// Whether the other end of `socket` may come in.
 pub(super) fn check(socket: BorrowedFd<'_>, inside: Inside) -> Result<(), Refusal> {
     let peer = sys::peer(socket).map_err(|_| Refusal::Unknown)?;
-    if peer.uid != rustix::process::geteuid().as_raw() {
+    if !is_us(peer.uid) {
         return Err(Refusal::User);
-    }
-    if peer.pid == 0 {
-        return Err(Refusal::Namespace);
     }
     // Whoever has connected may have ended since, and its number may be another's by now.
     let pidfd = sys::peer_pidfd(socket).map_err(|_| Refusal::Unknown)?;
-    for kind in ["pid", "user"] {
-        let id = |who: &str| {
-            let found = fs::metadata(format!("/proc/{who}/ns/{kind}")).map_err(|_| Refusal::Unknown)?;
-            Ok((found.dev(), found.ino()))
-        };
-        if id(&peer.pid.to_string())? != id("self")? {
-            return Err(Refusal::Namespace);
-        }
+    if !is_in_our_namespaces(peer.pid)? {
+        return Err(Refusal::Namespace);
     }
     if !inside.has_namespace && descends_from(peer.pid, inside.pid)? {
         return Err(Refusal::Inside);
@@ -47,6 +38,42 @@ pub(super) fn check(socket: BorrowedFd<'_>, inside: Inside) -> Result<(), Refusa
         Some(pidfd) if is_readable(pidfd.as_fd()) => Err(Refusal::Unknown),
         _ => Ok(()),
     }
+}
+
+/// Whether whoever has sent a welcome is one to go by. A command inside that can write the socket's directory could
+/// listen there itself. `None`: they are gone, and nobody can tell.
+pub(super) fn check_host(sender: Peer) -> Option<Result<(), Refusal>> {
+    if !is_us(sender.uid) {
+        return Some(Err(Refusal::User));
+    }
+    match is_in_our_namespaces(sender.pid) {
+        Ok(true) => Some(Ok(())),
+        Ok(false) => Some(Err(Refusal::Namespace)),
+        Err(_) => None,
+    }
+}
+
+/// Whether it is our own user. Nobody else is told anything, and nobody else, root not excepted, is believed:
+/// they would say which directory we remove at the end.
+pub(super) fn is_us(uid: u32) -> bool {
+    uid == rustix::process::geteuid().as_raw()
+}
+
+fn is_in_our_namespaces(pid: i32) -> Result<bool, Refusal> {
+    // Not to be seen from here.
+    if pid == 0 {
+        return Ok(false);
+    }
+    for kind in ["pid", "user"] {
+        let id = |who: &str| {
+            let found = fs::metadata(format!("/proc/{who}/ns/{kind}")).map_err(|_| Refusal::Unknown)?;
+            Ok((found.dev(), found.ino()))
+        };
+        if id(&pid.to_string())? != id("self")? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// More generations than these are nobody's who has business here.

@@ -55,8 +55,11 @@ fn knock(socket: &std::path::Path) -> OwnedFd {
 
 fn answer(visitor: &OwnedFd) -> Option<(Answer, Vec<OwnedFd>)> {
     crate::ready::await_readable(visitor.as_fd(), None).expect("a socket");
-    let (message, fds) = packet::receive(visitor.as_fd()).expect("a socket")?;
-    Some((Answer::decode(&message).expect("an answer"), fds))
+    let received = packet::receive(visitor.as_fd()).expect("a socket")?;
+    Some((
+        Answer::decode(&received.message).expect("an answer"),
+        received.fds,
+    ))
 }
 
 fn malformed(control: BorrowedFd<'_>) {
@@ -135,10 +138,11 @@ fn another_build_is_told_so_on_either_side() {
     let [tag, ..] = packet::greeting();
     packet::send(visitor.as_fd(), &[tag, BUILD + 1, 9, 9, 9, 9, 9, 9], &[]).expect("sent");
     crate::ready::await_readable(visitor.as_fd(), None).expect("a socket");
-    let (mut message, fds) = packet::receive(visitor.as_fd())
+    let received = packet::receive(visitor.as_fd())
         .expect("a socket")
         .expect("an answer");
-    assert!(fds.is_empty(), "nothing is handed out");
+    assert!(received.fds.is_empty(), "nothing is handed out");
+    let mut message = received.message;
     // As a program of that other build reads it.
     message[1] = BUILD + 1;
     let version = VERSION.to_owned();

@@ -10,7 +10,7 @@ mod reap;
 mod write;
 
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
-pub(crate) use peer::{peer, peer_pidfd};
+pub(crate) use peer::{Peer, ask_for_senders, peer, peer_pidfd, receive};
 pub(crate) use probe::landlock_abi;
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;
