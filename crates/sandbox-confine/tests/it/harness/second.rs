@@ -1,8 +1,9 @@
 //! Another process that holds sandboxes and does as it is told, line by line: the test binary runs itself.
 #![expect(clippy::print_stdout, reason = "what it answers goes to standard output")]
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -16,9 +17,15 @@ const ROLE: &str = "CONFINE_IT_SECOND";
 const POLICY: &str = "CONFINE_IT_SECOND_POLICY";
 const IN_PLACE: &str = "in place";
 
+thread_local! {
+    /// What the names of private directories start with that processes of this test have made.
+    static MADE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Such a process. Dropping it kills it with SIGKILL.
 pub(crate) struct Second {
     child: Child,
+    prefix: String,
     input: ChildStdin,
     answers: Receiver<String>,
 }
@@ -71,6 +78,8 @@ impl Second {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         change(&mut command);
         let mut child = command.spawn().expect("runs itself");
+        let prefix = prefix(child.id());
+        MADE.with_borrow_mut(|made| made.push(prefix.clone()));
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, answers) = channel();
@@ -81,6 +90,7 @@ impl Second {
         });
         Self {
             child,
+            prefix,
             input,
             answers,
         }
@@ -112,6 +122,11 @@ impl Second {
         }
     }
 
+    /// Private directories that it has made for sandboxes.
+    pub(crate) fn private_directories(&self) -> Vec<PathBuf> {
+        private_directories(&self.prefix)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -128,6 +143,35 @@ impl Drop for Second {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Removes what the processes of this test have left, all of which are gone.
+pub(crate) fn tidy_up() {
+    for prefix in MADE.take() {
+        for directory in private_directories(&prefix) {
+            // Its init may be about to end what runs in it.
+            super::eventually("it can be removed", || {
+                let _ = std::fs::remove_dir_all(&directory);
+                !directory.exists()
+            });
+        }
+    }
+}
+
+fn private_directories(prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir())
+        .expect("a temporary directory")
+        .flatten();
+    let of_it = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    of_it.map(|entry| entry.path()).collect()
+}
+
+/// The pid alone may be another's tomorrow.
+fn prefix(pid: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("our child");
+    let fields = stat.rsplit_once(") ").expect("a name").1;
+    let began = fields.split(' ').nth(19).expect("proc_pid_stat(5)");
+    format!("sandbox-{}-{pid}-{began}-", rustix::process::getuid().as_raw())
 }
 
 /// Becomes such a process, if that is what this one was started for.

@@ -1,11 +1,9 @@
 //! Who comes and goes, in what order and how, and what is left.
 
-use std::path::PathBuf;
-
 use sandbox_confine::{JoinError, Policy, Sandbox};
 use sandbox_types::{Guarantee, Mechanism};
 
-use super::{Room, hosts, private_directories, runs, two};
+use super::{Room, hosts, runs, two};
 use crate::harness::second::{Host, Second};
 use crate::harness::{eventually, live_with_argument, name_of_test, skip, unique_seconds};
 
@@ -52,7 +50,7 @@ fn when_the_last_one_leaves_everything_is_dead_and_nothing_is_left() {
             second.tell(word);
             assert_eq!(live_with_argument(&marker), [0_u32; 0], "{host:?}");
             assert!(room.is_empty(), "the socket is gone");
-            assert_eq!(private_directories(&first), [""; 0].map(PathBuf::from));
+            assert!(first.private_directories().is_empty());
             assert!(matches!(
                 Sandbox::join(room.path()),
                 Err(JoinError::Nobody { .. })
@@ -87,7 +85,7 @@ fn what_a_killed_process_has_made_is_not_left_over_while_somebody_else_needs_it(
     for host in hosts(name_of_test!()) {
         let room = Room::new();
         let (first, mut second) = two(&room, host);
-        let directories = private_directories(&first);
+        let directories = first.private_directories();
         assert_eq!(directories.len(), usize::from(host == Host::WithoutNamespaces));
         first.kill_9();
         for directory in &directories {
@@ -111,7 +109,7 @@ fn kill_9_of_all_holders_leaves_nothing_that_runs() {
         ));
         second.tell(&format!("start setsid setsid sleep {marker}"));
         eventually("all run", || live_with_argument(&marker).len() >= 4);
-        let directories = private_directories(&first);
+        let directories = first.private_directories();
         first.kill_9();
         second.kill_9();
         eventually("nothing of it runs", || !runs(&marker));
@@ -163,7 +161,7 @@ fn two_that_leave_at_once_leave_nothing_behind() {
             let left = [first.answer("leave"), second.answer("leave")];
             assert!(left.contains(&Ok("ended".to_owned())), "{left:?}");
             eventually("whoever is last cleans up", || {
-                room.is_empty() && private_directories(&first).is_empty()
+                room.is_empty() && first.private_directories().is_empty()
             });
         }
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox_confine::{Command, Policy, Sandbox, StartError, Stdio};
 
-use crate::harness::second::{Host, Second, serve_if_asked};
+use crate::harness::second::{Host, Second, serve_if_asked, tidy_up};
 use crate::harness::{Place, live_with_argument, name_of_test, skip};
 
 /// A directory of one's own, and the path of a socket in it.
@@ -42,6 +42,12 @@ impl Room {
     fn is_empty(&self) -> bool {
         let parent = self.socket.parent().expect("in a directory");
         fs::read_dir(parent).expect("own directory").next().is_none()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        tidy_up();
     }
 }
 
@@ -117,19 +123,4 @@ fn a_joined_sandbox_has_the_policy_the_report_and_the_pid_of_the_one_that_is_sha
         second.spawn(Command::new("true")),
         Err(StartError::Ended)
     ));
-}
-
-/// Private directories that a process has made for sandboxes.
-fn private_directories(of: &Second) -> Vec<PathBuf> {
-    let part = format!("-{}-", of.id());
-    let entries = fs::read_dir(std::env::temp_dir())
-        .expect("a temporary directory")
-        .flatten();
-    let paths = entries.map(|entry| entry.path());
-    paths
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("sandbox-") && name.contains(&part)
-        })
-        .collect()
 }
