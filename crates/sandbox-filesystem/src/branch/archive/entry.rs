@@ -1,12 +1,14 @@
 //! One entry of an archive: what stands in its header and its records.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use sandbox_types::RelPath;
 use tar::{EntryType, Header};
 
 use super::pax::{self, Records};
-use super::{OPAQUE, UPPER};
+use super::{OPAQUE, part_name};
 use crate::branch::copy::Attributes;
 use crate::branch::raw::Bytes;
 use crate::branch::xattr::Xattrs;
@@ -35,9 +37,9 @@ impl Entry {
         entry
     }
 
-    /// The entry for what is at `path` in the layer.
-    pub(super) fn of(kind: EntryType, path: &RelPath, attributes: &Attributes) -> Self {
-        let mut entry = Self::named(kind, &name_of(path));
+    /// An entry of the branch, called `name` in the archive.
+    pub(super) fn of(kind: EntryType, name: &[u8], attributes: &Attributes) -> Self {
+        let mut entry = Self::named(kind, name);
         entry.header.set_mode(attributes.mode);
         entry.set_owner(attributes);
         if let Some(mtime) = attributes.mtime {
@@ -103,13 +105,25 @@ impl Entry {
     }
 }
 
-/// What `path` of the layer is called in the archive.
-pub(super) fn name_of(path: &RelPath) -> Vec<u8> {
+/// What `path` of a part is called in the archive.
+pub(super) fn name_of(part: usize, path: &RelPath) -> Vec<u8> {
+    let part = part_name(part);
     if path.is_root() {
-        UPPER.as_bytes().to_vec()
+        part.into_bytes()
     } else {
-        [UPPER.as_bytes(), b"/", path.as_bytes()].concat()
+        [part.as_bytes(), b"/", path.as_bytes()].concat()
     }
+}
+
+/// The path in a part, which is one of `count`, that an entry of the archive is called after; none where it is not
+/// one.
+pub(super) fn path_of(name: &[u8], count: usize) -> Option<(usize, RelPath)> {
+    let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+    let first = name.get(..end)?;
+    let part = (0..count).find(|part| part_name(*part).as_bytes() == first)?;
+    let path = name.get(end + 1..).unwrap_or_default();
+    // Two slashes would be an absolute path.
+    Some((part, RelPath::new(OsStr::from_bytes(path)).ok()?))
 }
 
 /// What an entry says that was read: its header, where no record says otherwise.

@@ -71,7 +71,7 @@ pub enum ImportError {
     #[error("the archive is incomplete")]
     Truncated,
     /// A name that is not that of an entry of a branch.
-    #[error("the archive has an entry with the name {}, which is not beneath upper/", .name.escape_ascii())]
+    #[error("the archive has an entry with the name {}, which is in no part of a branch", .name.escape_ascii())]
     Name {
         /// As it is in the archive.
         name: Vec<u8>,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use sandbox_types::{BranchName, NodeKind, RelPath};
@@ -11,7 +12,8 @@ use tar::{Builder, EntryType};
 
 use super::entry::{Entry, name_of};
 use super::error::ExportError;
-use super::{ArchiveManifest, END, MANIFEST, VERSION};
+use super::writer::Writer;
+use super::{ArchiveManifest, END, MANIFEST, PartManifest, VERSION};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::progress::{Phase, Progress};
@@ -20,11 +22,31 @@ use crate::branch::stack::{Dir, Found, LayerFormat, Origin, Stack};
 use crate::branch::walk::Walk;
 
 /// Which branch it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct About<'a> {
     pub(crate) branch: &'a BranchName,
     /// In seconds since the epoch.
     pub(crate) created: u64,
+}
+
+/// One directory that it is of: the workspace, or one that belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) stack: &'a Stack,
+    /// Where it is, whatever the stack's base is.
+    pub(crate) base: &'a Path,
+}
+
+impl Part<'_> {
+    /// With a whole copy among the layers all that is seen is exported, else what differs from the base.
+    fn format(&self) -> LayerFormat {
+        let mut layers = self.stack.layers().iter();
+        if layers.any(|layer| layer.format == LayerFormat::Complete) {
+            LayerFormat::Complete
+        } else {
+            LayerFormat::Overlay
+        }
+    }
 }
 
 /// What was exported.
@@ -34,66 +56,66 @@ pub(crate) struct ExportReport {
     /// Bytes of the files.
     pub(crate) bytes: u64,
     /// Sockets and devices, which an archive cannot have.
-    pub(crate) skipped: Vec<RelPath>,
+    pub(crate) skipped: Vec<PathBuf>,
 }
 
-/// Writes what the layers of `stack` hold to `out`. With a whole copy among them the archive has all that is
-/// seen, else what differs from the base.
+/// Writes what the layers of `parts` hold, the workspace's first, to `out`.
 pub(crate) fn export(
-    stack: &Stack,
+    parts: &[Part<'_>],
     about: &About<'_>,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ExportReport, ExportError> {
-    let is_complete = stack
-        .layers()
-        .iter()
-        .any(|layer| layer.format == LayerFormat::Complete);
-    let format = if is_complete {
-        LayerFormat::Complete
-    } else {
-        LayerFormat::Overlay
-    };
-    let manifest = ArchiveManifest {
-        version: VERSION,
-        branch: about.branch.clone(),
-        base: Bytes(stack.base_path().as_os_str().as_bytes().to_vec()),
-        created: about.created,
-        format: format.into(),
-    };
-    let mut manifest = serde_json::to_vec_pretty(&manifest).map_err(ExportError::Manifest)?;
-    manifest.push(b'\n');
-    let mut export = Export {
-        stack,
-        walk: Walk::new(stack),
-        format,
+    let mut archive = Writer {
         out: Builder::new(out),
-        links: HashMap::new(),
         report: ExportReport::default(),
         state: Progress::start(Phase::Exporting, None, None),
         progress,
     };
-    export.plain(MANIFEST, &manifest)?;
-    export.run()?;
-    export.plain(END, b"")?;
-    let out = export.out.into_inner().map_err(ExportError::Write)?;
+    archive.plain(MANIFEST, &manifest(parts, about)?)?;
+    for (number, part) in parts.iter().enumerate() {
+        let mut export = Export {
+            number,
+            part,
+            walk: Walk::new(part.stack),
+            links: HashMap::new(),
+            archive: &mut archive,
+        };
+        export.run()?;
+    }
+    archive.plain(END, b"")?;
+    let out = archive.out.into_inner().map_err(ExportError::Write)?;
     out.flush().map_err(ExportError::Write)?;
-    Ok(export.report)
+    Ok(archive.report)
 }
 
-struct Export<'a> {
-    stack: &'a Stack,
+fn manifest(parts: &[Part<'_>], about: &About<'_>) -> Result<Vec<u8>, ExportError> {
+    let parts = parts.iter().map(|part| PartManifest {
+        base: Bytes(part.base.as_os_str().as_bytes().to_vec()),
+        format: part.format().into(),
+    });
+    let manifest = ArchiveManifest {
+        version: VERSION,
+        branch: about.branch.clone(),
+        created: about.created,
+        parts: parts.collect(),
+    };
+    let mut text = serde_json::to_vec_pretty(&manifest).map_err(ExportError::Manifest)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// One part on its way into the archive.
+struct Export<'a, 'w> {
+    number: usize,
+    part: &'a Part<'a>,
     walk: Walk<'a>,
-    format: LayerFormat,
-    out: Builder<&'a mut dyn Write>,
     /// Where the first link of a file with several is.
     links: HashMap<(u64, u64), RelPath>,
-    report: ExportReport,
-    state: Progress,
-    progress: &'a mut dyn FnMut(Progress),
+    archive: &'a mut Writer<'w>,
 }
 
-impl Export<'_> {
+impl Export<'_, '_> {
     fn run(&mut self) -> Result<(), ExportError> {
         let root = RelPath::root();
         let found = self.walk.find(&root).map_err(ExportError::read(&root))?;
@@ -103,7 +125,7 @@ impl Export<'_> {
         let mut left = vec![root];
         while let Some(path) = left.pop() {
             // Reached anew from the root, so that depth costs no descriptors.
-            let dir = self.stack.dir(&path).map_err(ExportError::read(&path))?;
+            let dir = self.part.stack.dir(&path).map_err(ExportError::read(&path))?;
             if let Some(dir) = dir {
                 self.inside(&dir, &mut left)?;
             }
@@ -131,18 +153,18 @@ impl Export<'_> {
                 }
                 Some(found) => self.node(&path, &found)?,
             }
-            (self.progress)(self.state);
+            self.archive.tell();
         }
         Ok(())
     }
 
     fn directory(&mut self, path: &RelPath, found: &Found) -> Result<(), ExportError> {
-        let mut entry = Entry::of(EntryType::Directory, path, &self.attributes(path, found)?);
-        let dir = self.stack.dir(path).map_err(ExportError::read(path))?;
-        if self.format == LayerFormat::Overlay && dir.is_some_and(|dir| !dir.shows_base()) {
+        let mut entry = self.entry(EntryType::Directory, path, &self.attributes(path, found)?);
+        let dir = self.part.stack.dir(path).map_err(ExportError::read(path))?;
+        if self.part.format() == LayerFormat::Overlay && dir.is_some_and(|dir| !dir.shows_base()) {
             entry.set_opaque();
         }
-        self.append(entry, io::empty())
+        self.archive.append(entry, io::empty())
     }
 
     fn node(&mut self, path: &RelPath, found: &Found) -> Result<(), ExportError> {
@@ -152,17 +174,18 @@ impl Export<'_> {
             NodeKind::Symlink => EntryType::Symlink,
             NodeKind::Fifo => EntryType::Fifo,
             _ => {
-                self.report.skipped.push(path.clone());
+                let place = self.part.base.join(path.as_path());
+                self.archive.report.skipped.push(place);
                 return Ok(());
             }
         };
         let attributes = self.attributes(path, found)?;
         if let Some(first) = self.first_link(path, meta) {
-            let mut entry = Entry::of(EntryType::Link, path, &attributes);
-            entry.set_link(&name_of(&first));
-            return self.append(entry, io::empty());
+            let mut entry = self.entry(EntryType::Link, path, &attributes);
+            entry.set_link(&name_of(self.number, &first));
+            return self.archive.append(entry, io::empty());
         }
-        let mut entry = Entry::of(kind, path, &attributes);
+        let mut entry = self.entry(kind, path, &attributes);
         match meta.kind {
             NodeKind::File => self.file(path, found, entry),
             NodeKind::Symlink => {
@@ -171,9 +194,9 @@ impl Export<'_> {
                     .target(path, found.origin)
                     .map_err(ExportError::read(path))?;
                 entry.set_link(target.as_bytes());
-                self.append(entry, io::empty())
+                self.archive.append(entry, io::empty())
             }
-            _ => self.append(entry, io::empty()),
+            _ => self.archive.append(entry, io::empty()),
         }
     }
 
@@ -189,7 +212,7 @@ impl Export<'_> {
             read: 0,
             error: None,
         };
-        let appended = self.append(entry, &mut source);
+        let appended = self.archive.append(entry, &mut source);
         if let Some(error) = source.error {
             return Err(ExportError::read(path)(error));
         }
@@ -197,8 +220,8 @@ impl Export<'_> {
         if source.read != size {
             return Err(ExportError::Changed { path: path.clone() });
         }
-        self.report.bytes += size;
-        self.state.bytes += size;
+        self.archive.report.bytes += size;
+        self.archive.state.bytes += size;
         Ok(())
     }
 
@@ -210,11 +233,11 @@ impl Export<'_> {
             mtime: None,
             xattrs: crate::branch::xattr::Xattrs::default(),
         };
-        let mut entry = Entry::of(EntryType::Char, path, &attributes);
+        let mut entry = self.entry(EntryType::Char, path, &attributes);
         for set in [tar::Header::set_device_major, tar::Header::set_device_minor] {
             set(&mut entry.header, 0).map_err(ExportError::Write)?;
         }
-        self.append(entry, io::empty())
+        self.archive.append(entry, io::empty())
     }
 
     /// Where the file at `path` is already; none where this is its first link, or its only one.
@@ -235,31 +258,8 @@ impl Export<'_> {
         attributes.map_err(ExportError::read(path))
     }
 
-    /// An entry that is not one of the branch's.
-    fn plain(&mut self, name: &str, content: &[u8]) -> Result<(), ExportError> {
-        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        self.write(Entry::plain(name, size), content)
-    }
-
-    fn append(&mut self, entry: Entry, content: impl Read) -> Result<(), ExportError> {
-        self.report.entries += 1;
-        self.state.entries += 1;
-        self.write(entry, content)
-    }
-
-    fn write(&mut self, mut entry: Entry, content: impl Read) -> Result<(), ExportError> {
-        if !entry.records.is_empty() {
-            let mut header = Entry::plain("PaxHeaders", 0).header;
-            let records = entry.records.as_bytes();
-            header.set_entry_type(EntryType::XHeader);
-            header.set_size(u64::try_from(records.len()).unwrap_or(u64::MAX));
-            header.set_cksum();
-            self.out.append(&header, records).map_err(ExportError::Write)?;
-        }
-        entry.header.set_cksum();
-        self.out
-            .append(&entry.header, content)
-            .map_err(ExportError::Write)
+    fn entry(&self, kind: EntryType, path: &RelPath, attributes: &Attributes) -> Entry {
+        Entry::of(kind, &name_of(self.number, path), attributes)
     }
 }
 

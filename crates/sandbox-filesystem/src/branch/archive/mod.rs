@@ -6,6 +6,7 @@
 //! manifest.json    which branch of what this is
 //! upper/           the branch's layers, flattened to one
 //! upper/…          its entries, a directory before what is in it
+//! extra-0/…        the same for directories outside the workspace that belong to it
 //! end              nothing comes after it: without it the archive was cut off
 //! ```
 //!
@@ -20,10 +21,12 @@ mod entry;
 mod error;
 mod export;
 mod import;
+mod part;
 mod pax;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use sandbox_types::BranchName;
 use serde::{Deserialize, Serialize};
@@ -32,14 +35,13 @@ use super::raw::Bytes;
 use super::stack::LayerFormat;
 
 pub use error::{ExportError, ImportError};
-pub(crate) use export::{About, ExportReport, export};
+pub(crate) use export::{About, ExportReport, Part, export};
 pub(crate) use import::{Imported, Limits, import};
 
 /// The version of archives that this build writes. An older one is read, a newer one is refused.
 pub(crate) const VERSION: u32 = 1;
 
 const MANIFEST: &str = "manifest.json";
-const UPPER: &str = "upper";
 const END: &str = "end";
 
 /// The record of an opaque directory.
@@ -51,14 +53,29 @@ pub(crate) struct ArchiveManifest {
     pub(crate) version: u32,
     /// What the branch was called.
     pub(crate) branch: BranchName,
-    /// The directory it was a branch of.
-    pub(crate) base: Bytes,
     /// When the branch was created, in seconds since the epoch.
     pub(crate) created: u64,
+    /// The workspace, then the directories that belong to it.
+    pub(crate) parts: Vec<PartManifest>,
+}
+
+/// One directory that the branch is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartManifest {
+    /// Where it was.
+    pub(crate) base: Bytes,
     pub(crate) format: Format,
 }
 
-/// How `upper` is to be read.
+/// What the directory of a part is called in the archive.
+fn part_name(part: usize) -> String {
+    match part.checked_sub(1) {
+        None => "upper".to_owned(),
+        Some(extra) => format!("extra-{extra}"),
+    }
+}
+
+/// How a part is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Format {

@@ -40,7 +40,6 @@ use write::Writing;
 
 pub(crate) use policies::Policies;
 pub(crate) use resolve::{Ancestry, Conflicting, Resolution, resolve};
-pub(crate) use text::Merged;
 
 /// A branch to be merged.
 #[derive(Debug, Clone, Copy)]

@@ -75,6 +75,7 @@ enum Interest {
 
 impl Rules {
     /// What is built in.
+    #[cfg(test)]
     pub(crate) fn builtin() -> Result<Self, RuleError> {
         Self::extended(&RiskRules::default())
     }

@@ -14,7 +14,8 @@ struct Forged(Builder<Vec<u8>>);
 impl Forged {
     fn new() -> Self {
         let mut forged = Self(Builder::new(Vec::new()));
-        let manifest = br#"{"version":1,"branch":"x","base":"/w","created":0,"format":"overlay"}"#;
+        let manifest =
+            br#"{"version":1,"branch":"x","created":0,"parts":[{"base":"/w","format":"overlay"}]}"#;
         forged.put(EntryType::Regular, "manifest.json", "", manifest);
         forged.put(EntryType::Directory, "upper/", "", b"");
         forged
@@ -92,24 +93,26 @@ fn names_that_lead_elsewhere_are_refused() {
         "../x",
         "x",
         "upperx",
+        "extra-0/x",
+        "",
         "./upper/x",
         "upper/./x",
     ] {
         let error = Forged::new().with(FILE, name, "", b"x").error();
-        assert!(error.contains("is not beneath upper/"), "{name}: {error}");
+        assert!(error.contains("is in no part of a branch"), "{name}: {error}");
     }
     for name in ["upper/../x", "/x", "upper/a\0b"] {
         let error = Forged::new()
             .records(&[("path", name.as_bytes())])
             .with(FILE, "upper/a", "", b"")
             .error();
-        assert!(error.contains("is not beneath upper/"), "{name}: {error}");
+        assert!(error.contains("is in no part of a branch"), "{name}: {error}");
     }
     let error = Forged::new()
         .with(EntryType::GNULongName, "././@LongLink", "", b"upper/../x\0")
         .with(FILE, "upper/a", "", b"")
         .error();
-    assert!(error.contains("is not beneath upper/"), "{error}");
+    assert!(error.contains("is in no part of a branch"), "{error}");
 }
 
 #[test]
@@ -285,7 +288,13 @@ fn other_archives_are_told_from_those_of_branches() {
         error(&newer),
         "the archive is of version 2, and this program knows 1 at most"
     );
-    let bad_name = manifest(r#"{"version":1,"branch":"../x","base":"/","created":0,"format":"overlay"}"#);
+    for parts in ["", "{},".repeat(65).trim_end_matches(',')] {
+        let parts = parts.replace("{}", r#"{"base":"/","format":"overlay"}"#);
+        let text = format!(r#"{{"version":1,"branch":"x","created":0,"parts":[{parts}]}}"#);
+        assert!(error(&manifest(&text)).ends_with("there are 1 to 64 parts"));
+    }
+    let bad_name =
+        manifest(r#"{"version":1,"branch":"../x","created":0,"parts":[{"base":"/","format":"overlay"}]}"#);
     assert!(error(&bad_name).starts_with("the archive's manifest is damaged"));
 }
 
@@ -300,7 +309,8 @@ fn an_archive_asks_for_no_more_than_is_allowed() {
         let world = World::new(LayerFormat::Overlay);
         let into = world.place.path().join("imported");
         fs::create_dir(&into).unwrap();
-        import(&mut forged.end().as_slice(), &into, &limits, &mut |_| {}).map_err(|error| error.to_string())
+        let place = |_: &ArchiveManifest| Ok::<_, ImportError>(vec![into.clone()]);
+        import(&mut forged.end().as_slice(), &limits, place, &mut |_| {}).map_err(|error| error.to_string())
     };
     let files = |contents: &[&[u8]]| {
         let numbered = contents.iter().enumerate();
@@ -370,6 +380,7 @@ fn a_reader_that_fails_is_an_error() {
     let into = world.place.path().join("imported");
     fs::create_dir(&into).unwrap();
     let mut broken = Broken(&archive[..2000]);
-    let error = import(&mut broken, &into, &Limits::default(), &mut |_| {}).unwrap_err();
+    let place = |_: &ArchiveManifest| Ok::<_, ImportError>(vec![into.clone()]);
+    let error = import(&mut broken, &Limits::default(), place, &mut |_| {}).unwrap_err();
     assert!(matches!(error, ImportError::Read(_)), "{error}");
 }

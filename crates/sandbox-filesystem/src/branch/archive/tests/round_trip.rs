@@ -56,7 +56,7 @@ fn what_comes_back_is_what_was_exported() {
     let world = branch();
     let before = seen(&world.stack(&world.layer()));
     let (archive, report) = world.try_export(&world.layer());
-    assert_eq!(report.skipped, []);
+    assert!(report.skipped.is_empty());
     let (imported, layer) = world.import(&archive, "imported").unwrap();
     let after = seen(&world.stack(&layer));
     assert_eq!(after, before);
@@ -64,7 +64,10 @@ fn what_comes_back_is_what_was_exported() {
     assert_eq!(imported.entries, report.entries);
     assert_eq!(imported.bytes, report.bytes);
     assert_eq!(imported.manifest.branch.as_str(), "fix");
-    assert_eq!(imported.manifest.base.0, world.base().as_os_str().as_bytes());
+    assert_eq!(
+        imported.manifest.parts[0].base.0,
+        world.base().as_os_str().as_bytes()
+    );
     assert_eq!(imported.manifest.created, 7);
     assert!(after.contains_key(&rel("closed/inner")));
     assert!(!after.contains_key(&rel("hidden/old")));
@@ -111,7 +114,11 @@ fn layers_are_flattened() {
         branch: &"fix".parse().unwrap(),
         created: 0,
     };
-    export(&stack, &about, &mut archive, &mut |_| {}).unwrap();
+    let part = Part {
+        stack: &stack,
+        base: &base,
+    };
+    export(&[part], &about, &mut archive, &mut |_| {}).unwrap();
     let (_, layer) = world.import(&archive, "imported").unwrap();
     assert_eq!(seen(&world.stack(&layer)), seen(&stack));
     let names: Vec<_> = seen(&stack).into_keys().collect();
@@ -125,9 +132,47 @@ fn a_whole_copy_comes_back_as_one() {
     write(&world.layer(), "d/x", "x");
     chmod(&world.layer(), "d", 0o750);
     let (imported, layer) = world.import(&world.export(&world.layer()), "imported").unwrap();
-    assert_eq!(imported.manifest.format, Format::Complete);
+    assert_eq!(imported.manifest.parts[0].format, Format::Complete);
     assert_eq!(seen(&world.stack(&layer)), seen(&world.stack(&world.layer())));
     assert_eq!(seen(&world.stack(&layer)).len(), 2);
+}
+
+#[test]
+fn directories_that_belong_to_the_workspace_come_along() {
+    let [world, extra] = [
+        World::new(LayerFormat::Overlay),
+        World::new(LayerFormat::Complete),
+    ];
+    write(&world.layer(), "x", "workspace");
+    write(&extra.layer(), "x", "extra");
+    fs::hard_link(extra.layer().join("x"), extra.layer().join("y")).unwrap();
+    let stacks = [&world, &extra].map(|world| world.stack(&world.layer()));
+    let bases = [&world, &extra].map(World::base);
+    let parts = [0, 1].map(|part| Part {
+        stack: &stacks[part],
+        base: &bases[part],
+    });
+    let about = About {
+        branch: &"fix".parse().unwrap(),
+        created: 0,
+    };
+    let mut archive = Vec::new();
+    export(&parts, &about, &mut archive, &mut |_| {}).unwrap();
+    let into = [&world, &extra].map(|world| world.place.path().join("imported"));
+    let place = |manifest: &ArchiveManifest| {
+        let found: Vec<&[u8]> = manifest.parts.iter().map(|part| part.base.0.as_slice()).collect();
+        assert_eq!(
+            found,
+            [0, 1].map(|part: usize| bases[part].as_os_str().as_bytes())
+        );
+        for directory in &into {
+            fs::create_dir(directory).unwrap();
+        }
+        Ok::<_, ImportError>(into.to_vec())
+    };
+    import(&mut archive.as_slice(), &Limits::default(), place, &mut |_| {}).unwrap();
+    assert_eq!(seen(&world.stack(&into[0])), seen(&stacks[0]));
+    assert_eq!(seen(&extra.stack(&into[1])), seen(&stacks[1]));
 }
 
 #[test]
@@ -137,7 +182,7 @@ fn sockets_and_devices_are_left_out_and_named() {
     rustix::fs::mknodat(CWD, &socket, FileType::Socket, Mode::RUSR, 0).unwrap();
     write(&world.layer(), "file", "");
     let (archive, report) = world.try_export(&world.layer());
-    assert_eq!(report.skipped, [rel("socket")]);
+    assert_eq!(report.skipped, [world.base().join("socket")]);
     let (_, layer) = world.import(&archive, "imported").unwrap();
     assert_eq!(
         seen(&world.stack(&layer)).into_keys().collect::<Vec<_>>(),

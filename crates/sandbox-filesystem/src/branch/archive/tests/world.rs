@@ -56,7 +56,11 @@ impl World {
             branch: &"fix".parse().unwrap(),
             created: 7,
         };
-        let report = export(&self.stack(layer), &about, &mut archive, &mut |_| {}).unwrap();
+        let part = Part {
+            stack: &self.stack(layer),
+            base: &self.base(),
+        };
+        let report = export(&[part], &about, &mut archive, &mut |_| {}).unwrap();
         (archive, report)
     }
 
@@ -64,7 +68,8 @@ impl World {
     pub(super) fn import(&self, archive: &[u8], name: &str) -> Result<(Imported, PathBuf), ImportError> {
         let into = self.place.path().join(name);
         fs::create_dir(&into).unwrap();
-        let imported = import(&mut &archive[..], &into, &Limits::default(), &mut |_| {})?;
+        let place = |_: &ArchiveManifest| Ok(vec![into.clone()]);
+        let imported = import(&mut &archive[..], &Limits::default(), place, &mut |_| {})?;
         Ok((imported, into))
     }
 }

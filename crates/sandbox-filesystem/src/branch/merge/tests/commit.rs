@@ -8,6 +8,7 @@ use sandbox_types::{BaseChange, ChangeKind, ConflictPolicy, NodeKind};
 
 use sandbox_types::Unsettled;
 
+use super::super::text::Merged;
 use super::super::*;
 use super::world::write;
 use crate::branch::beneath::Root;
