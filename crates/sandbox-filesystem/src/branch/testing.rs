@@ -151,6 +151,70 @@ pub(crate) fn set_mtime(path: &Path, mtime: (i64, u32)) {
     attributes.put(node.as_fd()).unwrap();
 }
 
+/// What the kernel's overlayfs shows of `layer` over `base`: path, kind and mode of each entry, sorted; none, and
+/// the reason printed, where it cannot be mounted.
+pub(crate) fn kernel_view(test: &str, layer: &Path, base: &Path) -> Option<Vec<String>> {
+    let flags = if rustix::process::geteuid().is_root() {
+        "-m"
+    } else {
+        "-Urm"
+    };
+    let at = base.display();
+    let script = format!(
+        "mount -t overlay overlay -o 'userxattr,lowerdir={}:{at}' '{at}' || exit 99\ncd '{at}' && find . -mindepth 1 -printf '%P\\t%y\\t%m\\0'",
+        layer.display()
+    );
+    let output = std::process::Command::new("unshare")
+        .args([flags, "--propagation", "private", "sh", "-c", &script])
+        .output();
+    let output = match output {
+        Ok(output) if output.status.success() => output,
+        Ok(output) => {
+            skip(
+                test,
+                &format!("no overlay: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            );
+            return None;
+        }
+        Err(error) => {
+            skip(test, &format!("unshare: {error}"));
+            return None;
+        }
+    };
+    let entries = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty());
+    let mut entries: Vec<String> = entries.map(|entry| entry.escape_ascii().to_string()).collect();
+    entries.sort();
+    Some(entries)
+}
+
+/// The same of what was found without the kernel.
+pub(crate) fn as_kernel_view<'s>(
+    entries: impl IntoIterator<Item = (&'s RelPath, NodeKind, u32)>,
+) -> Vec<String> {
+    let line = |(path, kind, mode): (&RelPath, NodeKind, u32)| {
+        let kind = match kind {
+            NodeKind::File => 'f',
+            NodeKind::Directory => 'd',
+            NodeKind::Symlink => 'l',
+            NodeKind::Fifo => 'p',
+            NodeKind::Socket => 's',
+            NodeKind::CharDevice => 'c',
+            NodeKind::BlockDevice => 'b',
+        };
+        let path = path.as_bytes();
+        [path, format!("\t{kind}\t{mode:o}").as_bytes()]
+            .concat()
+            .escape_ascii()
+            .to_string()
+    };
+    let mut lines: Vec<String> = entries.into_iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
 /// Says that the test `name` does not run, and why; where skips are counted as failures, fails
 /// (docs/CONTRIBUTING.md, "Skipping").
 #[expect(clippy::print_stdout, reason = "a skip is announced on standard output")]

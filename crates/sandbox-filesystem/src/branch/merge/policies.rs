@@ -21,6 +21,10 @@ impl Policies {
     }
 
     /// Another one where `pattern` matches; the one added last wins.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the command has one policy for all paths so far")
+    )]
     pub(crate) fn with(mut self, pattern: &str, policy: ConflictPolicy) -> Result<Self, InvalidPattern> {
         self.by_path.push((Patterns::new([pattern])?, policy));
         Ok(self)

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use super::super::*;
 use super::world::*;
 use crate::branch::stack::Stack;
-use crate::branch::testing::{rel, set_acl, set_mtime, set_xattr, skip};
+use crate::branch::testing::{as_kernel_view, kernel_view, rel, set_acl, set_mtime, set_xattr, skip};
 
 /// A branch with something of everything.
 fn branch() -> World {
@@ -77,6 +77,19 @@ fn what_comes_back_is_what_was_exported() {
     assert!(again == archive);
     // Modes are as they were, of what was exported too.
     assert_eq!(seen(&world.stack(&world.layer())), before);
+}
+
+#[test]
+fn the_kernel_shows_what_was_imported() {
+    let world = branch();
+    let (_, layer) = world.import(&world.export(&world.layer()), "imported").unwrap();
+    let seen = seen(&world.stack(&layer));
+    let expect = seen
+        .iter()
+        .map(|(path, (kind, attributes, ..))| (path, *kind, attributes.mode));
+    if let Some(shown) = kernel_view("the_kernel_shows_what_was_imported", &layer, &world.base()) {
+        assert_eq!(shown, as_kernel_view(expect));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sandbox_types::ConflictPolicy::{Abort, Both, Ours, Text, Theirs};
 use super::super::*;
 use super::world::*;
 use crate::branch::stack::LayerFormat;
-use crate::branch::testing::set_xattr;
+use crate::branch::testing::{as_kernel_view, kernel_view, set_xattr};
 
 /// Branches `a` and `b` of a base that these have made.
 fn world(base: impl FnOnce(&Path), a: impl FnOnce(&Path), b: impl FnOnce(&Path)) -> World {
@@ -518,5 +518,40 @@ fn files_that_forbid_their_owner_to_read_them_are_merged() {
     assert_eq!([merge.mode("closed"), merge.mode("secret")], [0, 0]);
     for dir in ["a", "merge-1"] {
         chmod(merge.layer.parent().unwrap(), &format!("{dir}/closed"), 0o700);
+    }
+}
+
+#[test]
+fn the_kernel_shows_what_was_merged() {
+    let mut world = world(
+        |base| {
+            write(base, "d/old", "0");
+            write(base, "e/old", "0");
+            write(base, "gone/x", "0");
+            write(base, "file", "0");
+            write(base, "kept/x", "0");
+        },
+        |a| {
+            fs::remove_dir_all(a.join("d")).unwrap();
+            write(a, "d", "a file");
+            fs::remove_dir_all(a.join("gone")).unwrap();
+            fs::remove_file(a.join("file")).unwrap();
+            write(a, "file/now/a/directory", "a");
+        },
+        |b| {
+            write(b, "e/new", "b");
+            chmod(b, "e", 0o700);
+            write(b, "gone/kept", "b");
+            link(b, "to", "e");
+        },
+    );
+    let merge = world.merge(Abort);
+    let expect = merge
+        .seen
+        .iter()
+        .map(|(path, (kind, mode, _))| (path, *kind, *mode));
+    if let Some(shown) = kernel_view("the_kernel_shows_what_was_merged", &merge.layer, &world.base()) {
+        assert_eq!(shown, as_kernel_view(expect));
+        assert_eq!(shown.len(), 13, "{shown:?}");
     }
 }
