@@ -94,14 +94,13 @@ impl CliError {
                 None => "see: sandbox profile list".into(),
             }),
             Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
-            Self::Branch(error) => error.hint(),
             Self::NotRunning { name } => {
                 Some(format!("start it with: sandbox run --branch={name} -- COMMAND"))
             }
             Self::Review(error) => error.hint(),
             Self::Commit(error) => error.hint(),
             Self::Combine(error) => error.hint(),
-            Self::Carry(CarryError::Branch(error)) => error.hint(),
+            Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::ArchiveOnTerminal => Some("write it to a file: --output FILE".into()),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,

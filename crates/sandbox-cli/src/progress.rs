@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub(crate) struct Bar {
     started: Instant,
-    bar: Option<(Phase, ProgressBar)>,
+    shown: Option<(Phase, ProgressBar)>,
     is_terminal: bool,
 }
 
@@ -21,7 +21,7 @@ impl Bar {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
-            bar: None,
+            shown: None,
             is_terminal: std::io::stderr().is_terminal(),
         }
     }
@@ -31,14 +31,14 @@ impl Bar {
             return;
         }
         let is_other = self
-            .bar
+            .shown
             .as_ref()
             .is_none_or(|(phase, _)| *phase != progress.phase);
         if is_other {
             self.clear();
-            self.bar = Some((progress.phase, bar(&progress)));
+            self.shown = Some((progress.phase, bar(&progress)));
         }
-        let Some((_, bar)) = &self.bar else { return };
+        let Some((_, bar)) = &self.shown else { return };
         if progress.bytes_total.is_some() || progress.entries_total.is_none() {
             bar.set_position(progress.bytes);
         } else {
@@ -48,7 +48,7 @@ impl Bar {
     }
 
     fn clear(&mut self) {
-        if let Some((_, bar)) = self.bar.take() {
+        if let Some((_, bar)) = self.shown.take() {
             bar.finish_and_clear();
         }
     }

@@ -30,12 +30,13 @@ pub(crate) struct WorkspaceArgs {
     pub(crate) storage: Option<Storage>,
 }
 
-fn storage(text: &str) -> Result<Storage, std::convert::Infallible> {
-    Ok(match text {
-        "state" => Storage::Found,
-        "beside" => Storage::Beside,
-        path => Storage::At(path.into()),
-    })
+fn storage(text: &str) -> Result<Storage, &'static str> {
+    match text {
+        "" => Err("write state, beside or a directory"),
+        "state" => Ok(Storage::Found),
+        "beside" => Ok(Storage::Beside),
+        path => Ok(Storage::At(path.into())),
+    }
 }
 
 impl WorkspaceArgs {

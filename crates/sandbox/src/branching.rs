@@ -14,6 +14,7 @@ pub trait OnBranch: Sized {
 
     /// Grants the copy that a branch of mode `copy` works on at its own place, where nothing can be mounted.
     /// A branch of another mode grants nothing.
+    #[must_use]
     fn on_working_copy(self, branch: &Branch) -> Self;
 }
 

@@ -69,15 +69,13 @@ fn joined(socket: &Path) -> Result<Sandbox, CliError> {
 /// Where a command that joins starts: where the caller is, if that is on the branch.
 pub(crate) fn directory(branch: &Branch, named: Option<&Path>) -> Option<PathBuf> {
     let base = branch.workspace().base();
-    match named {
-        Some(path) => Some(base.join(path)),
-        None => {
-            let here = std::env::current_dir().ok()?.canonicalize().ok()?;
-            Some(if here.starts_with(base) {
-                here
-            } else {
-                base.to_owned()
-            })
-        }
+    if let Some(path) = named {
+        return Some(base.join(path));
     }
+    let here = std::env::current_dir().ok()?.canonicalize().ok()?;
+    Some(if here.starts_with(base) {
+        here
+    } else {
+        base.to_owned()
+    })
 }

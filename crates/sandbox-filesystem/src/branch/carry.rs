@@ -106,7 +106,7 @@ impl Workspace {
         let part = dir.part(None);
         let mode = match imported.manifest.format {
             Format::Complete => Mode::Copy,
-            _ => Mode::Kernel,
+            Format::Overlay => Mode::Kernel,
         };
         match mode {
             Mode::Copy => fs::rename(&incoming, part.tree()).map_err(problem())?,

@@ -133,6 +133,15 @@ impl From<PlanError> for CommitError {
 
 impl From<ApplyError> for CommitError {
     fn from(error: ApplyError) -> Self {
+        if matches!(error, ApplyError::Conflicts(_)) {
+            let conflicts = error.conflicts().into_iter();
+            return Self::Conflicts {
+                conflicts: conflicts
+                    .map(|conflict| (conflict.path.clone(), conflict.change))
+                    .collect(),
+                unsettled: Vec::new(),
+            };
+        }
         Self::Apply {
             hint: error.hint().map(str::to_owned),
             source: error.into(),

@@ -167,7 +167,12 @@ impl Workspace {
                 }
             }
             Ok(None) => {}
-            Err(error) => manifest.notes.push(format!("git will not work on it: {error}")),
+            Err(error) => {
+                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                manifest
+                    .notes
+                    .push(format!("git will not work on it: {error}{hint}"));
+            }
         }
     }
 

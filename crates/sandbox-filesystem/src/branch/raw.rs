@@ -24,7 +24,10 @@ impl From<Bytes> for Encoded {
         match String::from_utf8(bytes.0) {
             Ok(text) => Self::Text(text),
             Err(raw) => Self::Hex {
-                hex: raw.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+                hex: raw.as_bytes().iter().fold(String::new(), |mut hex, byte| {
+                    hex.push_str(&format!("{byte:02x}"));
+                    hex
+                }),
             },
         }
     }

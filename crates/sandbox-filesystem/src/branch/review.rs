@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 
-use sandbox_types::{Change, ChangeKind, ChangeSet, GitRef, RelPath, RiskRules};
+use sandbox_types::{Change, ChangeKind, ChangeSet, RelPath, RiskRules};
 use serde::{Deserialize, Serialize};
 
 use super::base::{BaseKnowledge, Identity};
@@ -349,9 +349,4 @@ impl Arrivals {
         self.moves.extend(other.moves);
         self.notes.extend(other.notes);
     }
-}
-
-/// References, for the reader.
-pub(crate) fn count_commits(refs: &[GitRef]) -> u64 {
-    refs.iter().map(|one| one.commits).sum()
 }

@@ -217,7 +217,6 @@ pub(crate) fn as_kernel_view<'s>(
 
 /// Says that the test `name` does not run, and why; where skips are counted as failures, fails
 /// (docs/CONTRIBUTING.md, "Skipping").
-#[expect(clippy::print_stdout, reason = "a skip is announced on standard output")]
 pub(crate) fn skip(name: &str, reason: &str) {
     let is_set = |variable| std::env::var_os(variable).is_some_and(|value| value == "1");
     let allowed = std::env::var("SANDBOX_TEST_ALLOWED_SKIPS").unwrap_or_default();

@@ -132,7 +132,7 @@ pub(crate) fn tell_of(commit: &Commit) {
     for path in &commit.left_out {
         tell(format_args!("left out: {path}"));
     }
-    commit.notes.iter().for_each(|text| note(text));
+    commit.notes.iter().for_each(note);
     let id = commit.id;
     tell(format_args!(
         "committed {id} ({files}); undo: sandbox branch undo {id}"

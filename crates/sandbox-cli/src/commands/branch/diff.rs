@@ -98,8 +98,9 @@ fn narrow(set: &mut ChangeSet, paths: &[String]) -> Result<(), CliError> {
 }
 
 fn names(set: &ChangeSet) -> String {
-    set.changes
-        .iter()
-        .map(|change| format!("{}\n", change.path))
-        .collect()
+    let mut text = String::new();
+    for change in &set.changes {
+        text.push_str(&format!("{}\n", change.path));
+    }
+    text
 }

@@ -59,9 +59,9 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     } else {
         ExitCode::FAILURE
     };
-    damaged
-        .into_iter()
-        .for_each(|error| CliError::from(error).print());
+    for error in damaged {
+        CliError::from(error).print();
+    }
     let entries = branches.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
     if args.json {
         return print_json(&entries, status);

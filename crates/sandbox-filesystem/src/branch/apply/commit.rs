@@ -141,7 +141,13 @@ impl Session {
         self.tell_older(&left.linked_since(self.linked()));
         self.journal.enter(CommitStatus::Done)?;
         self.log_untidy(CommitStatus::Done);
-        Ok(self.applied(CommitStatus::Done, Side::After, engine.known, &left, notes))
+        Ok(Self::applied(
+            CommitStatus::Done,
+            Side::After,
+            engine.known,
+            &left,
+            notes,
+        ))
     }
 
     /// Restores the base after a step has failed.
@@ -164,7 +170,13 @@ impl Session {
         let (status, notes) = (CommitStatus::RolledBack, std::mem::take(&mut engine.notes));
         self.journal.enter(status)?;
         self.log_untidy(status);
-        Ok(self.applied(status, Side::Before, engine.known, &self.left()?, notes))
+        Ok(Self::applied(
+            status,
+            Side::Before,
+            engine.known,
+            &self.left()?,
+            notes,
+        ))
     }
 
     /// Tidies; what is left behind is no failure, and `recover` removes it.

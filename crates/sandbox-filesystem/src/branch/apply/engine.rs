@@ -142,7 +142,7 @@ impl Engine<'_> {
             // The old version leaves only when the new one comes: somebody else has removed it.
             return Err(StepError::conflict(&step.path, BaseChange::Vanished));
         }
-        if self.is_old_dir(step, what) {
+        if is_old_dir(step, what) {
             self.make_again(index, step)?;
         }
         if !self.is_in_slot(index, step, what)? {
@@ -167,7 +167,7 @@ impl Engine<'_> {
         let slot = self.slot(index, step, what);
         match moves::take(place, self.slots, &slot) {
             // Overlayfs does not move directories of its lower layers; what is needed to make it again is known.
-            Err(Errno::XDEV) if self.is_old_dir(step, what) => {
+            Err(Errno::XDEV) if is_old_dir(step, what) => {
                 return moves::remove_dir(place).map_err(failed);
             }
             result => result.map_err(failed)?,
@@ -275,10 +275,6 @@ impl Engine<'_> {
         Ok(self.known.versions(index, step).of(meta.as_ref()) == what)
     }
 
-    fn is_old_dir(&self, step: &Step, what: Occupant) -> bool {
-        what == Occupant::Old && step.removes_directory()
-    }
-
     /// Makes an old directory again in its slot, if it could not be moved there.
     fn make_again(&self, index: usize, step: &Step) -> Result<(), StepError> {
         let failed = || StepError::io(&step.path);
@@ -304,7 +300,7 @@ impl Engine<'_> {
 
     /// Whether a slot has got a directory that somebody has put something into.
     fn is_full(&self, step: &Step, slot: &str, what: Occupant) -> Result<bool, StepError> {
-        let is_dir = self.is_old_dir(step, what) || (what == Occupant::New && step.makes_directory());
+        let is_dir = is_old_dir(step, what) || (what == Occupant::New && step.makes_directory());
         Ok(is_dir && moves::is_full(self.slots, slot).map_err(StepError::io(&step.path))?)
     }
 
@@ -326,4 +322,8 @@ impl Engine<'_> {
         }
         StepError::io(&step.path)(Errno::EXIST.into())
     }
+}
+
+fn is_old_dir(step: &Step, what: Occupant) -> bool {
+    what == Occupant::Old && step.removes_directory()
 }

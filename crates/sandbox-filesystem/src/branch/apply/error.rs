@@ -157,10 +157,12 @@ pub(crate) enum ApplyError {
 impl ApplyError {
     /// The paths of the base that are not as they were expected.
     pub(crate) fn conflicts(&self) -> Vec<&Conflict> {
-        let of = |failure| match failure {
-            &StepError::Conflict(ref conflict) => Some(conflict),
-            _ => None,
-        };
+        fn of(failure: &StepError) -> Option<&Conflict> {
+            match failure {
+                StepError::Conflict(conflict) => Some(conflict),
+                _ => None,
+            }
+        }
         match self {
             Self::Conflicts(conflicts) => conflicts.iter().collect(),
             Self::RolledBack { failure, .. } => of(failure).into_iter().collect(),

@@ -211,10 +211,6 @@ impl Journal {
         &self.path
     }
 
-    pub(super) fn dir(&self) -> &File {
-        &self.dir
-    }
-
     pub(super) fn status(&self) -> Result<CommitStatus, ApplyError> {
         status(&self.path)
     }

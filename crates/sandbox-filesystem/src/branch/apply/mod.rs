@@ -39,12 +39,15 @@ mod tests;
 mod undo;
 
 pub(crate) use commit::apply;
-pub(crate) use error::{ApplyError, Conflict, PlanError, StepError};
+pub(crate) use error::{ApplyError, PlanError};
 pub use journal::CommitStatus;
 pub(crate) use journal::status;
-pub(crate) use plan::{After, ApplyPlan, LinkTo, Note, Noted, Source, Step};
+#[cfg(test)]
+pub(crate) use plan::Note;
+pub(crate) use plan::{ApplyPlan, Noted};
 pub use recover::Direction;
 pub(crate) use recover::{create, recover};
 pub(crate) use session::Applied;
+#[cfg(test)]
 pub(crate) use slots::STAGING_PREFIX;
 pub(crate) use undo::undo;

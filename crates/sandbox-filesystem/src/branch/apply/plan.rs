@@ -168,12 +168,7 @@ impl Step {
     }
 }
 
-impl ApplyPlan {
-    /// The step of that path.
-    pub(crate) fn step(&self, path: &RelPath) -> Option<&Step> {
-        find(&self.steps, path).and_then(|index| self.steps.get(index))
-    }
-}
+impl ApplyPlan {}
 
 /// The number of the step of that path.
 pub(super) fn find(steps: &[Step], path: &RelPath) -> Option<usize> {

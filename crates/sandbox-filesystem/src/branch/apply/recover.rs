@@ -108,7 +108,7 @@ impl Session {
             _ => Undo::default(),
         };
         let known = self.known(&staged, &undo);
-        Ok(self.applied(status, side, known, &self.left()?, Vec::new()))
+        Ok(Self::applied(status, side, known, &self.left()?, Vec::new()))
     }
 
     fn ended(&self, status: CommitStatus) -> Result<Applied, ApplyError> {

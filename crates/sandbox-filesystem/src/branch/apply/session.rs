@@ -246,7 +246,6 @@ impl Session {
 
     /// What became of the plan: the base is at `side` of it.
     pub(super) fn applied(
-        &self,
         status: CommitStatus,
         side: Side,
         known: Known<'_>,

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use sandbox_types::RelPath;
 use serde::{Deserialize, Serialize};
 
 use super::super::beneath::{Root, names};
@@ -123,14 +122,6 @@ impl Staging {
     /// Whether what was saved has to be copied away, because the slots do not stay.
     pub(super) fn is_in_base(&self) -> bool {
         matches!(self, Self::Base(_))
-    }
-
-    /// The same relative to the base.
-    pub(super) fn in_base(&self) -> Option<RelPath> {
-        match self {
-            Self::Commit => None,
-            Self::Base(name) => RelPath::new(name).ok(),
-        }
     }
 }
 

@@ -131,7 +131,13 @@ impl Session {
         let (status, notes) = (CommitStatus::Undone, std::mem::take(&mut engine.notes));
         self.journal.enter(status)?;
         self.log_untidy(status);
-        Ok(self.applied(status, Side::Before, engine.known, &self.left()?, notes))
+        Ok(Self::applied(
+            status,
+            Side::Before,
+            engine.known,
+            &self.left()?,
+            notes,
+        ))
     }
 
     /// Makes the commit whole again after undo has failed.
@@ -164,6 +170,6 @@ impl Session {
         let (status, notes) = (CommitStatus::Done, std::mem::take(&mut engine.notes));
         self.journal.enter(status)?;
         self.log_untidy(status);
-        Ok(self.applied(status, Side::After, engine.known, &left, notes))
+        Ok(Self::applied(status, Side::After, engine.known, &left, notes))
     }
 }

@@ -45,7 +45,9 @@ const PARTS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Imported {
     pub(crate) manifest: ArchiveManifest,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever tells how much it was"))]
     pub(crate) entries: u64,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever tells how much it was"))]
     pub(crate) bytes: u64,
     /// Entries whose owner is another than in the archive, because only root may set it.
     pub(crate) other_owners: u64,

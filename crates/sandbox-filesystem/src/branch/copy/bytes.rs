@@ -139,7 +139,8 @@ impl Copier {
     }
 
     fn copy_through_buffer(&mut self, from: &File, to: &File, position: u64, wanted: u64) -> io::Result<u64> {
-        self.buffer.resize(SMALL as usize, 0);
+        self.buffer
+            .resize(usize::try_from(SMALL).unwrap_or(usize::MAX), 0);
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let length = self.buffer.len().min(wanted);
         let buffer = self.buffer.get_mut(..length).unwrap_or_default();

@@ -147,7 +147,7 @@ fn a_directory_that_may_not_be_read_is_an_error_that_names_it() {
     }
     let place = tempfile::tempdir().unwrap();
     fs::create_dir_all(place.path().join("from/a/b")).unwrap();
-    fs::set_permissions(place.path().join("from/a/b"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path().join("from/a/b"), fs::Permissions::from_mode(0o0)).unwrap();
     let from = place.path().join("from");
     let error = tree(
         &from,

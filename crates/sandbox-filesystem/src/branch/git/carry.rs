@@ -41,6 +41,7 @@ pub(crate) fn pending(
 }
 
 /// Makes it arrive: [`prepare`] and [`Prepared::import`] at once.
+#[cfg(test)]
 pub(crate) fn import(
     repository: &Repository<'_>,
     name: &BranchName,

@@ -147,7 +147,7 @@ impl GitError {
 /// Why a repository that was found cannot join a branch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LocateError {
+pub(crate) enum LocateError {
     /// Something on the way could not be read.
     #[error("read {}", path.display())]
     Read {
@@ -201,7 +201,7 @@ pub enum LocateError {
 
 impl LocateError {
     /// What a user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::ForeignOwner { path, .. } => Some(format!(
                 "run as its owner, or: git config --global --add safe.directory {}",

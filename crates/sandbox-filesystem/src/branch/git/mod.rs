@@ -50,14 +50,21 @@ mod weigh;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use carry::{Arrivals, Prepared, import, pending, prepare};
+#[cfg(test)]
+pub(crate) use carry::import;
+pub(crate) use carry::{Arrivals, Prepared, pending, prepare};
 pub(crate) use classify::{GitPath, Repositories};
 pub use error::GitError;
+#[cfg(test)]
 pub(crate) use error::LocateError;
 pub(crate) use locate::{Layout, locate};
+#[cfg(test)]
 pub(crate) use note::Note;
 pub(crate) use repository::Repository;
 pub(crate) use run::is_installed;
+#[cfg(test)]
 pub(crate) use scratch::HAND_OVER_PREFIX;
 pub(crate) use tracked::tracked;
-pub(crate) use undo::{RefMove, forget, undo};
+#[cfg(test)]
+pub(crate) use undo::forget;
+pub(crate) use undo::{RefMove, undo};

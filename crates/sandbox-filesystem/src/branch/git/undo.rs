@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use sandbox_types::{BranchName, RelPath};
+#[cfg(test)]
+use sandbox_types::BranchName;
+use sandbox_types::RelPath;
 use serde::{Deserialize, Serialize};
 
 use super::carry::refuse_foreign;
@@ -58,6 +60,7 @@ pub(crate) fn undo(git_dir: &Path, moves: &[RefMove]) -> Result<(), GitError> {
 
 /// Removes everything of the branch `name` from the base's repository `git_dir`, and says what it was: names and
 /// commits.
+#[cfg(test)]
 pub(crate) fn forget(git_dir: &Path, name: &BranchName) -> Result<Vec<(String, String)>, GitError> {
     let gone = beneath(git_dir, base_format(git_dir)?, &refname::namespace(name))?;
     let mut input = String::new();

@@ -75,13 +75,6 @@ impl Drop for Lent {
     }
 }
 
-/// The path of `name` in `dir` for calls that have no variant with a directory descriptor.
-pub(crate) fn path_in(dir: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
-    let mut path = by_descriptor(dir);
-    path.push(name);
-    path
-}
-
 fn by_descriptor(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }

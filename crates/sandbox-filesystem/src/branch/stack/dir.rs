@@ -105,6 +105,7 @@ impl<'a> Dir<'a> {
     }
 
     /// Names in the base's directory, seen or not.
+    #[cfg(test)]
     pub(crate) fn base_names(&self) -> io::Result<BTreeSet<OsString>> {
         self.base.as_ref().map_or_else(
             || Ok(BTreeSet::new()),

@@ -73,6 +73,7 @@ impl Scene {
         Stack::open(&[layer], &self.base).unwrap()
     }
 
+    #[expect(clippy::unused_self, reason = "reads like the others")]
     pub(super) fn changes(&self, stack: &Stack) -> Vec<Change> {
         let knowledge = BaseKnowledge {
             birth: (i64::MAX, 0),
