@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 
-use sandbox_types::{BranchName, RelPath};
+use sandbox_types::BranchName;
 
-use super::archive::{self, About, ExportError, Format, ImportError, Limits};
+use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Part};
 use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
@@ -38,7 +39,7 @@ pub struct Exported {
     /// Bytes that its files hold.
     pub bytes: u64,
     /// Sockets and devices, which an archive cannot have.
-    pub skipped: Vec<RelPath>,
+    pub skipped: Vec<PathBuf>,
 }
 
 impl Branch {
@@ -56,7 +57,18 @@ impl Branch {
             branch: self.name(),
             created: self.created(),
         };
-        let report = archive::export(&self.stack()?, &about, out, progress)?;
+        let stacks = std::iter::once(None)
+            .chain((0..self.manifest().extras.len()).map(Some))
+            .map(|extra| self.stack_of(extra))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bases = std::iter::once(self.workspace().base())
+            .chain(self.manifest().extras.iter().map(PathBuf::as_path));
+        let parts: Vec<_> = stacks
+            .iter()
+            .zip(bases)
+            .map(|(stack, base)| Part { stack, base })
+            .collect();
+        let report = archive::export(&parts, &about, out, progress)?;
         Ok(Exported {
             entries: report.entries,
             bytes: report.bytes,
@@ -99,24 +111,34 @@ impl Workspace {
         dir: &LayerDir,
         id: String,
     ) -> Result<Branch, CarryError> {
-        let incoming = dir.path().join("incoming");
         let problem = || BranchError::io("make", dir.path());
-        fs::create_dir(&incoming).map_err(problem())?;
-        let imported = archive::import(input, &incoming, &Limits::default(), progress)?;
-        let part = dir.part(None);
-        let mode = match imported.manifest.format {
-            Format::Complete => Mode::Copy,
-            Format::Overlay => Mode::Kernel,
-        };
-        match mode {
-            Mode::Copy => fs::rename(&incoming, part.tree()).map_err(problem())?,
-            Mode::Kernel => {
-                let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
-                part.create_overlay(&base).map_err(problem())?;
-                // It takes the place of the empty one.
-                fs::rename(&incoming, part.upper()).map_err(problem())?;
+        let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
+        let mut manifest = self.blank(id, dir)?;
+        let place = |archived: &ArchiveManifest| -> Result<Vec<PathBuf>, CarryError> {
+            let is_copy = archived.parts.iter().any(|part| part.format == Format::Complete);
+            if is_copy {
+                manifest.mode = Mode::Copy;
+                manifest.extras.clear();
+                fs::create_dir(dir.part(None).tree()).map_err(problem())?;
+                let beside = (1..archived.parts.len()).map(|number| unused(dir, number));
+                let beside = beside.collect::<Result<Vec<_>, _>>()?;
+                return Ok(std::iter::once(dir.part(None).tree()).chain(beside).collect());
             }
-        }
+            dir.part(None).create_overlay(&base).map_err(problem())?;
+            let mut places = vec![dir.part(None).upper()];
+            for (index, extra) in manifest.extras.iter().enumerate() {
+                let like = Meta::of_path(extra).map_err(BranchError::io("look at", extra))?;
+                dir.part(Some(index)).create_overlay(&like).map_err(problem())?;
+                places.push(dir.part(Some(index)).upper());
+            }
+            // What this workspace has no place for stays in the layer, and shows nowhere.
+            for number in places.len()..archived.parts.len() {
+                places.push(unused(dir, number)?);
+            }
+            places.truncate(archived.parts.len());
+            Ok(places)
+        };
+        let imported = archive::import(input, &Limits::default(), place, progress)?;
         let mut notes = Vec::new();
         if imported.other_owners > 0 {
             notes.push(format!(
@@ -130,9 +152,15 @@ impl Workspace {
                 imported.refused.len()
             ));
         }
-        let manifest = Manifest {
+        manifest.notes.extend(notes);
+        Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
+    }
+
+    /// The manifest of a branch of the workspace as it is, with nothing on it.
+    fn blank(&self, id: String, dir: &LayerDir) -> Result<Manifest, BranchError> {
+        let mut manifest = Manifest {
             version: VERSION,
-            mode,
+            mode: Mode::Kernel,
             layers: vec![id],
             parent: None,
             snapshot: None,
@@ -143,8 +171,16 @@ impl Workspace {
             visible: Vec::new(),
             environment: Vec::new(),
             last_run: None,
-            notes,
+            notes: Vec::new(),
         };
-        Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
+        self.find_repository(&mut manifest);
+        Ok(manifest)
     }
+}
+
+/// A place for a part of an archive that this workspace has none for.
+fn unused(dir: &LayerDir, number: usize) -> Result<PathBuf, CarryError> {
+    let place = dir.path().join(format!("unused-{number}"));
+    fs::create_dir(&place).map_err(BranchError::io("make", &place))?;
+    Ok(place)
 }

@@ -151,7 +151,7 @@ impl Workspace {
 
     /// What git needs of the surroundings. A repository that is not trusted is none: the branch works, git in it
     /// does not, and whoever looks at it is told.
-    fn find_repository(&self, manifest: &mut Manifest) {
+    pub(crate) fn find_repository(&self, manifest: &mut Manifest) {
         match git::locate(self.base()) {
             Ok(Some(layout)) => {
                 let environment = layout.environment();

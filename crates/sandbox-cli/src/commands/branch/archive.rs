@@ -71,7 +71,10 @@ pub(super) fn export(args: &ExportArgs, workspace: &WorkspaceArgs) -> Result<Exi
     let exported = result?;
     drop(bar);
     for path in &exported.skipped {
-        note(format_args!("{path}: left out, an archive cannot have it"));
+        note(format_args!(
+            "{}: left out, an archive cannot have it",
+            path.display()
+        ));
     }
     let size = ByteSize::from_bytes(exported.bytes);
     tell(format_args!(

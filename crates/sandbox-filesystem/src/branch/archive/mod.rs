@@ -35,8 +35,12 @@ use super::raw::Bytes;
 use super::stack::LayerFormat;
 
 pub use error::{ExportError, ImportError};
-pub(crate) use export::{About, ExportReport, Part, export};
-pub(crate) use import::{Imported, Limits, import};
+#[cfg(test)]
+pub(crate) use export::ExportReport;
+pub(crate) use export::{About, Part, export};
+#[cfg(test)]
+pub(crate) use import::Imported;
+pub(crate) use import::{Limits, import};
 
 /// The version of archives that this build writes. An older one is read, a newer one is refused.
 pub(crate) const VERSION: u32 = 1;
