@@ -14,6 +14,7 @@ mod conflict;
 mod copy;
 mod draft;
 mod entry;
+mod equal;
 mod finder;
 mod live;
 mod look;

@@ -67,13 +67,11 @@ impl Comparer {
     pub(super) fn read(&mut self, file: &File, length: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let mut at = 0;
         while at < length {
-            let bytes = fill(file, &mut self.left, at)?;
-            let wanted = usize::try_from(length - at)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            take(bytes.get(..wanted).unwrap_or_default());
+            let wanted = buffer_for(length - at);
+            let bytes = fill(file, &mut self.left, at, wanted)?;
+            take(bytes);
             at += bytes.len() as u64;
-            if bytes.len() < BUFFER {
+            if bytes.len() < wanted {
                 break;
             }
         }
@@ -114,48 +112,47 @@ impl Comparer {
         if new.meta.size == 0 || (new.meta.dev, new.meta.ino) == (old.meta.dev, old.meta.ino) {
             return Ok(Content::Same);
         }
-        let before = match old.open() {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(Content::Unreadable);
-            }
-            Err(error) => return Err(old.failure(error)),
+        let Some(before) = old.file().map_err(|error| old.failure(error))? else {
+            return Ok(Content::Unreadable);
         };
-        let now = match new.open() {
-            Ok(file) => file,
+        let now = match new.file() {
+            Ok(Some(file)) => file,
+            Ok(None) => return Err(new.failure(Errno::ACCESS)),
             // A branch that is in use: what was there a moment ago is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Different),
             Err(error) => return Err(new.failure(error)),
         };
         let is_sparse = |entry: &Entry<'_>| entry.meta.allocated < entry.meta.size;
         let mut at = 0;
-        loop {
+        while at < new.meta.size {
             if is_sparse(new) && is_sparse(old) {
-                let next = [(&now, new), (&before, old)]
-                    .map(|(file, entry)| next_data(file, at).map_err(|error| entry.failure(error)));
-                let [now, before] = next;
-                match now?.into_iter().chain(before?).min() {
+                let now = next_data(now, at).map_err(|error| new.failure(error))?;
+                let before = next_data(before, at).map_err(|error| old.failure(error))?;
+                match now.into_iter().chain(before).min() {
                     Some(next) => at = next,
                     None => return Ok(Content::Same),
                 }
             }
-            let left = fill(&now, &mut self.left, at).map_err(|error| new.failure(error))?;
-            let right = fill(&before, &mut self.right, at).map_err(|error| old.failure(error))?;
-            if left != right {
+            let wanted = buffer_for(new.meta.size - at);
+            let left = fill(now, &mut self.left, at, wanted).map_err(|error| new.failure(error))?;
+            let right = fill(before, &mut self.right, at, wanted).map_err(|error| old.failure(error))?;
+            if left != right || left.len() < wanted {
                 return Ok(Content::Different);
             }
-            if left.len() < BUFFER {
-                return Ok(Content::Same);
-            }
-            at += BUFFER as u64;
+            at += left.len() as u64;
         }
+        Ok(Content::Same)
     }
 }
 
-/// Fills the buffer from `at`, or as far as the file goes.
-fn fill<'a>(file: &File, buffer: &'a mut [u8], at: u64) -> io::Result<&'a [u8]> {
+fn buffer_for(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(BUFFER).min(BUFFER)
+}
+
+/// Reads `wanted` bytes from `at`, or as far as the file goes.
+fn fill<'a>(file: &File, buffer: &'a mut [u8], at: u64, wanted: usize) -> io::Result<&'a [u8]> {
     let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = buffer.get_mut(filled..wanted).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, at + filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,

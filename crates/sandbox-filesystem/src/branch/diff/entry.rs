@@ -1,18 +1,20 @@
 //! One entry of one of the trees that are compared.
 
+use std::cell::OnceCell;
 use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::Mode;
-use sandbox_types::RelPath;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use sandbox_types::{NodeKind, RelPath};
 
 use super::super::beneath::node_at;
 use super::super::node::Meta;
 use super::super::stack::LayerFormat;
-use super::super::stack::access::{self, Lent};
+use super::super::stack::access::Lent;
 use super::super::xattr::{self, Reading};
 use super::DiffError;
 
@@ -54,18 +56,46 @@ impl Failure {
     }
 }
 
-/// An entry of a directory that is held open.
-#[derive(Debug, Clone, Copy)]
+/// An entry of a directory that is held open; it is opened itself when it is first asked for more.
+#[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) dir: BorrowedFd<'a>,
     pub(super) name: &'a OsStr,
     pub(super) meta: Meta,
     pub(super) side: Side,
     /// How its extended attributes are to be read.
-    pub(super) reading: Reading,
+    reading: Reading,
+    node: OnceCell<Node>,
 }
 
-impl Entry<'_> {
+/// An entry that was opened.
+#[derive(Debug)]
+struct Node {
+    /// Open for reading where that can be, else only named (O_PATH).
+    file: File,
+    is_readable: bool,
+    /// Dropped last: attributes are asked for with the permissions that the file has then.
+    _lent: Option<Lent>,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn new(
+        dir: BorrowedFd<'a>,
+        name: &'a OsStr,
+        meta: Meta,
+        side: Side,
+        reading: Reading,
+    ) -> Self {
+        Self {
+            dir,
+            name,
+            meta,
+            side,
+            reading,
+            node: OnceCell::new(),
+        }
+    }
+
     /// Whether it is part of a whole copy.
     pub(super) fn is_in_copy(&self) -> bool {
         self.reading == Reading::Layer(LayerFormat::Complete)
@@ -78,12 +108,10 @@ impl Entry<'_> {
         }
     }
 
-    /// Opens it for reading; only what is in a layer lends itself the permission.
-    pub(super) fn open(&self) -> io::Result<File> {
-        match self.side {
-            Side::Branch => access::open_layer_file(self.dir, self.name),
-            Side::Base | Side::Live => access::open_file(self.dir, self.name),
-        }
+    /// The file, open for reading; none where it may not be read.
+    pub(super) fn file(&self) -> io::Result<Option<&File>> {
+        let node = self.node()?;
+        Ok(node.is_readable.then_some(&node.file))
     }
 
     /// What the link leads to.
@@ -94,31 +122,54 @@ impl Entry<'_> {
 
     /// Its extended attributes.
     pub(super) fn xattrs(&self) -> io::Result<xattr::Readable> {
-        let node = node_at(self.dir, self.name)?;
-        let readable = xattr::read_permitted(node.as_fd(), self.reading)?;
-        if !readable.hidden.is_empty()
-            && let Some(_lent) = self.lend()?
-        {
-            return xattr::read_permitted(node.as_fd(), self.reading);
-        }
-        Ok(readable)
+        xattr::read_permitted(self.node()?.file.as_fd(), self.reading)
     }
 
     /// One extended attribute by the name that it has on the disk; none where there is none.
     pub(super) fn raw_xattr(&self, name: &CStr) -> io::Result<Option<Vec<u8>>> {
-        let node = node_at(self.dir, self.name)?;
-        let _lent = if Mode::from_raw_mode(self.meta.mode).contains(Mode::RUSR) {
-            None
-        } else {
-            self.lend()?
-        };
-        xattr::raw(node.as_fd(), name)
+        xattr::raw(self.node()?.file.as_fd(), name)
     }
 
-    fn lend(&self) -> io::Result<Option<Lent>> {
-        match self.side {
-            Side::Branch => Lent::grant(self.dir, self.name, Mode::RUSR),
-            Side::Base | Side::Live => Ok(None),
+    fn node(&self) -> io::Result<&Node> {
+        if let Some(node) = self.node.get() {
+            return Ok(node);
         }
+        let node = self.open()?;
+        Ok(self.node.get_or_init(|| node))
+    }
+
+    /// Only what is in a layer lends itself the permission.
+    fn open(&self) -> io::Result<Node> {
+        let kind = match self.meta.kind {
+            NodeKind::File => OFlags::empty(),
+            NodeKind::Directory => OFlags::DIRECTORY,
+            // To open these could have effects.
+            _ => return self.named(),
+        };
+        let is_closed = !Mode::from_raw_mode(self.meta.mode).contains(Mode::RUSR);
+        let lent = if is_closed && self.side == Side::Branch {
+            Lent::grant(self.dir, self.name, Mode::RUSR)?
+        } else {
+            None
+        };
+        // O_NONBLOCK: what was a file a moment ago may be a pipe now.
+        let flags = kind | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(self.dir, self.name, flags, Mode::empty()) {
+            Ok(file) => Ok(Node {
+                file: file.into(),
+                is_readable: true,
+                _lent: lent,
+            }),
+            Err(Errno::ACCESS | Errno::PERM) => self.named(),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn named(&self) -> io::Result<Node> {
+        Ok(Node {
+            file: node_at(self.dir, self.name)?.into(),
+            is_readable: false,
+            _lent: None,
+        })
     }
 }

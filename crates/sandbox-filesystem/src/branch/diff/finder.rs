@@ -54,13 +54,8 @@ impl<'s> Finder<'s> {
             Origin::Base => Side::Base,
         };
         let result = self.walk.holding(path, found.origin, |dir, name| {
-            Ok(with(&Entry {
-                dir,
-                name,
-                meta: found.meta,
-                side,
-                reading: self.reading(found.origin),
-            }))
+            let reading = self.reading(found.origin);
+            Ok(with(&Entry::new(dir, name, found.meta, side, reading)))
         });
         result.map_err(failure)?.map(Some)
     }

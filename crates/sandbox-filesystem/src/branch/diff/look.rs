@@ -12,7 +12,7 @@ use super::conflict::{self, Verdict, Witness};
 use super::draft::Draft;
 use super::entry::{Entry, Failure, Side};
 use super::live::Now;
-use super::origin::{Source, Trail, source_at};
+use super::origin::{Source, Trail, source_in};
 use super::place::Place;
 
 /// Looks at names, and remembers where their files come from.
@@ -78,6 +78,7 @@ impl<'k> Look<'k> {
             (None, Some(base)) => self.deleted(&spot, base)?,
             (Some(view), _) if self.is_untouched(&spot, view) => None,
             (Some(view), None) => self.added(&spot, view)?,
+            (Some(view), Some(base)) if self.is_as_committed(&spot, view, base) => None,
             (Some(view), Some(base)) => self.changed(&spot, view, base)?,
         };
         let draft = match (draft, &view) {
@@ -143,7 +144,7 @@ impl<'k> Look<'k> {
     ) -> Result<Option<Draft>, Failure> {
         let handle = self.trail.meet(base).map_err(|error| base.failure(error))?;
         let (change, matters) = if view.meta.kind == base.meta.kind {
-            let content = self.content(spot.path, view, base)?;
+            let content = self.comparer.content(view, base)?;
             let attributes = self.comparer.attributes(view, base)?;
             if content == Content::Same && attributes.is_empty() {
                 return self.reverted(spot, view);
@@ -166,14 +167,11 @@ impl<'k> Look<'k> {
         Ok(Some(draft.judged(verdict)))
     }
 
-    fn content(&mut self, path: &RelPath, view: &Entry<'_>, base: &Entry<'_>) -> Result<Content, Failure> {
-        let content = self.comparer.content(view, base)?;
-        // What our own commit has put there is the branch's, if the branch has not been touched since.
-        let is_ours = || self.knowledge.is_ours(path, &base.meta) && view.meta.ctime < base.meta.ctime;
-        Ok(match content {
-            Content::Unreadable if is_ours() => Content::Same,
-            content => content,
-        })
+    /// Whether our own commit has left the base's file there, which may not be read, and the branch's has not been
+    /// touched since. To read that one would touch it.
+    fn is_as_committed(&self, spot: &Spot<'_, '_>, view: &Entry<'_>, base: &Entry<'_>) -> bool {
+        let is_closed = base.meta.kind == NodeKind::File && base.meta.mode & 0o400 == 0;
+        is_closed && self.knowledge.is_ours(spot.path, &base.meta) && view.meta.ctime < base.meta.ctime
     }
 
     fn judge(&self, spot: &Spot<'_, '_>, base: &Entry<'_>) -> Result<Verdict, Failure> {
@@ -201,21 +199,22 @@ impl Spot<'_, '_> {
     /// Whether the layers say that there was something in the base: a whiteout, or a note on what was copied up.
     fn has_witness(&self, name: &OsStr) -> Result<bool, Failure> {
         let dir = &self.place.dir;
+        let side = Side::Branch;
         let result = match &self.found {
             None => dir.is_mentioned(name),
-            Some(found) => source_at(dir, name, found).map(|source| source != Source::None),
+            Some(found) => {
+                let entry = self.place.entry(name, found)?;
+                source_in(dir, &entry, found.origin).map(|source| source != Source::None)
+            }
         };
-        result.map_err(|source| Failure {
-            side: Side::Branch,
-            source,
-        })
+        result.map_err(|source| Failure { side, source })
     }
 
     /// With where the branch's entry comes from.
     fn trace(&self, mut draft: Draft, view: &Entry<'_>) -> Result<Draft, Failure> {
         draft.base_moved_on = self.place.base_moved_on;
         if let Some(found) = &self.found {
-            let source = source_at(&self.place.dir, view.name, found);
+            let source = source_in(&self.place.dir, view, found.origin);
             let source = source.map_err(|error| view.failure(error))?;
             // Of several names for one file, only one is that of the original.
             let is_link = view.meta.kind == NodeKind::File && view.meta.nlink > 1;

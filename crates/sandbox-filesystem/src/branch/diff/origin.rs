@@ -84,17 +84,18 @@ impl Trail {
     }
 }
 
-/// Where `name` in `dir` comes from, as far as the notes say; a file of the layers themselves comes from nowhere.
-pub(super) fn source_at(dir: &Dir<'_>, name: &OsStr, found: &Found) -> io::Result<Source> {
-    if found.origin == Origin::Base {
+/// Where an entry of `dir` comes from, as far as the notes say; a file of the layers themselves comes from nowhere.
+pub(super) fn source_in(dir: &Dir<'_>, entry: &Entry<'_>, origin: Origin) -> io::Result<Source> {
+    if origin == Origin::Base {
         return Ok(Source::None);
     }
-    let source = source_of(&entry_at(dir, name, found)?)?;
+    let name = entry.name;
+    let source = source_of(entry)?;
     if source != Source::Unknown {
         return Ok(source);
     }
     // Without a handle, it must be what has the same name further down.
-    for lower in dir.beneath(name, Some(found.origin))? {
+    for lower in dir.beneath(name, Some(origin))? {
         let source = source_of(&entry_at(dir, name, &lower)?)?;
         if source != Source::Unknown {
             return Ok(source);
@@ -115,13 +116,14 @@ fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
 }
 
 fn entry_at<'a>(dir: &'a Dir<'_>, name: &'a OsStr, found: &Found) -> io::Result<Entry<'a>> {
-    Ok(Entry {
-        dir: dir.holder(found.origin)?,
+    let reading = dir.reading(found.origin);
+    Ok(Entry::new(
+        dir.holder(found.origin)?,
         name,
-        meta: found.meta,
-        side: Side::Branch,
-        reading: dir.reading(found.origin),
-    })
+        found.meta,
+        Side::Branch,
+        reading,
+    ))
 }
 
 fn has_origin(kind: NodeKind) -> bool {

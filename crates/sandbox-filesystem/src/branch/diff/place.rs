@@ -13,7 +13,7 @@ use super::super::stack::{Dir, Found, Origin, Stack, access, names};
 use super::super::xattr::Reading;
 use super::DiffError;
 use super::entry::{Entry, Failure, Side};
-use super::origin::{Source, source_at};
+use super::origin::{Source, source_in};
 
 /// A directory of the branch, of its base and of the base as it is now: of those that have it.
 #[derive(Debug)]
@@ -119,13 +119,9 @@ impl<'s> Place<'s> {
             Origin::Base => Side::Base,
         };
         let holder = self.dir.holder(found.origin);
-        Ok(Entry {
-            dir: holder.map_err(|source| Failure { side, source })?,
-            name,
-            meta: found.meta,
-            side,
-            reading: self.dir.reading(found.origin),
-        })
+        let holder = holder.map_err(|source| Failure { side, source })?;
+        let reading = self.dir.reading(found.origin);
+        Ok(Entry::new(holder, name, found.meta, side, reading))
     }
 
     /// What `name` is in the base as it is now.
@@ -135,13 +131,7 @@ impl<'s> Place<'s> {
             return Ok(None);
         };
         let meta = Meta::at(live, name).map_err(|source| Failure { side, source })?;
-        Ok(meta.map(|meta| Entry {
-            dir: live.as_fd(),
-            name,
-            meta,
-            side,
-            reading: Reading::Exact,
-        }))
+        Ok(meta.map(|meta| Entry::new(live.as_fd(), name, meta, side, Reading::Exact)))
     }
 
     pub(super) fn join(&self, name: &OsStr) -> Result<RelPath, DiffError> {
@@ -184,7 +174,7 @@ impl<'s> Place<'s> {
         let Some(found) = found else {
             return Ok(false);
         };
-        let source = source_at(&self.dir, name, &found);
+        let source = source_in(&self.dir, &self.entry(name, &found)?, found.origin);
         Ok(source.map_err(|source| Failure { side, source })? != Source::None)
     }
 

@@ -5,9 +5,9 @@
 //! the order of paths, those of one name first, so that the same changes always give the same pairs. Empty
 //! files are not paired, nor are directories: of a directory that has moved, the files are renamed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::RandomState;
 
 use sandbox_types::{ChangeKind, NodeKind};
 
@@ -18,9 +18,6 @@ use super::draft::Draft;
 use super::finder::{Finder, Tree};
 use super::origin::{Source, Trail};
 use super::similar;
-
-/// How much of a file is looked at before all of it is.
-const HEAD: u64 = 4096;
 
 /// Makes renames of additions and deletions.
 pub(super) struct Renames<'s> {
@@ -36,17 +33,17 @@ pub(super) struct Renames<'s> {
 
 /// Indices of drafts that may be of one file, in the order of paths.
 #[derive(Debug, Default)]
-struct Candidates {
-    added: Vec<usize>,
-    deleted: Vec<usize>,
+pub(super) struct Candidates {
+    pub(super) added: Vec<usize>,
+    pub(super) deleted: Vec<usize>,
 }
 
 impl Candidates {
-    fn has_pairs(&self) -> bool {
+    pub(super) fn has_pairs(&self) -> bool {
         !self.added.is_empty() && !self.deleted.is_empty()
     }
 
-    fn is_one_pair(&self) -> bool {
+    pub(super) fn is_one_pair(&self) -> bool {
         self.added.len() == 1 && self.deleted.len() == 1
     }
 }
@@ -131,6 +128,7 @@ impl Renames<'_> {
             }
         }
         for (size, group) in sizes.into_iter().filter(|(_, group)| group.has_pairs()) {
+            let group = self.by_name(group)?;
             for group in self.of_equal_content(size, group)? {
                 for (added, deleted) in self.match_names(&group) {
                     if self.compare(added, deleted)? == Content::Same {
@@ -142,46 +140,45 @@ impl Renames<'_> {
         Ok(())
     }
 
-    /// Splits files of one size into groups that very likely have the same content.
-    fn of_equal_content(&mut self, size: u64, group: Candidates) -> Result<Vec<Candidates>, DiffError> {
-        if group.is_one_pair() {
-            return Ok(vec![group]);
+    /// Pairs files of one size whose name nobody else has: what was moved elsewhere as a whole need not be read
+    /// twice. Returns the others.
+    fn by_name(&mut self, group: Candidates) -> Result<Candidates, DiffError> {
+        let mut names: HashMap<&OsStr, Candidates> = HashMap::new();
+        for (index, name) in self.with_names(&group.deleted) {
+            names.entry(name).or_default().deleted.push(index);
         }
-        let mut groups = self.of_equal_hash(group, HEAD)?;
-        if size > HEAD {
-            let mut finer = Vec::new();
-            for group in groups {
-                if group.is_one_pair() {
-                    finer.push(group);
-                } else {
-                    finer.extend(self.of_equal_hash(group, u64::MAX)?);
-                }
+        for (index, name) in self.with_names(&group.added) {
+            if let Some(same) = names.get_mut(name) {
+                same.added.push(index);
             }
-            groups = finer;
         }
-        Ok(groups)
+        let pairs = names.into_values().filter(Candidates::is_one_pair);
+        let mut pairs: Vec<_> = pairs
+            .flat_map(|pair| pair.added.into_iter().zip(pair.deleted))
+            .collect();
+        pairs.sort_unstable();
+        let mut paired = HashSet::new();
+        for (added, deleted) in pairs {
+            if self.compare(added, deleted)? == Content::Same {
+                self.rename(added, deleted, Content::Same);
+                paired.extend([added, deleted]);
+            }
+        }
+        let is_left = |index: &usize| !paired.contains(index);
+        Ok(Candidates {
+            added: group.added.into_iter().filter(is_left).collect(),
+            deleted: group.deleted.into_iter().filter(is_left).collect(),
+        })
     }
 
-    fn of_equal_hash(&mut self, group: Candidates, length: u64) -> Result<Vec<Candidates>, DiffError> {
-        let mut groups: BTreeMap<u64, Candidates> = BTreeMap::new();
-        for index in group.added {
-            if let Some(hash) = self.hash(Tree::View, index, length)? {
-                groups.entry(hash).or_default().added.push(index);
-            }
-        }
-        for index in group.deleted {
-            if let Some(hash) = self.hash(Tree::Base, index, length)? {
-                groups.entry(hash).or_default().deleted.push(index);
-            }
-        }
-        Ok(groups.into_values().filter(Candidates::has_pairs).collect())
+    fn with_names(&self, indices: &[usize]) -> impl Iterator<Item = (usize, &OsStr)> {
+        indices
+            .iter()
+            .filter_map(|index| Some((*index, self.name(*index)?)))
     }
 
-    /// A hash of the beginning of a file; none of one that cannot be read.
-    fn hash(&mut self, tree: Tree, index: usize, length: u64) -> Result<Option<u64>, DiffError> {
-        let mut hasher = self.keys.build_hasher();
-        let is_read = self.read(tree, index, length, &mut |bytes| hasher.write(bytes))?;
-        Ok(is_read.then(|| hasher.finish()))
+    fn name(&self, index: usize) -> Option<&OsStr> {
+        self.drafts.get(index).and_then(|draft| draft.change.path.name())
     }
 
     /// Reads the beginning of a file; whether it could be read.
@@ -202,23 +199,22 @@ impl Renames<'_> {
             Tree::Base => &self.before,
         };
         let is_read = finder.with(path, |entry| {
-            let file = entry.open().ok();
-            Ok(file.is_some_and(|file| comparer.read(&file, length, take).is_ok()))
+            let file = entry.file().ok().flatten();
+            Ok(file.is_some_and(|file| comparer.read(file, length, take).is_ok()))
         });
         Ok(is_read.map_err(|failure| failure.at(path.clone()))? == Some(true))
     }
 
     /// Pairs within a group: those of one name first, then one after the other.
     fn match_names(&self, group: &Candidates) -> Vec<(usize, usize)> {
-        let name = |index: usize| self.drafts.get(index).and_then(|draft| draft.change.path.name());
         let mut named: HashMap<Option<&OsStr>, VecDeque<usize>> = HashMap::new();
         for index in &group.deleted {
-            named.entry(name(*index)).or_default().push_back(*index);
+            named.entry(self.name(*index)).or_default().push_back(*index);
         }
         let mut pairs = Vec::new();
         let mut others = VecDeque::new();
         for index in &group.added {
-            match named.get_mut(&name(*index)).and_then(VecDeque::pop_front) {
+            match named.get_mut(&self.name(*index)).and_then(VecDeque::pop_front) {
                 Some(deleted) => pairs.push((*index, deleted)),
                 None => others.push_back(*index),
             }
@@ -249,12 +245,12 @@ impl Renames<'_> {
     }
 
     pub(super) fn have_same_name(&self, one: usize, other: usize) -> bool {
-        let name = |index: usize| self.drafts.get(index).and_then(|draft| draft.change.path.name());
-        name(one) == name(other)
+        self.name(one) == self.name(other)
     }
 
-    pub(super) fn keys(&self) -> RandomState {
-        self.keys.clone()
+    /// What hashes are made with.
+    pub(super) fn keys(&self) -> &RandomState {
+        &self.keys
     }
 
     /// Makes a rename of two drafts.

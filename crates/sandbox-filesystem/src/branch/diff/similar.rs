@@ -54,7 +54,7 @@ fn lines_of(
     tree: Tree,
     indices: &[usize],
 ) -> Result<Vec<(usize, Lines)>, DiffError> {
-    let keys = renames.keys();
+    let keys = renames.keys().clone();
     let mut files = Vec::new();
     for index in indices {
         let mut bytes = Vec::new();

@@ -8,4 +8,5 @@ mod inside;
 mod kernel;
 mod naive;
 mod property;
+mod speed;
 mod world;
