@@ -12,11 +12,11 @@ use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
 use super::git;
 use super::handle::Branch;
-use super::layer::{self, LayerDir};
+use super::layer::{self, LayerDir, Model};
 use super::lock::{self, Asked};
 use super::manifest::{self, Durability, Manifest, Mode, VERSION};
-use super::node::Meta;
 use super::progress::Progress;
+use super::remove::remove_tree;
 use super::suitable::{self, Unsuitable};
 use super::workspace::Workspace;
 
@@ -121,7 +121,6 @@ impl Workspace {
     ) -> Result<Manifest, BranchError> {
         let mode = self.choose(options)?;
         let layers = self.places().layers();
-        let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
         let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
         let mut manifest = Manifest {
             version: VERSION,
@@ -142,7 +141,11 @@ impl Workspace {
         let made = match mode {
             Mode::Kernel => self
                 .snapshot(options.snapshot, &mut manifest, progress)
-                .and_then(|()| make_overlay(&dir, &base, &manifest.extras)),
+                .and_then(|()| {
+                    let roots =
+                        std::iter::once(self.base()).chain(manifest.extras.iter().map(PathBuf::as_path));
+                    make_overlay(&dir, roots.map(Model::Plain))
+                }),
             Mode::Copy => self.copy_base(&dir, &mut manifest, progress),
         };
         made.inspect_err(|_| self.drop_layer(&manifest))
@@ -187,9 +190,9 @@ impl Workspace {
                 LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
             let made = match parent.manifest().mode {
                 Mode::Kernel => {
-                    let upper = parent.top().part(None).upper();
-                    let like = Meta::of_path(&upper).map_err(BranchError::io("look at", &upper))?;
-                    make_overlay(&dir, &like, &parent.manifest().extras)
+                    let uppers = parent.parts().map(|part| parent.top().part(part).upper());
+                    let uppers: Vec<_> = uppers.collect();
+                    make_overlay(&dir, uppers.iter().map(|upper| Model::Upper(upper)))
                 }
                 Mode::Copy => {
                     let tree = parent.top().part(None).tree();
@@ -248,7 +251,7 @@ impl Workspace {
             })
         };
         write().inspect_err(|_| {
-            if let Err(error) = layer::remove_tree(&temporary) {
+            if let Err(error) = remove_tree(&temporary) {
                 tracing::warn!(path = %temporary.display(), %error, "left behind");
             }
         })
@@ -364,12 +367,12 @@ fn notes(report: &TreeReport) -> Vec<String> {
     notes.into_iter().flatten().collect()
 }
 
-fn make_overlay(dir: &LayerDir, base: &Meta, extras: &[PathBuf]) -> Result<(), BranchError> {
-    let problem = || BranchError::io("make", dir.path());
-    dir.part(None).create_overlay(base).map_err(problem())?;
-    for (index, extra) in extras.iter().enumerate() {
-        let like = Meta::of_path(extra).map_err(BranchError::io("look at", extra))?;
-        dir.part(Some(index)).create_overlay(&like).map_err(problem())?;
+/// Makes an empty layer: its parts look like `models`, the workspace's first.
+fn make_overlay<'a>(dir: &LayerDir, models: impl Iterator<Item = Model<'a>>) -> Result<(), BranchError> {
+    for (index, model) in models.enumerate() {
+        dir.part(index.checked_sub(1))
+            .create_overlay(&model)
+            .map_err(BranchError::io("make", dir.path()))?;
     }
     Ok(())
 }

@@ -8,9 +8,10 @@ use sandbox_types::{Access, BranchName, Mount, MountSource, Overlay};
 
 use super::create::lock_of;
 use super::error::BranchError;
-use super::layer::{self, LayerDir};
+use super::layer::LayerDir;
 use super::lock::{self, Asked, Held, Holder};
 use super::manifest::{self, Durability, LastRun, Manifest, Mode};
+use super::remove::remove_tree;
 use super::stack::{LayerFormat, Stack};
 use super::workspace::{Workspace, size_of_tree};
 
@@ -201,7 +202,7 @@ impl Branch {
         for layer in unused {
             layer.remove().map_err(BranchError::io("remove", layer.path()))?;
         }
-        layer::remove_tree(&gone).map_err(BranchError::io("remove", &gone))
+        remove_tree(&gone).map_err(BranchError::io("remove", &gone))
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -285,7 +286,7 @@ impl Branch {
         }
     }
 
-    fn parts(&self) -> impl Iterator<Item = Option<usize>> + use<> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Option<usize>> + use<> {
         std::iter::once(None).chain((0..self.manifest.extras.len()).map(Some))
     }
 

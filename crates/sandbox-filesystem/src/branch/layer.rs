@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode as Bits, OFlags};
 
+use super::copy::Attributes;
 use super::node::{Meta, Timestamp};
+use super::remove::remove_tree;
+use super::stack::LayerFormat;
+use super::xattr::Reading;
 
 /// One layer's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,48 +80,77 @@ impl Part {
         self.0.join("tree")
     }
 
-    /// Makes what overlayfs needs. The upper looks like `like`, whose place it takes.
-    pub(crate) fn create_overlay(&self, like: &Meta) -> io::Result<()> {
+    /// Makes what overlayfs needs. The upper looks like the root of `like`, whose place it takes.
+    pub(crate) fn create_overlay(&self, like: &Model<'_>) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.0)?;
-        let upper = self.upper();
-        fs::create_dir(&upper)?;
         fs::create_dir(self.work())?;
-        fs::set_permissions(&upper, fs::Permissions::from_mode(like.mode))?;
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(&upper, Some(like.uid), Some(like.gid))?;
-        }
-        Ok(())
+        like.make(&self.upper())
     }
 
     /// Clears what the last mount has left beside the upper: overlayfs refuses to mount over the mark of a
     /// volatile mount, and its work directory has mode 000.
     pub(crate) fn ready(&self) -> io::Result<()> {
         let work = self.work();
-        if fs::read_dir(&work)?.next().is_none() {
-            return Ok(());
+        match is_empty(&work) {
+            Ok(true) => return Ok(()),
+            // A process that did this before has not come to its end.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => {
+                result?;
+                remove_tree(&work)?;
+            }
         }
-        remove_tree(&work)?;
         fs::create_dir(work)
     }
 
-    /// Whether it was mounted and not settled since.
+    /// Whether it was mounted and not settled since. What a mount leaves in the work directory cannot be looked
+    /// into: its mode is 000.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.work()
-            .join("work/incompat/volatile")
-            .symlink_metadata()
-            .is_ok()
-            || self.work().join("incompat/volatile").symlink_metadata().is_ok()
+        is_empty(&self.work()).is_ok_and(|is_empty| !is_empty)
     }
 
-    /// Puts on the disk what a volatile mount has written. One syncfs(2), of the layer's file system.
+    /// Puts on the disk what a volatile mount has written. One syncfs(2), of the layer's file system, and none where
+    /// nothing was written: it waits for everybody's data.
     pub(crate) fn settle(&self) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper = rustix::fs::open(self.upper(), flags, Bits::empty())?;
-        rustix::fs::syncfs(upper)?;
+        let upper = self.upper();
+        if !is_empty(&upper)? {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::syncfs(rustix::fs::open(upper, flags, Bits::empty())?)?;
+        }
         self.ready()
+    }
+}
+
+/// A directory that another one is to look like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Model<'a> {
+    /// As it is.
+    Plain(&'a Path),
+    /// An upper, without what overlayfs keeps for itself.
+    Upper(&'a Path),
+}
+
+impl Model<'_> {
+    /// Makes an empty directory with its mode, time, owner as far as that may be set, and extended attributes: an
+    /// access control list that new entries inherit is among them.
+    pub(crate) fn make(&self, path: &Path) -> io::Result<()> {
+        let (model, reading) = match self {
+            Self::Plain(model) => (model, Reading::Exact),
+            Self::Upper(model) => (model, Reading::Layer(LayerFormat::Overlay)),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let model = rustix::fs::open(*model, flags, Bits::empty())?;
+        let attributes = Attributes::read(model.as_fd(), &Meta::of(&model)?, reading)?;
+        fs::create_dir(path)?;
+        let made = rustix::fs::open(path, flags, Bits::empty())?;
+        let refused = attributes.put(made.as_fd())?;
+        if !refused.is_empty() {
+            tracing::debug!(path = %path.display(), ?refused, "not all attributes can be set");
+        }
+        Ok(())
     }
 }
 
@@ -131,29 +165,6 @@ pub(crate) fn stamp(path: &Path) -> io::Result<Timestamp> {
     Ok(Meta::of_path(path)?.ctime)
 }
 
-/// Removes a tree, also where its directories forbid it. What is gone already is fine.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-/// Lets the owner into every directory of a tree, links not followed.
-fn open_up(path: &Path) -> io::Result<()> {
-    let mut left = vec![path.to_owned()];
-    while let Some(directory) = left.pop() {
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                left.push(entry.path());
-            }
-        }
-    }
-    Ok(())
+fn is_empty(directory: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(directory)?.next().is_none())
 }

@@ -21,9 +21,9 @@ use sandbox_types::{NodeKind, RelPath};
 
 use super::beneath::{Place, Root};
 use super::copy::{Attributes, Copier, Reflink, Refused, set_mode, special, symlink};
-use super::layer::remove_tree;
 use super::node::Meta;
 use super::raw::Bytes;
+use super::remove::remove_tree;
 use super::stack::LayerFormat;
 use super::xattr::{Reading, by_descriptor, escape};
 

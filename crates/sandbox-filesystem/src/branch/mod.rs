@@ -30,6 +30,7 @@ mod place;
 mod progress;
 mod raw;
 mod review;
+mod remove;
 mod risk;
 mod selection;
 mod settle;

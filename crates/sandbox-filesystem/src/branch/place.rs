@@ -5,7 +5,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use sandbox_types::BranchName;
 
@@ -140,6 +140,29 @@ impl Places {
 /// Makes a directory, and those above it, for nobody but the caller.
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// `path` without links, as far as it exists.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = existing(&path);
+    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+    if rest.components().any(|part| part == Component::ParentDir) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // Nothing is appended where there is nothing: that would add a slash.
+    Ok(there
+        .canonicalize()?
+        .components()
+        .chain(rest.components())
+        .collect())
+}
+
+/// The longest part of an absolute path that exists; a link that leads nowhere does.
+pub(crate) fn existing(path: &Path) -> &Path {
+    path.ancestors()
+        .find(|path| path.symlink_metadata().is_ok())
+        .unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::create::CreateOptions;
 use super::error::BranchError;
 use super::handle::Branch;
-use super::layer::{self, LayerDir};
+use super::layer::LayerDir;
 use super::lock::{self, Held};
 use super::manifest::{self, Durability, FileError, Manifest, VERSION};
-use super::place::{Places, Storage};
+use super::place::{Places, Storage, resolve};
+use super::remove::remove_tree;
 
 /// A directory that has branches, and where they are kept. Opening it changes nothing.
 ///
@@ -68,6 +69,8 @@ impl Workspace {
             return Err(BranchError::Root);
         }
         let place = storage.directory(&base).ok_or(BranchError::NoStateDirectory)?;
+        // Whether it is inside the workspace is decided by this path.
+        let place = resolve(&place).map_err(BranchError::io("find", &place))?;
         let workspace = Self {
             places: Places::new(place),
             base,
@@ -206,7 +209,7 @@ impl Workspace {
         for entry in std::fs::read_dir(&branches).into_iter().flatten().flatten() {
             // Half made or half removed: names of branches do not begin with a dot.
             if entry.file_name().as_encoded_bytes().first() == Some(&b'.') {
-                layer::remove_tree(&entry.path()).map_err(BranchError::io("remove", &entry.path()))?;
+                remove_tree(&entry.path()).map_err(BranchError::io("remove", &entry.path()))?;
             }
         }
         Ok(freed)

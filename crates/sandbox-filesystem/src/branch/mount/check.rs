@@ -1,10 +1,10 @@
 //! Whether an overlay's directories go together, before anything is made or mounted.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::super::place::{existing, resolve};
 use super::super::suitable;
 use super::config::{OverlayConfig, OverlayPlace};
 use super::error::OverlayError;
@@ -96,27 +96,4 @@ fn lower(path: &Path) -> Result<PathBuf, OverlayError> {
             path: path.to_owned(),
         })
     }
-}
-
-/// `path` without links, as far as it exists.
-pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    let there = existing(&path);
-    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
-    if rest.components().any(|part| part == Component::ParentDir) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // Nothing is appended where there is nothing: that would add a slash.
-    Ok(there
-        .canonicalize()?
-        .components()
-        .chain(rest.components())
-        .collect())
-}
-
-/// The longest part of an absolute path that exists; a link that leads nowhere does.
-fn existing(path: &Path) -> &Path {
-    path.ancestors()
-        .find(|path| path.symlink_metadata().is_ok())
-        .unwrap_or(path)
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use sandbox_types::Access;
 
 use super::super::copy::{self, TreeOptions};
-use super::super::layer;
+use super::super::layer::Model;
 use super::super::lock::{self, Asked, Held};
+use super::super::place;
+use super::super::remove::remove_tree;
 use super::attach::{self, View};
 use super::check::{self, Directories};
 use super::config::OverlayConfig;
@@ -200,9 +202,9 @@ impl OverlayMount {
         if !self.is_mounted() {
             return Err(OverlayError::NotMounted);
         }
-        let target = check::resolve(new_base).map_err(OverlayError::io("find", new_base))?;
+        let target = place::resolve(new_base).map_err(OverlayError::io("find", new_base))?;
         for layer in self.config.lowers.iter().chain([&self.config.upper]) {
-            let layer = check::resolve(layer).map_err(OverlayError::io("find", layer))?;
+            let layer = place::resolve(layer).map_err(OverlayError::io("find", layer))?;
             check::apart(&target, &layer)?;
         }
         if target.symlink_metadata().is_ok() {
@@ -218,7 +220,7 @@ impl OverlayMount {
             .map(|report| tracing::debug!(?report, "committed"))
             .and_then(|()| sync(&target))
             .inspect_err(|_| {
-                if let Err(error) = layer::remove_tree(&target) {
+                if let Err(error) = remove_tree(&target) {
                     tracing::warn!(path = %target.display(), %error, "left behind");
                 }
             })
@@ -256,11 +258,11 @@ fn make_upper(directories: &Directories) -> Result<(), OverlayError> {
         return Ok(());
     }
     let make = || {
-        fs::create_dir_all(upper)?;
-        let Some(lower) = directories.lowers.first() else {
-            return Ok(());
-        };
-        work::look_like(upper, lower)
+        fs::create_dir_all(upper.parent().unwrap_or(upper))?;
+        match directories.lowers.first() {
+            Some(lower) => Model::Plain(lower).make(upper),
+            None => fs::create_dir(upper),
+        }
     };
     make().map_err(OverlayError::io("make", upper))
 }

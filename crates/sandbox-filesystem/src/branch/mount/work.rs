@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::handle::boot_id;
-use super::super::layer;
 use super::super::lock::Held;
-use super::check::{self, Directories};
+use super::super::place;
+use super::super::remove::remove_tree;
+use super::check::Directories;
 use super::config::OverlayConfig;
 use super::error::OverlayError;
 use super::manager::hold;
@@ -46,7 +46,7 @@ pub(super) fn make(directories: &Directories) -> Result<Held, OverlayError> {
 
 /// The work directory of a configuration, where there is one and it is nothing else.
 pub(super) fn find(config: &OverlayConfig) -> Result<Option<PathBuf>, OverlayError> {
-    let work = check::resolve(&config.work).map_err(OverlayError::io("find", &config.work))?;
+    let work = place::resolve(&config.work).map_err(OverlayError::io("find", &config.work))?;
     match is_ours(&work) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Ok(false) => Err(OverlayError::WorkInUse { path: work }),
@@ -57,7 +57,7 @@ pub(super) fn find(config: &OverlayConfig) -> Result<Option<PathBuf>, OverlayErr
 
 /// Removes the work directory, whose own directory has mode 000.
 pub(super) fn remove(work: &Path) -> io::Result<()> {
-    layer::remove_tree(work)
+    remove_tree(work)
 }
 
 /// Removes everything in an upper, and what it says of the layers beneath it.
@@ -69,20 +69,11 @@ pub(super) fn empty_upper(upper: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a directory another one's mode and, where that may be done, owner.
-pub(super) fn look_like(directory: &Path, model: &Path) -> io::Result<()> {
-    let model = model.metadata()?;
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(directory, Some(model.uid()), Some(model.gid()))?;
-    }
-    fs::set_permissions(directory, fs::Permissions::from_mode(model.mode() & 0o7777))
-}
-
 fn empty(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            layer::remove_tree(&entry.path())?;
+            remove_tree(&entry.path())?;
         } else {
             fs::remove_file(entry.path())?;
         }
