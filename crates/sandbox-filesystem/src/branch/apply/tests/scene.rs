@@ -12,7 +12,7 @@ use sandbox_types::{Change, RelPath};
 use super::super::super::base::BaseKnowledge;
 use super::super::super::copy::{TreeOptions, tree};
 use super::super::super::diff;
-use super::super::super::layer::remove_tree;
+use super::super::super::remove::remove_tree;
 use super::super::super::stack::{LayerFormat, Stack};
 use super::super::super::testing::{Picture, picture, set_mtime, set_xattr};
 use super::super::*;
