@@ -36,6 +36,7 @@ struct Job {
 #[derive(Default)]
 struct Timed {
     figures: Figures,
+    cpu: Figures,
     peak_kib: u64,
 }
 
@@ -87,8 +88,8 @@ impl Changes {
 
     pub(super) fn print(&self) {
         println!(
-            "\n{:<44} {:>5} {:>9} {:>9} {:>9} {:>10}",
-            "changes, ms", "runs", "median", "min", "max", "peak, MiB"
+            "\n{:<44} {:>5} {:>9} {:>9} {:>9} {:>9} {:>10}",
+            "changes, ms", "runs", "median", "min", "max", "CPU", "peak, MiB"
         );
         for job in &self.jobs {
             job.ours.print(&job.name);
@@ -188,6 +189,7 @@ impl Timed {
     fn of(stops: &[Stopped]) -> Self {
         Self {
             figures: Figures::of(stops.iter().map(|stop| stop.took).collect()),
+            cpu: Figures::of(stops.iter().map(|stop| stop.cpu).collect()),
             peak_kib: stops.iter().map(|stop| stop.resident_kib).max().unwrap_or(0),
         }
     }
@@ -195,11 +197,12 @@ impl Timed {
     fn print(&self, name: &str) {
         let times = &self.figures;
         println!(
-            "{name:<44} {:>5} {:>9.0} {:>9.0} {:>9.0} {:>10}",
+            "{name:<44} {:>5} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>10}",
             times.count(),
             millis(times.median()),
             millis(times.min()),
             millis(times.max()),
+            millis(self.cpu.median()),
             self.peak_kib / 1024
         );
     }
@@ -207,7 +210,7 @@ impl Timed {
     fn json(&self) -> Value {
         let times = &self.figures;
         json!({ "runs": times.count(), "median_us": micros(times.median()), "min_us": micros(times.min()),
-                "max_us": micros(times.max()), "peak_kib": self.peak_kib })
+                "max_us": micros(times.max()), "cpu_us": micros(self.cpu.median()), "peak_kib": self.peak_kib })
     }
 }
 
