@@ -64,6 +64,8 @@ pub(crate) enum CliError {
     Pattern(#[from] InvalidPattern),
     #[error(transparent)]
     Join(#[from] JoinError),
+    #[error("branch {name} is there already, and a dry run would drop it with all that is on it")]
+    DryRunOnBranch { name: BranchName },
     #[error("nothing runs on branch {name}")]
     NotRunning { name: BranchName },
     #[error("nothing has been committed to {workspace}", workspace = workspace.display())]
@@ -94,6 +96,9 @@ impl CliError {
                 None => "see: sandbox profile list".into(),
             }),
             Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
+            Self::DryRunOnBranch { name } => Some(format!(
+                "try it on a branch of it: sandbox run --branch --from={name} --dry-run -- COMMAND"
+            )),
             Self::NotRunning { name } => {
                 Some(format!("start it with: sandbox run --branch={name} -- COMMAND"))
             }

@@ -1,15 +1,19 @@
 //! Writing to the caller's streams. A reader that has gone is no failure.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use crate::error::CliError;
 
-/// Writes `text` to standard output and ends with `status`.
+/// Writes `text` to standard output and ends with `status`. A terminal is not commanded by what is in it.
 pub(crate) fn print(text: &str, status: ExitCode) -> Result<ExitCode, CliError> {
+    if io::stdout().is_terminal() {
+        return print_bytes(harmless(text).as_bytes(), status);
+    }
     print_bytes(text.as_bytes(), status)
 }
 
@@ -36,15 +40,41 @@ pub(crate) fn note(text: impl Display) {
 
 /// One line on standard error. Nobody can be told that nobody listens there.
 pub(crate) fn tell(text: impl Display) {
-    writeln!(io::stderr(), "{text}").ok();
+    writeln!(io::stderr(), "{}", harmless(&text.to_string())).ok();
 }
 
-/// A text in which nothing steers a terminal: what a branch holds is somebody else's.
-pub(crate) fn harmless(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c,
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
+/// Shows control characters instead of sending them: a file name, or what git says, must not command a terminal.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let commands = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if commands(char) {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same of what is to be a part of a line.
+pub(crate) fn one_line(text: &str) -> String {
+    harmless(text).replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(
+            harmless("a\x1b[31m\u{9b}2J\r\n\tb"),
+            "a\\u{1b}[31m\\u{9b}2J\\r\n\tb"
+        );
+        assert_eq!(one_line("a\nb"), "a\\nb");
+    }
 }

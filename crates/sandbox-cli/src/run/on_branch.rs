@@ -137,6 +137,8 @@ impl Session {
         use BranchError::{Exists, NotFound};
         let is_new_wanted = args.from.is_some() || args.branch_mode.is_some() || args.snapshot.is_some();
         match workspace.get(&name) {
+            // It would be dropped with all that earlier runs have left on it.
+            Ok(_) if args.dry_run => Err(CliError::DryRunOnBranch { name }),
             Ok(_) if is_new_wanted => Err(Exists {
                 name,
                 workspace: workspace.base().to_owned(),

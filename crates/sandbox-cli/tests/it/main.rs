@@ -5,6 +5,7 @@ mod harness;
 
 mod acceptance;
 mod bad_input;
+mod branch_review;
 mod escape;
 mod exit_status;
 mod gc;

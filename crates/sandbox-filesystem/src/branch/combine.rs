@@ -63,6 +63,7 @@ impl Workspace {
             .map(|name| self.get(name))
             .collect::<Result<Vec<_>, _>>()?;
         let _held = branches.iter().map(Branch::hold).collect::<Result<Vec<_>, _>>()?;
+        branches.iter().try_for_each(Branch::check_settled)?;
         let options = ReviewOptions {
             ignored: IgnoredFiles::Include,
             ..ReviewOptions::default()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox_types::{BaseChange, Change, ChangeSet, ConflictPolicy, GitRef, Hold, RelPath, Unsettled};
 
-use super::apply::{self, ApplyError, ApplyPlan, Noted, PlanError};
+use super::apply::{self, ApplyError, ApplyPlan, CommitStatus, Noted, PlanError};
 use super::create::now;
 use super::diff;
 use super::error::BranchError;
@@ -13,6 +13,7 @@ use super::git::{self, GitError};
 use super::handle::Branch;
 use super::history::{CommitId, Record};
 use super::manifest::{Durability, FileError, VERSION};
+use super::patterns;
 use super::progress::Progress;
 use super::review::{Review, ReviewError, ReviewOptions};
 use super::risk::Acceptance;
@@ -106,9 +107,11 @@ impl CommitError {
             Self::Branch(error) => error.hint(),
             Self::Review(error) => error.hint(),
             Self::Held { held } => held.first().map(|(path, _)| {
-                format!(
-                    "accept it: --accept '{path}', or all: --accept-all; leave out what is held: --skip-held"
-                )
+                let one = match patterns::for_shell(path) {
+                    Some(pattern) => format!("--accept {pattern}"),
+                    None => "--interactive".to_owned(),
+                };
+                format!("accept it: {one}, or all: --accept-all; leave out what is held: --skip-held")
             }),
             Self::Conflicts { .. } => Some(
                 "--on-conflict ours: the branch wins; theirs: the workspace; both: a second copy; text: merge lines"
@@ -190,6 +193,7 @@ impl Branch {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Commit, CommitError> {
         let _held = self.hold()?;
+        self.check_settled()?;
         let _lock = self.workspace().lock()?;
         if let Some(commit) = self
             .workspace()
@@ -200,16 +204,30 @@ impl Branch {
             return Err(CommitError::Interrupted(commit.id));
         }
         let review = self.review(&options.review, &mut |_| {})?;
+        let chosen = choose(&review.set, options)?;
+        if chosen.changes.is_empty() && chosen.conflicts.is_empty() && review.set.git.is_empty() {
+            return Err(CommitError::Nothing);
+        }
+        let place = apply::create(&self.workspace().places().commits())?;
+        self.commit_at(&place, &review, chosen, options, progress)
+            .inspect_err(|_| forget_if_empty(&place))
+    }
+
+    /// What is chosen, recorded in `place`.
+    fn commit_at(
+        &self,
+        place: &Path,
+        review: &Review,
+        chosen: Chosen,
+        options: &CommitOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Commit, CommitError> {
         let Chosen {
             mut changes,
             mut left_out,
             conflicts,
-        } = choose(&review.set, options)?;
-        if changes.is_empty() && conflicts.is_empty() && review.set.git.is_empty() {
-            return Err(CommitError::Nothing);
-        }
-        let place = apply::create(&self.workspace().places().commits())?;
-        let settled = self.settle_conflicts(&review, &conflicts, options.conflicts, &place)?;
+        } = chosen;
+        let settled = self.settle_conflicts(review, &conflicts, options.conflicts, place)?;
         changes.extend(settled.changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         left_out.extend(settled.left_out);
@@ -217,11 +235,11 @@ impl Branch {
         let plan = ApplyPlan::from_changes(stack, self.workspace().base(), &changes)?;
         // What was in the base when the plan was made is what must be there when it is applied: whatever has happened
         // between the review and the plan is found now, and whatever happens from now on by the plan itself.
-        check_again(&review, &changes, &conflicts)?;
+        check_again(review, &changes, &conflicts)?;
         let request = Request {
-            review: &review,
+            review,
             plan: &plan,
-            place: &place,
+            place,
             with_git: options.selection.is_all(),
         };
         self.carry_out(&request, changes, left_out, progress)
@@ -243,6 +261,7 @@ impl Branch {
         let mut record = Record {
             version: VERSION,
             branch: self.name().clone(),
+            layer: self.manifest().layers.first().cloned(),
             created: now(),
             changes: changes.len(),
             git: Vec::new(),
@@ -275,17 +294,13 @@ impl Branch {
             Ok(applied) => applied,
             Err(error) => {
                 record.take_back_references();
+                if let ApplyError::RolledBack { left, .. } = &error {
+                    self.note_ours(left)?;
+                }
                 return Err(error.into());
             }
         };
-        let mut ours = self.ours()?;
-        for (path, identity) in applied.left {
-            match identity {
-                Some(identity) => ours.insert(path, identity),
-                None => ours.remove(&path),
-            };
-        }
-        self.remember_ours(ours)?;
+        self.note_ours(&applied.left)?;
         notes.extend(
             applied
                 .notes
@@ -383,6 +398,15 @@ fn choose(set: &ChangeSet, options: &CommitOptions) -> Result<Chosen, CommitErro
         Ok(chosen)
     } else {
         Err(CommitError::Held { held })
+    }
+}
+
+/// Removes the directory of a commit that never came to anything: nothing of it is in the base.
+fn forget_if_empty(place: &Path) {
+    if apply::status(place).is_ok_and(|status| status == CommitStatus::Empty)
+        && let Err(error) = super::layer::remove_tree(place)
+    {
+        tracing::warn!(path = %place.display(), %error, "left behind");
     }
 }
 

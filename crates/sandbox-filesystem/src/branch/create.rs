@@ -81,17 +81,22 @@ impl Workspace {
         if self.places().branch(name).symlink_metadata().is_ok() {
             return Err(self.exists(name));
         }
-        let manifest = match &options.from {
+        let parent = options.from.as_ref().map(|parent| self.get(parent)).transpose()?;
+        let manifest = match &parent {
             None => self.fresh(options, progress)?,
-            Some(parent) => self.branched(&self.get(parent)?, progress)?,
-        };
-        match self.publish(name, &manifest) {
-            Ok(()) => Ok(Branch::new(self.clone(), name.clone(), manifest)),
-            Err(error) => {
-                self.drop_layer(&manifest);
-                Err(error)
+            Some(parent) => {
+                self.check_inherited(parent, options)?;
+                self.branched(parent, progress)?
             }
+        };
+        self.publish(name, &manifest)
+            .inspect_err(|_| self.drop_layer(&manifest))?;
+        let branch = Branch::new(self.clone(), name.clone(), manifest);
+        if let Some(parent) = parent {
+            // What its commits have left in the base is in this one's layers too.
+            branch.remember_ours(parent.ours()?)?;
         }
+        Ok(branch)
     }
 
     /// Makes a branch under a name nobody has: `PREFIX-1`, `PREFIX-2` and so on.
@@ -179,9 +184,31 @@ impl Workspace {
         }
     }
 
+    /// A branch of a branch is of its mode: nothing else can be asked for.
+    fn check_inherited(&self, parent: &Branch, options: &CreateOptions) -> Result<(), BranchError> {
+        let mode = parent.mode();
+        match (options.mode, &options.no_kernel) {
+            (ModeChoice::Only(asked), _) if asked != mode => {}
+            (_, Some(reason)) if mode == Mode::Kernel => {
+                return Err(BranchError::Mode {
+                    workspace: self.base().to_owned(),
+                    mode,
+                    reason: reason.clone(),
+                });
+            }
+            _ if options.snapshot != Snapshot::Off => {}
+            _ => return Ok(()),
+        }
+        Err(BranchError::Inherited {
+            parent: parent.name().clone(),
+            mode,
+        })
+    }
+
     /// A branch of a branch: what the parent has written until now becomes a layer of both.
     fn branched(&self, parent: &Branch, progress: &mut dyn FnMut(Progress)) -> Result<Manifest, BranchError> {
         let _held = parent.hold()?;
+        parent.check_settled()?;
         let parent = self.get(parent.name())?;
         let _lock = self.lock()?;
         let layers = self.places().layers();

@@ -74,6 +74,14 @@ pub enum BranchError {
         /// Why not.
         reason: Unsuitable,
     },
+    /// A branch of a branch was to be of another mode, or of another state of the workspace.
+    #[error("a branch of {parent} is in mode {}, and sees the workspace as {parent} does", mode.name())]
+    Inherited {
+        /// The branch that it was to start from.
+        parent: BranchName,
+        /// Its mode.
+        mode: Mode,
+    },
     /// The machine went down while it was mounted.
     #[error("the machine went down while branch {name} was in use: what was last written to it may be lost")]
     NotSettled {
@@ -139,6 +147,7 @@ impl BranchError {
             Self::Mode {
                 mode: Mode::Kernel, ..
             } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
             Self::NotSettled { name } => {
                 format!("look at it with: sandbox branch diff {name}; then: sandbox branch recover {name}")
             }

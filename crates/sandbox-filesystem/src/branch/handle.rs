@@ -197,7 +197,11 @@ impl Branch {
         let unused = {
             let _lock = self.workspace.lock()?;
             fs::rename(&directory, &gone).map_err(BranchError::io("remove", &directory))?;
-            self.layers_of_its_own()?
+            // Where another branch cannot be read, what it shares is not known: the layers stay for `gc`.
+            self.layers_of_its_own().unwrap_or_else(|error| {
+                tracing::warn!(branch = %self.name, %error, "its layers are left behind");
+                Vec::new()
+            })
         };
         for layer in unused {
             layer.remove().map_err(BranchError::io("remove", layer.path()))?;
@@ -330,7 +334,7 @@ impl Branch {
     }
 
     /// A volatile mount that ended with the machine may have lost anything.
-    fn check_settled(&self) -> Result<(), BranchError> {
+    pub(crate) fn check_settled(&self) -> Result<(), BranchError> {
         match fs::read_to_string(self.boot_file()) {
             Ok(boot) if boot != boot_id() => Err(BranchError::NotSettled {
                 name: self.name.clone(),

@@ -60,6 +60,9 @@ impl CommitId {
 pub(crate) struct Record {
     pub(crate) version: u32,
     pub(crate) branch: BranchName,
+    /// The layer it was made of: its branch may have another name by now, and another branch that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) layer: Option<String>,
     pub(crate) created: u64,
     pub(crate) changes: usize,
     /// References that were moved, by repository.
@@ -147,7 +150,7 @@ impl Workspace {
         let place = self.place_of(id);
         let record = Record::load(&place)?;
         let applied = apply::undo(&place, progress)?;
-        self.note_what_is_left(&record, applied)?;
+        self.note_what_is_left(&record, &applied)?;
         for (repository, moves) in &record.git {
             git::undo(repository, moves)?;
         }
@@ -169,7 +172,7 @@ impl Workspace {
         let record = Record::load(&place)?;
         let applied = apply::recover(&place, direction, progress)?;
         let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
-        self.note_what_is_left(&record, applied)?;
+        self.note_what_is_left(&record, &applied)?;
         if is_back {
             for (repository, moves) in &record.git {
                 git::undo(repository, moves)?;
@@ -186,18 +189,18 @@ impl Workspace {
         self.places().commits().join(id.to_string())
     }
 
-    /// What a branch has done to the base is no conflict for it, undone or not. The branch may be gone.
-    fn note_what_is_left(&self, record: &Record, applied: Applied) -> Result<(), CommitError> {
-        let Ok(branch) = self.get(&record.branch) else {
-            return Ok(());
-        };
-        let mut ours = branch.ours()?;
-        for (path, identity) in applied.left {
-            match identity {
-                Some(identity) => ours.insert(path, identity),
-                None => ours.remove(&path),
+    /// What a branch has done to the base is no conflict for it, undone or not, nor for those that were made of it
+    /// since. The branch may be gone.
+    fn note_what_is_left(&self, record: &Record, applied: &Applied) -> Result<(), CommitError> {
+        for branch in self.list()?.into_iter().flatten() {
+            let is_its_own = match &record.layer {
+                Some(layer) => branch.manifest().layers.contains(layer),
+                None => *branch.name() == record.branch,
             };
+            if is_its_own {
+                branch.note_ours(&applied.left)?;
+            }
         }
-        Ok(branch.remember_ours(ours)?)
+        Ok(())
     }
 }

@@ -92,6 +92,29 @@ pub(crate) fn candidate(path: &[u8]) -> Candidate<'_> {
     Candidate::new(Path::new(OsStr::from_bytes(path)))
 }
 
+/// `path` alone as a pattern, quoted for a shell; none where that cannot be typed.
+pub(crate) fn for_shell(path: &RelPath) -> Option<String> {
+    let text = std::str::from_utf8(path.as_bytes()).ok()?;
+    // A path that is printed with escapes has something in it that would not survive being copied.
+    let has_quotes = text.contains(['"', '\\']);
+    if path.to_string() != text && !has_quotes {
+        return None;
+    }
+    let mut pattern = String::from("'");
+    if !text.contains('/') {
+        pattern.push('/');
+    }
+    for char in text.chars() {
+        match char {
+            '*' | '?' | '[' | ']' | '{' | '}' | '\\' | ',' => pattern.extend(['\\', char]),
+            '\'' => pattern.push_str("'\\''"),
+            char => pattern.push(char),
+        }
+    }
+    pattern.push('\'');
+    Some(pattern)
+}
+
 /// The globs that `pattern` stands for.
 fn expand(pattern: &str) -> Vec<String> {
     if pattern == "." {
@@ -127,6 +150,27 @@ fn compile(pattern: &str, glob: &str) -> Result<Glob, InvalidPattern> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_to_be_typed_stands_for_itself_alone() {
+        for (path, typed) in [
+            ("src/a.rs", Some("'src/a.rs'")),
+            ("*", Some(r"'/\*'")),
+            ("a/{b,c}[d]?", Some(r"'a/\{b\,c\}\[d\]\?'")),
+            ("it's; rm -rf ~", Some(r"'/it'\''s; rm -rf ~'")),
+            ("a\nb", None),
+        ] {
+            let path = RelPath::new(path).unwrap();
+            let found = for_shell(&path);
+            assert_eq!(found.as_deref(), typed);
+            if let Some(found) = found {
+                let pattern = found.trim_matches('\'').replace(r"'\''", "'");
+                let patterns = Patterns::new([pattern]).unwrap();
+                assert!(patterns.matches(&path), "{found}");
+                assert!(!patterns.matches(&RelPath::new("other").unwrap()), "{found}");
+            }
+        }
+    }
 
     fn matches(pattern: &str, path: &[u8]) -> bool {
         let path = RelPath::new(OsStr::from_bytes(path)).unwrap();

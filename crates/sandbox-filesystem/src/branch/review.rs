@@ -296,6 +296,18 @@ impl Branch {
         }
     }
 
+    /// Notes what a commit, or taking one back, has left in the base.
+    pub(crate) fn note_ours(&self, left: &BTreeMap<RelPath, Option<Identity>>) -> Result<(), BranchError> {
+        let mut ours = self.ours()?;
+        for (path, identity) in left {
+            match identity {
+                Some(identity) => ours.insert(path.clone(), *identity),
+                None => ours.remove(path),
+            };
+        }
+        self.remember_ours(ours)
+    }
+
     /// Remembers what its commits have left in the base.
     pub(crate) fn remember_ours(&self, left: BTreeMap<RelPath, Identity>) -> Result<(), BranchError> {
         let ours = Ours {

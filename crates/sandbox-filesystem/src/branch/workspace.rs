@@ -205,6 +205,7 @@ impl Workspace {
                 layer.remove().map_err(BranchError::io("remove", layer.path()))?;
             }
         }
+        self.forget_empty_commits()?;
         let branches = self.places.branches();
         for entry in std::fs::read_dir(&branches).into_iter().flatten().flatten() {
             // Half made or half removed: names of branches do not begin with a dot.
@@ -213,6 +214,18 @@ impl Workspace {
             }
         }
         Ok(freed)
+    }
+
+    /// Removes the places of commits that came to nothing before anything was written down.
+    fn forget_empty_commits(&self) -> Result<(), BranchError> {
+        let commits = self.places.commits();
+        for entry in std::fs::read_dir(&commits).into_iter().flatten().flatten() {
+            let place = entry.path();
+            if !place.join("commit.json").exists() {
+                layer::remove_tree(&place).map_err(BranchError::io("remove", &place))?;
+            }
+        }
+        Ok(())
     }
 
     /// Held while layers come, are shared or go, and while the base is written.

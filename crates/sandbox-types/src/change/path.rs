@@ -1,7 +1,7 @@
 //! Paths inside a workspace.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// A path beneath a workspace's root: no leading `/`, no `.` and no `..`. The empty path is the root itself.
 ///
 /// Names are bytes, as the kernel has them. In JSON a path is a text, or its bytes where it is not UTF-8:
-/// `{"bytes": [255, 47, 97]}`.
+/// `{"bytes": [255, 47, 97]}`. Printed, it is one line that commands no terminal: in double quotes, with the escapes
+/// of C, where it has control characters, quotes or bytes that are not UTF-8 in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "Encoded", into = "Encoded")]
 pub struct RelPath(PathBuf);
@@ -91,10 +92,53 @@ impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
             f.write_str(".")
+        } else if self.needs_quotes() {
+            self.fmt_quoted(f)
         } else {
             write!(f, "{}", self.0.display())
         }
     }
+}
+
+impl RelPath {
+    /// Whether a line that has it as it is could be taken for another, or would command a terminal.
+    fn needs_quotes(&self) -> bool {
+        std::str::from_utf8(self.as_bytes()).map_or(true, |text| {
+            text.chars()
+                .any(|char| matches!(char, '"' | '\\') || is_unprintable(char))
+        })
+    }
+
+    /// As git writes such paths: in double quotes, with the escapes of C.
+    fn fmt_quoted(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octal = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            bytes.iter().try_for_each(|byte| write!(f, "\\{byte:03o}"))
+        };
+        f.write_char('"')?;
+        for chunk in self.as_bytes().utf8_chunks() {
+            for char in chunk.valid().chars() {
+                match char {
+                    '"' | '\\' => write!(f, "\\{char}")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    char if is_unprintable(char) => octal(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    char => f.write_char(char)?,
+                }
+            }
+            octal(f, chunk.invalid())?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// Whether it moves the cursor, changes what is shown, or reorders what stands around it.
+fn is_unprintable(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,6 +184,23 @@ mod tests {
         }
         assert!(RelPath::root().join("..").is_err());
         assert!(RelPath::root().join("/etc").is_err());
+    }
+
+    #[test]
+    fn a_printed_path_is_one_line_and_commands_no_terminal() {
+        for (bytes, printed) in [
+            (&b"src/a b.rs"[..], "src/a b.rs"),
+            ("gr\u{fc}n".as_bytes(), "gr\u{fc}n"),
+            (b"a\x1b[31mb\nc", r#""a\033[31mb\nc""#),
+            (b"\xffx", r#""\377x""#),
+            (b"say \"hi\" \\", r#""say \"hi\" \\""#),
+            ("a\u{202e}b\u{9b}".as_bytes(), r#""a\342\200\256b\302\233""#),
+        ] {
+            assert_eq!(
+                RelPath::new(OsStr::from_bytes(bytes)).unwrap().to_string(),
+                printed
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::age::ago;
 use crate::error::CliError;
-use crate::output::{note, print, print_json};
+use crate::output::{note, one_line, print, print_json};
 use crate::workspace::WorkspaceArgs;
 
 /// List the branches of the workspace
@@ -114,7 +114,9 @@ fn table(entries: &[Entry<'_>], with_workspace: bool) -> String {
         match (entry.used_by, entry.last_run) {
             (Some(0), _) => line.push_str("  in use"),
             (Some(pid), _) => line.push_str(&format!("  in use by process {pid}")),
-            (None, Some(run)) => line.push_str(&format!("  {}: {}", run.outcome, short(&run.command))),
+            (None, Some(run)) => {
+                line.push_str(&format!("  {}: {}", run.outcome, one_line(&short(&run.command))))
+            }
             (None, None) => {}
         }
         if with_workspace {

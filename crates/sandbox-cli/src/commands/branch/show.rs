@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::age::ago;
 use super::show_changes;
 use crate::error::CliError;
-use crate::output::{print, print_json};
+use crate::output::{one_line, print, print_json};
 use crate::workspace::WorkspaceArgs;
 
 /// Say what a branch is: where, how, since when, what was run on it and committed from it
@@ -84,7 +84,7 @@ fn text(facts: &Facts<'_>) -> String {
     if let Some(run) = facts.last_run {
         line(
             "last run",
-            format!("{} ({}, {})", run.command, run.outcome, ago(run.ended)),
+            format!("{} ({}, {})", one_line(&run.command), run.outcome, ago(run.ended)),
         );
     }
     if let Some(pid) = facts.used_by {

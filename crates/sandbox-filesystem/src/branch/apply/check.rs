@@ -52,6 +52,7 @@ pub(super) fn conflicts_with_left(
 
 /// Whether the directories that entries are made in or removed from may be written, and are on one file system.
 pub(super) fn writable(base: &Root, steps: &[Step]) -> Result<(), ApplyError> {
+    enterable(steps)?;
     let root = Meta::of(base).map_err(stage_error(&RelPath::root()))?;
     let moved = steps.iter().filter(|step| !step.is_in_place());
     let parents: BTreeSet<_> = moved.filter_map(|step| step.path.parent()).collect();
@@ -76,6 +77,25 @@ pub(super) fn writable(base: &Root, steps: &[Step]) -> Result<(), ApplyError> {
                 path,
                 source: errno.into(),
             })?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is in directories can be looked at afterwards, which undo and recovery need.
+fn enterable(steps: &[Step]) -> Result<(), ApplyError> {
+    const SEARCH: u32 = 0o100;
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let is_directory = step.makes_directory() || step.alters_directory();
+        let is_locked = is_directory && step.after.attributes().is_some_and(|new| new.mode & SEARCH == 0);
+        // Steps are ordered by path: what is in a directory follows it.
+        let next = steps.get(index + 1);
+        if is_locked && next.is_some_and(|next| next.path.is_beneath(&step.path)) {
+            let path = step.path.clone();
+            return Err(ApplyError::Locked { path });
         }
     }
     Ok(())

@@ -102,6 +102,10 @@ pub(crate) enum ApplyError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "{path}: would be a directory that you may not enter yourself, with something in it to be committed"
+    )]
+    Locked { path: RelPath },
     #[error("{path}: on another file system than the rest of the base")]
     OtherFileSystem { path: RelPath },
     #[error("{}", listed(.0))]
@@ -183,6 +187,7 @@ impl ApplyError {
                 ..
             } => "look at them, and say which side is to win",
             Self::NotWritable { .. } => "give yourself permission to write there",
+            Self::Locked { .. } => "on the branch, let its owner in (chmod u+rwx), or leave it out",
             Self::OtherFileSystem { .. } => "something is mounted there: make that a workspace of its own",
             Self::SourceMoved { .. } => "end what runs on the branch, and commit again",
             Self::Stuck { .. } | Self::Unfinished { .. } => {

@@ -1,0 +1,208 @@
+//! What was found by trying to break branches: each was wrong once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Harness, Ran};
+
+/// A harness with a file `f` in its workspace.
+fn with_file(content: &str) -> Harness {
+    let harness = Harness::new();
+    harness.write("work/f", content);
+    harness
+}
+
+fn on_branch(harness: &Harness, name: &str, script: &str) {
+    let flag = format!("--branch={name}");
+    harness.sh(&["-q", &flag], script).says(0, &[]);
+}
+
+fn branch(harness: &Harness, words: &[&str]) -> Ran {
+    harness.sandbox([&["branch"], words].concat())
+}
+
+/// The workspace's place in the state directory.
+fn place(harness: &Harness) -> PathBuf {
+    let workspaces = harness.home().join(".local/state/sandbox/workspaces");
+    let mut entries = fs::read_dir(workspaces).unwrap();
+    entries.next().unwrap().unwrap().path()
+}
+
+fn count(directory: &Path) -> usize {
+    fs::read_dir(directory).unwrap().count()
+}
+
+#[test]
+fn a_dry_run_does_not_drop_what_is_on_a_branch_already() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo kept > new");
+    harness
+        .sh(&["--branch=x", "--dry-run"], "true")
+        .says(125, &["branch x is there already", "--branch --from=x --dry-run"]);
+    let tried = harness.sh(
+        &["--branch", "--from=x", "--dry-run"],
+        "cat new; echo more > newer",
+    );
+    assert_eq!(tried.stdout, "kept\n", "{tried:?}");
+    tried.says(0, &["A newer"]);
+    assert_eq!(branch(&harness, &["diff", "x", "--name-only"]).stdout, "new\n");
+    assert!(!harness.work().join("new").exists());
+}
+
+#[test]
+fn names_of_files_command_no_terminal_and_do_not_add_lines() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", r#"touch "$(printf 'a\033]0;owned\007\nA fake')""#);
+    for words in [&["diff", "x"][..], &["diff", "x", "--name-only"]] {
+        let shown = branch(&harness, words);
+        assert!(
+            shown.stdout.contains(r#""a\033]0;owned\007\nA fake""#),
+            "{shown:?}"
+        );
+        assert_eq!(shown.stdout.lines().count(), 1, "{shown:?}");
+    }
+    let committed = branch(&harness, &["commit", "x", "--dry-run"]);
+    assert!(!(committed.stdout + &committed.stderr).contains('\u{1b}'));
+}
+
+#[test]
+fn what_is_suggested_to_accept_one_file_accepts_that_file_alone() {
+    let harness = with_file("one\n");
+    on_branch(
+        &harness,
+        "x",
+        r#"touch '*' "it's; touch \$HOME/owned; '"; chmod +x *"#,
+    );
+    let refused = branch(&harness, &["commit", "x"]);
+    refused.says(3, &[r"--accept '/\*',"]);
+    let again = branch(&harness, &["commit", "x", "--accept", r"/\*"]);
+    again.says(3, &["1 change held back"]);
+    // The suggestion as a shell reads it.
+    let hint = again.stderr.split("--accept ").nth(1).unwrap();
+    let hint = hint.split(", or all").next().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &format!("printf %s {hint}")])
+        .env("HOME", harness.home())
+        .output()
+        .unwrap();
+    assert!(!harness.home().join("owned").exists());
+    let pattern = String::from_utf8(output.stdout).unwrap();
+    branch(
+        &harness,
+        &["commit", "x", "--accept", &pattern, "--accept", r"/\*"],
+    )
+    .says(0, &["2 changes"]);
+}
+
+#[test]
+fn a_branch_that_the_machine_went_down_under_is_not_committed_unseen() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    on_branch(&harness, "y", "echo other > g");
+    fs::write(place(&harness).join("branches/x/mounted"), "another boot").unwrap();
+    let why = "the machine went down while branch x was in use";
+    branch(&harness, &["commit", "x"]).says(1, &[why, "sandbox branch recover x"]);
+    branch(&harness, &["merge", "x", "y", "--into", "z"]).says(1, &[why]);
+    harness.sh(&["--branch=z", "--from=x"], "true").says(125, &[why]);
+    assert_eq!(branch(&harness, &["diff", "x", "--name-only"]).stdout, "f\n");
+    branch(&harness, &["recover", "x"]).says(0, &[]);
+    branch(&harness, &["commit", "x"]).says(0, &["1 change"]);
+}
+
+#[test]
+fn undoing_a_commit_of_a_branch_that_was_renamed_is_no_conflict_for_it() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    branch(&harness, &["commit", "x"]).says(0, &[]);
+    branch(&harness, &["rename", "x", "y"]).says(0, &[]);
+    branch(&harness, &["undo"]).says(0, &[]);
+    assert_eq!(branch(&harness, &["diff", "y"]).stdout, "M f\n");
+}
+
+#[test]
+fn undoing_a_commit_is_a_conflict_for_another_branch_of_the_same_name() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    branch(&harness, &["commit", "x", "--discard"]).says(0, &[]);
+    on_branch(&harness, "x", "echo three >> f");
+    branch(&harness, &["undo"]).says(0, &[]);
+    let shown = branch(&harness, &["diff", "x"]);
+    assert!(shown.stdout.starts_with("M f  CONFLICT"), "{shown:?}");
+}
+
+#[test]
+fn what_the_parent_has_committed_is_no_conflict_for_a_branch_of_it() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    branch(&harness, &["commit", "x"]).says(0, &[]);
+    harness
+        .sh(&["--branch=y", "--from=x"], "echo three >> f")
+        .says(0, &[]);
+    assert_eq!(branch(&harness, &["diff", "y"]).stdout, "M f\n");
+    branch(&harness, &["undo"]).says(0, &[]);
+    assert_eq!(branch(&harness, &["diff", "y"]).stdout, "M f\n");
+    fs::write(harness.work().join("f"), "somebody's\n").unwrap();
+    let shown = branch(&harness, &["diff", "y"]);
+    assert!(shown.stdout.starts_with("M f  CONFLICT"), "{shown:?}");
+}
+
+#[test]
+fn a_mode_that_a_branch_of_a_branch_cannot_have_is_refused() {
+    let harness = with_file("one\n");
+    harness
+        .sh(&["-q", "--branch=x", "--branch-mode=copy"], "true")
+        .says(0, &[]);
+    for flags in [&["--branch-mode=kernel"][..], &["--snapshot=copy"]] {
+        let flags = [&["--branch=y", "--from=x"], flags].concat();
+        harness
+            .sh(&flags, "true")
+            .says(125, &["a branch of x is in mode copy", "leave out --branch-mode"]);
+    }
+    assert_eq!(branch(&harness, &["list"]).stdout.lines().count(), 1);
+}
+
+#[test]
+fn commits_that_are_refused_leave_nothing_behind() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    fs::write(harness.work().join("f"), "else\n").unwrap();
+    for _ in 0..3 {
+        branch(&harness, &["commit", "x"]).says(3, &["1 conflict"]);
+    }
+    assert_eq!(count(&place(&harness).join("commits")), 0);
+    branch(&harness, &["commit", "x", "--on-conflict=ours"]).says(0, &["committed c1"]);
+}
+
+#[test]
+fn a_branch_is_dropped_though_its_neighbor_is_damaged() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "true");
+    on_branch(&harness, "y", "true");
+    fs::write(place(&harness).join("branches/y/branch.json"), "{").unwrap();
+    branch(&harness, &["discard", "x"]).says(0, &["discarded x"]);
+    branch(&harness, &["discard", "y"]).says(1, &["is damaged", "remove "]);
+    fs::remove_dir_all(place(&harness).join("branches/y")).unwrap();
+    branch(&harness, &["gc"]).says(0, &[]);
+    assert_eq!(count(&place(&harness).join("layers")), 0);
+}
+
+#[test]
+fn a_directory_that_its_owner_may_not_enter_is_refused_before_anything_is_written() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "mkdir d; echo x > d/f; chmod 000 d; echo two > f");
+    let committed = branch(&harness, &["commit", "x"]);
+    if fs::read_dir("/proc/1/fd").is_ok() {
+        // Root may enter everything.
+        committed.says(0, &["3 changes"]);
+        branch(&harness, &["undo"]).says(0, &[]);
+    } else {
+        committed.says(
+            1,
+            &["d: would be a directory that you may not enter", "chmod u+rwx"],
+        );
+    }
+    assert_eq!(fs::read_to_string(harness.work().join("f")).unwrap(), "one\n");
+    assert!(!harness.work().join("d").exists());
+    branch(&harness, &["commit", "x", "/f"]).says(0, &["1 change"]);
+}
