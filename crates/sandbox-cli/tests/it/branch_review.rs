@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Harness, Ran};
+use crate::harness::{Harness, Ran, has};
 
 /// A harness with a file `f` in its workspace.
 fn with_file(content: &str) -> Harness {
@@ -205,4 +205,40 @@ fn a_directory_that_its_owner_may_not_enter_is_refused_before_anything_is_writte
     assert_eq!(fs::read_to_string(harness.work().join("f")).unwrap(), "one\n");
     assert!(!harness.work().join("d").exists());
     branch(&harness, &["commit", "x", "/f"]).says(0, &["1 change"]);
+}
+
+#[test]
+fn a_branch_that_replaces_the_repository_takes_nothing_of_it_from_the_workspace() {
+    if !has("git") {
+        skip!("branch-git", "git is not installed");
+    }
+    let harness = with_file("one\n");
+    let git = |words: &[&str]| {
+        let mut command = harness.at_home(Path::new("git"));
+        let output = command.args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["init", "-q"]);
+    harness.write("work/.git/hooks/pre-commit", "#!/bin/sh\n");
+    for (name, replace) in [
+        ("gone", "rm -rf .git"),
+        ("link", "rm -rf .git; ln -s /tmp/elsewhere .git"),
+        ("file", "rm -rf .git; echo 'gitdir: /tmp/elsewhere' > .git"),
+        ("empty", "rm -rf .git; mkdir .git"),
+    ] {
+        on_branch(&harness, name, &format!("{replace}; echo two > new-{name}"));
+        let shown = branch(&harness, &["diff", name]);
+        let (first, rest) = shown.stdout.split_once('\n').unwrap();
+        assert_eq!(first, format!("A new-{name}"), "{shown:?}");
+        assert!(rest.contains("the workspace keeps it"), "{shown:?}");
+        branch(&harness, &["commit", name]).says(0, &["1 change"]);
+    }
+    for path in [
+        ".git/config",
+        ".git/HEAD",
+        ".git/hooks/pre-commit",
+        ".git/info/exclude",
+    ] {
+        assert!(harness.work().join(path).is_file(), "{path}");
+    }
 }

@@ -69,6 +69,9 @@ enum State {
     Kept,
     /// The branch has removed the repository, which was not the workspace's own.
     Removed,
+    /// The branch has removed or replaced the workspace's own: the base keeps it whole, its hooks and configuration
+    /// included.
+    Gone,
     /// A file or a link in the place of a directory: it leads git elsewhere.
     Link,
 }
@@ -107,7 +110,7 @@ impl<'a> Repositories<'a> {
         let rest = rest.unwrap_or(Path::new("")).to_owned();
         match git_dir.state {
             State::Removed => Ok(GitPath::NotGit),
-            State::Link => Ok(GitPath::Internal),
+            State::Link | State::Gone => Ok(GitPath::Internal),
             State::Kept => {
                 self.touch(&git_dir.at, &rest);
                 self.inside(&git_dir.at, path, &rest)
@@ -277,8 +280,10 @@ impl<'a> Repositories<'a> {
         } else {
             return Ok(None);
         };
-        if state == State::Removed {
-            self.notes.push(Note::Removed { path: path.clone() });
+        match state {
+            State::Removed => self.notes.push(Note::Removed { path: path.clone() }),
+            State::Gone => self.notes.push(Note::Gone { path: path.clone() }),
+            State::Kept | State::Link => {}
         }
         Ok(Some(GitDir {
             at: path.clone(),
@@ -290,11 +295,23 @@ impl<'a> Repositories<'a> {
     /// not: whoever runs `rm -rf .git` on a branch does not take the base's history along.
     fn state(&self, path: &RelPath, above: Option<&GitDir>) -> io::Result<State> {
         let is_own = path.is_root() || path.as_path() == Path::new(".git") || above.is_some();
+        if is_own && !path.is_root() && !self.is_repository_on_branch(path)? {
+            return Ok(State::Gone);
+        }
         if is_own || self.stack.find(path)?.is_some() {
             Ok(State::Kept)
         } else {
             Ok(State::Removed)
         }
+    }
+
+    fn is_repository_on_branch(&self, path: &RelPath) -> io::Result<bool> {
+        if !self.stack.find(path)?.is_some_and(|found| found.meta.is_dir()) {
+            return Ok(false);
+        }
+        let head = path.join("HEAD").map_err(io::Error::other)?;
+        // A base that has none is none either: there is nothing to be kept whole.
+        Ok(self.stack.find(&head)?.is_some() || self.base.meta(&head)?.is_none())
     }
 
     fn is_bare(&self, path: &RelPath) -> io::Result<bool> {

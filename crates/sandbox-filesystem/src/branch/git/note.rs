@@ -27,6 +27,11 @@ pub(crate) enum Note {
     Alternates { path: RelPath },
     /// A place of git's own that cannot be read, or is of a kind that git never makes.
     Unreadable { path: RelPath },
+    /// The workspace's own repository was removed or replaced on the branch.
+    Gone {
+        /// The git directory.
+        path: RelPath,
+    },
     /// A repository within the workspace that the branch has removed.
     Removed { path: RelPath },
     /// Large files that git extensions keep beside the objects; they stay on the branch.
@@ -82,6 +87,10 @@ impl fmt::Display for Note {
                 )
             }
             Self::Unreadable { path } => write!(f, "{path} cannot be read as git's; it is left out"),
+            Self::Gone { path } => write!(
+                f,
+                "the branch has no repository {path} any more; the workspace keeps it as it is"
+            ),
             Self::Removed { path } => write!(f, "the repository {path} is removed, its history with it"),
             Self::SideStore { path } => write!(
                 f,
