@@ -10,9 +10,8 @@ use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportEr
 use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
-use super::layer::{self, LayerDir};
+use super::layer::{self, LayerDir, Model};
 use super::manifest::{Manifest, Mode, VERSION};
-use super::node::Meta;
 use super::progress::Progress;
 use super::workspace::Workspace;
 
@@ -112,7 +111,6 @@ impl Workspace {
         id: String,
     ) -> Result<Branch, CarryError> {
         let problem = || BranchError::io("make", dir.path());
-        let base = Meta::of_path(self.base()).map_err(BranchError::io("look at", self.base()))?;
         let mut manifest = self.blank(id, dir)?;
         let place = |archived: &ArchiveManifest| -> Result<Vec<PathBuf>, CarryError> {
             let is_copy = archived.parts.iter().any(|part| part.format == Format::Complete);
@@ -124,11 +122,13 @@ impl Workspace {
                 let beside = beside.collect::<Result<Vec<_>, _>>()?;
                 return Ok(std::iter::once(dir.part(None).tree()).chain(beside).collect());
             }
-            dir.part(None).create_overlay(&base).map_err(problem())?;
+            dir.part(None)
+                .create_overlay(&Model::Plain(self.base()))
+                .map_err(problem())?;
             let mut places = vec![dir.part(None).upper()];
             for (index, extra) in manifest.extras.iter().enumerate() {
-                let like = Meta::of_path(extra).map_err(BranchError::io("look at", extra))?;
-                dir.part(Some(index)).create_overlay(&like).map_err(problem())?;
+                let part = dir.part(Some(index));
+                part.create_overlay(&Model::Plain(extra)).map_err(problem())?;
                 places.push(dir.part(Some(index)).upper());
             }
             // What this workspace has no place for stays in the layer, and shows nowhere.

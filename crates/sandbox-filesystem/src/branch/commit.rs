@@ -404,7 +404,7 @@ fn choose(set: &ChangeSet, options: &CommitOptions) -> Result<Chosen, CommitErro
 /// Removes the directory of a commit that never came to anything: nothing of it is in the base.
 fn forget_if_empty(place: &Path) {
     if apply::status(place).is_ok_and(|status| status == CommitStatus::Empty)
-        && let Err(error) = super::layer::remove_tree(place)
+        && let Err(error) = super::remove::remove_tree(place)
     {
         tracing::warn!(path = %place.display(), %error, "left behind");
     }

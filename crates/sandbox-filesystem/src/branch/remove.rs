@@ -138,7 +138,7 @@ mod tests {
         fs::create_dir_all(path.join("a/b")).unwrap();
         fs::write(path.join("a/b/file"), "x").unwrap();
         symlink(&outside, path.join("a/link")).unwrap();
-        fs::set_permissions(path.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path.join("a/b"), fs::Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o500)).unwrap();
         remove_tree(&path).unwrap();
         assert!(!path.exists());

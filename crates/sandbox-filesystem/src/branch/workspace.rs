@@ -222,7 +222,7 @@ impl Workspace {
         for entry in std::fs::read_dir(&commits).into_iter().flatten().flatten() {
             let place = entry.path();
             if !place.join("commit.json").exists() {
-                layer::remove_tree(&place).map_err(BranchError::io("remove", &place))?;
+                remove_tree(&place).map_err(BranchError::io("remove", &place))?;
             }
         }
         Ok(())

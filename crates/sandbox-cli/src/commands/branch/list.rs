@@ -115,7 +115,7 @@ fn table(entries: &[Entry<'_>], with_workspace: bool) -> String {
             (Some(0), _) => line.push_str("  in use"),
             (Some(pid), _) => line.push_str(&format!("  in use by process {pid}")),
             (None, Some(run)) => {
-                line.push_str(&format!("  {}: {}", run.outcome, one_line(&short(&run.command))))
+                line.push_str(&format!("  {}: {}", run.outcome, one_line(&short(&run.command))));
             }
             (None, None) => {}
         }

@@ -77,9 +77,9 @@ impl World {
 impl Drop for World {
     /// Directories that forbid it are removed too.
     fn drop(&mut self) {
-        crate::branch::layer::remove_tree(&self.place.path().join("layer")).unwrap();
+        crate::branch::remove::remove_tree(&self.place.path().join("layer")).unwrap();
         for entry in fs::read_dir(self.place.path()).unwrap() {
-            crate::branch::layer::remove_tree(&entry.unwrap().path()).unwrap();
+            crate::branch::remove::remove_tree(&entry.unwrap().path()).unwrap();
         }
     }
 }
