@@ -1,5 +1,6 @@
 //! Plans from real layers, applied to real trees.
 
 mod basics;
+mod crash;
 mod laws;
 mod scene;
