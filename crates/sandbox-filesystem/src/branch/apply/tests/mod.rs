@@ -3,4 +3,6 @@
 mod basics;
 mod crash;
 mod laws;
+mod others;
+mod refusals;
 mod scene;
