@@ -130,6 +130,7 @@ fn memory_has_its_verdict_for_who_has_joined() {
         second.tell("run exec head -c 200000000 /dev/zero > /tmp/big"),
         "Memory\n"
     );
+    assert_eq!(second.tell("leave"), "ended");
 }
 
 #[test]

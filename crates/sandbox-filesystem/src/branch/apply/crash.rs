@@ -27,19 +27,31 @@ pub(super) const POINTS: &[&str] = &[
     "undone",
 ];
 
-/// Kills the process when `SANDBOX_TEST_CRASH` is `NAME:N` and this is the Nth time that `name` is passed.
+/// `NAME:N`: the process is killed when it passes that place for the Nth time.
+#[cfg(test)]
+pub(super) const KILL_AT: &str = "SANDBOX_TEST_KILL_AT";
+
+/// `NAME`: the process says `<NAME>` when it passes that place.
+#[cfg(test)]
+pub(super) const SAY_AT: &str = "SANDBOX_TEST_SAY_AT";
+
+/// Does what the two variables say.
 #[cfg(test)]
 pub(super) fn crash_point(name: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static WANTED: LazyLock<Option<(String, usize)>> = LazyLock::new(|| {
-        let wanted = std::env::var("SANDBOX_TEST_CRASH").ok()?;
+    static KILL: LazyLock<Option<(String, usize)>> = LazyLock::new(|| {
+        let wanted = std::env::var(KILL_AT).ok()?;
         let (name, count) = wanted.rsplit_once(':')?;
         Some((name.to_owned(), count.parse().ok()?))
     });
+    static SAY: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(SAY_AT).ok());
     static PASSED: AtomicUsize = AtomicUsize::new(0);
     debug_assert!(POINTS.contains(&name), "{name} is not listed");
-    if let Some((wanted, count)) = &*WANTED
+    if SAY.as_deref() == Some(name) {
+        println!("<{name}>");
+    }
+    if let Some((wanted, count)) = &*KILL
         && wanted == name
         && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count
     {

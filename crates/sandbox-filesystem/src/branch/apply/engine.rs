@@ -32,6 +32,15 @@ pub(super) enum Side {
     After,
 }
 
+impl Side {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Before => Self::After,
+            Self::After => Self::Before,
+        }
+    }
+}
+
 /// What a step that fails means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnFailure {
@@ -101,12 +110,13 @@ impl Engine<'_> {
         let meta = place.as_ref().map_or(Ok(None), Place::meta).map_err(io_error)?;
         let have = self.known.versions(index, step).of(meta.as_ref());
         let Some(place) = place else {
-            return match want {
-                Occupant::Nothing => Ok(()),
-                _ => Err(StepError::conflict(&step.path, BaseChange::Vanished)),
-            };
+            if want == Occupant::Nothing || self.is_in_hand(index, step, side)? {
+                return Ok(());
+            }
+            return Err(StepError::conflict(&step.path, BaseChange::Vanished));
         };
         match (have, want) {
+            (Occupant::Other(_), _) if self.is_in_hand(index, step, side)? => Ok(()),
             (Occupant::Other(change), _) => Err(StepError::conflict(&step.path, change)),
             (Occupant::Nothing, Occupant::Nothing) => self.nothing(index, step, side),
             (have, want) if have == want => Ok(()),
@@ -126,6 +136,18 @@ impl Engine<'_> {
             return Err(StepError::conflict(&step.path, BaseChange::Vanished));
         }
         Ok(())
+    }
+
+    /// Whether the slots hold what they hold once the step is done: then what somebody else has at the path, or has
+    /// removed from there, came before or after it, and stays.
+    fn is_in_hand(&self, index: usize, step: &Step, side: Side) -> Result<bool, StepError> {
+        let (out, into) = match side {
+            Side::Before => (Occupant::Old, Occupant::New),
+            Side::After => (Occupant::New, Occupant::Old),
+        };
+        let is_there =
+            wanted(step, side.other()) == Occupant::Nothing || self.is_in_slot(index, step, into)?;
+        Ok(is_there && !self.is_in_slot(index, step, out)?)
     }
 
     fn put(
@@ -237,7 +259,12 @@ impl Engine<'_> {
         let meta = Meta::of(&node).map_err(failed())?;
         let is_it = |before: Meta| (before.kind, before.ino) == (meta.kind, meta.ino);
         if !step.before.is_some_and(is_it) {
-            return conflict(BaseChange::Replaced);
+            // What was changed is no longer there to be changed back.
+            return if side == Side::Before {
+                Ok(())
+            } else {
+                conflict(BaseChange::Replaced)
+            };
         }
         let is_as_before = step.before.is_some_and(|before| before.size == meta.size)
             && [old.mtime, new.mtime].contains(&Some(meta.mtime));

@@ -336,6 +336,15 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    /// Closing is not enough: a child that another thread has just forked has the descriptor too, until it executes.
+    fn drop(&mut self) {
+        if let Err(errno) = rustix::fs::flock(&self.dir, FlockOperation::Unlock) {
+            tracing::debug!(%errno, "unlock");
+        }
+    }
+}
+
 impl PlanHead {
     pub(super) fn new(plan: &ApplyPlan, root: Meta, staging: Staging) -> Self {
         Self {

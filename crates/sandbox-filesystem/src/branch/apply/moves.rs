@@ -77,3 +77,58 @@ fn rename_without_flags(from: Named<'_>, to: Named<'_>) -> Result<(), Errno> {
     }
     rustix::fs::unlinkat(from.0, from.1, AtFlags::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two directories, and what is to be moved from the one to the other.
+    fn scene() -> (tempfile::TempDir, OwnedFd, OwnedFd) {
+        let place = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            std::fs::create_dir(place.path().join(name)).unwrap();
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            rustix::fs::open(place.path().join(name), flags, Mode::empty()).unwrap()
+        };
+        let (from, to) = (open("from"), open("to"));
+        std::fs::write(place.path().join("from/file"), "").unwrap();
+        std::fs::create_dir(place.path().join("from/dir")).unwrap();
+        (place, from, to)
+    }
+
+    fn named<'a>(dir: &'a OwnedFd, name: &'a str) -> Named<'a> {
+        (dir.as_fd(), Path::new(name))
+    }
+
+    #[test]
+    fn without_flags_nothing_is_replaced_either() {
+        let (place, from, to) = scene();
+        std::fs::write(place.path().join("to/file"), "theirs").unwrap();
+        std::fs::create_dir(place.path().join("to/dir")).unwrap();
+        for name in ["file", "dir"] {
+            let moved = rename_without_flags(named(&from, name), named(&to, name));
+            assert_eq!(moved, Err(Errno::EXIST), "{name}");
+            assert_eq!(
+                rename_without_flags(named(&from, name), named(&to, "new")),
+                Ok(()),
+                "{name}"
+            );
+            let path = place.path().join("to/new");
+            assert!(path.symlink_metadata().is_ok(), "{name}");
+            assert!(
+                place.path().join("from").join(name).symlink_metadata().is_err(),
+                "{name}"
+            );
+            std::fs::rename(path, place.path().join(format!("to/done-{name}"))).unwrap();
+        }
+    }
+
+    #[test]
+    fn without_flags_a_move_that_was_interrupted_is_finished() {
+        let (place, from, to) = scene();
+        std::fs::hard_link(place.path().join("from/file"), place.path().join("to/file")).unwrap();
+        rename_without_flags(named(&from, "file"), named(&to, "file")).unwrap();
+        assert!(!place.path().join("from/file").exists());
+        assert!(place.path().join("to/file").exists());
+    }
+}

@@ -142,6 +142,10 @@ pub(super) fn old_slot(index: usize, is_dir: bool, renames: Renames) -> String {
 impl Slots {
     /// What the file system of the base can do, tried.
     pub(super) fn renames(&self) -> io::Result<Renames> {
+        #[cfg(test)]
+        if FORCED_PLAIN.get() {
+            return Ok(Renames::Plain);
+        }
         let probes = ["probe", "probe.old"];
         for name in probes {
             self.touch(name)?;
@@ -190,4 +194,15 @@ impl AsFd for Slots {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static FORCED_PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Lets this thread believe that no file system can exchange.
+#[cfg(test)]
+pub(super) fn force_plain_renames(is_forced: bool) {
+    FORCED_PLAIN.set(is_forced);
 }
