@@ -10,6 +10,8 @@ use sandbox_types::{BaseChange, RelPath};
 use super::super::base::Identity;
 use super::journal::CommitStatus;
 
+const MOUNTED: &str = "something is mounted there: make that a workspace of its own";
+
 /// Why changes cannot be made a plan.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
@@ -19,6 +21,8 @@ pub(crate) enum PlanError {
         #[source]
         source: io::Error,
     },
+    #[error("{path}: on another file system than the rest of the base")]
+    OtherFileSystem { path: RelPath },
     #[error("{path}: the branch was changed since it was compared with its base")]
     BranchMoved { path: RelPath },
     #[error("{path}: cannot replace a directory in which {inner} is kept")]
@@ -30,7 +34,10 @@ pub(crate) enum PlanError {
 impl PlanError {
     pub(super) fn read(path: &RelPath) -> impl FnOnce(io::Error) -> Self {
         let path = path.clone();
-        move |source| Self::Read { path, source }
+        move |source| match Errno::from_io_error(&source) {
+            Some(Errno::XDEV) => Self::OtherFileSystem { path },
+            _ => Self::Read { path, source },
+        }
     }
 
     /// What a user can do about it.
@@ -39,6 +46,7 @@ impl PlanError {
             Self::BranchMoved { .. } => "look at the changes again, and commit then".into(),
             Self::NotEmpty { inner, .. } => format!("commit {inner} too"),
             Self::ParentNeeded { parent, .. } => format!("commit {parent} too"),
+            Self::OtherFileSystem { .. } => MOUNTED.into(),
             Self::Read { .. } => return None,
         })
     }
@@ -102,12 +110,12 @@ pub(crate) enum ApplyError {
         #[source]
         source: io::Error,
     },
+    #[error("{path}: on another file system than the rest of the base")]
+    OtherFileSystem { path: RelPath },
     #[error(
         "{path}: would be a directory that you may not enter yourself, with something in it to be committed"
     )]
     Locked { path: RelPath },
-    #[error("{path}: on another file system than the rest of the base")]
-    OtherFileSystem { path: RelPath },
     #[error("{}", listed(.0))]
     Conflicts(Vec<Conflict>),
     #[error("{path}: cannot be prepared: {source}; the base is untouched")]
@@ -186,9 +194,9 @@ impl ApplyError {
                 failure: StepError::Conflict(_),
                 ..
             } => "look at them, and say which side is to win",
-            Self::NotWritable { .. } => "give yourself permission to write there",
             Self::Locked { .. } => "on the branch, let its owner in (chmod u+rwx), or leave it out",
-            Self::OtherFileSystem { .. } => "something is mounted there: make that a workspace of its own",
+            Self::NotWritable { .. } => "give yourself permission to write there",
+            Self::OtherFileSystem { .. } => MOUNTED,
             Self::SourceMoved { .. } => "end what runs on the branch, and commit again",
             Self::Stuck { .. } | Self::Unfinished { .. } => {
                 "mend what is named, then: sandbox branch recover"

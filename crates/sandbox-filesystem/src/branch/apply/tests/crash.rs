@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::super::super::layer::remove_tree;
+use super::super::super::remove::remove_tree;
 use super::super::super::testing::{Picture, assert_same, picture};
 use super::super::crash::{self, POINTS};
 use super::super::*;
@@ -199,11 +199,11 @@ impl Crashes {
         };
         assert_eq!(status(&self.commit).unwrap(), applied.status, "{what}");
         let expected = match (was, direction) {
-            (CommitStatus::Empty | CommitStatus::RolledBack, _) => CommitStatus::RolledBack,
-            (CommitStatus::Prepared | CommitStatus::Applying, Direction::Finish) => CommitStatus::Done,
-            (CommitStatus::Prepared | CommitStatus::Applying, Direction::RollBack) => {
+            (CommitStatus::Empty | CommitStatus::RolledBack, _)
+            | (CommitStatus::Prepared | CommitStatus::Applying, Direction::RollBack) => {
                 CommitStatus::RolledBack
             }
+            (CommitStatus::Prepared | CommitStatus::Applying, Direction::Finish) => CommitStatus::Done,
             (CommitStatus::Undoing, Direction::Finish) => CommitStatus::Undone,
             (CommitStatus::Undoing, Direction::RollBack) => CommitStatus::Done,
             (ended, _) => ended,
@@ -337,7 +337,7 @@ fn killed_500_times_at_random_a_commit_and_an_undo_are_never_half() {
             let duration = durations.entry(from).or_insert(10_000);
             let delay = random.below(*duration * 5 / 4);
             match run_for(action, &crashes.commit, from, Duration::from_micros(delay)) {
-                Some(ran) => *duration = (*duration + u64::try_from(ran.as_micros()).unwrap()) / 2 + 1,
+                Some(ran) => *duration = duration.midpoint(u64::try_from(ran.as_micros()).unwrap()) + 1,
                 None if delay > *duration => *duration = *duration * 9 / 8,
                 None => {}
             }

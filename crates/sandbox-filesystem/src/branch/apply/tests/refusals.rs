@@ -203,7 +203,7 @@ fn owners_are_committed_and_restored_by_root() {
         let scene = Scene::new_in(&std::env::temp_dir(), &store);
         furnish(&scene.base);
         let own = |dir: &Path, path: &str, id| {
-            std::os::unix::fs::lchown(dir.join(path), Some(id), Some(id + 1)).unwrap()
+            std::os::unix::fs::lchown(dir.join(path), Some(id), Some(id + 1)).unwrap();
         };
         own(&scene.base, "readme", 1000);
         own(&scene.base, "old", 1002);
