@@ -203,9 +203,9 @@ impl Crashes {
             | (CommitStatus::Prepared | CommitStatus::Applying, Direction::RollBack) => {
                 CommitStatus::RolledBack
             }
-            (CommitStatus::Prepared | CommitStatus::Applying, Direction::Finish) => CommitStatus::Done,
+            (CommitStatus::Prepared | CommitStatus::Applying, Direction::Finish)
+            | (CommitStatus::Undoing, Direction::RollBack) => CommitStatus::Done,
             (CommitStatus::Undoing, Direction::Finish) => CommitStatus::Undone,
-            (CommitStatus::Undoing, Direction::RollBack) => CommitStatus::Done,
             (ended, _) => ended,
         };
         assert_eq!(applied.status, expected, "{what}");
