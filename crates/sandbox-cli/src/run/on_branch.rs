@@ -330,7 +330,11 @@ pub(crate) fn settle(mut branch: Branch, command: &[OsString], ended: &Ended) ->
         command: words.join(" ").chars().take(400).collect(),
         outcome: ended.result.outcome.to_string(),
     };
-    branch.settle(Some(run))?;
+    match branch.settle(Some(run)) {
+        // What the command has done is not less done for it.
+        Err(BranchError::File(error)) => note(format_args!("this run will not be remembered: {error}")),
+        result => result?,
+    }
     Ok(branch)
 }
 

@@ -129,7 +129,7 @@ impl Workspace {
             for (index, extra) in manifest.extras.iter().enumerate() {
                 let part = dir.part(Some(index));
                 part.create_overlay(&Model::Plain(extra)).map_err(problem())?;
-                places.push(dir.part(Some(index)).upper());
+                places.push(part.upper());
             }
             // What this workspace has no place for stays in the layer, and shows nowhere.
             for number in places.len()..archived.parts.len() {

@@ -103,6 +103,10 @@ impl Branch {
     /// [`BranchError::InUse`]; [`BranchError::NotSettled`] after the machine went down.
     pub fn mounts(&self) -> Result<Vec<Mount>, BranchError> {
         let _held = self.hold()?;
+        self.current()?.mounts_of_held()
+    }
+
+    fn mounts_of_held(&self) -> Result<Vec<Mount>, BranchError> {
         self.check_settled()?;
         let base = self.workspace.base();
         let visible = self.manifest.visible.iter().map(|path| Mount {
@@ -145,15 +149,18 @@ impl Branch {
     /// Puts everything on the disk that commands have written, and remembers the last of them.
     ///
     /// # Errors
-    /// [`BranchError::InUse`] while a sandbox lives that has it mounted.
+    /// [`BranchError::InUse`] while a sandbox lives that has it mounted; [`BranchError::File`] when everything is on
+    /// the disk but the memory of the run.
     pub fn settle(&mut self, run: Option<LastRun>) -> Result<(), BranchError> {
         let _held = self.hold()?;
+        *self = self.current()?;
         self.top().settle_parts(&self.manifest.extras)?;
+        self.forget_use()?;
         if let Some(run) = run {
             self.manifest.last_run = Some(run);
             manifest::store(&self.file(), &self.manifest, Durability::Machine)?;
         }
-        self.forget_use()
+        Ok(())
     }
 
     /// Accepts what is left on the branch after the machine went down while it was in use.
@@ -207,6 +214,12 @@ impl Branch {
             layer.remove().map_err(BranchError::io("remove", layer.path()))?;
         }
         remove_tree(&gone).map_err(BranchError::io("remove", &gone))
+    }
+
+    /// The branch as it is on the disk, which is to be asked for with its lock held: somebody may have made a branch
+    /// of it since this handle was opened, and what was its topmost layer is never written again then.
+    fn current(&self) -> Result<Self, BranchError> {
+        self.workspace.get(&self.name)
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sandbox_types::BranchName;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::node::Timestamp;
 
@@ -52,12 +52,17 @@ pub(crate) struct Manifest {
     pub(crate) version: u32,
     pub(crate) mode: Mode,
     /// Directories in `layers/`, the topmost first. Only the topmost is ever written.
+    #[serde(deserialize_with = "layers")]
     pub(crate) layers: Vec<String>,
     /// The branch it is a branch of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<BranchName>,
     /// The layer that holds the base as it was, where that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "snapshot"
+    )]
     pub(crate) snapshot: Option<String>,
     /// ctime of a file made on the base's file system when the branch was.
     pub(crate) birth: Timestamp,
@@ -80,6 +85,27 @@ pub(crate) struct Manifest {
     /// What whoever looks at it should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
+}
+
+/// Names that [`LayerDir`](super::layer::LayerDir) gives, and at least one: others would lead elsewhere.
+fn layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let layers = Vec::<String>::deserialize(deserializer)?;
+    match layers.iter().find(|id| !is_layer(id)) {
+        Some(id) => Err(D::Error::custom(format_args!("{id:?} names no layer"))),
+        None if layers.is_empty() => Err(D::Error::custom("no layers")),
+        None => Ok(layers),
+    }
+}
+
+fn snapshot<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(id) if !is_layer(&id) => Err(D::Error::custom(format_args!("{id:?} names no layer"))),
+        id => Ok(id),
+    }
+}
+
+fn is_layer(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A file of ours that cannot be used.
@@ -171,5 +197,9 @@ pub(crate) fn store<T: Serialize>(path: &Path, value: &T, durability: Durability
             _ => Ok(()),
         }
     };
-    write().map_err(FileError::io(path))
+    write().map_err(FileError::io(path)).inspect_err(|_| {
+        if let Err(error) = std::fs::remove_file(&temporary) {
+            tracing::debug!(path = %temporary.display(), %error, "left behind");
+        }
+    })
 }

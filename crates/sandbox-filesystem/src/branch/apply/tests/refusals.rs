@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{IFlags, OFlags};
 
 use super::super::super::testing::{assert_same, picture, rel, skip};
+use super::super::error::StepError;
 use super::super::slots::force_plain_renames;
 use super::super::*;
 use super::scene::{Kept, Scene, edit, furnish, same_but_times, whiteout};
