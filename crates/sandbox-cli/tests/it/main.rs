@@ -6,6 +6,7 @@ mod harness;
 mod acceptance;
 mod bad_input;
 mod branch_review;
+mod branches;
 mod escape;
 mod exit_status;
 mod gc;

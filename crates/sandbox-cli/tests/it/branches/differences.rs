@@ -1,0 +1,98 @@
+//! What mode `kernel` does differently from a plain directory: every line of the table in docs/platform.md.
+//!
+//! Each of these is overlayfs without the options that a user namespace is not given. A test that fails here says
+//! that the table has to be changed; mode `copy` has no differences.
+
+use super::plain::{in_plain, no_python, on_branch};
+use super::project::{modes, name_of_test};
+use crate::harness::skipped;
+
+/// In a plain directory and in mode `copy` the program prints `plain`, in mode `kernel` it prints `kernel`.
+#[track_caller]
+fn differs(test: &str, program: &str, plain: &str, kernel: &str) {
+    if let Some(reason) = no_python() {
+        return skipped(test, reason);
+    }
+    assert_eq!(in_plain(program).printed, plain, "plain");
+    for mode in modes(test) {
+        let expected = if mode == "kernel" { kernel } else { plain };
+        assert_eq!(on_branch(mode, program).printed, expected, "mode {mode}");
+    }
+}
+
+#[test]
+fn a_directory_of_the_base_is_not_renamed_but_copied_by_programs() {
+    let program = r#"
+attempt(os.rename, "dir", "moved")
+attempt(renameat2, "empty", "other", NOREPLACE)
+os.mkdir("new")
+attempt(renameat2, "new", "dir" if os.path.exists("dir") else "moved", EXCHANGE)
+"#;
+    differs(name_of_test!(), program, "ok\nok\nok\n", "EXDEV\nEXDEV\nEXDEV\n");
+}
+
+#[test]
+fn a_write_to_one_of_two_hard_links_parts_them() {
+    let program = r#"
+write("hard1", "more\n", "a")
+print(read("hard2").split(), os.stat("hard1").st_nlink, os.stat("hard2").st_nlink)
+"#;
+    differs(
+        name_of_test!(),
+        program,
+        "['hard', 'more'] 2 2\n",
+        "['hard'] 1 2\n",
+    );
+}
+
+#[test]
+fn a_new_link_to_a_file_of_the_base_has_another_number() {
+    let program = r#"
+os.link("file", "again")
+print(os.path.samefile("file", "again"))
+"#;
+    differs(name_of_test!(), program, "True\n", "False\n");
+}
+
+#[test]
+fn a_deleted_file_of_the_base_that_is_open_for_reading_keeps_its_count_and_its_attributes() {
+    let program = r#"
+fd = os.open("file", os.O_RDONLY)
+os.unlink("file")
+print(os.fstat(fd).st_nlink)
+attempt(os.fchmod, fd, 0o600)
+"#;
+    differs(name_of_test!(), program, "0\nok\n", "1\nEEXIST\n");
+}
+
+#[test]
+fn a_mapping_of_a_descriptor_from_before_the_first_write_shows_the_base() {
+    let program = r#"
+reader = os.open("file", os.O_RDONLY)
+before = mmap.mmap(reader, 0, prot=mmap.PROT_READ)
+writer = os.open("file", os.O_WRONLY)
+os.pwrite(writer, b"NEW", 0)
+print(before[0:3], mmap.mmap(reader, 0, prot=mmap.PROT_READ)[0:3])
+"#;
+    differs(name_of_test!(), program, "b'NEW' b'NEW'\n", "b'old' b'old'\n");
+}
+
+#[test]
+fn a_directory_that_was_written_to_does_not_count_its_directories() {
+    let program = r#"
+print(os.stat("dir").st_nlink, os.stat("empty").st_nlink)
+os.mkdir("dir/made")
+print(os.stat("dir").st_nlink)
+"#;
+    differs(name_of_test!(), program, "3 2\n4\n", "3 2\n1\n");
+}
+
+#[test]
+fn the_file_system_is_called_overlayfs() {
+    let program = r#"
+buffer = ctypes.create_string_buffer(256)
+libc.statfs(b".", buffer)
+print(int.from_bytes(buffer[0:8], "little") == 0x794C7630)
+"#;
+    differs(name_of_test!(), program, "False\n", "True\n");
+}

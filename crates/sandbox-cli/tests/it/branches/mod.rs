@@ -1,0 +1,14 @@
+//! `sandbox run --branch`: writes stay on the branch, and what is seen there is what a plain directory would show.
+//!
+//! Every scenario runs in every mode that works here; what mode `kernel` does differently is in `differences`, and
+//! in docs/platform.md.
+
+mod fingerprint;
+mod plain;
+mod project;
+
+mod content;
+mod differences;
+mod leaks;
+mod names;
+mod tools;
