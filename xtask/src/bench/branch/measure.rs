@@ -14,7 +14,11 @@ use crate::{
 };
 
 /// A workload gets so many rounds, and more until its time is over.
-const LEAST_ROUNDS: usize = 3;
+struct Budget {
+    rounds: usize,
+    time: Duration,
+}
+
 const MOST_ROUNDS: usize = 9;
 
 /// What one step took, in each way.
@@ -54,16 +58,22 @@ pub(super) struct Measured {
 
 pub(super) fn all(site: &Site, scale: Scale) -> Result<Vec<Measured>> {
     let budget = match scale {
-        Scale::Full => Duration::from_secs(35),
-        Scale::Quick => Duration::from_secs(3),
+        Scale::Full => Budget {
+            rounds: 3,
+            time: Duration::from_secs(30),
+        },
+        Scale::Quick => Budget {
+            rounds: 1,
+            time: Duration::from_secs(2),
+        },
     };
     workloads::all(scale)
         .iter()
-        .map(|workload| one(site, workload, budget))
+        .map(|workload| one(site, workload, &budget))
         .collect()
 }
 
-fn one(site: &Site, workload: &Workload, budget: Duration) -> Result<Measured> {
+fn one(site: &Site, workload: &Workload, budget: &Budget) -> Result<Measured> {
     println!("workload {}", workload.name);
     let ground = Ground {
         site,
@@ -99,7 +109,7 @@ fn failed(error: Error) -> Result<String> {
     }
 }
 
-fn rounds(ground: &Ground<'_>, workload: &Workload, budget: Duration) -> Result<Measured> {
+fn rounds(ground: &Ground<'_>, workload: &Workload, budget: &Budget) -> Result<Measured> {
     let steps = workload.steps.len();
     let script = script_of(workload);
     let mut ways: Vec<(Way, Vec<Vec<Stopped>>)> = Way::installed()
@@ -109,7 +119,7 @@ fn rounds(ground: &Ground<'_>, workload: &Workload, budget: Duration) -> Result<
     let mut left_out = Vec::new();
     let start = Instant::now();
     for round in 0..MOST_ROUNDS {
-        if round >= LEAST_ROUNDS && start.elapsed() > budget {
+        if round >= budget.rounds && start.elapsed() > budget.time {
             break;
         }
         // Each comes after every other in turn: what one leaves to the disk's cache falls on all alike.

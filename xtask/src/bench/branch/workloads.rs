@@ -34,7 +34,10 @@ pub(super) fn all(scale: Scale) -> Vec<Workload> {
         git(scale.of(100_000)),
         tar(scale.of(20_000)),
         venv(scale.of(40)),
-        cargo(),
+        cargo(match scale {
+            Scale::Full => 24,
+            Scale::Quick => 6,
+        }),
         files(scale.of(20_000)),
     ]
 }
@@ -112,12 +115,12 @@ fn venv(packages: usize) -> Workload {
     }
 }
 
-fn cargo() -> Workload {
+fn cargo(modules: usize) -> Workload {
     Workload {
         name: "cargo",
-        setup: "sh $TOOLS/crate.sh . 24; cargo generate-lockfile --offline".to_owned(),
+        setup: format!("sh $TOOLS/crate.sh . {modules}; cargo generate-lockfile --offline"),
         steps: twice(
-            "cargo build, 24 modules",
+            &format!("cargo build, {modules} modules"),
             "cargo build --offline",
             "cargo build --offline --target-dir again",
         ),
