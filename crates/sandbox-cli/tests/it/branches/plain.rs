@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::project::{Project, fill, modes};
+use super::project::{Project, modes};
 use crate::harness::{Ran, has};
 
 /// What a program of these tests begins with.
