@@ -39,8 +39,6 @@ mod tests;
 mod undo;
 
 pub(crate) use commit::apply;
-#[cfg(test)]
-pub(crate) use error::StepError;
 pub(crate) use error::{ApplyError, PlanError};
 pub use journal::CommitStatus;
 pub(crate) use journal::status;
