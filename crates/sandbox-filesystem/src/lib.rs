@@ -18,5 +18,6 @@
 )]
 
 pub mod branch;
+pub mod fs;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;
