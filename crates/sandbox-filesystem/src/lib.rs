@@ -3,8 +3,7 @@
 //! [`branch`] is the branch engine: copy-on-write views of a directory, the difference they make, and the
 //! journalled way back into the base.
 //!
-//! # It is not
-//! - a filesystem yet: no backend has landed, so nothing here can be served by FUSE.
+//! [`fs`] is what a filesystem is, [`backend`] holds those that there are.
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
@@ -17,6 +16,7 @@
     )
 )]
 
+pub mod backend;
 pub mod branch;
 pub mod fs;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
