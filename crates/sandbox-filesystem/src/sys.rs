@@ -3,5 +3,7 @@
 
 pub(crate) mod guard;
 pub(crate) mod handle;
+pub(crate) mod ids;
 pub(crate) mod overlay;
+pub(crate) mod record_lock;
 mod signals;
