@@ -2,6 +2,9 @@
 //! safe to call.
 
 pub(crate) mod guard;
+#[cfg(feature = "branch")]
 pub(crate) mod handle;
+mod mount_id;
+#[cfg(feature = "branch")]
 pub(crate) mod overlay;
 mod signals;
