@@ -13,6 +13,8 @@ mod backing;
 mod counters;
 mod decode;
 mod encode;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 mod in_flight;
 mod opcode;
 mod ops;
