@@ -48,19 +48,22 @@ impl QuotaKeeper {
         let directory = quota
             .state
             .clone()
-            .or_else(|| crate::branch::state_directory().map(|state| state.join("quota")))
+            .or_else(|| crate::state_directory::state_directory().map(|state| state.join("quota")))
             .ok_or(QuotaError::NoStateDirectory)?;
         outside(root, &directory)?;
         let state = StateFile::of(root.as_fd(), &directory)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (used, exact) = match state.read()? {
-            Some(record) => (record.usage(), record.exact),
+            Some(record) => (record.usage, record.exact),
             None => (
                 count(root, &stop).map_err(|error| QuotaError::Root(error.into()))?,
                 true,
             ),
         };
-        state.write(&Record::new(used, false))?;
+        state.write(Record {
+            exact: false,
+            usage: used,
+        })?;
         let account = Account {
             limits: quota.limits,
             used,
@@ -182,7 +185,10 @@ impl Drop for QuotaKeeper {
             let account = self.shared.account();
             account.used.less(account.nameless)
         };
-        if let Err(error) = self.shared.state().write(&Record::new(named, true)) {
+        if let Err(error) = self.shared.state().write(Record {
+            exact: true,
+            usage: named,
+        }) {
             tracing::warn!(%error, "the figure of a quota is lost: the next start counts");
         }
     }
@@ -203,10 +209,15 @@ impl Shared {
         if bound.within(self.account().bound) {
             return Ok(());
         }
-        state.write(&Record::new(bound, false)).map_err(|error| {
-            tracing::error!(%error, "the bound of a quota cannot be written");
-            Errno::EIO
-        })?;
+        state
+            .write(Record {
+                exact: false,
+                usage: bound,
+            })
+            .map_err(|error| {
+                tracing::error!(%error, "the bound of a quota cannot be written");
+                Errno::EIO
+            })?;
         self.account().bound = bound;
         Ok(())
     }
