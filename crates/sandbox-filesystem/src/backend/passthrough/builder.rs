@@ -234,7 +234,7 @@ impl PassthroughBuilder {
         if self.stat == StatVirtualization::Off {
             return;
         }
-        let asked = rustix::fs::fgetxattr(&root.directory, owner::XATTR, &mut [0u8; 0][..]);
+        let asked = rustix::fs::fgetxattr_query(&root.directory, owner::XATTR);
         if asked == Err(rustix::io::Errno::OPNOTSUPP) {
             if self.stat == StatVirtualization::Strict {
                 problems.push(PassthroughProblem::NoXattrs {

@@ -297,7 +297,7 @@ impl PassthroughFs {
 
 fn xattr_now(file: BorrowedFd<'_>, name: &OsStr) -> u64 {
     let path = host::proc_path(file);
-    rustix::fs::getxattr(path.as_c_str(), name, &mut [0u8; 0][..])
+    rustix::fs::getxattr_query(path.as_c_str(), name)
         .map_or(0, |length| xattr_weight(name.as_bytes(), length))
 }
 
