@@ -134,7 +134,7 @@ impl PassthroughBuilder {
         let default = match self.cache {
             CachePolicy::Never => Duration::ZERO,
             CachePolicy::Auto => Duration::from_secs(1),
-            CachePolicy::Always => Duration::from_secs(24 * 3600),
+            CachePolicy::Always => Duration::from_hours(24),
         };
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)

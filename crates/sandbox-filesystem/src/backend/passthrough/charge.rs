@@ -223,7 +223,7 @@ impl PassthroughFs {
         let most = rounded(wanted);
         let (taken, allowed) = match quota.take(most, 0) {
             Ok(()) => (most, wanted),
-            Err(Errno::ENOSPC) => (0, self.fits(quota, file, offset, wanted)?),
+            Err(Errno::ENOSPC) => (0, fits(quota, file, offset, wanted)?),
             Err(error) => return Err(error),
         };
         let result = operation(allowed);
@@ -231,24 +231,6 @@ impl PassthroughFs {
         self.settle(inode, file);
         drop(entered);
         result
-    }
-
-    /// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
-    fn fits(&self, quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
-        let end = offset.saturating_add(weight(wanted));
-        let stat = host::stat(file)?;
-        let over = quota.usage().bytes > quota.limits().bytes;
-        // Made room for by fallocate(2): as much as the file can hold is there.
-        if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
-            return Ok(wanted);
-        }
-        let in_place = in_place_until(file, offset, &stat);
-        let room = quota.free() / BLOCK * BLOCK;
-        let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
-        match usize::try_from(limit.min(end).saturating_sub(offset)) {
-            Ok(0) | Err(_) => Err(Errno::ENOSPC),
-            Ok(fits) => Ok(fits),
-        }
     }
 
     /// Runs a change of an attribute of this length.
@@ -292,6 +274,24 @@ impl PassthroughFs {
         operation()?;
         quota.give_back(before, 0);
         Ok(())
+    }
+}
+
+/// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
+fn fits(quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
+    let end = offset.saturating_add(weight(wanted));
+    let stat = host::stat(file)?;
+    let over = quota.usage().bytes > quota.limits().bytes;
+    // Made room for by fallocate(2): as much as the file can hold is there.
+    if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
+        return Ok(wanted);
+    }
+    let in_place = in_place_until(file, offset, &stat);
+    let room = quota.free() / BLOCK * BLOCK;
+    let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
+    match usize::try_from(limit.min(end).saturating_sub(offset)) {
+        Ok(0) | Err(_) => Err(Errno::ENOSPC),
+        Ok(fits) => Ok(fits),
     }
 }
 

@@ -31,11 +31,13 @@ fn capabilities_are_cleared_by_write_truncate_and_chown() {
         world
             .fs
             .setxattr(&root_ctx(), file, name.as_ref(), &value, XattrFlags::empty())
-            .unwrap()
+            .unwrap();
     };
     let get = || world.fs.getxattr(&root_ctx(), file, name.as_ref(), 100);
     let handle = world.open(file, OpenFlags::RDWR).unwrap();
-    let change = |change: SetAttr| drop(world.set(file, change).unwrap());
+    let change = |change: SetAttr| {
+        world.set(file, change).unwrap();
+    };
 
     set();
     assert_eq!(get(), Ok(XattrReply::Data(value.to_vec())));

@@ -64,7 +64,7 @@ fn everything_that_is_made_is_charged_and_all_of_it_comes_back() {
     let world = limited(64 * MIB, None);
     let (fs, me) = (&world.fs, root_ctx());
     assert_eq!(usage(&world), Usage::default());
-    let file = world.file("f", &[1; 100_000]);
+    let file = world.file("f", &vec![1; 100_000]);
     fs.link(&me, file, 1, "hard".as_ref()).unwrap();
     fs.symlink(&me, 1, "soft".as_ref(), "x".repeat(3000).as_ref())
         .unwrap();
@@ -119,7 +119,7 @@ fn everything_that_is_made_is_charged_and_all_of_it_comes_back() {
 #[test]
 fn what_is_unlinked_and_still_open_stays_charged_and_writes_are_too() {
     let world = limited(4 * MIB, None);
-    let file = world.file("f", &[1; 100_000]);
+    let file = world.file("f", &vec![1; 100_000]);
     let handle = world.open(file, OpenFlags::RDWR).unwrap();
     world.unlink("f").unwrap();
     let written = fill(&world, file, handle);
@@ -143,9 +143,9 @@ fn a_full_filesystem_takes_no_more_and_what_is_there_can_be_overwritten() {
         "{:?}",
         usage(&world)
     );
-    assert_eq!(world.write(file, handle, 0, &[9; 65536]), Ok(65536));
+    assert_eq!(world.write(file, handle, 0, &vec![9; 65536]), Ok(65536));
     assert!(matches!(
-        world.write(file, handle, end, &[1; 65536]),
+        world.write(file, handle, end, &vec![1; 65536]),
         Ok(0..4096) | Err(Errno::ENOSPC)
     ));
     assert_eq!(world.write(file, handle, 10 * MIB, b"x"), Err(Errno::ENOSPC));
@@ -171,7 +171,7 @@ fn room_that_was_made_can_be_written_when_it_is_full() {
         .unwrap();
     let second = world.open(other, OpenFlags::RDWR).unwrap();
     fill(&world, other, second);
-    assert_eq!(world.write(reserved, handle, 100_000, &[1; 65536]), Ok(65536));
+    assert_eq!(world.write(reserved, handle, 100_000, &vec![1; 65536]), Ok(65536));
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn limits_grow_and_shrink_while_it_is_served() {
 #[test]
 fn after_a_clean_end_the_figure_is_exact_without_a_count() {
     let world = limited(8 * MIB, None);
-    world.file("f", &[1; 200_000]);
+    world.file("f", &vec![1; 200_000]);
     let before = usage(&world);
     let World { fs, place } = world;
     drop(fs);
@@ -281,7 +281,7 @@ fn after_a_clean_end_the_figure_is_exact_without_a_count() {
 #[test]
 fn after_a_crash_the_bound_holds_until_it_is_counted() {
     let world = limited(8 * MIB, None);
-    world.file("f", &[1; 3 * 1024 * 1024]);
+    world.file("f", &vec![1; 3 * 1024 * 1024]);
     let before = usage(&world);
     let World { fs, place } = world;
     // As kill -9 leaves it: the lock is gone, and nothing was written.
