@@ -17,6 +17,7 @@
     )
 )]
 
+pub mod backend;
 pub mod branch;
 pub mod fs;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]

@@ -4,4 +4,5 @@
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod overlay;
+pub(crate) mod pages;
 mod signals;

@@ -1,0 +1,1 @@
+//! Tests of what the suite for all backends does not see.

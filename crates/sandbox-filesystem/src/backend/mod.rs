@@ -1,0 +1,10 @@
+//! Filesystems: implementations of [`DynFileSystem`](crate::fs::DynFileSystem).
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod acl;
+pub mod mem;
