@@ -48,7 +48,7 @@ impl Acl {
         if !rest.is_empty() {
             return Err(Errno::EINVAL);
         }
-        let acl = Self(items.iter().map(Item::parse).collect());
+        let acl = Self(items.iter().copied().map(Item::parse).collect());
         match acl.0.is_empty() {
             true => Ok(None),
             false if acl.is_valid() => Ok(Some(acl)),
@@ -121,7 +121,7 @@ impl Acl {
         let count = |tag| self.0.iter().filter(|item| item.tag == tag).count();
         let named = count(USER) + count(GROUP) > 0;
         sorted
-            && self.0.iter().all(Item::is_valid)
+            && self.0.iter().copied().all(Item::is_valid)
             && [USER_OBJ, GROUP_OBJ, OTHER]
                 .into_iter()
                 .all(|tag| count(tag) == 1)
@@ -131,8 +131,8 @@ impl Acl {
 }
 
 impl Item {
-    fn parse(bytes: &[u8; 8]) -> Self {
-        let [tag, tag_high, perm, perm_high, id @ ..] = *bytes;
+    fn parse(bytes: [u8; 8]) -> Self {
+        let [tag, tag_high, perm, perm_high, id @ ..] = bytes;
         Self {
             tag: u16::from_le_bytes([tag, tag_high]),
             perm: u16::from_le_bytes([perm, perm_high]),
@@ -140,7 +140,7 @@ impl Item {
         }
     }
 
-    fn is_valid(&self) -> bool {
+    fn is_valid(self) -> bool {
         let known = match self.tag {
             USER | GROUP => self.id != NO_ID,
             USER_OBJ | GROUP_OBJ | MASK | OTHER => true,

@@ -1,4 +1,4 @@
-//! Filesystems: implementations of [`DynFileSystem`](crate::fs::DynFileSystem).
+//! The filesystems that there are. Each implements [`DynFileSystem`](crate::fs::DynFileSystem).
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,3 +8,5 @@
 
 mod acl;
 pub mod mem;
+
+pub use mem::MemFs;

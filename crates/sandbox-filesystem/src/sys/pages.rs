@@ -130,7 +130,7 @@ impl Pages {
             return;
         }
         pages.sort_unstable_by_key(Page::address);
-        for run in pages.chunk_by_mut(|one, next| one.touches(next)) {
+        for run in pages.chunk_by_mut(Page::touches) {
             discard(run);
         }
         self.lock().set_free(pages);
@@ -301,7 +301,7 @@ impl Block {
 
 /// Splits sorted pages into runs without a gap.
 fn runs(pages: &[Page]) -> impl Iterator<Item = &[Page]> {
-    pages.chunk_by(|one, next| one.touches(next))
+    pages.chunk_by(Page::touches)
 }
 
 /// Gives the memory behind a run back to the system. The pages stay mapped and read as zeros.

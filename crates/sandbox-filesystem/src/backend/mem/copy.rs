@@ -8,6 +8,9 @@ use crate::fs::{Buffer, Errno, FsResult, Ino};
 /// How much is copied at a time, with the locks given up in between.
 const CHUNK: u64 = 1 << 20;
 
+/// Where data begins, and the data.
+type Piece = (u64, Vec<u8>);
+
 impl MemFs {
     /// Holes stay holes where nothing is in their way.
     pub(super) fn copy_range(&self, from: (Ino, u64), to: (Ino, u64), len: u64) -> FsResult<u64> {
@@ -63,7 +66,7 @@ impl MemFs {
     }
 
     /// The data of a range, piece by piece, and where the file ends or the range does.
-    fn data_of(&self, from: (Ino, u64), len: u64) -> FsResult<(Vec<(u64, Vec<u8>)>, u64)> {
+    fn data_of(&self, from: (Ino, u64), len: u64) -> FsResult<(Vec<Piece>, u64)> {
         let inode = self.table.get(from.0)?;
         let state = inode.read();
         let Body::File(content) = &state.body else {

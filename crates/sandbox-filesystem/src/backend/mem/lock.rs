@@ -128,9 +128,9 @@ impl MemFs {
                     .map_err(|error| (error, None))
             })
         } else {
-            inode
-                .locks
-                .change(&self.space, |held| Ok(held.set_flock(owner, operation.kind)))?
+            inode.locks.change(&self.space, LOCKING, |held| {
+                Ok(held.set_flock(owner, operation.kind))
+            })?
         }
     }
 
@@ -148,15 +148,15 @@ impl MemFs {
         }
         inode
             .locks
-            .change(&self.space, |held| held.set(owner, everything))
+            .change(&self.space, DROPPING, |held| held.set(owner, everything))
     }
 
     pub(super) fn drop_flock(&self, ino: Ino, owner: Option<LockOwner>) -> FsResult<()> {
         let Some(owner) = owner else { return Ok(()) };
         let inode = self.table.get(ino)?;
-        inode
-            .locks
-            .change(&self.space, |held| held.set_flock(owner, LockKind::Unlocked))
+        inode.locks.change(&self.space, DROPPING, |held| {
+            held.set_flock(owner, LockKind::Unlocked)
+        })
     }
 
     /// Tries until it succeeds, fails with something else than `EAGAIN`, or the caller gives up. Whoever waits for

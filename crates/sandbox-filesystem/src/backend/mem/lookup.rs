@@ -45,9 +45,10 @@ impl MemFs {
 
     fn find_dots(&self, directory: &Arc<Inode>, name: &OsStr) -> FsResult<Entry> {
         directory.read().directory()?;
-        let found = match name == "." {
-            true => Arc::clone(directory),
-            false => self.table.get(directory.parent())?,
+        let found = if name == "." {
+            Arc::clone(directory)
+        } else {
+            self.table.get(directory.parent())?
         };
         let state = found.read();
         Ok(self.entry(&found, &state))

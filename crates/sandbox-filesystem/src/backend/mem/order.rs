@@ -15,11 +15,11 @@ pub(super) struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    pub(super) fn old(&mut self) -> &mut State {
+    pub(super) fn from(&mut self) -> &mut State {
         &mut self.old
     }
 
-    pub(super) fn new(&mut self) -> &mut State {
+    pub(super) fn to(&mut self) -> &mut State {
         self.new.as_mut().unwrap_or(&mut self.old)
     }
 }

@@ -30,14 +30,14 @@ impl MemFs {
         let across = !Arc::ptr_eq(&old, &new);
         let renames = across.then(|| self.hold_renames());
         let mut locked = self.lock_directories(&old, &new);
-        let source = child(locked.old(), from.1)?;
-        let target = match child(locked.new(), to.1) {
+        let source = child(locked.from(), from.1)?;
+        let target = match child(locked.to(), to.1) {
             Err(Errno::ENOENT) => None,
             found => Some(found?),
         };
         let (from, to) = ((&old, from.1), (&new, to.1));
         self.check_target(from, to, &source, target.as_ref(), flags)?;
-        locked.new().live_directory()?;
+        locked.to().live_directory()?;
         match target {
             Some(target) if Arc::ptr_eq(&source, &target) => return Ok(()),
             Some(target) if flags.contains(RenameFlags::EXCHANGE) => {
@@ -106,39 +106,40 @@ impl MemFs {
         target: Option<&Arc<Inode>>,
         flags: RenameFlags,
     ) -> FsResult<()> {
-        let whiteout = match flags.contains(RenameFlags::WHITEOUT) {
-            true => Some(self.make_inode(from.0.ino, locked.old(), &Make::new(ctx, libc::S_IFCHR, 0))?),
-            false => None,
+        let whiteout = if flags.contains(RenameFlags::WHITEOUT) {
+            Some(self.make_inode(from.0.ino, locked.from(), &Make::new(ctx, libc::S_IFCHR, 0))?)
+        } else {
+            None
         };
-        locked.new().nlink.checked_add(1).ok_or(Errno::EMLINK)?;
+        locked.to().nlink.checked_add(1).ok_or(Errno::EMLINK)?;
         match target {
             None => self.space.charge(entry_cost(to.1))?,
             Some(target) if target.is_directory() => close_directory(target)?,
             Some(_) => {}
         }
-        let entries = locked.new().live_directory()?;
+        let entries = locked.to().live_directory()?;
         match target {
             None => entries.insert(to.1, source),
             Some(_) => entries.replace(to.1, source),
         }
         match whiteout {
-            None => self.remove_entry(locked.old(), from.1),
-            Some(whiteout) => self.leave_whiteout(locked.old(), from.1, &whiteout),
+            None => self.remove_entry(locked.from(), from.1),
+            Some(whiteout) => self.leave_whiteout(locked.from(), from.1, &whiteout),
         }
         if source.is_directory() {
             source.set_parent(to.0.ino);
             link_moves(locked);
         }
         match target {
-            Some(target) if target.is_directory() => locked.new().nlink -= 1,
+            Some(target) if target.is_directory() => locked.to().nlink -= 1,
             Some(target) => {
                 drop_name(target);
             }
             None => {}
         }
         source.write().changed();
-        locked.old().modified();
-        locked.new().modified();
+        locked.from().modified();
+        locked.to().modified();
         Ok(())
     }
 
@@ -168,10 +169,10 @@ fn exchange(
     source: &Arc<Inode>,
     target: &Arc<Inode>,
 ) {
-    if let Ok(entries) = locked.old().live_directory() {
+    if let Ok(entries) = locked.from().live_directory() {
         entries.replace(from.1, target);
     }
-    if let Ok(entries) = locked.new().live_directory() {
+    if let Ok(entries) = locked.to().live_directory() {
         entries.replace(to.1, source);
     }
     if source.is_directory() {
@@ -183,19 +184,19 @@ fn exchange(
     match (source.is_directory(), target.is_directory()) {
         (true, false) => link_moves(locked),
         (false, true) => {
-            locked.new().nlink -= 1;
-            locked.old().nlink += 1;
+            locked.to().nlink -= 1;
+            locked.from().nlink += 1;
         }
         _ => {}
     }
     source.write().changed();
     target.write().changed();
-    locked.old().modified();
-    locked.new().modified();
+    locked.from().modified();
+    locked.to().modified();
 }
 
 /// A directory went from the old directory to the new one, which its ".." is a link to.
 fn link_moves(locked: &mut Locked<'_>) {
-    locked.old().nlink -= 1;
-    locked.new().nlink += 1;
+    locked.from().nlink -= 1;
+    locked.to().nlink += 1;
 }

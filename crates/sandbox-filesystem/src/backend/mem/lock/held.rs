@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    const RANGE: u64 = 12;
+    const RANGE: usize = 12;
 
     fn kind() -> impl Strategy<Value = LockKind> {
         prop_oneof![
@@ -115,23 +115,23 @@ mod tests {
         /// The model: for every byte and owner what is held.
         #[test]
         fn ranges_hold_what_was_set_byte_by_byte(
-            steps in proptest::collection::vec((0..3_u64, 0..RANGE, 0..RANGE, kind()), 1..40)
+            steps in proptest::collection::vec((0..3_usize, 0..RANGE, 0..RANGE, kind()), 1..40)
         ) {
             let mut held = Held::default();
-            let mut model = vec![[LockKind::Unlocked; 3]; RANGE as usize];
+            let mut model = [[LockKind::Unlocked; 3]; RANGE];
             for (owner, one, other, kind) in steps {
-                let lock = Lock { start: one.min(other), end: one.max(other), kind, pid: 0 };
-                let range = lock.start as usize..=lock.end as usize;
+                let range = one.min(other)..=one.max(other);
+                let lock = Lock { start: *range.start() as u64, end: *range.end() as u64, kind, pid: 0 };
                 let blocked = model[range.clone()].iter().any(|byte| {
-                    byte.iter().enumerate().any(|(who, theirs)| who as u64 != owner && excludes(*theirs, kind))
+                    byte.iter().enumerate().any(|(who, theirs)| who != owner && excludes(*theirs, kind))
                 });
                 let before = held.count();
-                let result = held.set(LockOwner(owner), lock);
+                let result = held.set(LockOwner(owner as u64), lock);
                 prop_assert_eq!(result, if blocked { Err(Errno::EAGAIN) } else { Ok(()) });
                 prop_assert!(held.count() <= before + 2);
                 if !blocked {
                     for byte in &mut model[range] {
-                        byte[owner as usize] = kind;
+                        byte[owner] = kind;
                     }
                 }
                 for (at, byte) in model.iter().enumerate() {
