@@ -3,8 +3,18 @@
 //! [`branch`] is the branch engine: copy-on-write views of a directory, the difference they make, and the
 //! journalled way back into the base.
 //!
+//! [`fs`] is what a filesystem is: the trait [`DynFileSystem`](fs::DynFileSystem) and its plain types. [`serve`] answers
+//! requests of the FUSE protocol with one.
+//!
+//! # Features
+//! - `branch` (default): the branch engine;
+//! - `fuse` (default): serving through /dev/fuse.
+//!
+//! Without them it is the trait, the backends and a server that knows no transport.
+//!
 //! # It is not
-//! - a filesystem yet: no backend has landed, so nothing here can be served by FUSE.
+//! - asynchronous: there is no runtime in it, requests are answered on the thread that brings them;
+//! - a network filesystem.
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
@@ -18,7 +28,9 @@
 )]
 
 pub mod backend;
+#[cfg(feature = "branch")]
 pub mod branch;
 pub mod fs;
+pub mod serve;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;

@@ -1,8 +1,14 @@
 //! System calls that no safe wrapper has. The one place of this crate with `unsafe` in it; every function is
 //! safe to call.
 
+#[cfg(any(feature = "branch", feature = "fuse"))]
 pub(crate) mod guard;
+#[cfg(feature = "branch")]
 pub(crate) mod handle;
+#[cfg(any(feature = "branch", feature = "fuse"))]
+mod mount_id;
+#[cfg(feature = "branch")]
 pub(crate) mod overlay;
 pub(crate) mod pages;
+#[cfg(any(feature = "branch", feature = "fuse"))]
 mod signals;

@@ -33,10 +33,10 @@ use super::{
 /// A name is one component: a server passes no name on that is empty, longer than 255 bytes, contains a slash or a zero
 /// byte, or is "." or ".." (except in `lookup`). Any other bytes are a name.
 pub trait DynFileSystem: Send + Sync {
-    /// `FUSE_INIT`: the kernel offers `offered`; the answer is what of it the filesystem wants. Called once, before
-    /// anything else; again when the filesystem is mounted anew.
+    /// `FUSE_INIT`: the kernel offers `offered`; the answer is what of it the filesystem wants, by default
+    /// [`Capabilities::USUAL`]. Called once, before anything else; again when the filesystem is mounted anew.
     fn init(&self, offered: Capabilities) -> FsResult<Capabilities> {
-        Ok(offered & Capabilities::default())
+        Ok(offered & Capabilities::USUAL)
     }
 
     /// `FUSE_DESTROY`: the mount is gone, and with it every reference and every handle.

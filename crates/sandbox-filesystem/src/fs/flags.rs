@@ -99,6 +99,8 @@ bitflags! {
         const MAP_ALIGNMENT = 1 << 26;
         /// Submounts are announced.
         const SUBMOUNTS = 1 << 27;
+        /// Files past the page cache can be mapped shared (`FUSE_DIRECT_IO_ALLOW_MMAP`).
+        const DIRECT_IO_ALLOW_MMAP = 1 << 36;
     }
 
     /// Flags of renameat2(2).
@@ -119,6 +121,9 @@ bitflags! {
         const CREATE = libc::XATTR_CREATE.cast_unsigned();
         /// It must be there.
         const REPLACE = libc::XATTR_REPLACE.cast_unsigned();
+        /// Not of setxattr(2): an ACL is set by somebody who may not keep the setgid bit, so it goes
+        /// (`FUSE_SETXATTR_ACL_KILL_SGID`). Sent only where [`Capabilities::POSIX_ACL`] was agreed on.
+        const KILL_SGID = 1 << 31;
     }
 
     /// Modes of fallocate(2).
@@ -137,6 +142,16 @@ bitflags! {
         /// Shared blocks are made its own.
         const UNSHARE_RANGE = libc::FALLOC_FL_UNSHARE_RANGE.cast_unsigned();
     }
+}
+
+impl Capabilities {
+    /// What costs a filesystem nothing, and makes it faster.
+    pub const USUAL: Self = Self::ASYNC_READ
+        .union(Self::ASYNC_DIO)
+        .union(Self::AUTO_INVAL_DATA)
+        .union(Self::BIG_WRITES)
+        .union(Self::MAX_PAGES)
+        .union(Self::PARALLEL_DIROPS);
 }
 
 impl OpenFlags {

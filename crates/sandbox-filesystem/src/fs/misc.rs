@@ -10,7 +10,7 @@ pub type Ino = u64;
 /// The root of every filesystem (`FUSE_ROOT_ID`). It is never forgotten.
 pub const ROOT_INO: Ino = 1;
 
-/// The number of an open file or directory. Chosen by the filesystem.
+/// The number of an open file or directory. Chosen by the filesystem; any but `u64::MAX`.
 pub type Handle = u64;
 
 /// An opened file or directory.

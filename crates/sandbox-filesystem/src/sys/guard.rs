@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, PidfdFlags};
 
-use super::overlay::mount_id;
+use super::mount_id::mount_id;
 use super::signals::SignalsBlocked;
 
 /// How often it is tried again to unmount what is in use, and after what time.

@@ -210,10 +210,3 @@ fn reap(pid: c_int) {
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
 }
-
-/// The identity of the mount that is found at `path`, or at a descriptor's own place.
-pub(super) fn mount_id(at: BorrowedFd<'_>, path: &CStr) -> Result<u64, Errno> {
-    use rustix::fs::{AtFlags, StatxFlags};
-    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
-    rustix::fs::statx(at, path, flags, StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id)
-}

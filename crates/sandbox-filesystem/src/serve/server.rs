@@ -1,0 +1,364 @@
+//! [`Server`]: one request in, one answer out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::backing::{Backing, BackingFiles};
+use super::decode::{self, Fields, Header};
+use super::encode::Out;
+use super::in_flight::InFlight;
+use super::ops::{self, Answer, Call};
+use super::transport::HEADER;
+use super::{Counters, Opcode, Reply};
+use crate::fs::{
+    Capabilities, Context, DataReader, DaxMapper, DynFileSystem, Errno, FsResult, Handle, Ino, Interrupt,
+};
+
+/// What a server does beyond its filesystem.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The longest read or write, in bytes; between 4096 and 1 MiB, a multiple of 4096.
+    pub max_io: u32,
+    /// What is not agreed on, though kernel and filesystem would.
+    pub withheld: Capabilities,
+    /// Lets the kernel read and write the files behind the filesystem's directly.
+    pub backing: Option<Arc<dyn Backing>>,
+}
+
+/// The longest read or write there is, in bytes.
+pub(crate) const MAX_IO: u32 = 1 << 20;
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_io: MAX_IO,
+            withheld: Capabilities::empty(),
+            backing: None,
+        }
+    }
+}
+
+/// What kernel, filesystem and server have agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Of those that concern the filesystem.
+    pub capabilities: Capabilities,
+    /// Whether files are read and written by the kernel itself where that is possible.
+    pub backing: bool,
+    pub(super) long_setxattr: bool,
+    pub(super) extended: bool,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It was answered, with this error where there is one.
+    Answered(Option<Errno>),
+    /// It is one that has no answer.
+    Silent,
+}
+
+/// A request that was not answered though it should have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswerable {
+    /// It is too short to say whose it is.
+    Header,
+    /// The transport does not take the answer.
+    Transport(Errno),
+}
+
+/// Answers requests by calling a filesystem. See the [module](super).
+pub struct Server {
+    fs: Arc<dyn DynFileSystem>,
+    options: ServerOptions,
+    negotiated: Mutex<Option<Negotiated>>,
+    /// What of it every request asks for: bit 0 `backing`, bit 1 `long_setxattr`.
+    quick: AtomicU64,
+    begun: AtomicBool,
+    in_flight: InFlight,
+    counters: Counters,
+    files: BackingFiles,
+}
+
+const BACKING: u64 = 1 << 0;
+const LONG_SETXATTR: u64 = 1 << 1;
+
+impl Server {
+    /// Serves `fs`.
+    pub fn new(fs: Arc<dyn DynFileSystem>, options: ServerOptions) -> Self {
+        Self {
+            fs,
+            options,
+            negotiated: Mutex::new(None),
+            quick: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
+            in_flight: InFlight::default(),
+            counters: Counters::new(),
+            files: BackingFiles::default(),
+        }
+    }
+
+    /// What was agreed on, once the first request has come.
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        *self.lock()
+    }
+
+    /// The figures of all operations so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Answers one request. May be called from any number of threads at once; takes as long as the backend does.
+    ///
+    /// `request` begins with the header (`struct fuse_in_header`).
+    pub fn handle(
+        &self,
+        request: &mut dyn DataReader,
+        reply: &mut dyn Reply,
+    ) -> Result<Handled, Unanswerable> {
+        self.handle_with(request, reply, None)
+    }
+
+    /// As [`handle`](Self::handle), with the memory window of the guest that asks (virtiofs DAX).
+    pub fn handle_with(
+        &self,
+        request: &mut dyn DataReader,
+        reply: &mut dyn Reply,
+        mapper: Option<&mut dyn DaxMapper>,
+    ) -> Result<Handled, Unanswerable> {
+        let header = Header::read(request).map_err(|_| Unanswerable::Header)?;
+        let Some(opcode) = Opcode::from_raw(header.opcode) else {
+            tracing::debug!(opcode = header.opcode, "a request that is not known");
+            return send(reply, &header, Err(Errno::ENOSYS));
+        };
+        let start = Instant::now();
+        let handled = match opcode {
+            Opcode::Forget | Opcode::BatchForget | Opcode::NotifyReply => {
+                self.without_answer(opcode, &header, request);
+                Ok(Handled::Silent)
+            }
+            Opcode::Interrupt => self.interrupt(&header, request, reply),
+            _ => self.with_answer(opcode, &header, request, reply, mapper),
+        };
+        let failed = !matches!(handled, Ok(Handled::Answered(None) | Handled::Silent));
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let bytes = match opcode {
+            Opcode::Write => u64::from(header.len).saturating_sub(80),
+            _ => 0,
+        };
+        self.counters.add(opcode, failed, nanoseconds, bytes);
+        handled
+    }
+
+    /// Nobody waits for an answer any more: whatever waits for something is interrupted.
+    pub fn interrupt_all(&self) {
+        self.in_flight.interrupt_all();
+    }
+
+    /// The connection is gone, and with it every reference and handle. Does nothing the second time.
+    pub fn end(&self) {
+        if self.begun.swap(false, Ordering::AcqRel) {
+            self.interrupt_all();
+            self.files.clear(self.options.backing.as_deref());
+            self.fs.destroy();
+        }
+    }
+
+    /// The filesystem that is served.
+    pub fn fs(&self) -> &Arc<dyn DynFileSystem> {
+        &self.fs
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Negotiated>> {
+        self.negotiated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call<'a>(&'a self, header: &Header, interrupt: &'a Interrupt) -> Call<'a> {
+        Call {
+            fs: &*self.fs,
+            ctx: Context {
+                uid: header.uid,
+                gid: header.gid,
+                pid: header.pid,
+                interrupt,
+            },
+            ino: header.ino,
+            agreed: Agreed { server: self },
+        }
+    }
+
+    fn without_answer(&self, opcode: Opcode, header: &Header, request: &mut dyn DataReader) {
+        if opcode == Opcode::NotifyReply {
+            return;
+        }
+        let never = Interrupt::new();
+        let body = header
+            .body(request)
+            .and_then(|length| decode::take(request, length));
+        let forgotten = body.and_then(|body| {
+            let call = self.call(header, &never);
+            guarded(|| ops::forget(&call, opcode, Fields(&body)))
+        });
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, ino = header.ino, "a request to forget");
+        }
+    }
+
+    /// A request that is not known yet has been read by another thread a moment ago, or is answered already: the kernel
+    /// asks again in the first case.
+    fn interrupt(
+        &self,
+        header: &Header,
+        request: &mut dyn DataReader,
+        reply: &mut dyn Reply,
+    ) -> Result<Handled, Unanswerable> {
+        let unique = header
+            .body(request)
+            .and_then(|length| decode::take(request, length))
+            .and_then(|body| Fields(&body).u64());
+        match unique {
+            Ok(unique) if self.in_flight.interrupt(unique) => Ok(Handled::Silent),
+            Ok(_) => send(reply, header, Err(Errno::EAGAIN)),
+            Err(error) => send(reply, header, Err(error)),
+        }
+    }
+
+    fn with_answer(
+        &self,
+        opcode: Opcode,
+        header: &Header,
+        request: &mut dyn DataReader,
+        reply: &mut dyn Reply,
+        mapper: Option<&mut dyn DaxMapper>,
+    ) -> Result<Handled, Unanswerable> {
+        let answer = {
+            let ticket = self.in_flight.enter(header.unique);
+            let call = self.call(header, &ticket.interrupt);
+            let span = tracing::trace_span!("fuse", op = opcode.name(), ino = header.ino, pid = header.pid);
+            let _entered = span.enter();
+            guarded(|| self.answer(opcode, &call, header, request, reply, mapper))
+        };
+        send(reply, header, answer)
+    }
+
+    fn answer(
+        &self,
+        opcode: Opcode,
+        call: &Call<'_>,
+        header: &Header,
+        request: &mut dyn DataReader,
+        reply: &mut dyn Reply,
+        mapper: Option<&mut dyn DaxMapper>,
+    ) -> FsResult<Answer> {
+        let length = header.body(request)?;
+        if let Some(answer) = ops::moved(call, opcode, request, length, reply) {
+            return answer;
+        }
+        let body = decode::take(request, length)?;
+        let fields = Fields(&body);
+        let out = match opcode {
+            Opcode::Init => self.init(fields)?,
+            Opcode::Destroy => {
+                self.end();
+                Out::nothing()
+            }
+            _ => ops::plain(call, opcode, fields, reply.body().remaining(), mapper)?,
+        };
+        Ok(Answer::Body(out))
+    }
+
+    fn init(&self, fields: Fields<'_>) -> FsResult<Out> {
+        let (out, negotiated) = ops::init(&*self.fs, &self.options, fields)?;
+        if let Some(negotiated) = negotiated {
+            let mut quick = 0;
+            quick |= if negotiated.backing { BACKING } else { 0 };
+            quick |= if negotiated.long_setxattr {
+                LONG_SETXATTR
+            } else {
+                0
+            };
+            self.quick.store(quick, Ordering::Release);
+            self.begun.store(true, Ordering::Release);
+            *self.lock() = Some(negotiated);
+            tracing::debug!(?negotiated, "the kernel and the filesystem agree");
+        }
+        Ok(out)
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("options", &self.options)
+            .field("negotiated", &self.negotiated())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was agreed on, as single operations need it.
+#[derive(Clone, Copy)]
+pub(super) struct Agreed<'a> {
+    server: &'a Server,
+}
+
+impl Agreed<'_> {
+    pub(super) fn long_setxattr(&self) -> bool {
+        self.server.quick.load(Ordering::Acquire) & LONG_SETXATTR != 0
+    }
+
+    /// By which number the kernel knows the file behind an opened one, where it shall use that directly.
+    pub(super) fn backing(&self, fs: &dyn DynFileSystem, ino: Ino, handle: Option<Handle>) -> Option<u32> {
+        let backing = self.used()?;
+        self.server.files.opened(backing, fs, ino, handle)
+    }
+
+    pub(super) fn closed(&self, ino: Ino, handle: Option<Handle>) {
+        if let Some(backing) = self.used() {
+            self.server.files.closed(backing, ino, handle);
+        }
+    }
+
+    fn used(&self) -> Option<&dyn Backing> {
+        let is_used = self.server.quick.load(Ordering::Acquire) & BACKING != 0;
+        self.server.options.backing.as_deref().filter(|_| is_used)
+    }
+}
+
+/// A backend that panics has failed at this request, and lives on.
+fn guarded<T>(operation: impl FnOnce() -> FsResult<T>) -> FsResult<T> {
+    catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| {
+        tracing::error!("a backend has panicked");
+        Err(Errno::EIO)
+    })
+}
+
+fn send(reply: &mut dyn Reply, header: &Header, answer: FsResult<Answer>) -> Result<Handled, Unanswerable> {
+    let (error, length) = match answer.and_then(|answer| place(reply, answer)) {
+        Ok(length) => (None, length),
+        Err(error) => (Some(error), 0),
+    };
+    let whole = u32::try_from(HEADER + length).map_err(|_| Unanswerable::Transport(Errno::EIO))?;
+    let [a, b, c, d] = whole.to_ne_bytes();
+    let [e, f, g, h] = error.map_or(0, |error| -error.raw()).to_ne_bytes();
+    let [i, j, k, l, m, n, o, p] = header.unique.to_ne_bytes();
+    reply
+        .send(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p], length)
+        .map_err(Unanswerable::Transport)?;
+    Ok(Handled::Answered(error))
+}
+
+fn place(reply: &mut dyn Reply, answer: Answer) -> FsResult<usize> {
+    match answer {
+        Answer::Written(length) => Ok(length),
+        Answer::Body(Out(bytes)) => {
+            let written = reply.body().write(&bytes)?;
+            if written == bytes.len() {
+                Ok(written)
+            } else {
+                Err(Errno::ERANGE)
+            }
+        }
+    }
+}
