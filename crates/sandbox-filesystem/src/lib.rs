@@ -4,7 +4,7 @@
 //! journalled way back into the base.
 //!
 //! [`fs`] is what a filesystem is: the trait [`DynFileSystem`](fs::DynFileSystem) and its plain types. [`serve`] answers
-//! requests of the FUSE protocol with one.
+//! requests of the FUSE protocol with one, and [`backend`] holds those that there are.
 //!
 //! # Features
 //! - `branch` (default): the branch engine;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sandbox_types::ByteSize;
+use sandbox_types::{ByteSize, CachePolicy};
 
 use super::filesystem::{Caching, MemFs};
 use super::inode::INODE_COST;
@@ -48,7 +48,7 @@ impl MemFsBuilder {
         Self {
             capacity: None,
             max_inodes: None,
-            caching: Caching::default(),
+            caching: Caching::of(CachePolicy::Always),
         }
     }
 
@@ -64,14 +64,24 @@ impl MemFsBuilder {
         self
     }
 
-    /// How long the kernel may believe that a name leads where it led, or nowhere. By default a day, since only the kernel
-    /// that has it mounted can change anything; zero where the same filesystem is also reached another way.
+    /// What the kernel may remember. By default [`CachePolicy::Always`], since only the kernel that has it mounted can
+    /// change anything; choose another where the same filesystem is also reached in another way. Sets both timeouts:
+    /// to a day, a second with [`CachePolicy::Auto`], or zero.
+    pub fn cache_policy(mut self, policy: CachePolicy) -> Self {
+        self.caching = Caching {
+            writeback: self.caching.writeback,
+            ..Caching::of(policy)
+        };
+        self
+    }
+
+    /// How long the kernel may believe that a name leads where it led, or nowhere. By default as the policy says.
     pub fn entry_timeout(mut self, timeout: Duration) -> Self {
         self.caching.entry = timeout;
         self
     }
 
-    /// How long the kernel may believe attributes. By default a day, as for `entry_timeout`.
+    /// How long the kernel may believe attributes. By default as the policy says.
     pub fn attr_timeout(mut self, timeout: Duration) -> Self {
         self.caching.attr = timeout;
         self

@@ -213,7 +213,7 @@ impl MemFs {
             entry: self.entry(inode, &inode.read()),
             opened: Opened {
                 handle: None,
-                flags: Self::open_reply(),
+                flags: self.open_reply(),
             },
         }
     }

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sandbox_types::CachePolicy;
+
 use super::clock::now;
 use super::directory::{Dirent, FIRST_COOKIE};
 use super::filesystem::MemFs;
@@ -45,7 +47,10 @@ impl MemFs {
         let end = inode.read().directory()?.next_cookie();
         Ok(Opened {
             handle: Some(self.listings.open(end)),
-            flags: OpenReplyFlags::CACHE_DIR | OpenReplyFlags::KEEP_CACHE,
+            flags: match self.caching.data {
+                CachePolicy::Always => OpenReplyFlags::CACHE_DIR | OpenReplyFlags::KEEP_CACHE,
+                CachePolicy::Auto | CachePolicy::Never => OpenReplyFlags::empty(),
+            },
         })
     }
 

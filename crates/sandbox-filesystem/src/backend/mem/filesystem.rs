@@ -10,6 +10,8 @@ use super::inode::{Inode, NewInode};
 use super::lock::Waits;
 use super::space::Space;
 use super::table::Table;
+use sandbox_types::CachePolicy;
+
 use crate::fs::{
     AddEntry, AddEntryPlus, Attr, Capabilities, Context, Created, DataReader, DataWriter, DynFileSystem,
     Entry, FallocateMode, FlockOperation, FsResult, Handle, Ino, Lock, LockOwner, OpenFlags, Opened,
@@ -47,15 +49,21 @@ pub struct MemFs {
 pub(super) struct Caching {
     pub(super) entry: Duration,
     pub(super) attr: Duration,
+    pub(super) data: CachePolicy,
     pub(super) writeback: bool,
 }
 
-impl Default for Caching {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_hours(24);
+impl Caching {
+    pub(super) fn of(policy: CachePolicy) -> Self {
+        let timeout = match policy {
+            CachePolicy::Never => Duration::ZERO,
+            CachePolicy::Auto => Duration::from_secs(1),
+            CachePolicy::Always => Duration::from_hours(24),
+        };
         Self {
-            entry: DAY,
-            attr: DAY,
+            entry: timeout,
+            attr: timeout,
+            data: policy,
             writeback: false,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sandbox_types::CachePolicy;
+
 use super::filesystem::MemFs;
 use super::inode::Inode;
 use crate::fs::{Capabilities, Errno, FsResult, Ino, OpenFlags, OpenReplyFlags, Opened};
@@ -18,7 +20,7 @@ impl MemFs {
         self.truncate_at_open(&inode, flags)?;
         Ok(Opened {
             handle: None,
-            flags: Self::open_reply(),
+            flags: self.open_reply(),
         })
     }
 
@@ -33,9 +35,13 @@ impl MemFs {
         Ok(())
     }
 
-    /// What the kernel has of a file stays so: nobody else changes it.
-    pub(super) fn open_reply() -> OpenReplyFlags {
-        OpenReplyFlags::KEEP_CACHE | OpenReplyFlags::NOFLUSH
+    /// Whether what the kernel has of a file is still so. There is nothing to flush, but a lock may end with close(2).
+    pub(super) fn open_reply(&self) -> OpenReplyFlags {
+        match self.caching.data {
+            CachePolicy::Never => OpenReplyFlags::DIRECT_IO | OpenReplyFlags::PARALLEL_DIRECT_WRITES,
+            CachePolicy::Auto => OpenReplyFlags::empty(),
+            CachePolicy::Always => OpenReplyFlags::KEEP_CACHE,
+        }
     }
 
     /// What is wanted of what the kernel offers.
