@@ -8,7 +8,8 @@
 //!
 //! # Features
 //! - `branch` (default): the branch engine;
-//! - `fuse` (default): serving through /dev/fuse.
+//! - `fuse` (default): serving through /dev/fuse;
+//! - `conformance`: the suite that every filesystem has to pass, for tests.
 //!
 //! Without them it is the trait, the backends and a server that knows no transport.
 //!
@@ -30,6 +31,8 @@
 pub mod backend;
 #[cfg(feature = "branch")]
 pub mod branch;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod fs;
 pub mod serve;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]

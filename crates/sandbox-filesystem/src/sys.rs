@@ -10,5 +10,9 @@ mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
 pub(crate) mod pages;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod record_lock;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod signals;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod truncate;

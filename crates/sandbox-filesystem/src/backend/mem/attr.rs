@@ -26,7 +26,7 @@ impl MemFs {
             }
         }
         self.change_owner(&inode, &mut state, change);
-        if change.kill_privileges {
+        if change.kill_privileges && !inode.is_directory() {
             self.kill_privileges(&mut state);
         }
         if let Some(mode) = change.mode {
