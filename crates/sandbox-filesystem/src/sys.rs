@@ -5,6 +5,7 @@
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+pub(crate) mod heap;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
