@@ -150,7 +150,8 @@ impl SessionBuilder {
     }
 
     fn start(&self, device: OwnedFd) -> Result<Arc<Pool>, MountError> {
-        let link = Arc::new(Link::new(device));
+        let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
+        let link = Arc::new(link);
         if let Some(backing) = &self.backing {
             let _ = backing.link.set(Arc::clone(&link));
         }
