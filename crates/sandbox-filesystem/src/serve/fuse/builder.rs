@@ -77,7 +77,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Nothing can be changed through the mount. Default: it can; `mount -o remount,ro` changes it later.
+    /// Nothing can be changed through the mount. Default: it can; `mount -i -o remount,ro` changes it later.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self

@@ -155,7 +155,9 @@ impl Pool {
 
     fn next(&self, request: &mut Request) -> bool {
         loop {
-            let Some(device) = self.link.device() else { return false };
+            let Some(device) = self.link.device() else {
+                return false;
+            };
             let received = request.receive(device.as_fd());
             drop(device);
             let result = match received {

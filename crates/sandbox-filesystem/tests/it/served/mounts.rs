@@ -157,4 +157,4 @@ fn four_clients_at_once_see_their_own_files() {
         .iter()
         .find(|counted| counted.opcode == sandbox_filesystem::serve::Opcode::Create);
     assert_eq!(creates.unwrap().requests, 400);
-    }
+}
