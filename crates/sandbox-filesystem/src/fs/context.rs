@@ -88,7 +88,7 @@ mod tests {
     fn who_waits_is_woken_when_the_caller_gives_up() {
         let interrupt = Interrupt::new();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| interrupt.wait(Duration::from_secs(60)));
+            let waiter = scope.spawn(|| interrupt.wait(Duration::from_mins(1)));
             interrupt.raise();
             assert!(waiter.join().unwrap());
         });
