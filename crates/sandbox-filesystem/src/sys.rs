@@ -1,13 +1,22 @@
 //! System calls that no safe wrapper has. The one place of this crate with `unsafe` in it; every function is
 //! safe to call.
 
+#[cfg(any(feature = "branch", feature = "fuse"))]
 mod apart;
 #[cfg(feature = "fuse")]
 pub(crate) mod fuse;
+#[cfg(any(feature = "branch", feature = "fuse"))]
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+#[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
+pub(crate) mod pages;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod record_lock;
+#[cfg(any(feature = "branch", feature = "fuse"))]
 mod signals;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod truncate;

@@ -19,6 +19,7 @@ mod name;
 mod outcome;
 pub mod policy;
 mod report;
+mod serving;
 mod size;
 mod span;
 
@@ -33,5 +34,6 @@ pub use name::{BranchName, InvalidName, SandboxName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
+pub use serving::{CachePolicy, HostPermissions, StatVirtualization};
 pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};

@@ -1,0 +1,12 @@
+//! The filesystems that there are. Each implements [`DynFileSystem`](crate::fs::DynFileSystem).
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod acl;
+pub mod mem;
+
+pub use mem::MemFs;
