@@ -13,10 +13,14 @@ mod backing;
 mod counters;
 mod decode;
 mod encode;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 mod in_flight;
 mod opcode;
 mod ops;
 mod server;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use backing::Backing;

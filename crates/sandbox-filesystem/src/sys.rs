@@ -2,6 +2,10 @@
 //! safe to call.
 
 #[cfg(any(feature = "branch", feature = "fuse"))]
+mod apart;
+#[cfg(feature = "fuse")]
+pub(crate) mod fuse;
+#[cfg(any(feature = "branch", feature = "fuse"))]
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;

@@ -4,14 +4,12 @@
 //! with the last descriptor, however its owner ends. So the child that makes the namespaces has nothing to live
 //! for once the mount exists.
 //!
-//! That child shares this process's memory and descriptors until it exits (CLONE_VM | CLONE_VFORK | CLONE_FILES).
-//! It runs [`Assembly::apart`], which calls the kernel and allocates nothing: what has to be written down was
-//! written down by [`Assembly::new`]. Layers are opened in the child, since overlayfs takes them only from the
-//! mount namespace it is mounted in, under descriptors whose numbers were reserved before.
+//! Layers are opened in that child, since overlayfs takes them only from the mount namespace it is mounted in, under
+//! descriptors whose numbers were reserved before.
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -19,10 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use super::signals::SignalsBlocked;
-
-/// Room for the few calls of [`Assembly::apart`].
-const STACK_WORDS: usize = 4096;
+use super::apart::{Identities, apart};
 
 /// What fsconfig(2) takes as one value.
 const MAX_VALUE: usize = 255;
@@ -34,8 +29,7 @@ pub(crate) struct Assembly {
     layers: Vec<(CString, OwnedFd)>,
     /// Options and their values, which name the descriptors.
     options: Vec<(&'static CStr, CString)>,
-    /// The caller's user and group, as they are.
-    maps: [(&'static CStr, CString); 3],
+    identities: Identities,
 }
 
 /// What did not work.
@@ -93,15 +87,10 @@ impl Assembly {
         for (key, name) in [c"upperdir", c"workdir"].into_iter().zip(above) {
             options.push((key, CString::new(name.as_str())?));
         }
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         Ok(Self {
             layers,
             options,
-            maps: [
-                (c"/proc/self/setgroups", CString::from(c"deny")),
-                (c"/proc/self/uid_map", CString::new(format!("{uid} {uid} 1\n"))?),
-                (c"/proc/self/gid_map", CString::new(format!("{gid} {gid} 1\n"))?),
-            ],
+            identities: Identities::new()?,
         })
     }
 
@@ -122,38 +111,16 @@ impl Assembly {
             step: Step::Namespaces,
             errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         };
-        let mut stack = vec![0_u128; STACK_WORDS];
-        let top = stack.as_mut_ptr_range().end.cast::<c_void>();
-        let mut data = Child {
-            assembly: self,
-            result: Err(Failure {
-                step: Step::Namespaces,
-                errno: Errno::INTR,
-            }),
-        };
-        let argument = (&raw mut data).cast::<c_void>();
-        let shared = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
-        let flags = shared | libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
-        // No handler of this process may run in the child, on memory that both share.
-        let blocked = SignalsBlocked::new().map_err(failed)?;
-        // SAFETY: `top` is the aligned end of a stack, and `argument` the exclusively borrowed `Child` that the
-        // function expects; both outlive the child, because CLONE_VFORK suspends this thread until it has exited.
-        let pid = unsafe { libc::clone(child, top, flags, argument) };
-        let result = if pid < 0 {
-            Err(failed(io::Error::last_os_error()))
-        } else {
-            Ok(pid)
-        };
-        drop(blocked);
-        reap(result?);
-        data.result
-    }
-
-    fn apart(&mut self) -> Result<OwnedFd, Failure> {
-        for (path, content) in &self.maps {
-            write(path, content).map_err(Step::Identities.failed())?;
-        }
-        self.here()
+        let mut result = Err(Failure {
+            step: Step::Namespaces,
+            errno: Errno::INTR,
+        });
+        apart(&mut || {
+            let mapped = self.identities.map().map_err(Step::Identities.failed());
+            result = mapped.and_then(|()| self.here());
+        })
+        .map_err(failed)?;
+        result
     }
 
     fn configure(&self, context: &OwnedFd) -> Result<OwnedFd, Errno> {
@@ -169,19 +136,6 @@ impl Assembly {
     }
 }
 
-struct Child<'a> {
-    assembly: &'a mut Assembly,
-    result: Result<OwnedFd, Failure>,
-}
-
-extern "C" fn child(argument: *mut c_void) -> c_int {
-    // SAFETY: `argument` is the `Child` of `in_namespaces`, whose thread is suspended; nobody else refers to it.
-    let data = unsafe { &mut *argument.cast::<Child<'_>>() };
-    data.result = data.assembly.apart();
-    // SAFETY: ends this process only; no destructor of the parent's runs.
-    unsafe { libc::_exit(0) }
-}
-
 /// A descriptor whose number stays when something else is opened under it.
 fn reserved() -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(
@@ -195,18 +149,4 @@ fn open_as(path: &CStr, fd: &mut OwnedFd) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty())?;
     rustix::io::dup3(&opened, fd, rustix::io::DupFlags::CLOEXEC)
-}
-
-fn write(path: &CStr, content: &CStr) -> Result<(), Errno> {
-    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::write(&file, content.to_bytes()).map(drop)
-}
-
-/// Takes note of the end of a child that has exited. It had no exit signal, so `__WALL`; a host program that waits
-/// for everybody may have been faster, which does no harm.
-fn reap(pid: c_int) {
-    // SAFETY: no status is asked for.
-    while unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) } < 0
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
 }

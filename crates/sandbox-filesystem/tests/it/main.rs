@@ -4,3 +4,4 @@
 mod harness;
 
 mod overlay_mount;
+mod served;

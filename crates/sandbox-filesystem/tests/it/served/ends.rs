@@ -1,0 +1,112 @@
+//! However it ends, nothing stale is left.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+
+use sandbox_filesystem::serve::fuse::UnmountError;
+
+use super::mounted;
+use super::tiny::{DEAF, Tiny};
+use crate::harness::{comes_true, is_root, kill, mounts_with, other_process, part, wait_for};
+
+#[test]
+fn a_server_that_is_killed_leaves_no_mount() {
+    if let Some(place) = part() {
+        match super::session(&Tiny::new(), &place.join("mount")) {
+            Ok(session) => {
+                println!("mounted");
+                session.wait();
+            }
+            Err(reason) => println!("cannot: {reason} mounted"),
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("mount")).unwrap();
+    let probe = tempfile::tempdir().unwrap();
+    drop(mounted!(&Tiny::new(), probe.path()));
+
+    let mut server = other_process(
+        "served::ends::a_server_that_is_killed_leaves_no_mount",
+        place.path(),
+    )
+    .spawn()
+    .unwrap();
+    wait_for(&mut server, "mounted");
+    assert_eq!(mounts_with(place.path()).len(), 1);
+    kill(server);
+    assert!(comes_true(|| mounts_with(place.path()).is_empty()));
+    fs::write(place.path().join("mount/usable"), b"").unwrap();
+}
+
+#[test]
+fn a_mount_that_is_in_use_stays_when_it_is_asked_to_go_and_goes_when_it_is_dropped() {
+    let place = tempfile::tempdir().unwrap();
+    let fs = Tiny::new();
+    let session = mounted!(&fs, place.path());
+    fs::write(place.path().join("held"), b"content").unwrap();
+    let mut held = fs::File::open(place.path().join("held")).unwrap();
+    let (session, error) = session.unmount().unwrap_err();
+    assert!(matches!(error, UnmountError::Busy), "{error:?}");
+    let mut content = Vec::new();
+    held.read_to_end(&mut content).unwrap();
+    assert_eq!(content, b"content");
+
+    drop(session);
+    assert!(mounts_with(place.path()).is_empty());
+    let error = fs::metadata(place.path().join("held")).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(held.metadata().is_err());
+    assert_eq!(fs.destroyed.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_mount_that_nobody_uses_is_unmounted_when_asked() {
+    let place = tempfile::tempdir().unwrap();
+    let session = mounted!(&Tiny::new(), place.path());
+    assert!(session.unmount().is_ok());
+    assert!(mounts_with(place.path()).is_empty());
+}
+
+#[test]
+fn who_waits_for_a_session_learns_that_somebody_has_unmounted_it() {
+    let place = tempfile::tempdir().unwrap();
+    let session = mounted!(&Tiny::new(), place.path());
+    let ended = session.ended().unwrap();
+    let program = if is_root() {
+        ("umount", None)
+    } else {
+        ("fusermount3", Some("-u"))
+    };
+    let status = Command::new(program.0).args(program.1).arg(place.path()).status();
+    assert!(status.unwrap().success());
+    session.wait();
+    let mut eight = [0; 8];
+    rustix::io::read(&ended, &mut eight).unwrap();
+    assert_eq!(u64::from_ne_bytes(eight), 1);
+}
+
+#[test]
+fn a_client_whose_request_is_never_answered_can_die_once_the_session_is_gone() {
+    let place = tempfile::tempdir().unwrap();
+    let fs = Tiny::new();
+    let session = mounted!(&fs, place.path());
+    let mut client = Command::new("cat")
+        .arg(place.path().join(DEAF))
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    assert!(comes_true(|| fs.waiting.load(Ordering::SeqCst) == 1));
+    client.kill().unwrap();
+    // Its request is with the filesystem, so it cannot die yet.
+    assert!(client.try_wait().unwrap().is_none());
+    // The worker stays stuck, and holds nobody up for long.
+    let dropped = std::thread::spawn(move || drop(session));
+    client.wait().unwrap();
+    fs.release();
+    dropped.join().unwrap();
+    assert!(mounts_with(place.path()).is_empty());
+}
