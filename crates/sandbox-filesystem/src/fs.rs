@@ -22,7 +22,7 @@ mod lock;
 mod misc;
 
 pub use attr::{Attr, Entry, SetAttr, SetTime, StatFs, Timestamp};
-pub use context::{Context, Interrupt};
+pub use context::{Context, Interrupt, WakeOnRaise};
 pub use data::{Buffer, DataReader, DataWriter};
 pub use dir::{AddEntry, AddEntryPlus, DirEntry, Fit};
 pub use errno::{Errno, FsResult};

@@ -4,11 +4,12 @@
 //! journalled way back into the base.
 //!
 //! [`fs`] is what a filesystem is: the trait [`DynFileSystem`](fs::DynFileSystem) and its plain types. [`serve`] answers
-//! requests of the FUSE protocol with one. [`backend`] holds the filesystems that there are.
+//! requests of the FUSE protocol with one, and [`backend`] holds those that there are.
 //!
 //! # Features
 //! - `branch` (default): the branch engine;
-//! - `fuse` (default): serving through /dev/fuse.
+//! - `fuse` (default): serving through /dev/fuse;
+//! - `conformance`: the suite that every filesystem has to pass, for tests.
 //!
 //! Without them it is the trait, the backends and a server that knows no transport.
 //!
@@ -30,6 +31,8 @@
 pub mod backend;
 #[cfg(feature = "branch")]
 pub mod branch;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod fs;
 pub mod serve;
 mod state_directory;

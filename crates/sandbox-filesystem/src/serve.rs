@@ -19,6 +19,8 @@ mod in_flight;
 mod opcode;
 mod ops;
 mod server;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use backing::Backing;

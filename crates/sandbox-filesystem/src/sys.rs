@@ -9,11 +9,15 @@ pub(crate) mod fuse;
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
+pub(crate) mod pages;
 pub(crate) mod record_lock;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod signals;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod truncate;

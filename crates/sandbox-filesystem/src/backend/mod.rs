@@ -1,6 +1,15 @@
 //! The filesystems that there are. Each implements [`DynFileSystem`](crate::fs::DynFileSystem).
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+mod acl;
+pub mod mem;
 pub mod passthrough;
 pub mod quota;
 
+pub use mem::MemFs;
 pub use passthrough::PassthroughFs;

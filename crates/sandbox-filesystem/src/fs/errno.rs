@@ -34,6 +34,7 @@ errnos!(
     EAGAIN,
     EBADF,
     EBUSY,
+    EDEADLK,
     EDQUOT,
     EEXIST,
     EFAULT,

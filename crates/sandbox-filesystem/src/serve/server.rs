@@ -303,24 +303,24 @@ pub(super) struct Agreed<'a> {
     server: &'a Server,
 }
 
-impl Agreed<'_> {
-    pub(super) fn long_setxattr(&self) -> bool {
+impl<'a> Agreed<'a> {
+    pub(super) fn long_setxattr(self) -> bool {
         self.server.quick.load(Ordering::Acquire) & LONG_SETXATTR != 0
     }
 
     /// By which number the kernel knows the file behind an opened one, where it shall use that directly.
-    pub(super) fn backing(&self, fs: &dyn DynFileSystem, ino: Ino, handle: Option<Handle>) -> Option<u32> {
+    pub(super) fn backing(self, fs: &dyn DynFileSystem, ino: Ino, handle: Option<Handle>) -> Option<u32> {
         let backing = self.used()?;
         self.server.files.opened(backing, fs, ino, handle)
     }
 
-    pub(super) fn closed(&self, ino: Ino, handle: Option<Handle>) {
+    pub(super) fn closed(self, ino: Ino, handle: Option<Handle>) {
         if let Some(backing) = self.used() {
             self.server.files.closed(backing, ino, handle);
         }
     }
 
-    fn used(&self) -> Option<&dyn Backing> {
+    fn used(self) -> Option<&'a dyn Backing> {
         let is_used = self.server.quick.load(Ordering::Acquire) & BACKING != 0;
         self.server.options.backing.as_deref().filter(|_| is_used)
     }
@@ -340,12 +340,16 @@ fn send(reply: &mut dyn Reply, header: &Header, answer: FsResult<Answer>) -> Res
         Err(error) => (Some(error), 0),
     };
     let whole = u32::try_from(HEADER + length).map_err(|_| Unanswerable::Transport(Errno::EIO))?;
-    let [a, b, c, d] = whole.to_ne_bytes();
-    let [e, f, g, h] = error.map_or(0, |error| -error.raw()).to_ne_bytes();
-    let [i, j, k, l, m, n, o, p] = header.unique.to_ne_bytes();
-    reply
-        .send(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p], length)
-        .map_err(Unanswerable::Transport)?;
+    let number = error.map_or(0, |error| -error.raw());
+    let mut head = [0; HEADER];
+    let fields = [whole.to_ne_bytes(), number.to_ne_bytes()];
+    for (place, field) in head.chunks_exact_mut(4).zip(fields) {
+        place.copy_from_slice(&field);
+    }
+    if let Some(place) = head.last_chunk_mut() {
+        *place = header.unique.to_ne_bytes();
+    }
+    reply.send(&head, length).map_err(Unanswerable::Transport)?;
     Ok(Handled::Answered(error))
 }
 

@@ -75,6 +75,10 @@ impl Request {
             IoSliceMut::new(self.pages.get_mut(0, end)),
         ];
         self.length = rustix::io::readv(device, &mut parts)?;
+        // The device never gives nothing; what does is none, and will not give more.
+        if self.length == 0 {
+            return Err(rustix::io::Errno::NODEV);
+        }
         Ok(())
     }
 

@@ -77,7 +77,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Nothing can be changed through the mount. Default: it can; `mount -o remount,ro` changes it later.
+    /// Nothing can be changed through the mount. Default: it can; `mount -i -o remount,ro` changes it later.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self
@@ -150,7 +150,8 @@ impl SessionBuilder {
     }
 
     fn start(&self, device: OwnedFd) -> Result<Arc<Pool>, MountError> {
-        let link = Arc::new(Link::new(device));
+        let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
+        let link = Arc::new(link);
         if let Some(backing) = &self.backing {
             let _ = backing.link.set(Arc::clone(&link));
         }

@@ -1,21 +1,47 @@
 //! The connection to the kernel, for as long as there is one.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::OFlags;
 
 use crate::fs::{Errno, FsResult};
 
 /// The device. Whoever uses it takes a reference for that moment, so that it is closed soon after it was given up.
+///
+/// Nobody blocks in reading it: there would be no way to wake them that needs neither a signal nor a privilege. They
+/// wait for it and for the end at once, in one epoll instance, which wakes one of them for a request and all for the
+/// end.
 #[derive(Debug)]
 pub(super) struct Link {
     device: Mutex<Option<Arc<OwnedFd>>>,
+    both: OwnedFd,
+    end: OwnedFd,
 }
 
 impl Link {
-    pub(super) fn new(device: OwnedFd) -> Self {
-        Self {
+    pub(super) fn new(device: OwnedFd) -> io::Result<Self> {
+        let flags = rustix::fs::fcntl_getfl(&device)?;
+        rustix::fs::fcntl_setfl(&device, flags | OFlags::NONBLOCK)?;
+        let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let both = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&both, &device, EventData::new_u64(0), EventFlags::IN)?;
+        epoll::add(&both, &end, EventData::new_u64(1), EventFlags::IN)?;
+        Ok(Self {
             device: Mutex::new(Some(Arc::new(device))),
-        }
+            both,
+            end,
+        })
+    }
+
+    /// Waits until there may be something to read, or the device was given up.
+    pub(super) fn wait(&self) -> Result<(), rustix::io::Errno> {
+        let mut events = Vec::with_capacity(1);
+        epoll::wait(&self.both, spare_capacity(&mut events), None).map(drop)
     }
 
     /// Nothing once it was given up.
@@ -23,29 +49,28 @@ impl Link {
         self.lock().clone()
     }
 
-    /// Gives it up. It is closed, which ends the connection, when the last who uses it is done.
-    pub(super) fn give_up(&self) -> Option<Arc<OwnedFd>> {
-        self.lock().take()
+    /// Gives it up, and wakes who waits. It is closed, which ends the connection, when the last who uses it is done.
+    pub(super) fn give_up(&self) {
+        drop(self.lock().take());
+        if let Err(error) = rustix::io::write(&self.end, &1_u64.to_ne_bytes()) {
+            tracing::debug!(%error, "an eventfd");
+        }
     }
 
     /// Sends a message of our own (`fuse_out_header` with a code in place of the error).
     pub(super) fn notify(&self, code: i32, body: &[u8]) -> FsResult<()> {
         let device = self.device().ok_or(Errno::ENODEV)?;
-        notify(&device, code, body)
+        let length = u32::try_from(16 + body.len()).map_err(|_| Errno::EINVAL)?;
+        let mut message = Vec::with_capacity(16 + body.len());
+        message.extend_from_slice(&length.to_ne_bytes());
+        message.extend_from_slice(&code.to_ne_bytes());
+        message.extend_from_slice(&[0; 8]);
+        message.extend_from_slice(body);
+        rustix::io::write(device.as_fd(), &message)?;
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<OwnedFd>>> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(super) fn notify(device: &OwnedFd, code: i32, body: &[u8]) -> FsResult<()> {
-    let length = u32::try_from(16 + body.len()).map_err(|_| Errno::EINVAL)?;
-    let mut message = Vec::with_capacity(16 + body.len());
-    message.extend_from_slice(&length.to_ne_bytes());
-    message.extend_from_slice(&code.to_ne_bytes());
-    message.extend_from_slice(&[0; 8]);
-    message.extend_from_slice(body);
-    rustix::io::write(device.as_fd(), &message)?;
-    Ok(())
 }

@@ -10,7 +10,6 @@ use crate::fs::{Errno, FsResult, Ino, Invalidate};
 /// `enum fuse_notify_code`.
 const INVAL_INODE: i32 = 2;
 const INVAL_ENTRY: i32 = 3;
-pub(super) const RETRIEVE: i32 = 5;
 const DELETE: i32 = 6;
 
 /// The kernel's side of a session, for a backend. It does not keep the connection alive.
@@ -59,14 +58,4 @@ fn push_name(body: &mut Vec<u8>, name: &OsStr) -> FsResult<()> {
     body.extend_from_slice(name.as_bytes());
     body.push(0);
     Ok(())
-}
-
-/// The body of a message by which the kernel sends a request (`FUSE_NOTIFY_REPLY`) to whoever reads the device next:
-/// `struct fuse_notify_retrieve_out` for nothing of the root's data.
-pub(super) fn retrieve_nothing() -> [u8; 32] {
-    let mut body = [0; 32];
-    if let Some(ino) = body.get_mut(8..16) {
-        ino.copy_from_slice(&crate::fs::ROOT_INO.to_ne_bytes());
-    }
-    body
 }

@@ -7,13 +7,12 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::buffer::{Answer, Request};
-use super::link::{self, Link};
-use super::notify::{RETRIEVE, retrieve_nothing};
+use super::link::Link;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
 
 /// A waiting lock needs a thread; beyond this many they count like everything else.
@@ -124,18 +123,9 @@ impl Pool {
         }
     }
 
-    /// Ends the connection, whoever uses the mount: wakes readers until the device is closed.
+    /// Ends the connection, whoever uses the mount: everybody who waits for an answer gets an error.
     pub(super) fn end(&self) {
-        let Some(device) = self.link.give_up() else { return };
-        let start = Instant::now();
-        while self.waiting.load(SeqCst) > 0 && start.elapsed() < Duration::from_secs(10) {
-            if link::notify(&device, RETRIEVE, &retrieve_nothing()).is_err() {
-                // The kernel has ended it already, so readers leave by themselves.
-                break;
-            }
-            thread::sleep(Duration::from_micros(200));
-        }
-        drop(device);
+        self.link.give_up();
         self.server.interrupt_all();
     }
 
@@ -170,11 +160,14 @@ impl Pool {
             };
             let received = request.receive(device.as_fd());
             drop(device);
-            match received {
-                // It may be the one that was to wake this thread.
-                Ok(()) => return self.link.device().is_some(),
+            let result = match received {
+                Ok(()) => return true,
+                Err(Errno::AGAIN) => self.link.wait(),
+                Err(error) => Err(error),
+            };
+            match result {
                 // ENOENT: whoever asked has been killed meanwhile.
-                Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
+                Ok(()) | Err(Errno::INTR | Errno::NOENT) => {}
                 Err(Errno::NODEV | Errno::CONNABORTED) => return false,
                 Err(error) => {
                     tracing::error!(%error, "reading /dev/fuse");
@@ -233,7 +226,7 @@ impl Pool {
 
     fn over(&self) {
         // Nobody may be asked to come back to a mount that is gone.
-        drop(self.link.give_up());
+        self.link.give_up();
         let mut state = self.lock();
         state.over = true;
         for fd in state.listeners.drain(..) {

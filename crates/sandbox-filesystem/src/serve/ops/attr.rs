@@ -73,10 +73,9 @@ fn change(mut fields: Fields<'_>) -> FsResult<SetAttr> {
         size: given(valid::SIZE).then_some(size),
         atime: chosen(valid::ATIME, valid::ATIME_NOW, atime, atime_part)?,
         mtime: chosen(valid::MTIME, valid::MTIME_NOW, mtime, mtime_part)?,
-        ctime: match given(valid::CTIME) {
-            true => Some(timestamp(ctime, ctime_part)?),
-            false => None,
-        },
+        ctime: given(valid::CTIME)
+            .then(|| timestamp(ctime, ctime_part))
+            .transpose()?,
         handle,
         kill_privileges: given(valid::KILL_SUIDGID),
     })

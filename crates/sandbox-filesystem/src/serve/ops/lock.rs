@@ -80,7 +80,7 @@ pub(super) fn setlkw(call: &Call<'_>, fields: Fields<'_>) -> FsResult<Out> {
     Ok(Out::nothing())
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
     None,
     Waits,

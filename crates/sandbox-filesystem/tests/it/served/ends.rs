@@ -15,7 +15,7 @@ use crate::harness::{comes_true, is_root, kill, mounts_with, other_process, part
 #[test]
 fn a_server_that_is_killed_leaves_no_mount() {
     if let Some(place) = part() {
-        match super::mounted(&Tiny::new(), &place.join("mount")) {
+        match super::session(&Tiny::new(), &place.join("mount")) {
             Ok(session) => {
                 println!("mounted");
                 session.wait();

@@ -13,7 +13,7 @@ use sandbox_filesystem::serve::fuse::{MountError, Session};
 use tiny::Tiny;
 
 /// A mount of a tiny filesystem, or why this machine cannot have one.
-pub(crate) fn mounted(fs: &Arc<Tiny>, path: &std::path::Path) -> Result<Session, String> {
+pub(crate) fn session(fs: &Arc<Tiny>, path: &std::path::Path) -> Result<Session, String> {
     usable(builder(fs).mount(path))
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn usable(mounted: Result<Session, MountError>) -> Result<Session, St
 /// A mount, or the end of the test.
 macro_rules! mounted {
     ($fs:expr, $path:expr) => {
-        match $crate::served::mounted($fs, $path) {
+        match $crate::served::session($fs, $path) {
             Ok(session) => session,
             Err(reason) => skip!("{reason}"),
         }

@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use sandbox_filesystem::serve::fuse::MountError;
 
@@ -18,7 +17,7 @@ fn a_mount_is_ready_when_it_is_there() {
     let place = tempfile::tempdir().unwrap();
     let fs = Tiny::new();
     let session = mounted!(&fs, place.path());
-    assert_eq!(fs::read(place.path().join("panic")).is_err(), true);
+    assert!(fs::metadata(place.path().join("panic")).is_ok());
     fs::write(place.path().join("new"), b"content").unwrap();
     assert_eq!(fs.content("new").as_deref(), Some(&b"content"[..]));
     assert_eq!(fs::read(place.path().join("new")).unwrap(), b"content");
@@ -125,17 +124,12 @@ fn a_detached_mount_stands_in_no_table() {
 }
 
 #[test]
-fn a_device_that_somebody_else_has_mounted_can_be_served() {
+fn what_is_no_device_is_not_served() {
     let fs = Tiny::new();
-    let other = match usable(builder(&fs).mount_detached()) {
-        Ok(session) => session,
-        Err(reason) => skip!("{reason}"),
-    };
-    drop(other);
     // Not a device: what is read from it is no request.
-    let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-    (&_other).write_all(&[0xff; 100]).unwrap();
-    drop(_other);
+    let (socket, other) = std::os::unix::net::UnixStream::pair().unwrap();
+    (&other).write_all(&[0xff; 100]).unwrap();
+    drop(other);
     let error = builder(&fs).serve(socket.into()).unwrap_err();
     assert!(matches!(error, MountError::Refused { .. }), "{error:?}");
 }
@@ -163,5 +157,4 @@ fn four_clients_at_once_see_their_own_files() {
         .iter()
         .find(|counted| counted.opcode == sandbox_filesystem::serve::Opcode::Create);
     assert_eq!(creates.unwrap().requests, 400);
-    assert_eq!(Arc::strong_count(&fs) > 1, true);
 }

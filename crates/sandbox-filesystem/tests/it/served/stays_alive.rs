@@ -101,9 +101,9 @@ fn more_waiters_for_a_lock_than_workers_do_not_keep_it_from_being_given_up() {
         options.open(place.path().join("locked")).unwrap()
     };
     // Locks of descriptions rather than processes: this is one process.
-    let lock = |file: &fs::File, command| {
+    let lock = |file: &fs::File, command, kind: i32| {
         let flock = libc::flock {
-            l_type: libc::F_WRLCK as i16,
+            l_type: i16::try_from(kind).unwrap(),
             l_whence: 0,
             l_start: 0,
             l_len: 0,
@@ -112,14 +112,17 @@ fn more_waiters_for_a_lock_than_workers_do_not_keep_it_from_being_given_up() {
         sys::lock(file.as_raw_fd(), command, &flock)
     };
     let holder = open();
-    assert!(lock(&holder, libc::F_OFD_SETLK));
+    assert!(lock(&holder, libc::F_OFD_SETLK, libc::F_WRLCK));
     std::thread::scope(|scope| {
         for _ in 0..12 {
             let waiter = open();
-            scope.spawn(move || assert!(lock(&waiter, libc::F_OFD_SETLKW)));
+            scope.spawn(move || {
+                assert!(lock(&waiter, libc::F_OFD_SETLKW, libc::F_WRLCK));
+                assert!(lock(&waiter, libc::F_OFD_SETLK, libc::F_UNLCK));
+            });
         }
         assert!(comes_true(|| fs.waiting.load(Ordering::SeqCst) == 12));
-        drop(holder);
+        assert!(lock(&holder, libc::F_OFD_SETLK, libc::F_UNLCK));
     });
 }
 

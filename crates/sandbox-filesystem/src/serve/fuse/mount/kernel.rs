@@ -101,9 +101,10 @@ fn assembly(options: &Options, kind: Kind) -> Result<Assembly, MountError> {
 fn explained(failure: Failure) -> MountError {
     let source = io::Error::from(failure.errno);
     match (failure.step, failure.errno) {
-        (Step::Device, Errno::NOENT | Errno::NODEV | Errno::NXIO) => MountError::NoDevice,
+        (Step::Device, Errno::NOENT | Errno::NODEV | Errno::NXIO) | (Step::Context, Errno::NODEV) => {
+            MountError::NoDevice
+        }
         (Step::Device, _) => MountError::DevicePermission { source },
-        (Step::Context, Errno::NODEV) => MountError::NoDevice,
         (Step::Namespaces, _) => MountError::Namespaces { source },
         (Step::Context | Step::Mount, _) => MountError::Kernel { source },
     }
