@@ -7,10 +7,10 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Gid, OFlags, Statx, Timespec, Timestamps, Uid};
 use sandbox_types::{HostPermissions, StatVirtualization};
 
-use super::acl::{self, Acl};
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
 use super::{PassthroughFs, host};
+use crate::backend::acl::{self, Acl};
 use crate::fs::{Attr, Context, Errno, FsResult, Handle, Ino, ROOT_INO, SetAttr, SetTime, Timestamp};
 
 /// Numbers of files on other devices than the root's get this bit, and their device mixed in.
@@ -257,10 +257,11 @@ impl PassthroughFs {
         let Some(bytes) = self.xattr_value(file, acl::ACCESS)? else {
             return Ok(());
         };
-        let Some(acl) = Acl::parse(&bytes)? else {
+        let Some(mut acl) = Acl::parse(&bytes)? else {
             return Ok(());
         };
-        self.store_xattr(ctx, file, acl::ACCESS, &acl.with_mode(mode).to_bytes())
+        acl.set_permissions(mode);
+        self.store_xattr(ctx, file, acl::ACCESS, &acl.to_bytes())
     }
 }
 

@@ -12,12 +12,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx};
 use rustix::io::Errno as HostErrno;
 use sandbox_types::StatVirtualization;
 
-use super::acl::{self, Acl};
 use super::attr::chmod;
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
 use super::resolve::STAND_IN;
 use super::{PassthroughFs, host};
+use crate::backend::acl::{self, Acl};
 use crate::backend::quota::{INODE, data_of};
 use crate::fs::{Capabilities, Context, Created, Entry, Errno, FsResult, Ino, OpenFlags, ROOT_INO};
 use crate::sys::ids::InName;
@@ -309,9 +309,9 @@ impl PassthroughFs {
         let mut acls = Vec::new();
         if let Some(acl) = default.filter(|_| kind != Kind::Symlink) {
             if self.config.is_virtual() {
-                let access = acl.clone().inherited(mode);
-                mode = (mode & !0o777) | access.mode();
-                acls.extend((!access.is_mode_only()).then(|| (acl::ACCESS, access.to_bytes())));
+                let access = acl.inherit(mode);
+                mode = (mode & !0o777) | access.permissions();
+                acls.extend((!access.is_equivalent_to_bits()).then(|| (acl::ACCESS, access.to_bytes())));
                 acls.extend((kind == Kind::Dir).then(|| (acl::DEFAULT, acl.to_bytes())));
             }
         } else if self.agreed(Capabilities::DONT_MASK) && kind != Kind::Symlink {

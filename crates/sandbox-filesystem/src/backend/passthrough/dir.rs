@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FileType, RawDir, SeekFrom as Seek};
 use sandbox_types::CachePolicy;
 
+use super::attr::type_shown;
 use super::handle::OpenDir;
-use super::{PassthroughFs, host};
+use super::{PassthroughFs, host, owner};
 use crate::fs::{
     AddEntry, AddEntryPlus, DirEntry, Entry, Fit, FsResult, Handle, Ino, OpenReplyFlags, Opened, ROOT_INO,
     SyncScope,
@@ -141,7 +142,10 @@ impl PassthroughFs {
         }
         // A regular file of the host can be recorded as something else.
         if self.config.is_virtual() && item.kind == libc::DT_REG {
-            item.kind = libc::DT_UNKNOWN;
+            item.kind = match owner::read_in(open.dir.as_fd(), &item.name) {
+                Ok(kept) => entry_type(type_shown(libc::S_IFREG, kept.and_then(|kept| kept.kind))),
+                Err(_) => libc::DT_UNKNOWN,
+            };
         }
         Some(item)
     }
@@ -215,6 +219,11 @@ impl Item {
             name: &self.name,
         }
     }
+}
+
+/// `DTTOIF` the other way round.
+fn entry_type(type_bits: u32) -> u8 {
+    u8::try_from(type_bits >> 12).unwrap_or(libc::DT_UNKNOWN)
 }
 
 fn lock(listing: &Mutex<Listing>) -> MutexGuard<'_, Listing> {

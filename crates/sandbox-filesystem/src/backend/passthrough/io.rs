@@ -18,7 +18,10 @@ impl PassthroughFs {
         request: &ReadRequest,
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
-        let open = self.handles.file(handle)?;
+        let open = match self.handles.file(handle) {
+            Err(_) if self.handles.dir(handle).is_ok() => return Err(Errno::EISDIR),
+            open => open?,
+        };
         let wanted = usize::try_from(request.size)
             .unwrap_or(usize::MAX)
             .min(data.remaining());

@@ -12,7 +12,6 @@
 //! - a copy: what the host changes is seen, as soon as the cache policy lets it;
 //! - a wall against the server's own user, who can change the directory as he likes.
 
-mod acl;
 mod attr;
 mod builder;
 mod charge;

@@ -17,6 +17,10 @@ impl PassthroughFs {
         new_name: &OsStr,
         flags: RenameFlags,
     ) -> FsResult<()> {
+        let others = RenameFlags::NOREPLACE | RenameFlags::WHITEOUT;
+        if flags.contains(RenameFlags::EXCHANGE) && flags.intersects(others) {
+            return Err(Errno::EINVAL);
+        }
         let (dir, fd) = self.directory(parent)?;
         let (new_dir, new_fd) = self.directory(new_parent)?;
         self.check_change(&dir, name)?;

@@ -2,13 +2,16 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use rustix::fs::XattrFlags as HostFlags;
 use rustix::io::Errno as HostErrno;
 
-use super::acl::{self, Acl};
+use super::inode::Inode;
 use super::owner::{Kind, Override};
 use super::{PassthroughFs, host};
+use crate::backend::acl::{self, Acl};
 use crate::fs::{Context, Errno, FsResult, Ino, ROOT_INO, XattrFlags, XattrReply};
 
 /// XATTR_SIZE_MAX and XATTR_LIST_MAX.
@@ -73,6 +76,13 @@ impl PassthroughFs {
         if value.len() > LARGEST {
             return Err(Errno::E2BIG);
         }
+        if self.config.is_virtual() && !matches!(inode.type_bits(), libc::S_IFREG | libc::S_IFDIR) {
+            // As the kernel has it: who may write to a link or device says nothing about its attributes.
+            if name.as_bytes().starts_with(b"user.") {
+                return Err(Errno::EPERM);
+            }
+            self.make_room_for_xattrs(&inode)?;
+        }
         let fd = self.descriptor(&inode)?;
         inode.may_have_privileges();
         if self.config.is_virtual() && (name == acl::ACCESS || name == acl::DEFAULT) {
@@ -91,6 +101,23 @@ impl PassthroughFs {
         self.remove_xattr(fd.as_fd(), name)?;
         self.settle(&inode, fd.as_fd());
         Ok(())
+    }
+
+    /// A real symbolic link carries nothing of ours: it becomes a file that stands for it.
+    fn make_room_for_xattrs(&self, inode: &Arc<Inode>) -> FsResult<()> {
+        let fd = self.descriptor(inode)?;
+        let (stat, attr) = self.look(fd.as_fd())?;
+        if Kind::of_mode(u32::from(stat.stx_mode)) != Some(Kind::Symlink) {
+            return Ok(());
+        }
+        let kept = Override {
+            uid: attr.uid,
+            gid: attr.gid,
+            mode: attr.mode & 0o7777,
+            kind: Some(Kind::Symlink),
+            rdev: 0,
+        };
+        self.store_link_as_file(inode, fd.as_fd(), &kept)
     }
 
     fn check_root(&self, ino: Ino) -> FsResult<()> {
@@ -167,13 +194,13 @@ impl PassthroughFs {
             let kept = Override {
                 uid: attr.uid,
                 gid: attr.gid,
-                mode: (attr.mode & 0o7000) | parsed.mode(),
+                mode: (attr.mode & 0o7000) | parsed.permissions(),
                 kind: Kind::of_mode(attr.mode),
                 rdev: attr.rdev,
             };
             self.keep(file, &kept)?;
         }
-        let stored = parsed.filter(|acl| name == acl::DEFAULT || !acl.is_mode_only());
+        let stored = parsed.filter(|acl| name == acl::DEFAULT || !acl.is_equivalent_to_bits());
         match stored {
             Some(acl) => self.store_xattr(ctx, file, &name.to_string_lossy(), &acl.to_bytes()),
             None => match self.remove_xattr(file, name) {

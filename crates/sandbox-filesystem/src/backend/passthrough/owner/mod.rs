@@ -4,4 +4,4 @@ mod grammar;
 mod store;
 
 pub(super) use grammar::{Kind, Override};
-pub(super) use store::{XATTR, read, write};
+pub(super) use store::{XATTR, read, read_in, write};

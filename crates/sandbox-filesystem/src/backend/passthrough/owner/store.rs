@@ -1,6 +1,8 @@
 //! Reading and writing the attribute, by the descriptor of a file.
 
+use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno as HostErrno;
@@ -18,8 +20,20 @@ const LONGEST: usize = 128;
 /// What is kept of a file. `Ok(None)`: nothing; an error: what is kept there cannot be understood (`EIO`) or read.
 pub(in super::super) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
     let mut value = [0; LONGEST];
-    let path = proc_path(file);
-    match rustix::fs::getxattr(path.as_c_str(), XATTR, &mut value[..]) {
+    let found = rustix::fs::getxattr(proc_path(file).as_c_str(), XATTR, &mut value[..]);
+    understood(found, &value)
+}
+
+/// Of an entry of a directory, a link not followed.
+pub(in super::super) fn read_in(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<Option<Override>> {
+    let path = [proc_path(dir).as_c_str().to_bytes(), b"/", name.as_bytes()].concat();
+    let mut value = [0; LONGEST];
+    let found = rustix::fs::lgetxattr(path.as_slice(), XATTR, &mut value[..]);
+    understood(found, &value)
+}
+
+fn understood(found: Result<usize, HostErrno>, value: &[u8]) -> FsResult<Option<Override>> {
+    match found {
         Ok(length) => Override::parse(value.get(..length).unwrap_or_default())
             .map(Some)
             .ok_or(Errno::EIO),

@@ -2,6 +2,7 @@
 
 mod build;
 mod confinement;
+mod conforms;
 mod descriptors;
 mod listing;
 mod locks;
