@@ -148,12 +148,12 @@ impl DynFileSystem for PassthroughFs {
     fn read(
         &self,
         _ctx: &Context<'_>,
-        _ino: Ino,
+        ino: Ino,
         handle: Option<Handle>,
         request: &ReadRequest,
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
-        self.do_read(handle, request, data)
+        self.do_read(ino, handle, request, data)
     }
 
     fn write(

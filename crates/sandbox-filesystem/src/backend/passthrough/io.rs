@@ -7,19 +7,20 @@ use rustix::fs::{FallocateFlags, OFlags};
 use super::PassthroughFs;
 use super::handle::OpenFile;
 use crate::fs::{
-    DataReader, DataWriter, Errno, FallocateMode, FsResult, Handle, LockOwner, OpenFlags, ReadRequest,
+    DataReader, DataWriter, Errno, FallocateMode, FsResult, Handle, Ino, LockOwner, OpenFlags, ReadRequest,
     SeekFrom, SyncScope, WriteRequest,
 };
 
 impl PassthroughFs {
     pub(super) fn do_read(
         &self,
+        ino: Ino,
         handle: Option<Handle>,
         request: &ReadRequest,
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
         let open = match self.handles.file(handle) {
-            Err(_) if self.handles.dir(handle).is_ok() => return Err(Errno::EISDIR),
+            Err(_) if self.table.get(ino)?.type_bits() == libc::S_IFDIR => return Err(Errno::EISDIR),
             open => open?,
         };
         let wanted = usize::try_from(request.size)

@@ -120,22 +120,31 @@ impl PassthroughFs {
         handle: Option<Handle>,
         operation: FlockOperation,
     ) -> FsResult<()> {
-        let open = self.handles.file(handle)?;
+        let (file, dir) = (self.handles.file(handle), self.handles.dir(handle));
         let host_operation = match operation.kind {
             LockKind::Shared => HostFlock::NonBlockingLockShared,
             LockKind::Exclusive => HostFlock::NonBlockingLockExclusive,
             LockKind::Unlocked => HostFlock::NonBlockingUnlock,
         };
-        let lock = || Ok(rustix::fs::flock(open.fd(), host_operation)?);
+        let lock = || {
+            match (&file, &dir) {
+                (Ok(open), _) => rustix::fs::flock(open.fd(), host_operation)?,
+                (_, Ok(open)) => rustix::fs::flock(&open.dir, host_operation)?,
+                (Err(error), _) => return Err(*error),
+            }
+            Ok(())
+        };
         if operation.wait { wait(ctx, lock) } else { lock() }
     }
 
     /// Open for writing too where that is allowed: an exclusive lock needs it.
     fn description(&self, inode: &Arc<Inode>) -> FsResult<OwnedFd> {
-        if inode.type_bits() != libc::S_IFREG {
-            return Err(Errno::EINVAL);
-        }
         let fd = self.descriptor(inode)?;
+        match inode.type_bits() {
+            libc::S_IFREG => {}
+            libc::S_IFDIR => return self.with_descriptors(|| host::reopen_dir(fd.as_fd())),
+            _ => return Err(Errno::EINVAL),
+        }
         let open =
             |flags: OFlags| self.with_descriptors(|| host::reopen(fd.as_fd(), flags | OFlags::NONBLOCK));
         match open(OFlags::RDWR) {

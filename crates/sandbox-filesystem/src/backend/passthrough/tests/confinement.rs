@@ -149,8 +149,9 @@ fn a_directory_that_is_swapped_all_the_time_never_shows_the_outside() {
                     rustix::fs::renameat_with(rustix::fs::CWD, &dir, rustix::fs::CWD, &link, flags).unwrap();
                 }
             });
-            let mut read = 0;
-            for round in 0..3000 {
+            let (mut read, mut missed) = (0, 0);
+            // Until both were seen often, however the threads are scheduled.
+            for round in 0.. {
                 if round % 7 == 0 {
                     world.fs.cache.shrink(1000);
                 }
@@ -160,10 +161,14 @@ fn a_directory_that_is_swapped_all_the_time_never_shows_the_outside() {
                     assert_eq!(world.read(entry.ino, handle), b"inside");
                     world.close(entry.ino, handle);
                     read += 1;
+                } else {
+                    missed += 1;
+                }
+                if read > 20 && missed > 20 {
+                    break;
                 }
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(read > 0, "the directory was never seen");
         });
     });
 }
@@ -171,6 +176,7 @@ fn a_directory_that_is_swapped_all_the_time_never_shows_the_outside() {
 #[test]
 fn a_number_that_nobody_was_given_is_stale() {
     both(|world| {
+        let file = world.file("f", b"");
         for ino in [0, 99, u64::MAX] {
             assert_eq!(
                 world.fs.getattr(&root_ctx(), ino, None).unwrap_err(),
@@ -180,7 +186,7 @@ fn a_number_that_nobody_was_given_is_stale() {
         assert_eq!(
             world.fs.read(
                 &root_ctx(),
-                1,
+                file,
                 Some(77),
                 &crate::fs::ReadRequest {
                     offset: 0,
