@@ -141,6 +141,9 @@ impl PassthroughFs {
         len: u64,
     ) -> FsResult<u64> {
         self.check_writable()?;
+        if self.handles.dir(from.0).is_ok() || self.handles.dir(to.0).is_ok() {
+            return Err(Errno::EISDIR);
+        }
         let (source, target) = (self.handles.file(from.0)?, self.handles.file(to.0)?);
         self.drop_privileges(&target.inode, true)?;
         let len = usize::try_from(len)

@@ -44,7 +44,7 @@ fn listings_stand_changes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn random_operations_give_what_the_host_gives(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
