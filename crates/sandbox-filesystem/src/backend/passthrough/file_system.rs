@@ -209,7 +209,7 @@ impl DynFileSystem for PassthroughFs {
         to: (Ino, Option<Handle>, u64),
         len: u64,
     ) -> FsResult<u64> {
-        self.do_copy((from.1, from.2), (to.1, to.2), len)
+        self.do_copy(from, to, len)
     }
 
     fn statfs(&self, _ctx: &Context<'_>, _ino: Ino) -> FsResult<StatFs> {

@@ -136,20 +136,22 @@ impl PassthroughFs {
 
     pub(super) fn do_copy(
         &self,
-        from: (Option<Handle>, u64),
-        to: (Option<Handle>, u64),
+        from: (Ino, Option<Handle>, u64),
+        to: (Ino, Option<Handle>, u64),
         len: u64,
     ) -> FsResult<u64> {
         self.check_writable()?;
-        if self.handles.dir(from.0).is_ok() || self.handles.dir(to.0).is_ok() {
-            return Err(Errno::EISDIR);
+        for ino in [from.0, to.0] {
+            if self.table.get(ino)?.type_bits() == libc::S_IFDIR {
+                return Err(Errno::EISDIR);
+            }
         }
-        let (source, target) = (self.handles.file(from.0)?, self.handles.file(to.0)?);
+        let (source, target) = (self.handles.file(from.1)?, self.handles.file(to.1)?);
         self.drop_privileges(&target.inode, true)?;
         let len = usize::try_from(len)
             .unwrap_or(usize::MAX)
             .min(i32::MAX.unsigned_abs() as usize);
-        let (mut from, mut to) = (from.1, to.1);
+        let (mut from, mut to) = (from.2, to.2);
         self.charged_for(&target.inode, target.fd(), len, || {
             let copied =
                 rustix::fs::copy_file_range(source.fd(), Some(&mut from), target.fd(), Some(&mut to), len)?;
