@@ -47,8 +47,18 @@ impl<'s> Place<'s> {
         knowledge: &BaseKnowledge,
         path: &RelPath,
     ) -> Result<Option<Self>, DiffError> {
-        let mut place = Self::root(stack, knowledge)?;
-        for name in path.as_path() {
+        Self::root(stack, knowledge)?.descend(path, knowledge)
+    }
+
+    /// What is at `path`, which is beneath this directory; none where there is nothing.
+    pub(super) fn descend(
+        self,
+        path: &RelPath,
+        knowledge: &BaseKnowledge,
+    ) -> Result<Option<Self>, DiffError> {
+        let known = self.dir.path().as_path().iter().count();
+        let mut place = self;
+        for name in path.as_path().iter().skip(known) {
             match place.enter(name, knowledge)? {
                 Some(next) => place = next,
                 None => return Ok(None),
