@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use sandbox_types::RelPath;
@@ -56,9 +57,9 @@ impl<'s> Place<'s> {
         path: &RelPath,
         knowledge: &BaseKnowledge,
     ) -> Result<Option<Self>, DiffError> {
-        let known = self.dir.path().as_path().iter().count();
+        let rest = path.within(self.dir.path()).unwrap_or(Path::new("")).to_owned();
         let mut place = self;
-        for name in path.as_path().iter().skip(known) {
+        for name in &rest {
             match place.enter(name, knowledge)? {
                 Some(next) => place = next,
                 None => return Ok(None),
