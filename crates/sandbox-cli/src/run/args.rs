@@ -10,7 +10,7 @@ use sandbox::{ByteSize, Require, Span};
 
 use super::examples;
 use super::on_branch::BranchArgs;
-use super::values::{BindArg, CpuList, TmpfsArg, octal};
+use super::values::{BindArg, CpuList, TmpfsArg, octal, uid};
 
 /// Run a command confined
 ///
@@ -158,7 +158,7 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) cwd: Option<PathBuf>,
     /// Run as another user and group; only root may
-    #[arg(long, value_name = "UID")]
+    #[arg(long, value_name = "UID", value_parser = uid)]
     pub(crate) user: Option<u32>,
     /// Be root inside, and the caller outside
     #[arg(long, conflicts_with = "user")]
