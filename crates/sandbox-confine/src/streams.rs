@@ -1,7 +1,7 @@
 //! The standard streams of one command, on the supervisor's side.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -159,8 +159,8 @@ fn open_output(
         Stdio::Null | Stdio::Pty => return null(),
         Stdio::Bytes(_) => return Err(misplaced("an output stream", "given bytes")),
         // What cannot be counted cannot be limited: with a limit, the supervisor stands in between.
-        Stdio::Inherit if limit.is_none() => return own(),
-        Stdio::File(file) if limit.is_none() => return Ok(file),
+        Stdio::Inherit if limit.is_none() => return own().map(for_output),
+        Stdio::File(file) if limit.is_none() => return Ok(for_output(file)),
         Stdio::Piped => {
             let (reader, writer) = pipe()?;
             let meter = Arc::new(Meter::with_alarm(limit)?);
@@ -216,6 +216,20 @@ fn inherit(fd: BorrowedFd<'_>) -> Result<OwnedFd, StartError> {
         Err(rustix::io::Errno::BADF) => null(),
         Err(errno) => Err(StartError::supervisor("duplicate a standard stream")(errno)),
     }
+}
+
+/// A terminal is opened for both directions and handed on as output and as errors; from such a stream a command
+/// whose input is something else would read what its user types. Opened anew, it only writes. A terminal that
+/// this user may not open, as after su(1), stays as it is.
+fn for_output(stream: OwnedFd) -> OwnedFd {
+    let reads =
+        || rustix::fs::fcntl_getfl(&stream).is_ok_and(|flags| flags & OFlags::RWMODE != OFlags::WRONLY);
+    if !rustix::termios::isatty(&stream) || !reads() {
+        return stream;
+    }
+    let name = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(name, flags, Mode::empty()).unwrap_or(stream)
 }
 
 impl Feed {
