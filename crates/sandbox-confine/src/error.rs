@@ -29,6 +29,17 @@ pub enum PrepareError {
         #[source]
         source: io::Error,
     },
+    /// A link that leads to credentials, which only their own name asks for.
+    #[error("{path}: leads to {target}, which holds {what}; to show them, name {target} itself",
+        path = path.display(), target = target.display())]
+    LinkToCredentials {
+        /// As the policy names it.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// A grant that would show the host's processes.
     #[error("{path}: shows the processes of the host, which stay out of sight; inside there is a /proc of its own",
         path = path.display())]

@@ -127,10 +127,10 @@ fn surroundings_are_as_the_flags_say() {
     let place = Harness::new();
     place
         .sh(
-            &["--hostname", "box", "--umask", "077", "--nice", "3"],
+            &["--hostname", "box", "--umask", "077", "--nice", "13"],
             "uname -n; umask; nice",
         )
-        .prints("box\n0077\n3\n");
+        .prints("box\n0077\n13\n");
     place.sh(&["--root"], "id -u").prints("0\n");
     place.sh(&["--cpus", "0"], "nproc").prints("1\n");
     place.sh(&["--open-files", "64"], "ulimit -n").prints("64\n");

@@ -12,7 +12,7 @@ use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{
     Account, AgentKind, EtcEntry, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView,
-    Toolchains, agent_socket, host_resolv_conf,
+    Toolchains, agent_socket, among_credentials, host_resolv_conf,
 };
 
 /// What a plan has to know of the host besides its mechanisms.
@@ -214,7 +214,28 @@ impl Resolver<'_> {
         };
         let real = anchored.canonicalize().map_err(problem)?;
         let is_dir = real.metadata().map_err(problem)?.is_dir();
+        if anchored != real {
+            self.refuse_link_to_credentials(&anchored, &real)?;
+        }
         Ok((real, is_dir))
+    }
+
+    /// To name credentials is to ask for them; to name a link that somebody has left is not.
+    fn refuse_link_to_credentials(&self, named: &Path, real: &Path) -> Result<(), PrepareError> {
+        let real_home = self.home.canonicalize().unwrap_or_else(|_| self.home.to_owned());
+        let is_named = || {
+            [self.home, &real_home]
+                .iter()
+                .any(|home| among_credentials(named, home).is_some())
+        };
+        match among_credentials(real, &real_home) {
+            Some(what) if !is_named() => Err(PrepareError::LinkToCredentials {
+                path: named.to_owned(),
+                target: real.to_owned(),
+                what,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What a mount shows of the host; nothing for one that is made anew.

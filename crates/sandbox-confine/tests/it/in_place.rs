@@ -518,3 +518,25 @@ fn what_has_no_effect_without_namespaces_is_said() {
         assert!(!said.contains("sandbox\"") && !said.contains("bound"), "{said}");
     });
 }
+
+#[test]
+fn a_grant_that_has_become_a_link_is_not_followed() {
+    without_namespaces(name_of_test!(), || {
+        let place = Place::new();
+        let (granted, elsewhere) = (place.dir("granted"), place.dir("elsewhere"));
+        place.file("granted/file", "");
+        place.file("elsewhere/secret", "secret");
+        let policy = policy(|policy| policy.read(&granted));
+        let ready = Sandbox::prepare(&policy).expect("planned");
+        // The first run finds that there are no namespaces, and plans anew.
+        let ls = |argument: &std::path::Path| ready.command("ls").arg(argument).output();
+        assert_eq!(stdout(&ls(&granted).expect("runs")), "file\n");
+        std::fs::rename(&granted, place.path().join("moved")).expect("rename");
+        std::os::unix::fs::symlink(&elsewhere, &granted).expect("symlink");
+        let error = ls(&granted).expect_err("a link is no directory that was granted");
+        assert!(
+            matches!(error, RunError::Start(StartError::Confine { .. })),
+            "{error}"
+        );
+    });
+}
