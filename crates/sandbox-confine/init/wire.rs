@@ -172,7 +172,7 @@ pub enum Op<'a> {
         path: &'a Text,
         attributes: u64,
     },
-    /// Makes the root built so far the root, and lets go of the old one.
+    /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
 
