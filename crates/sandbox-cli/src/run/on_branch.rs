@@ -21,7 +21,7 @@ use crate::output::{note, tell};
 use crate::progress::Bar;
 use crate::workspace::{self, WorkspaceArgs};
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Branch")]
 pub(crate) struct BranchArgs {
     /// Work on a branch: a copy-on-write view of the workspace. Made where there is none of that name, and named
