@@ -66,6 +66,15 @@ pub enum PrepareError {
         /// The granted directory that it lies in.
         inside: PathBuf,
     },
+    /// A mount inside a file system that is made anew, in which nothing is there to mount on.
+    #[error("{at}: nothing can be mounted inside {inside}, which is made anew; mount it elsewhere",
+        at = at.display(), inside = inside.display())]
+    InsideNew {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// The mount that it lies in.
+        inside: PathBuf,
+    },
     /// A socket that was allowed but does not exist.
     #[error("socket {name}: {why}")]
     Socket {
@@ -305,7 +314,7 @@ impl StartError {
                 })
             }
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("it must be a file with an executable bit".into())
+                Some("it must be a file with an executable bit, and nothing that --deny hides".into())
             }
             Self::Cwd { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("its permissions keep the command's user out; start elsewhere: --cwd DIR".into())

@@ -135,6 +135,16 @@ fn a_path_that_does_not_exist_is_named_with_its_flag() {
 }
 
 #[test]
+fn a_mount_inside_what_is_made_anew_is_refused_by_both_places() {
+    refused(&["--bind", ".:/proc/data"], 125, &["/proc/data", "inside /proc"]);
+    refused(
+        &["--tmpfs", "/new", "--bind", ".:/new/data"],
+        125,
+        &["/new/data", "inside /new"],
+    );
+}
+
+#[test]
 fn a_link_to_credentials_is_not_asking_for_them() {
     let place = Harness::new();
     place.write("home/.ssh/id", "key");

@@ -245,6 +245,12 @@ impl Layout {
         } = self;
         let is_inside = |path: &Path| host_above(mounts, path).is_some();
         for (at, attachment) in mounts.iter() {
+            if let Some(inside) = new_above(mounts, at) {
+                return Err(PrepareError::InsideNew {
+                    at: at.to_owned(),
+                    inside: inside.to_owned(),
+                });
+            }
             if let Some((above, source)) = host_above(mounts, at) {
                 let relative = at.strip_prefix(above).unwrap_or(at);
                 if source.join(relative).symlink_metadata().is_err() {
@@ -415,6 +421,13 @@ fn host_above<'a>(mounts: &'a Tree<Attachment>, path: &'a Path) -> Option<(&'a P
             Some(Attachment::Host { source, .. }) => Some((above, source.as_path())),
             _ => None,
         })
+}
+
+/// The mount above `path` where that is a new file system: there nothing is yet.
+fn new_above<'a>(mounts: &Tree<Attachment>, path: &'a Path) -> Option<&'a Path> {
+    let mut above = path.ancestors().skip(1);
+    let nearest = above.find(|above| mounts.contains(above))?;
+    matches!(mounts.get(nearest), Some(Attachment::New { .. })).then_some(nearest)
 }
 
 /// Covers what must be hidden with an empty directory or file, of which nothing stays behind.

@@ -106,6 +106,19 @@ fn the_root_is_entered_as_soon_as_it_has_a_proc_and_is_read_only_at_the_end() {
 }
 
 #[test]
+fn what_a_grant_of_everything_leaves_out_is_said() {
+    let said = |policy: &Policy| {
+        let notes = planned(policy, &host(), &view()).report.notes;
+        notes
+            .iter()
+            .any(|note| note.what.contains("a grant of / leaves out"))
+    };
+    assert!(said(&Policy::builder().read("/").build().expect("valid")));
+    assert!(said(&Policy::builder().write("/").build().expect("valid")));
+    assert!(!said(&Policy::builder().read("/srv").build().expect("valid")));
+}
+
+#[test]
 fn a_root_with_something_else_at_proc_is_entered_last() {
     let mount = sandbox_types::Mount {
         at: "/proc".into(),
