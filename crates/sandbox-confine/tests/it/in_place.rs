@@ -8,9 +8,9 @@ use sandbox_types::policy::PolicyBuilder;
 use sandbox_types::{Guarantee, Mechanism, Require, RunResult, Status};
 
 use crate::harness::{
-    DEADLINE, Place, both, children, deny_landlock, deny_namespaces, descriptors, eventually, in_own_process,
-    live_with_argument, name_of_test, needs_program, own_process, private_entries, program, sh, sh_under,
-    skip, stdout, unique_seconds, within,
+    DEADLINE, MARKER, Place, both, children, deny_landlock, deny_namespaces, descriptors, eventually,
+    in_own_process, live_with_argument, name_of_test, needs_program, private_entries, program, sh, sh_under,
+    skip, start_marked, stdout, unique_seconds, within,
 };
 
 fn landlock_abi() -> u32 {
@@ -302,7 +302,7 @@ fn pause_stops_children_of_other_threads_and_deep_ones() {
 #[test]
 fn kill_9_of_the_supervising_process_leaves_no_process() {
     let name = name_of_test!();
-    let variable = std::env::var("CONFINE_IT_MARKER");
+    let variable = std::env::var(MARKER);
     if let Ok(marker) = variable {
         return in_own_process(name, || {
             deny_namespaces();
@@ -318,12 +318,7 @@ fn kill_9_of_the_supervising_process_leaves_no_process() {
         );
     }
     let marker = unique_seconds();
-    let mut supervisor = own_process(name)
-        .env("CONFINE_IT_MARKER", &marker)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("runs itself");
+    let mut supervisor = start_marked(name, &marker);
     eventually("all three run", || live_with_argument(&marker).len() >= 3);
     let private = format!(
         "sandbox-{}-{}-",
