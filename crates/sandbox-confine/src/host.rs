@@ -75,6 +75,11 @@ impl Host {
         self.uid == 0
     }
 
+    /// Whether user 0 of the caller's user namespace is that of the host: the namespace maps every user to itself.
+    pub(crate) fn has_the_hosts_users(&self) -> bool {
+        self.uid_map.split_whitespace().eq(["0", "0", "4294967295"])
+    }
+
     /// Landlock's version as the crate knows it.
     pub(crate) fn abi(&self) -> ABI {
         ABI::from(i32::try_from(self.landlock_abi).unwrap_or(0))

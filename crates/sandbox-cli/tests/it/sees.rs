@@ -137,6 +137,17 @@ fn surroundings_are_as_the_flags_say() {
 }
 
 #[test]
+fn a_program_is_looked_up_in_the_path_that_the_command_gets() {
+    let place = Harness::new();
+    place.script("work/bin/tool", "echo found");
+    let path = format!("PATH={}:/bin", place.work().join("bin").display());
+    let run = |path: &str, program: &str| place.sandbox(["run", "--env", path, "--", program]);
+    run(&path, "tool").prints("found\n");
+    run("PATH=/nowhere", "ls").says(127, &["ls"]);
+    run("PATH=bin", "tool").says(127, &["tool"]);
+}
+
+#[test]
 fn explain_prints_the_plan_and_runs_nothing() {
     let place = Harness::new();
     let ran = place.sandbox(["run", "--explain", "-w", ".", "--", "touch", "started"]);

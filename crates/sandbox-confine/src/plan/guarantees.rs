@@ -170,7 +170,7 @@ fn notes(policy: &Policy, host: &Host, view: &View) -> Vec<Note> {
             hint: Some("Linux 5.13 or later with landlock in the lsm= boot parameter".into()),
         });
     }
-    if is_host_root(policy, host) {
+    if is_host_root(policy, host) && host.has_the_hosts_users() {
         notes.push(Note {
             what: "the command is user 0 of the host, without its capabilities".into(),
             hint: Some("to run it as somebody else: --user UID".into()),

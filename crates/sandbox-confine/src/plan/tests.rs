@@ -119,6 +119,20 @@ fn what_a_grant_of_everything_leaves_out_is_said() {
 }
 
 #[test]
+fn root_of_somebody_s_user_namespace_is_not_called_the_host_s() {
+    let said = |host: &Host| {
+        let notes = planned(&Policy::default(), host, &view()).report.notes;
+        notes.iter().any(|note| note.what.contains("user 0 of the host"))
+    };
+    assert!(said(&root()));
+    let somebody = Host {
+        uid_map: "         0       1000          1\n".into(),
+        ..root()
+    };
+    assert!(!said(&somebody));
+}
+
+#[test]
 fn a_root_with_something_else_at_proc_is_entered_last() {
     let mount = sandbox_types::Mount {
         at: "/proc".into(),
