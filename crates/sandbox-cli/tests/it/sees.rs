@@ -148,6 +148,22 @@ fn a_program_is_looked_up_in_the_path_that_the_command_gets() {
 }
 
 #[test]
+fn the_way_to_credentials_cannot_be_renamed_where_it_can_be_written() {
+    let place = Harness::new();
+    place.write("home/.config/gh/hosts.yml", "token");
+    let script = "mv ~/.config ~/elsewhere; mv -T ~/.config/gh ~/.config/hg; echo new > ~/.config/file";
+    let home = place.home();
+    let home = home.to_str().expect("UTF-8");
+    let ran = place.sh(&["-w", home], script);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(place.home().join(".config/gh/hosts.yml").is_file(), "{ran:?}");
+    assert!(place.home().join(".config/file").is_file(), "{ran:?}");
+    assert!(!place.home().join("elsewhere").exists(), "{ran:?}");
+    let again = place.sh(&["-r", home], "cat ~/.config/file; grep -r token ~");
+    assert_eq!((again.status, again.stdout.as_str()), (1, "new\n"), "{again:?}");
+}
+
+#[test]
 fn explain_prints_the_plan_and_runs_nothing() {
     let place = Harness::new();
     let ran = place.sandbox(["run", "--explain", "-w", ".", "--", "touch", "started"]);

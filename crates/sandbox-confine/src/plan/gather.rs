@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sandbox_types::policy::{Identity, NetworkMode};
 use sandbox_types::{Access, Mount, MountSource, Note, Overlay, Policy};
 
-use super::denied;
+use super::{denied, pins};
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{
@@ -154,7 +154,9 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         .filter_map(|path| resolver.anchor(path).canonicalize().ok())
         .collect();
     denied::leave_out(&mut view, &denied);
-    view.masks = masks(&grants, &denied, &caller_home, &view);
+    let (masks, pinned) = masks(&grants, &denied, &caller_home, &view);
+    view.masks = masks;
+    grants.extend(pinned);
     view.grants = grants;
     view.links = links;
     for name in &filesystem.sockets {
@@ -319,8 +321,15 @@ impl Resolver<'_> {
     }
 }
 
-/// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc.
-fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View) -> Vec<Masked> {
+/// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc; and the
+/// directories that keep credentials where they are known to be.
+fn masks(
+    grants: &[ResolvedGrant],
+    denied: &[PathBuf],
+    home: &Path,
+    view: &View,
+) -> (Vec<Masked>, Vec<ResolvedGrant>) {
+    let mut pinned = Vec::new();
     // Covering costs; what the caller cannot read on the host, it cannot read inside either.
     let readable = |mask: &&Masked| rustix::fs::access(&mask.path, rustix::fs::Access::READ_OK).is_ok();
     let mut masks: Vec<Masked> = view.etc.masked.iter().filter(readable).cloned().collect();
@@ -331,7 +340,10 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         ];
         for grant in grants.iter().filter(|grant| grant.is_dir) {
             let found = hidden.iter().flat_map(|places| places.under(&grant.source));
-            masks.extend(found.map(|mask| moved(&mask, grant)));
+            for mask in found.map(|mask| moved(&mask, grant)) {
+                pinned.extend(pins::of(&mask.path, grant, grants));
+                masks.push(mask);
+            }
         }
     }
     masks.extend(denied::masks(denied, grants, view));
@@ -349,7 +361,9 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         !all.iter()
             .any(|other| other != mask && mask.path.starts_with(&other.path))
     });
-    masks
+    pinned.sort_by(|a, b| a.at.cmp(&b.at));
+    pinned.dedup();
+    (masks, pinned)
 }
 
 /// Grants of /proc and of what it says of processes: the sandbox has a /proc of its own, and that of the host would

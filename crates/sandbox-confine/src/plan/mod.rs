@@ -20,6 +20,7 @@ mod guarantees;
 mod in_place;
 mod landlock;
 mod limits;
+mod pins;
 mod refused;
 mod root;
 mod step;
