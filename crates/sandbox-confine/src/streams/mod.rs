@@ -159,6 +159,11 @@ fn for_output(stream: OwnedFd) -> OwnedFd {
         return stream;
     }
     let name = format!("/proc/self/fd/{}", stream.as_raw_fd());
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(name, flags, Mode::empty()).unwrap_or(stream)
+    // On a serial line, opening would wait for the other side.
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(name, flags, Mode::empty());
+    match opened.and_then(|fd| rustix::fs::fcntl_setfl(&fd, OFlags::empty()).map(|()| fd)) {
+        Ok(write_only) => write_only,
+        Err(_) => stream,
+    }
 }
