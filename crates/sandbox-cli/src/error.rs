@@ -66,6 +66,10 @@ pub(crate) enum CliError {
     Join(#[from] JoinError),
     #[error("branch {name} is there already, and a dry run would drop it with all that is on it")]
     DryRunOnBranch { name: BranchName },
+    #[error("branch {name} is in use, and nothing more can be denied to a sandbox that runs already")]
+    DenialOnJoin { name: BranchName },
+    #[error("a question and JSON cannot both go to standard error")]
+    QuestionInJson,
     #[error("nothing runs on branch {name}")]
     NotRunning { name: BranchName },
     #[error("nothing has been committed to {workspace}", workspace = workspace.display())]
@@ -99,6 +103,10 @@ impl CliError {
             Self::DryRunOnBranch { name } => Some(format!(
                 "try it on a branch of it: sandbox run --branch --from={name} --dry-run -- COMMAND"
             )),
+            Self::DenialOnJoin { name } => Some(format!(
+                "wait until it has ended, or join it as it is: sandbox exec {name} -- COMMAND"
+            )),
+            Self::QuestionInJson => Some("write the JSON to a file: --json=FILE".into()),
             Self::NotRunning { name } => {
                 Some(format!("start it with: sandbox run --branch={name} -- COMMAND"))
             }

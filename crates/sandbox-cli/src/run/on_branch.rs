@@ -1,88 +1,19 @@
 //! `sandbox run --branch`: the command works on a copy-on-write view, the base stays as it is.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use sandbox::branch::{
-    Branch, BranchError, CommitError, CommitOptions, CreateOptions, LastRun, Mode, ModeChoice, ReviewOptions,
-    Snapshot, Unsuitable, Use, Workspace,
-};
+use sandbox::branch::{Branch, BranchError, CreateOptions, Mode, Unsuitable, Use, Workspace};
 use sandbox::{
     BranchName, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError, StartError,
 };
 
-use super::Ended;
 use super::args::RunArgs;
+use super::branch_args::{BranchArgs, ModeArg};
+use super::branch_report::{BranchReport, What};
 use super::live::{self, Live};
-use crate::commands::branch::{self as commands, question, show_changes};
 use crate::error::CliError;
-use crate::output::{note, tell};
+use crate::output::note;
 use crate::progress::Bar;
-use crate::workspace::{self, WorkspaceArgs};
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Branch")]
-pub(crate) struct BranchArgs {
-    /// Work on a branch: a copy-on-write view of the workspace. Made where there is none of that name, and named
-    /// by a number where no name is given
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", require_equals = true)]
-    pub(crate) branch: Option<String>,
-    #[command(flatten)]
-    pub(crate) workspace: WorkspaceArgs,
-    /// Start the branch from another branch instead of the workspace as it is
-    #[arg(long, value_name = "NAME", requires = "branch")]
-    pub(crate) from: Option<BranchName>,
-    /// How the branch keeps what differs [default: auto]
-    #[arg(long, value_name = "MODE", requires = "branch")]
-    pub(crate) branch_mode: Option<ModeArg>,
-    /// Freeze the workspace as it is now, so that later changes to it do not show on the branch [default: off]
-    #[arg(long, value_name = "HOW", requires = "branch")]
-    pub(crate) snapshot: Option<SnapshotArg>,
-    /// What becomes of the branch when the command succeeds [default: keep]
-    #[arg(long, value_name = "WHAT", requires = "branch")]
-    pub(crate) on_success: Option<EndArg>,
-    /// What becomes of the branch when the command fails [default: keep]
-    #[arg(long, value_name = "WHAT", requires = "branch")]
-    pub(crate) on_failure: Option<EndArg>,
-    /// Run on a branch, show what changed, and drop it
-    #[arg(long, conflicts_with_all = ["on_success", "on_failure"])]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum ModeArg {
-    /// The kernel's overlayfs where it works, else a copy
-    Auto,
-    /// The kernel's overlayfs: native speed, needs user namespaces
-    Kernel,
-    /// A whole copy of the workspace: works everywhere, slower
-    Copy,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SnapshotArg {
-    /// By reflink where the file system can, else not
-    Auto,
-    /// By reflink, or not at all
-    Reflink,
-    /// By reflink or by copying
-    Copy,
-    /// Do not
-    Off,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EndArg {
-    /// Commit what changed
-    Commit,
-    /// Keep the branch
-    Keep,
-    /// Drop the branch
-    Discard,
-    /// Show what changed, and ask
-    Ask,
-}
 
 /// A branch that a command is about to run on.
 #[derive(Debug)]
@@ -94,31 +25,6 @@ pub(crate) struct Session {
     is_joined: bool,
     /// There are no namespaces to show a copy at the workspace's place.
     is_in_place: bool,
-}
-
-impl BranchArgs {
-    /// Whether the command is to run on a branch.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.branch.is_some() || self.dry_run
-    }
-
-    fn options(&self) -> CreateOptions {
-        CreateOptions {
-            mode: match self.branch_mode {
-                None | Some(ModeArg::Auto) => ModeChoice::Auto,
-                Some(ModeArg::Kernel) => ModeChoice::Only(Mode::Kernel),
-                Some(ModeArg::Copy) => ModeChoice::Only(Mode::Copy),
-            },
-            snapshot: match self.snapshot {
-                None | Some(SnapshotArg::Off) => Snapshot::Off,
-                Some(SnapshotArg::Auto) => Snapshot::Auto,
-                Some(SnapshotArg::Reflink) => Snapshot::Reflink,
-                Some(SnapshotArg::Copy) => Snapshot::Copy,
-            },
-            from: self.from.clone(),
-            ..CreateOptions::default()
-        }
-    }
 }
 
 impl Session {
@@ -163,9 +69,13 @@ impl Session {
     }
 
     /// Puts it into the policy.
-    pub(crate) fn apply(&self, builder: PolicyBuilder) -> Result<PolicyBuilder, CliError> {
+    pub(crate) fn apply(&self, args: &RunArgs, builder: PolicyBuilder) -> Result<PolicyBuilder, CliError> {
         if self.is_joined {
-            return Ok(builder);
+            let name = self.branch.name().clone();
+            return match args.files.deny.as_slice() {
+                [] => Ok(builder),
+                _ => Err(CliError::DenialOnJoin { name }),
+            };
         }
         if self.is_in_place && self.branch.mode() == Mode::Copy {
             return Ok(builder.on_working_copy(&self.branch));
@@ -260,123 +170,38 @@ impl Session {
         }
     }
 
+    /// What is known of it before it ends.
+    pub(super) fn report(&self) -> BranchReport {
+        BranchReport {
+            name: self.branch.name().clone(),
+            workspace: self.branch.workspace().base().to_owned(),
+            mode: self.branch.mode().name(),
+            is_new: self.is_fresh,
+            is_joined: self.is_joined,
+            end: What::Kept,
+            commit: None,
+            counts: None,
+            ignored: 0,
+            git: Vec::new(),
+            held: Vec::new(),
+            conflicts: Vec::new(),
+            base_changed: None,
+            changes: None,
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
+    pub(super) fn into_branch(self) -> Branch {
+        self.branch
+    }
+
     /// A branch on which nothing has run is none worth keeping.
     pub(crate) fn abandon(self) {
         if self.is_fresh
             && let Err(error) = self.branch.discard()
         {
             note(format_args!("the branch is left behind: {error}"));
-        }
-    }
-
-    /// After the run: what the flags say for how it ended. A status, where it is another than the command's own.
-    pub(crate) fn end(self, args: &RunArgs, ended: &Ended) -> Result<Option<u8>, CliError> {
-        if ended.goes_on {
-            let name = self.branch.name();
-            note(format_args!(
-                "branch {name} is still in use by others, and is kept"
-            ));
-            return Ok(None);
-        }
-        let branch = &args.branch;
-        let wanted = if ended.result.outcome.success() {
-            branch.on_success.unwrap_or(EndArg::Keep)
-        } else {
-            branch.on_failure.unwrap_or(EndArg::Keep)
-        };
-        let review = ReviewOptions {
-            rules: workspace::rules(args.policy.profile.as_deref())?,
-            ..ReviewOptions::default()
-        };
-        if branch.dry_run {
-            let set = self.branch.diff_with(&review, &mut |_| {})?;
-            tell(show_changes::lines(&set).trim_end());
-            self.branch.discard()?;
-            return Ok(None);
-        }
-        match wanted {
-            EndArg::Discard => self.branch.discard().map(|()| None).map_err(Into::into),
-            EndArg::Keep => self.keep(args, ended, &review).map(|()| None),
-            EndArg::Commit => {
-                settle(self.branch, &args.command, ended).and_then(|branch| commit(&branch, review))
-            }
-            EndArg::Ask => settle(self.branch, &args.command, ended).and_then(|branch| ask(branch, review)),
-        }
-    }
-
-    /// Keeps it, and says what is on it.
-    fn keep(self, args: &RunArgs, ended: &Ended, review: &ReviewOptions) -> Result<(), CliError> {
-        let branch = settle(self.branch, &args.command, ended)?;
-        if args.output.quiet {
-            return Ok(());
-        }
-        let name = branch.name();
-        let summary = show_changes::summary(&branch.diff_with(review, &mut |_| {})?);
-        note(format_args!(
-            "branch {name}: {summary}; see: sandbox branch diff {name}"
-        ));
-        Ok(())
-    }
-}
-
-/// Puts on the disk what commands have written, and remembers the last of them.
-pub(crate) fn settle(mut branch: Branch, command: &[OsString], ended: &Ended) -> Result<Branch, CliError> {
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    let run = LastRun {
-        ended: std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs(),
-        command: words.join(" ").chars().take(400).collect(),
-        outcome: ended.result.outcome.to_string(),
-    };
-    match branch.settle(Some(run)) {
-        // What the command has done is not less done for it.
-        Err(BranchError::File(error)) => note(format_args!("this run will not be remembered: {error}")),
-        result => result?,
-    }
-    Ok(branch)
-}
-
-/// Commits it; what stands in the way is said, and the branch stays.
-fn commit(branch: &Branch, review: ReviewOptions) -> Result<Option<u8>, CliError> {
-    let options = CommitOptions {
-        review,
-        ..CommitOptions::default()
-    };
-    match commands::commit::commit(branch, &options) {
-        Ok(commit) => {
-            commands::commit::tell_of(&commit);
-            branch.clone().discard()?;
-            Ok(None)
-        }
-        Err(CommitError::Nothing) => Ok(branch.clone().discard().map(|()| None)?),
-        Err(error) => {
-            commands::commit::refused(error)?;
-            note(format_args!("branch {} is kept", branch.name()));
-            Ok(Some(commands::commit::NEEDS_A_DECISION))
-        }
-    }
-}
-
-/// Shows what changed, and asks what becomes of it.
-fn ask(branch: Branch, review: ReviewOptions) -> Result<Option<u8>, CliError> {
-    let set = branch.diff_with(&review, &mut |_| {})?;
-    let name = branch.name().clone();
-    tell(show_changes::lines(&set).trim_end());
-    if set.is_empty() {
-        return Ok(branch.discard().map(|()| None)?);
-    }
-    loop {
-        match question(&format!("branch {name}: [c]ommit, [k]eep or [d]iscard? "))?.as_deref() {
-            Some("c" | "commit") => return commit(&branch, review),
-            Some("d" | "discard") => return Ok(branch.discard().map(|()| None)?),
-            // The end of the input decides nothing.
-            None | Some("k" | "keep") => {
-                note(format_args!("branch {name} is kept"));
-                return Ok(None);
-            }
-            Some(_) => {}
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, 
                 cancelled_by: signals.cancelled_by,
                 goes_on: false,
                 status: None,
+                branch: None,
             });
         }
         let mut fds =

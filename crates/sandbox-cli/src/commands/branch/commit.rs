@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let branch = workspace.branch(&args.name)?;
     let mut options = args.what.options()?;
     if args.dry_run {
-        let mut set = branch.diff_with(&options.review, &mut |_| {})?;
+        let mut set = show_changes::of(&branch, &options.review)?;
         set.changes.retain(|change| options.selection.takes(change));
         return print(&show_changes::lines(&set), ExitCode::SUCCESS);
     }

@@ -46,7 +46,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let branch = workspace.branch(&args.name)?;
     let options = args.rules.options()?;
-    let mut set = branch.diff_with(&options, &mut |_| {})?;
+    let mut set = show_changes::of(&branch, &options)?;
     narrow(&mut set, &args.paths)?;
     if args.json {
         return print_json(&set, ExitCode::SUCCESS);

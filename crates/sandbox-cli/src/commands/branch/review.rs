@@ -29,7 +29,7 @@ const HELP: &str = "\
 
 /// Goes through the changes; none when the user quits.
 pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<CommitOptions>, CliError> {
-    let set = branch.diff_with(&options.review, &mut |_| {})?;
+    let set = show_changes::of(branch, &options.review)?;
     let texts = branch.texts()?;
     let mut chosen = Vec::new();
     let mut changes = set.changes.iter().enumerate();

@@ -1,6 +1,15 @@
 //! A change set as lines of text.
 
+use sandbox::branch::{Branch, ReviewError, ReviewOptions};
 use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef};
+
+use crate::progress::Bar;
+
+/// What has changed on a branch, found with a bar.
+pub(crate) fn of(branch: &Branch, options: &ReviewOptions) -> Result<ChangeSet, ReviewError> {
+    let mut bar = Bar::new();
+    branch.diff_with(options, &mut |entries| bar.count("comparing", entries))
+}
 
 /// One line a path, then what is folded and what arrives by git.
 pub(crate) fn lines(set: &ChangeSet) -> String {

@@ -46,6 +46,7 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, 
                 cancelled_by: signals.cancelled_by,
                 goes_on: false,
                 status: None,
+                branch: None,
             });
         }
         let left = continued.map(|since| GRACE.saturating_sub(since.elapsed()));

@@ -8,7 +8,10 @@ mod plain;
 mod project;
 
 mod content;
+mod denied;
 mod differences;
+mod json;
 mod leaks;
+mod meanwhile;
 mod names;
 mod tools;
