@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use sandbox::branch::{BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError};
+use sandbox::branch::{
+    AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
+};
 use sandbox::policy::DocumentError;
 use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
@@ -74,6 +76,10 @@ pub(crate) enum CliError {
     NotRunning { name: BranchName },
     #[error("nothing has been committed to {workspace}", workspace = workspace.display())]
     NoCommit { workspace: PathBuf },
+    #[error("{} is not there; its branches are kept", workspace.base().display())]
+    WorkspaceGone { workspace: Box<Workspace> },
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     #[error("standard input: {0}")]
     Stdin(io::Error),
     #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
@@ -114,6 +120,13 @@ impl CliError {
             Self::Commit(error) => error.hint(),
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
+            Self::WorkspaceGone { workspace } => {
+                let base = workspace.base().display();
+                Some(format!(
+                    "where it is now: sandbox branch attach {base}; to drop them: sandbox branch discard --all --workspace {base}"
+                ))
+            }
+            Self::Attach(error) => error.hint(),
             Self::ArchiveOnTerminal => Some("write it to a file: --output FILE".into()),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,

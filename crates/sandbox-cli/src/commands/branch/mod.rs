@@ -2,6 +2,7 @@
 
 mod age;
 mod archive;
+mod attach;
 pub(crate) mod commit;
 mod diff;
 mod discard;
@@ -52,6 +53,7 @@ enum Action {
     Recover(recover::Args),
     Export(archive::ExportArgs),
     Import(archive::ImportArgs),
+    Attach(attach::Args),
     Gc(gc::Args),
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Action::Merge(args) => merge::run(args, workspace),
         Action::Export(args) => archive::export(args, workspace),
         Action::Import(args) => archive::import(args, workspace),
+        Action::Attach(args) => attach::run(args, workspace),
         Action::Recover(args) => recover::run(args, workspace),
         Action::Discard(args) => discard::run(args, workspace),
         Action::Rename(args) => rename::run(args, workspace),

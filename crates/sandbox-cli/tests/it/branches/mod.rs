@@ -13,5 +13,6 @@ mod differences;
 mod json;
 mod leaks;
 mod meanwhile;
+mod moved;
 mod names;
 mod tools;
