@@ -10,6 +10,7 @@ use super::args::RunArgs;
 use super::branch_args::EndArg;
 use super::branch_report::{BranchReport, What};
 use super::on_branch::Session;
+use crate::commands::branch::review::{self, Decision, Purpose};
 use crate::commands::branch::{self as commands, question, show_changes};
 use crate::error::{CliError, SANDBOX_FAILED};
 use crate::output::{note, tell};
@@ -143,15 +144,20 @@ impl End<'_> {
             review: self.review.clone(),
             ..CommitOptions::default()
         };
-        self.commit_with(branch, &options)
+        self.commit_with(branch, &options, true)
     }
 
-    fn commit_with(mut self, branch: Branch, options: &CommitOptions) -> Result<Option<u8>, CliError> {
+    fn commit_with(
+        mut self,
+        branch: Branch,
+        options: &CommitOptions,
+        is_all: bool,
+    ) -> Result<Option<u8>, CliError> {
         match commands::commit::commit(&branch, options) {
             Ok(commit) => {
                 commands::commit::tell_of(&commit);
                 self.report.committed(&commit);
-                if commit.left_out.is_empty() {
+                if is_all && commit.left_out.is_empty() {
                     branch.discard()?;
                     Ok(None)
                 } else {
@@ -185,6 +191,25 @@ impl End<'_> {
         if set.is_empty() {
             tell(format_args!("branch {name}: nothing changed"));
             return self.drop(branch);
+        }
+        if review::has_screen() {
+            let options = CommitOptions {
+                review: self.review.clone(),
+                ..CommitOptions::default()
+            };
+            return match review::ask(&branch, &set, Purpose::End, options)? {
+                Decision::Commit { options, is_all } => self.commit_with(branch, &options, is_all),
+                Decision::Discard => {
+                    tell(format_args!("discarded {name}"));
+                    self.drop(branch)
+                }
+                Decision::Keep => {
+                    note(format_args!(
+                        "branch {name} is kept; see: sandbox branch diff {name}"
+                    ));
+                    Ok(None)
+                }
+            };
         }
         tell(show_changes::lines(&set).trim_end());
         loop {

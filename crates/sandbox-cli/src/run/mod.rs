@@ -16,7 +16,7 @@ mod paths;
 mod policy;
 mod signals;
 mod streams;
-mod terminal;
+pub(crate) mod terminal;
 mod values;
 
 use std::ffi::{OsStr, OsString};

@@ -6,7 +6,8 @@ use sandbox::branch::{Branch, Commit, CommitError, CommitOptions, Held, Selectio
 use sandbox::{BranchName, ConflictPolicy, Unsettled};
 use serde::Serialize;
 
-use super::{review, show_changes};
+use super::review::{self, Decision, Purpose};
+use super::show_changes;
 use crate::error::CliError;
 use crate::output::{note, print, print_json, tell};
 use crate::progress::Bar;
@@ -95,9 +96,17 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
         return print(&show_changes::lines(&set), ExitCode::SUCCESS);
     }
     if args.interactive {
-        match review::ask(&branch, options)? {
-            Some(chosen) => options = chosen,
-            None => return Ok(ExitCode::SUCCESS),
+        let set = show_changes::of(&branch, &options.review)?;
+        if set.changes.is_empty() {
+            tell("nothing to commit");
+            return Ok(ExitCode::SUCCESS);
+        }
+        match review::ask(&branch, &set, Purpose::Commit, options)? {
+            Decision::Commit { options: chosen, .. } => options = chosen,
+            Decision::Keep | Decision::Discard => {
+                tell("nothing committed");
+                return Ok(ExitCode::SUCCESS);
+            }
         }
     }
     match commit(&branch, &options) {

@@ -11,7 +11,7 @@ mod list;
 mod merge;
 mod recover;
 mod rename;
-mod review;
+pub(crate) mod review;
 mod show;
 pub(crate) mod show_changes;
 mod undo;

@@ -1,6 +1,6 @@
 //! A change set as lines of text.
 
-use sandbox::branch::{Branch, ReviewError, ReviewOptions};
+use sandbox::branch::{Branch, ReviewError, ReviewOptions, Texts};
 use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef};
 
 use crate::progress::Bar;
@@ -50,6 +50,18 @@ pub(crate) fn with_counts(set: &ChangeSet, counted: &dyn Fn(&Change) -> Option<S
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+/// The lines of a change that are new and gone; none of what is no text.
+pub(crate) fn counted(texts: &Texts, change: &Change) -> Option<String> {
+    let counts = texts.counts(change).ok().flatten()?;
+    let parts = [('+', counts.added), ('−', counts.removed)];
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(sign, count)| format!("{sign}{count}"))
+        .collect();
+    Some(parts.join(" "))
 }
 
 /// What there is, in one line.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use sandbox::Process;
 
-use self::raw::RawMode;
+pub(crate) use self::raw::RawMode;
 use self::relay::Relay;
 use super::Ended;
 use super::signals::{self, Signals, Wish};

@@ -15,4 +15,5 @@ mod leaks;
 mod meanwhile;
 mod moved;
 mod names;
+mod review;
 mod tools;
