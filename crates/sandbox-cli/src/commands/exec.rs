@@ -80,7 +80,7 @@ fn execute(args: &Args) -> Result<u8, CliError> {
     let ended = run::run_in(args.interactive, command, |command| Live::join(&branch, command))?;
     if !ended.goes_on {
         // The last to leave puts on the disk what all have written.
-        branch_end::settle(branch, &args.command, &ended)?.tell();
+        branch_end::settle(branch, &args.command, &ended, true)?.tell();
     }
     Ok(ended.exit_status())
 }

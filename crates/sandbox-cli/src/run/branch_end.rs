@@ -10,6 +10,7 @@ use super::args::RunArgs;
 use super::branch_args::EndArg;
 use super::branch_report::{BranchReport, What};
 use super::on_branch::Session;
+use super::signals;
 use crate::commands::branch::review::{self, Decision, Purpose};
 use crate::commands::branch::{self as commands, question, show_changes};
 use crate::error::{CliError, SANDBOX_FAILED};
@@ -35,6 +36,7 @@ impl Session {
         ended: &Ended,
         report: &mut BranchReport,
     ) -> Result<Option<u8>, CliError> {
+        signals::release()?;
         if ended.goes_on {
             report.end = What::InUse;
             let name = &report.name;
@@ -80,7 +82,8 @@ struct End<'a> {
 
 impl End<'_> {
     fn settle(&mut self, branch: Branch, args: &RunArgs, ended: &Ended) -> Result<Branch, CliError> {
-        let settled = settle(branch, &args.command, ended)?;
+        let is_told = !args.output.quiet || self.is_described;
+        let settled = settle(branch, &args.command, ended, is_told)?;
         if !args.output.quiet {
             settled.tell();
         }
@@ -252,9 +255,19 @@ impl Settled {
     }
 }
 
-/// Puts on the disk what commands have written, and remembers the last of them.
-pub(crate) fn settle(mut branch: Branch, command: &[OsString], ended: &Ended) -> Result<Settled, CliError> {
-    let meanwhile = branch.changed_meanwhile()?;
+/// Puts on the disk what commands have written, and remembers the last of them. Looks for what others have changed in
+/// the workspace meanwhile only where that is told: it takes a walk.
+pub(crate) fn settle(
+    mut branch: Branch,
+    command: &[OsString],
+    ended: &Ended,
+    is_told: bool,
+) -> Result<Settled, CliError> {
+    let meanwhile = if is_told {
+        branch.changed_meanwhile()?
+    } else {
+        None
+    };
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
     let run = LastRun {
         ended: std::time::SystemTime::now()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sandbox::branch::{Branch, BranchError, CreateOptions, Mode, Unsuitable, Use, Workspace};
+use sandbox::branch::{Branch, BranchError, CreateOptions, Mode, Progress, Unsuitable, Use, Workspace};
 use sandbox::{
     BranchName, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError, StartError,
 };
@@ -12,6 +12,7 @@ use super::branch_args::{BranchArgs, ModeArg};
 use super::branch_report::{BranchReport, What};
 use super::live::{self, Live};
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::note;
 use crate::progress::Bar;
 
@@ -33,7 +34,10 @@ impl Session {
         let workspace = args.workspace.open()?;
         let name = args.branch.as_deref().unwrap_or_default();
         if name.is_empty() {
-            let branch = workspace.create_numbered("run", &args.options())?;
+            let options = args.options();
+            let branch = making(&workspace, |progress| {
+                workspace.create_numbered_with("run", &options, progress)
+            })?;
             return Ok(Self::new(branch, true));
         }
         Self::open_named(&workspace, name.parse().map_err(BranchError::from)?, args)
@@ -215,6 +219,20 @@ fn is_in_use(error: &CliError) -> bool {
 }
 
 fn create(workspace: &Workspace, name: &BranchName, options: &CreateOptions) -> Result<Branch, CliError> {
-    let mut bar = Bar::new();
-    Ok(workspace.create_with(name, options, &mut |progress| bar.show(progress))?)
+    making(workspace, |progress| {
+        workspace.create_with(name, options, progress)
+    })
+}
+
+/// Makes a branch, with a bar. Where it takes long, because much is copied, a signal takes it back.
+fn making(
+    workspace: &Workspace,
+    make: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<Branch, BranchError>,
+) -> Result<Branch, CliError> {
+    let (mut bar, mut guard) = (Bar::new(), None);
+    let branch = make(&mut |progress| {
+        guard.get_or_insert_with(|| Guard::making(workspace));
+        bar.show(progress);
+    });
+    Ok(branch?)
 }

@@ -77,7 +77,7 @@ impl Workspace {
         options: &CreateOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Branch, BranchError> {
-        self.establish()?;
+        let _making = self.making()?;
         if self.places().branch(name).symlink_metadata().is_ok() {
             return Err(self.exists(name));
         }
@@ -104,12 +104,25 @@ impl Workspace {
     /// # Errors
     /// See [`Workspace::create`].
     pub fn create_numbered(&self, prefix: &str, options: &CreateOptions) -> Result<Branch, BranchError> {
+        self.create_numbered_with(prefix, options, &mut |_| {})
+    }
+
+    /// [`Workspace::create_numbered`], telling how far a copy has come.
+    ///
+    /// # Errors
+    /// See [`Workspace::create`].
+    pub fn create_numbered_with(
+        &self,
+        prefix: &str,
+        options: &CreateOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Branch, BranchError> {
         let taken = self.names()?;
         let mut number = 1;
         loop {
             let name: BranchName = format!("{prefix}-{number}").parse()?;
             if !taken.contains(&name) {
-                match self.create(&name, options) {
+                match self.create_with(&name, options, progress) {
                     Err(BranchError::Exists { .. }) => {}
                     result => return result,
                 }

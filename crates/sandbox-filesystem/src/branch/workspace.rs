@@ -9,7 +9,7 @@ use super::create::CreateOptions;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::LayerDir;
-use super::lock::{self, Held};
+use super::lock::{self, Asked, Held};
 use super::manifest::{self, Durability, FileError, Manifest};
 use super::moved::DirectoryId;
 use super::place::{Places, Storage, resolve};
@@ -209,6 +209,12 @@ impl Workspace {
             return Ok(0);
         }
         let _lock = self.lock()?;
+        // While a branch is being made, nobody knows yet whose its layers are: then they are left for the next time.
+        let Asked::Held(_nobody_makes) =
+            lock::try_hold_directory(&directory).map_err(BranchError::io("lock", &directory))?
+        else {
+            return Ok(0);
+        };
         let mut used = Vec::new();
         for name in self.names()? {
             let branch = self.get(&name)?;
@@ -255,8 +261,15 @@ impl Workspace {
         lock::hold(&path).map_err(BranchError::io("lock", &path))
     }
 
+    /// Held while a branch is made, until its manifest says which layers are its own; nobody waits for another.
+    pub(crate) fn making(&self) -> Result<Held, BranchError> {
+        self.establish()?;
+        let layers = self.places.layers();
+        lock::share_directory(&layers).map_err(BranchError::io("lock", &layers))
+    }
+
     /// Makes the directories where they are missing.
-    pub(crate) fn establish(&self) -> Result<(), BranchError> {
+    fn establish(&self) -> Result<(), BranchError> {
         let file = self.places.workspace_file();
         if file.exists() {
             return Ok(());

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::review::{self, Decision, Purpose};
 use super::show_changes;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{note, print, print_json, tell};
 use crate::progress::Bar;
 use crate::workspace::{RuleArgs, WorkspaceArgs};
@@ -125,6 +126,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
 
 /// Commits, with a bar.
 pub(crate) fn commit(branch: &Branch, options: &CommitOptions) -> Result<Commit, CommitError> {
+    let _guard = Guard::writing(branch.workspace());
     let mut bar = Bar::new();
     branch.commit_with(options, &mut |progress| bar.show(progress))
 }

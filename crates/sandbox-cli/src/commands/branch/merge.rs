@@ -7,6 +7,7 @@ use sandbox::{BranchName, ConflictOutcome, ConflictPolicy, MergeReport};
 use super::commit::NEEDS_A_DECISION;
 use super::show_changes::thousands;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{print_json, tell};
 use crate::workspace::WorkspaceArgs;
 
@@ -38,7 +39,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let policy = args.on_conflict.unwrap_or(ConflictPolicy::Text);
-    let report = workspace.open()?.merge(&args.names, &args.into, policy)?;
+    let workspace = workspace.open()?;
+    let guard = Guard::making(&workspace);
+    let report = workspace.merge(&args.names, &args.into, policy)?;
+    drop(guard);
     let is_settled = report.unsettled().next().is_none();
     let status = ExitCode::from(if is_settled { 0 } else { NEEDS_A_DECISION });
     if args.json {

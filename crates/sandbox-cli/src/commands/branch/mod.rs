@@ -38,6 +38,9 @@ pub(crate) struct Args {
     action: Action,
     #[command(flatten)]
     workspace: WorkspaceArgs,
+    /// The status to exit with: this takes back what a signal has interrupted.
+    #[arg(long, hide = true, global = true, value_name = "STATUS")]
+    interrupted: Option<u8>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -58,6 +61,11 @@ enum Action {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let status = act(args)?;
+    Ok(args.interrupted.map_or(status, ExitCode::from))
+}
+
+fn act(args: &Args) -> Result<ExitCode, CliError> {
     let workspace = &args.workspace;
     match &args.action {
         Action::List(args) => list::run(args, workspace),

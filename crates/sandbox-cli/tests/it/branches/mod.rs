@@ -10,6 +10,8 @@ mod project;
 mod content;
 mod denied;
 mod differences;
+mod full;
+mod interrupted;
 mod json;
 mod leaks;
 mod meanwhile;
