@@ -75,6 +75,11 @@ impl BranchArgs {
         self.branch.is_some() || self.dry_run
     }
 
+    /// Whether the mode is for the branch engine to choose.
+    pub(super) fn leaves_mode_open(&self) -> bool {
+        matches!(self.branch_mode, None | Some(ModeArg::Auto))
+    }
+
     /// Whether a question may be asked at the end.
     pub(super) fn may_ask(&self) -> bool {
         [self.on_success, self.on_failure].contains(&Some(EndArg::Ask))

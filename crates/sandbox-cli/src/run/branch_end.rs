@@ -22,11 +22,16 @@ impl Session {
     /// there too: what the command has done is not less done for it.
     pub(crate) fn end(self, args: &RunArgs, ended: &Ended) -> (BranchReport, Option<u8>) {
         let mut report = self.report();
-        let status = self.end_with(args, ended, &mut report).unwrap_or_else(|error| {
-            error.print();
-            report.error = Some(error.to_string());
-            Some(SANDBOX_FAILED)
-        });
+        let status = match self.end_with(args, ended, &mut report) {
+            Ok(status) => status,
+            // Somebody has come after this one had left: now it is for them.
+            Err(CliError::Branch(BranchError::InUse { .. })) => others_go_on(&mut report),
+            Err(error) => {
+                error.print();
+                report.error = Some(error.to_string());
+                Some(SANDBOX_FAILED)
+            }
+        };
         (report, status)
     }
 
@@ -70,6 +75,15 @@ impl Session {
             }
         }
     }
+}
+
+fn others_go_on(report: &mut BranchReport) -> Option<u8> {
+    report.end = What::InUse;
+    note(format_args!(
+        "branch {} is still in use by others, and is kept",
+        report.name
+    ));
+    None
 }
 
 /// What is done at the end, and what is told of it.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sandbox::branch::Branch;
+use sandbox::branch::{Branch, Use};
 use sandbox::{Command, GateThread, JoinError, Left, Policy, Process, Sandbox};
 
 use crate::error::CliError;
@@ -41,7 +41,7 @@ impl Live {
 
     /// Starts a command in the sandbox that has `branch` mounted.
     pub(crate) fn join(branch: &Branch, command: Command) -> Result<(Self, Process), CliError> {
-        let mut sandbox = joined(&branch.control_socket())?;
+        let mut sandbox = joined(branch)?;
         let gate = sandbox.gate().ok().and_then(|gate| gate.in_thread().ok());
         let process = sandbox.spawn(command)?;
         Ok((Self { sandbox, _gate: gate }, process))
@@ -53,11 +53,16 @@ impl Live {
     }
 }
 
-/// Joins; a sandbox that is just being made, or is just ending, is waited for.
-fn joined(socket: &Path) -> Result<Sandbox, CliError> {
-    let since = Instant::now();
+/// Joins; a sandbox that is just being made is waited for, and one that has just ended is none.
+fn joined(branch: &Branch) -> Result<Sandbox, CliError> {
+    let (since, socket) = (Instant::now(), branch.control_socket());
     loop {
-        match Sandbox::join(socket) {
+        match Sandbox::join(&socket) {
+            Err(JoinError::Nobody { .. }) if branch.in_use()? == Use::Free => {
+                return Err(CliError::NotRunning {
+                    name: branch.name().clone(),
+                });
+            }
             Err(JoinError::Nobody { .. }) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -8,7 +8,7 @@ use sandbox::{
 };
 
 use super::args::RunArgs;
-use super::branch_args::{BranchArgs, ModeArg};
+use super::branch_args::BranchArgs;
 use super::branch_report::{BranchReport, What};
 use super::live::{self, Live};
 use crate::error::CliError;
@@ -24,6 +24,8 @@ pub(crate) struct Session {
     is_fresh: bool,
     /// It is mounted in a sandbox already, which the command joins.
     is_joined: bool,
+    /// Why it is a copy, where nobody has asked for one.
+    why_copy: Option<Unsuitable>,
     /// There are no namespaces to show a copy at the workspace's place.
     is_in_place: bool,
 }
@@ -38,7 +40,7 @@ impl Session {
             let branch = making(&workspace, |progress| {
                 workspace.create_numbered_with("run", &options, progress)
             })?;
-            return Ok(Self::new(branch, true));
+            return Ok(Self::made(branch, args));
         }
         Self::open_named(&workspace, name.parse().map_err(BranchError::from)?, args)
     }
@@ -58,13 +60,23 @@ impl Session {
                 is_joined: branch.in_use()? != Use::Free,
                 ..Self::new(branch, false)
             }),
-            Err(NotFound { .. }) => Ok(Self::new(create(workspace, &name, &args.options())?, true)),
+            Err(NotFound { .. }) => Ok(Self::made(create(workspace, &name, &args.options())?, args)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn made(branch: Branch, args: &BranchArgs) -> Self {
+        let is_chosen = branch.mode() == Mode::Copy && args.leaves_mode_open() && args.from.is_none();
+        let why_copy = is_chosen.then(|| branch.workspace().why_no_kernel()).flatten();
+        Self {
+            why_copy,
+            ..Self::new(branch, true)
         }
     }
 
     fn new(branch: Branch, is_fresh: bool) -> Self {
         Self {
+            why_copy: None,
             branch,
             is_fresh,
             is_joined: false,
@@ -117,7 +129,7 @@ impl Session {
             }
             _ => None,
         };
-        let is_open = matches!(args.branch_mode, None | Some(ModeArg::Auto));
+        let is_open = args.leaves_mode_open();
         match (reason, self.branch.mode()) {
             // The copy cannot be shown at the workspace's place: the next attempt works on it where it is.
             (Some(Unsuitable::NoNamespaces), Mode::Copy) if !self.is_in_place => Ok(Self {
@@ -126,6 +138,11 @@ impl Session {
             }),
             _ if is_in_use(&error) && !self.is_joined => Ok(Self {
                 is_joined: true,
+                ..self
+            }),
+            // It has ended in the meantime.
+            _ if self.is_joined && matches!(error, CliError::NotRunning { .. }) => Ok(Self {
+                is_joined: false,
                 ..self
             }),
             (Some(reason), Mode::Kernel) if self.is_fresh && is_open => self.copied(args, reason),
@@ -138,6 +155,7 @@ impl Session {
 
     fn copied(self, args: &BranchArgs, reason: Unsuitable) -> Result<Self, CliError> {
         let is_in_place = reason == Unsuitable::NoNamespaces;
+        let why = reason.clone();
         let options = CreateOptions {
             no_kernel: Some(reason),
             ..args.options()
@@ -149,6 +167,7 @@ impl Session {
             branch: create(&workspace, &name, &options)?,
             is_fresh: true,
             is_joined: false,
+            why_copy: Some(why),
             is_in_place,
         })
     }
@@ -167,9 +186,13 @@ impl Session {
             Mode::Kernel => note(format_args!(
                 "branch {name} (kernel overlay); {base} stays as it is"
             )),
-            Mode::Copy => note(format_args!(
-                "branch {name} (a whole copy, which takes time and space); {base} stays as it is"
-            )),
+            Mode::Copy => {
+                let why = self.why_copy.as_ref().map(|why| format!(", because {why}"));
+                note(format_args!(
+                    "branch {name} (a whole copy, which takes time and space{}); {base} stays as it is",
+                    why.unwrap_or_default()
+                ));
+            }
             _ => {}
         }
     }

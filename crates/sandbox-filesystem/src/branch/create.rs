@@ -297,10 +297,15 @@ impl Workspace {
         })
     }
 
+    /// Why its branches cannot be in mode `kernel`, as far as that is known without trying.
+    pub fn why_no_kernel(&self) -> Option<Unsuitable> {
+        suitable::check(self.base(), self.places().root()).err()
+    }
+
     fn choose(&self, options: &CreateOptions) -> Result<Mode, BranchError> {
         let kernel = match &options.no_kernel {
             Some(reason) => Err(reason.clone()),
-            None => suitable::check(self.base(), self.places().root()),
+            None => self.why_no_kernel().map_or(Ok(()), Err),
         };
         match (options.mode, kernel) {
             (ModeChoice::Only(Mode::Copy), _) => Ok(Mode::Copy),
@@ -329,6 +334,12 @@ impl Workspace {
         let reflink = match snapshot {
             Snapshot::Off => return Ok(()),
             Snapshot::Auto if !can_reflink()? => return Ok(()),
+            Snapshot::Reflink if !can_reflink()? => {
+                return Err(BranchError::NoReflink {
+                    workspace: self.base().to_owned(),
+                    storage: self.places().root().to_owned(),
+                });
+            }
             Snapshot::Auto | Snapshot::Reflink => Reflink::Only,
             Snapshot::Copy => Reflink::Try,
         };

@@ -1,49 +1,7 @@
 //! A disk that is full, in the middle of a command and in the middle of a commit.
-//!
-//! The disk is a small tmpfs in a mount namespace of the test's own, a plain user's in a user namespace.
 
-use std::path::Path;
-
-use super::project::{modes, name_of_test};
-use crate::harness::{Harness, Ran, binary, skipped};
-
-/// Runs a script where `$DISK` is a file system of four megabytes. It prints what has gone wrong, and nothing else.
-fn on_small_disk(place: &Harness, mode: &str, script: &str) -> Ran {
-    let disk = place.root().join("disk");
-    std::fs::create_dir_all(&disk).expect("mkdir");
-    let mut command = place.at_home(Path::new("unshare"));
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-current-user", "--keep-caps"]);
-    }
-    let prelude = r#"
-        mount -t tmpfs -o size=4m,mode=700 small "$DISK" || exit 77
-        wrong() { echo "WRONG: $*"; }
-        branch() { "$S" branch "$@" --workspace "$W" --storage "$ST"; }
-        on() { name=$1; shift; (cd "$W" && "$S" run -q --branch=$name --branch-mode $MODE --workspace "$W" --storage "$ST" -- sh -c "$1"); }
-        again() { name=$1; shift; (cd "$W" && "$S" run -q --branch=$name --workspace "$W" --storage "$ST" -- sh -c "$1"); }
-    "#;
-    command
-        .args(["--mount", "sh", "-c", &format!("{prelude}{script}")])
-        .env("S", binary())
-        .env("DISK", &disk)
-        .env("MODE", mode);
-    Ran::of(&mut command)
-}
-
-#[track_caller]
-fn nothing_goes_wrong(test: &str, script: &str) {
-    for mode in modes(test) {
-        let place = Harness::new();
-        let ran = on_small_disk(&place, mode, script);
-        if ran.status == 77 || ran.stderr.contains("unshare failed") {
-            return skipped(test, &format!("no small disk: {}", ran.stderr.trim()));
-        }
-        assert!(
-            ran.status == 0 && !ran.stdout.contains("WRONG"),
-            "mode {mode}: {ran:?}"
-        );
-    }
-}
+use super::mounts::nothing_goes_wrong;
+use super::project::name_of_test;
 
 #[test]
 fn a_disk_that_is_full_is_an_error_inside_and_the_branch_stays_whole() {
@@ -120,5 +78,19 @@ fn a_commit_whose_journal_has_no_room_changes_nothing() {
         branch recover --roll-back 2> /dev/null
         branch commit x 2> said || wrong "commit: $(cat said)"
         [ "$(cat f new | tr '\n' ' ')" = "two more " ] || wrong "committed""#,
+    );
+}
+
+/// In mode `copy` all of it is copied beforehand.
+#[test]
+fn opening_with_truncation_takes_no_room_for_what_it_throws_away() {
+    nothing_goes_wrong(
+        name_of_test!(),
+        r#"
+        [ $MODE = kernel ] || exit 0
+        W=$PWD; ST=$DISK/state; head -c 16777216 /dev/zero > big
+        on x ': > big; echo short > big; cat big' > out 2>&1
+        [ "$(cat out)" = short ] || wrong "$(cat out)"
+        [ $(stat -c %s big) = 16777216 ] || wrong base"#,
     );
 }

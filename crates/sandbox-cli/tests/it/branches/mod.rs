@@ -4,9 +4,11 @@
 //! in docs/platform.md.
 
 mod fingerprint;
+mod mounts;
 mod plain;
 mod project;
 
+mod bad_input;
 mod content;
 mod denied;
 mod differences;
@@ -15,6 +17,7 @@ mod interrupted;
 mod json;
 mod leaks;
 mod meanwhile;
+mod mounting;
 mod moved;
 mod names;
 mod review;
