@@ -16,6 +16,10 @@ use crate::interrupt::Guard;
 use crate::output::note;
 use crate::progress::Bar;
 
+/// How often a mount is tried again. Somebody else may have mounted and left between making it ready and mounting it,
+/// and what a volatile mount leaves refuses the next one.
+const RETRIES: u32 = 2;
+
 /// A branch that a command is about to run on.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -24,6 +28,8 @@ pub(crate) struct Session {
     is_fresh: bool,
     /// It is mounted in a sandbox already, which the command joins.
     is_joined: bool,
+    /// Mounts that were tried again.
+    retries: u32,
     /// Why it is a copy, where nobody has asked for one.
     why_copy: Option<Unsuitable>,
     /// There are no namespaces to show a copy at the workspace's place.
@@ -76,6 +82,7 @@ impl Session {
 
     fn new(branch: Branch, is_fresh: bool) -> Self {
         Self {
+            retries: 0,
             why_copy: None,
             branch,
             is_fresh,
@@ -145,6 +152,10 @@ impl Session {
                 is_joined: false,
                 ..self
             }),
+            (Some(Unsuitable::Refused(_)), Mode::Kernel) if self.retries < RETRIES => Ok(Self {
+                retries: self.retries + 1,
+                ..self
+            }),
             (Some(reason), Mode::Kernel) if self.is_fresh && is_open => self.copied(args, reason),
             _ => {
                 self.abandon();
@@ -167,6 +178,7 @@ impl Session {
             branch: create(&workspace, &name, &options)?,
             is_fresh: true,
             is_joined: false,
+            retries: 0,
             why_copy: Some(why),
             is_in_place,
         })
