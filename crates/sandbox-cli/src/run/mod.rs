@@ -30,7 +30,7 @@ use self::args::RunArgs;
 use self::branch_report::BranchReport;
 use self::directory::Start;
 use self::json::JsonTo;
-use self::live::Live;
+use self::live::{Door, Live};
 use self::on_branch::Session;
 use self::signals::Signals;
 use crate::error::CliError;
@@ -183,11 +183,13 @@ fn wait(
     on_terminal: OnTerminal,
     process: Process,
     signals: Signals,
-    live: Option<Live>,
+    mut live: Option<Live>,
 ) -> Result<Ended, CliError> {
+    let mut shut = Door::Shut;
+    let door = live.as_mut().map_or(&mut shut, Live::door);
     let mut ended = match on_terminal {
-        OnTerminal::Yes => terminal::wait(process, signals)?,
-        OnTerminal::No => streams::wait(process, signals)?,
+        OnTerminal::Yes => terminal::wait(process, signals, door)?,
+        OnTerminal::No => streams::wait(process, signals, door)?,
     };
     if let Some(live) = live {
         ended.goes_on = live.leave()? == Left::GoesOn;

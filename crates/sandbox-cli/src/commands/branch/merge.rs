@@ -61,15 +61,22 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
 }
 
 fn say(report: &MergeReport) {
-    let texts = match report.merged.len() {
-        0 => String::new(),
-        count => format!(", {} texts merged line by line", thousands(count as u64)),
-    };
-    tell(format_args!(
-        "{} paths taken{texts}, {} conflicts",
-        thousands(report.taken),
-        report.conflicts.len()
-    ));
+    let parts = [
+        (report.taken, "path taken", "paths taken"),
+        (
+            report.merged.len() as u64,
+            "text merged line by line",
+            "texts merged line by line",
+        ),
+        (report.conflicts.len() as u64, "conflict", "conflicts"),
+    ];
+    let parts = parts.iter().filter(|(count, ..)| *count > 0);
+    let said: Vec<_> = parts
+        .map(|(count, one, many)| format!("{} {}", thousands(*count), if *count == 1 { one } else { many }))
+        .collect();
+    if !said.is_empty() {
+        tell(said.join(", "));
+    }
     for conflict in &report.conflicts {
         let what = match &conflict.outcome {
             ConflictOutcome::Unsettled { why } => format!("not settled: {why}"),
