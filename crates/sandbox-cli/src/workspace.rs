@@ -20,7 +20,7 @@ const SHARED: &[&str] = &[
 ];
 
 /// Flags of every command that has to do with branches.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Default, Clone, clap::Args)]
 #[command(next_help_heading = "Workspace")]
 pub(crate) struct WorkspaceArgs {
     /// The directory that has branches [default: the git repository around the current directory, else that]

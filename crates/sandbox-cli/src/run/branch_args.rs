@@ -6,7 +6,7 @@ use sandbox::branch::{CreateOptions, Mode, ModeChoice, Snapshot};
 
 use crate::workspace::WorkspaceArgs;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Branch")]
 pub(crate) struct BranchArgs {
     /// Work on a branch: a copy-on-write view of the workspace. Made where there is none of that name, and named

@@ -103,6 +103,41 @@ impl Drop for Session {
 }
 
 #[test]
+fn a_command_that_has_the_terminal_for_its_output_cannot_read_what_is_typed() {
+    if !crate::harness::has("python3") {
+        skip!(
+            "a_command_that_has_the_terminal_for_its_output_cannot_read_what_is_typed",
+            "no python3"
+        );
+    }
+    let script = r#"
+        for stream in 1 2; do
+            $S run -q -- python3 -c '
+import os, sys
+stream = int(sys.argv[1])
+print("terminal", os.isatty(stream), file=sys.stderr, flush=True)
+for attempt in (lambda: os.read(stream, 1),
+                lambda: os.read(os.open("/proc/self/fd/%d" % stream, os.O_RDONLY), 1),
+                lambda: os.read(os.open("/dev/tty", os.O_RDONLY), 1)):
+    try:
+        print("stolen", attempt(), file=sys.stderr)
+    except OSError as error:
+        print("refused", error.strerror, file=sys.stderr)
+' $stream < /dev/null
+        done
+        echo end"#;
+    let mut session = Session::new(script);
+    session.type_in(b"secret\n");
+    for _ in 0..2 {
+        session.expect("terminal True");
+        for _ in 0..3 {
+            session.expect("refused");
+        }
+    }
+    session.expect("end");
+}
+
+#[test]
 fn a_command_on_a_terminal_has_one_of_its_own() {
     let mut session =
         Session::new("\"$S\" run -- sh -c 'test -t 0 && test -t 1 && test -t 2 && tty'; echo status $?");
