@@ -47,6 +47,15 @@ pub enum PrepareError {
         /// What was granted.
         path: PathBuf,
     },
+    /// A mount at a place that is denied as a whole.
+    #[error("{at} is to be shown, and lies beneath the denied {denied}; leave out one of the two",
+        at = at.display(), denied = denied.display())]
+    DeniedMount {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// What is denied.
+        denied: PathBuf,
+    },
     /// More grants than one root is made of.
     #[error(
         "{count} paths of the host would have to be mounted one by one, and {most} is the most; grant the directories that hold them"

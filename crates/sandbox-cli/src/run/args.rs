@@ -8,8 +8,8 @@ use clap::{ArgAction, ValueEnum, ValueHint};
 use sandbox::policy::{NetworkMode, OnOutput, SyscallProfile};
 use sandbox::{ByteSize, Require, Span};
 
+use super::branch_args::BranchArgs;
 use super::examples;
-use super::on_branch::BranchArgs;
 use super::values::{BindArg, CpuList, TmpfsArg, octal, uid};
 
 /// Run a command confined

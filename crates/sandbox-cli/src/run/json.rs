@@ -11,7 +11,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use sandbox::RunResult;
 use serde::Serialize;
 
+use super::branch_report::BranchReport;
 use crate::error::CliError;
+use crate::output;
 
 /// The name of standard error, and what `--json` without a name means.
 pub(crate) const STDERR: &str = "-";
@@ -49,9 +51,14 @@ pub(crate) fn named_in(args: &[OsString]) -> Option<PathBuf> {
 }
 
 #[derive(Serialize)]
-struct Result<'a> {
+struct Ended<'a> {
     #[serde(flatten)]
     result: &'a RunResult,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<&'a BranchReport>,
+    /// What would have been said on standard error, had the JSON not gone there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     exit: u8,
 }
 
@@ -64,7 +71,7 @@ struct Failure {
 }
 
 impl JsonTo {
-    pub(crate) fn open(path: &Path) -> std::result::Result<Self, CliError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CliError> {
         if path == Path::new(STDERR) {
             return Ok(Self::Stderr);
         }
@@ -81,11 +88,22 @@ impl JsonTo {
         }
     }
 
-    pub(crate) fn result(&mut self, result: &RunResult, exit: u8) -> std::result::Result<(), CliError> {
-        self.write(&Result { result, exit })
+    pub(crate) fn result(
+        &mut self,
+        result: &RunResult,
+        branch: Option<&BranchReport>,
+        exit: u8,
+    ) -> Result<(), CliError> {
+        let notes = output::collected();
+        self.write(&Ended {
+            result,
+            branch,
+            notes,
+            exit,
+        })
     }
 
-    pub(crate) fn error(&mut self, error: &CliError, exit: u8) -> std::result::Result<(), CliError> {
+    pub(crate) fn error(&mut self, error: &CliError, exit: u8) -> Result<(), CliError> {
         self.write(&Failure {
             error: error.to_string(),
             hint: error.hint(),
@@ -94,12 +112,12 @@ impl JsonTo {
     }
 
     /// A command line that cannot be read.
-    pub(crate) fn usage(&mut self, error: String, exit: u8) -> std::result::Result<(), CliError> {
+    pub(crate) fn usage(&mut self, error: String, exit: u8) -> Result<(), CliError> {
         let hint = Some("see: sandbox run --help".into());
         self.write(&Failure { error, hint, exit })
     }
 
-    fn write(&mut self, value: &impl Serialize) -> std::result::Result<(), CliError> {
+    fn write(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let mut line = serde_json::to_vec(value).map_err(CliError::Json)?;
         line.push(b'\n');
         match self {

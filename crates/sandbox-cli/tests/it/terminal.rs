@@ -16,7 +16,7 @@ use crate::harness::{Harness, binary};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Session {
+pub(crate) struct Session {
     master: File,
     child: Child,
     seen: String,
@@ -25,7 +25,7 @@ struct Session {
 
 impl Session {
     /// Runs a script of `sh` as the leader of a session on a new terminal. `$S` is the program.
-    fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         let place = Harness::new();
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).expect("a terminal");
@@ -51,11 +51,11 @@ impl Session {
         }
     }
 
-    fn type_in(&mut self, keys: &[u8]) {
+    pub(crate) fn type_in(&mut self, keys: &[u8]) {
         self.master.write_all(keys).expect("the terminal takes it");
     }
 
-    fn resize(&self, rows: u16, columns: u16) {
+    pub(crate) fn resize(&self, rows: u16, columns: u16) {
         let size = Winsize {
             ws_row: rows,
             ws_col: columns,
@@ -67,7 +67,7 @@ impl Session {
 
     /// Reads until `text` has come, which is then behind us.
     #[track_caller]
-    fn expect(&mut self, text: &str) {
+    pub(crate) fn expect(&mut self, text: &str) {
         let start = Instant::now();
         loop {
             if let Some(at) = self.seen.find(text) {

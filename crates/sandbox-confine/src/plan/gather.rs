@@ -148,11 +148,14 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         view.cwd = Some(resolver.resolve("process.cwd", cwd)?.0);
     }
     refuse_host_processes(&grants)?;
+    // What the host does not have, a view may.
     let denied: Vec<PathBuf> = filesystem
         .deny
         .iter()
-        .filter_map(|path| resolver.anchor(path).canonicalize().ok())
+        .map(|path| resolver.anchor(path))
+        .map(|path| path.canonicalize().unwrap_or(path))
         .collect();
+    refuse_denied_mounts(policy, &denied)?;
     denied::leave_out(&mut view, &denied);
     let (masks, pinned) = masks(&grants, &denied, &caller_home, &view);
     view.masks = masks;
@@ -166,6 +169,20 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         view.resolv_conf = host_resolv_conf().ok();
     }
     Ok(view)
+}
+
+/// A denial that would hide all of what is mounted, or be undone by it: one of the two is a mistake.
+fn refuse_denied_mounts(policy: &Policy, denied: &[PathBuf]) -> Result<(), PrepareError> {
+    let shows_host = |mount: &&Mount| matches!(mount.source, MountSource::Bind(_) | MountSource::Overlay(_));
+    for mount in policy.filesystem.mounts.iter().filter(shows_host) {
+        if let Some(denied) = denied.iter().find(|denied| mount.at.starts_with(denied)) {
+            return Err(PrepareError::DeniedMount {
+                at: mount.at.clone(),
+                denied: denied.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The caller's home at its real place; one of its own where that is a part of the system or the root.
