@@ -11,6 +11,7 @@
 mod artifact;
 mod bench;
 mod cmd;
+mod conformance;
 mod demo;
 mod deny;
 mod dist;
@@ -53,6 +54,8 @@ enum Xtask {
     Deny(deny::Args),
     /// Build the static binary, completions, man pages and checksums into dist/
     Dist,
+    /// Run public filesystem suites and real programs on mounted backends
+    Conformance(conformance::Args),
     /// Measure this program and its peers
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -82,6 +85,7 @@ fn dispatch(task: &Xtask) -> Result<()> {
         Xtask::Layers => layers::run(),
         Xtask::Deny(args) => deny::run(args),
         Xtask::Dist => dist::run(),
+        Xtask::Conformance(args) => conformance::run(args),
         Xtask::Bench(bench) => bench::run(bench),
     }
 }

@@ -14,6 +14,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     artifact::{self, Artifact, Kind},
     cmd::{Cmd, cargo},
+    conformance,
     error::Result,
     lint, readme,
     setup::{self, Need},
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             watch(skip_list.tell(doc_tests), RUN_LIMIT, &mut seen).map(Outcome::Tested)
         });
         steps.step("examples", || examples(&built).map(Outcome::Tested));
+        steps.step("conformance", || conformance::check(conformance::Scale::Short));
         steps.step("README", || {
             let program = artifact::program(&built, "sandbox")?;
             let dir = program.executable.parent().unwrap_or(Path::new("/"));
