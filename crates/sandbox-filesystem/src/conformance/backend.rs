@@ -249,6 +249,7 @@ impl<'a> Backend<'a> {
         if !file.flags.reads() {
             return Err(Errno::EBADF);
         }
+        self.refuse_directory(file)?;
         let size = u32::try_from(len).map_err(|_| Errno::EINVAL)?;
         let request = ReadRequest {
             offset,
@@ -291,6 +292,16 @@ impl<'a> Backend<'a> {
             }
         }
         Ok(format!("{count} written"))
+    }
+
+    /// A kernel does not ask for the content of a directory.
+    fn refuse_directory(&self, file: &OpenFile<'_>) -> FsResult<()> {
+        let (attr, _) = self.fs.getattr(&self.ctx, file.held.ino, file.handle)?;
+        if attr.mode & libc::S_IFMT == libc::S_IFDIR {
+            Err(Errno::EISDIR)
+        } else {
+            Ok(())
+        }
     }
 
     fn writable(&self, name: HandleName) -> FsResult<&OpenFile<'a>> {
@@ -367,6 +378,8 @@ impl<'a> Backend<'a> {
 
     fn copy(&self, from: (HandleName, u64), to: (HandleName, u64), len: u64) -> Done {
         let (source, target) = (self.handles.get(from.0)?, self.handles.get(to.0)?);
+        self.refuse_directory(source)?;
+        self.refuse_directory(target)?;
         if !source.flags.reads() || !target.flags.writes() || target.flags.contains(OpenFlags::APPEND) {
             return Err(Errno::EBADF);
         }
@@ -479,6 +492,7 @@ impl<'a> Backend<'a> {
             opened => opened?,
         };
         let plain = self.read_directory(held.ino, opened.handle);
+        let plain = plain.and_then(|names| self.look_at_unknown(held.ino, names));
         let plus = self.read_directory_plus(held.ino, opened.handle);
         let closed = self.fs.releasedir(&self.ctx, held.ino, opened.handle);
         tracing::trace!(?closed, "closed");
@@ -489,6 +503,16 @@ impl<'a> Backend<'a> {
             return Ok(format!("readdir: {text}; readdirplus: {other}"));
         }
         Ok(text + dots_in(&plain) + dots_in(&plus))
+    }
+
+    /// Types may be left open; who wants to know then looks.
+    fn look_at_unknown(&self, directory: Ino, mut names: Names) -> FsResult<Names> {
+        for (name, kind) in &mut names {
+            if *kind == entry_kind(libc::DT_UNKNOWN) {
+                *kind = kind_name(self.lookup(directory, name)?.1.mode);
+            }
+        }
+        Ok(names)
     }
 
     fn read_directory(&self, ino: Ino, handle: Option<Handle>) -> FsResult<Names> {
@@ -539,6 +563,9 @@ impl<'a> Backend<'a> {
         if let Some(entry) = entry {
             let _held = self.hold(entry)?;
             let found = kind_name(entry.attr.mode);
+            if shown.kind == libc::DT_UNKNOWN {
+                kind = found;
+            }
             if kind != found || entry.attr.ino != shown.ino {
                 kind = "another than lookup says";
             }
@@ -605,6 +632,9 @@ impl<'a> Backend<'a> {
     }
 
     fn rename(&self, old: &OsStr, new: &OsStr, flags: Renaming) -> Done {
+        if flags.exchange && (flags.noreplace || flags.whiteout) {
+            return Err(Errno::EINVAL);
+        }
         let (from, name) = self.parent(old)?;
         let (to, new_name) = self.parent(new)?;
         self.fs
