@@ -35,5 +35,6 @@ pub mod branch;
 pub mod conformance;
 pub mod fs;
 pub mod serve;
+mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;

@@ -9,12 +9,12 @@ pub(crate) mod fuse;
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+pub(crate) mod ids;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
 pub(crate) mod pages;
-#[cfg(any(test, feature = "conformance"))]
 pub(crate) mod record_lock;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod signals;

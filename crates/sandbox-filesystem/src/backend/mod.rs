@@ -8,5 +8,8 @@
 
 mod acl;
 pub mod mem;
+pub mod passthrough;
+pub mod quota;
 
 pub use mem::MemFs;
+pub use passthrough::PassthroughFs;

@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use sandbox_types::BranchName;
 
+pub use crate::state_directory::state_directory;
+
 /// Where the branches of a workspace are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Storage {
@@ -20,20 +22,6 @@ pub enum Storage {
     Beside,
     /// In this directory.
     At(PathBuf),
-}
-
-/// The state directory: `$SANDBOX_HOME`, `$XDG_STATE_HOME/sandbox` or `~/.local/state/sandbox`.
-///
-/// None where none of the three variables says where.
-pub fn state_directory() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    variable("SANDBOX_HOME")
-        .or_else(|| variable("XDG_STATE_HOME").map(|path| path.join("sandbox")))
-        .or_else(|| variable("HOME").map(|path| path.join(".local/state/sandbox")))
 }
 
 impl Storage {

@@ -1,0 +1,334 @@
+//! What operations cost where there is a quota. Without one every function here returns at once.
+//!
+//! The data of a file is settled by what the host says it has allocated, after the operation and when it is closed; what
+//! an operation may need at most is taken first, so the limit is never passed.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{SeekFrom, Statx};
+
+use super::inode::Inode;
+use super::{PassthroughFs, host};
+use crate::backend::quota::{Entered, INODE, QuotaKeeper, data_of, held_by, name_weight, xattr_weight};
+use crate::fs::{Errno, FsResult};
+
+/// What the host allocates at once.
+const BLOCK: u64 = 4096;
+
+/// Something is charged that is about to be made. Dropped without [`keep`](Self::keep), it is given back.
+#[must_use]
+pub(super) struct Charge<'a> {
+    taken: Option<(&'a QuotaKeeper, u64, u64, Entered<'a>)>,
+}
+
+impl Charge<'_> {
+    /// It was made.
+    pub(super) fn keep(mut self) {
+        self.taken = None;
+    }
+
+    /// It was made, and holds data of which `expected` is in the charge.
+    pub(super) fn keep_with(mut self, stat: &Statx, expected: u64) {
+        if let Some((quota, ..)) = self.taken.take() {
+            let data = data_of(stat);
+            quota.add(data.saturating_sub(expected));
+            quota.give_back(expected.saturating_sub(data), 0);
+        }
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        if let Some((quota, bytes, inodes, _)) = self.taken.take() {
+            quota.give_back(bytes, inodes);
+        }
+    }
+}
+
+impl PassthroughFs {
+    fn charge(&self, bytes: u64, inodes: u64) -> FsResult<Charge<'_>> {
+        let Some(quota) = &self.quota else {
+            return Ok(Charge { taken: None });
+        };
+        let entered = quota.enter();
+        quota.take(bytes, inodes)?;
+        Ok(Charge {
+            taken: Some((quota, bytes, inodes, entered)),
+        })
+    }
+
+    /// For a new inode with this name.
+    pub(super) fn charge_name(&self, name: &OsStr) -> FsResult<Charge<'_>> {
+        self.charge(INODE + name_weight(name), 1)
+    }
+
+    /// For a new symbolic link.
+    pub(super) fn charge_symlink(&self, name: &OsStr, target: &OsStr) -> FsResult<Charge<'_>> {
+        self.charge(INODE + name_weight(name) + weight(target.len()), 1)
+    }
+
+    /// For a new inode without a name.
+    pub(super) fn charge_nameless(&self) -> FsResult<Charge<'_>> {
+        self.charge(INODE, 1)
+    }
+
+    /// For another name of an inode.
+    pub(super) fn charge_link(&self, name: &OsStr) -> FsResult<Charge<'_>> {
+        self.charge(name_weight(name), 0)
+    }
+
+    pub(super) fn charge_bytes(&self, bytes: usize) -> FsResult<Charge<'_>> {
+        self.charge(weight(bytes), 0)
+    }
+
+    pub(super) fn give_back_name(&self, name: &OsStr) {
+        if let Some(quota) = &self.quota {
+            quota.give_back(name_weight(name), 0);
+        }
+    }
+
+    /// What the inode behind an entry holds, which is about to lose this name.
+    pub(super) fn weigh(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        stat: &Statx,
+        known: Option<&Arc<Inode>>,
+    ) -> FsResult<u64> {
+        if self.quota.is_none() {
+            return Ok(0);
+        }
+        let held = held_by(dir, name, stat)?;
+        // What was charged for data is what is given back for it.
+        let charged = known.and_then(|inode| u64::try_from(inode.charged.load(Ordering::Relaxed)).ok());
+        Ok(charged.map_or(held, |charged| held - data_of(stat) + charged))
+    }
+
+    /// An inode that nobody knows has lost its last name.
+    pub(super) fn give_back_inode(&self, held: u64) {
+        if let Some(quota) = &self.quota {
+            quota.give_back(held, 1);
+        }
+    }
+
+    /// A known inode has lost its last name: it stays charged until nobody knows it.
+    pub(super) fn becomes_nameless(&self, inode: &Inode, held: u64) {
+        if let Some(quota) = &self.quota {
+            let mut state = inode.state();
+            if !state.orphan {
+                state.orphan = true;
+                state.held = held.saturating_sub(charged(inode));
+                quota.add_nameless(held, 1);
+            }
+        }
+    }
+
+    /// An inode without a name has got one (linkat(2) of an `O_TMPFILE`).
+    pub(super) fn becomes_named(&self, inode: &Inode) {
+        if let Some(quota) = &self.quota {
+            let mut state = inode.state();
+            if std::mem::take(&mut state.orphan) {
+                quota.less_nameless(state.held + charged(inode), 1);
+            }
+        }
+    }
+
+    /// Nobody knows the inode any more: if it had no name, what it held is free.
+    pub(super) fn give_back_data(&self, inode: &Inode) {
+        let Some(quota) = &self.quota else { return };
+        let mut state = inode.state();
+        if std::mem::take(&mut state.orphan) {
+            let held = state.held + charged(inode);
+            quota.less_nameless(held, 1);
+            quota.give_back(held, 1);
+        }
+    }
+
+    /// The data of an inode that was there before is charged already.
+    pub(super) fn charge_known(&self, inode: &Inode, stat: &Statx) {
+        if self.quota.is_some() {
+            let data = i64::try_from(data_of(stat)).unwrap_or(i64::MAX);
+            let unknown = inode
+                .charged
+                .compare_exchange(-1, data, Ordering::Relaxed, Ordering::Relaxed);
+            debug_assert!(unknown != Err(-1), "only what is unknown is set");
+        }
+    }
+
+    /// Makes the figure follow what the host has allocated.
+    pub(super) fn settle(&self, inode: &Inode, file: BorrowedFd<'_>) {
+        let Some(quota) = &self.quota else { return };
+        let Ok(stat) = host::stat(file) else { return };
+        let now = data_of(&stat);
+        let state = inode.state();
+        let before = u64::try_from(
+            inode
+                .charged
+                .swap(i64::try_from(now).unwrap_or(i64::MAX), Ordering::Relaxed),
+        );
+        let before = before.unwrap_or(now);
+        quota.add(now.saturating_sub(before));
+        quota.give_back(before.saturating_sub(now), 0);
+        if state.orphan {
+            quota.add_nameless(now.saturating_sub(before), 0);
+            quota.less_nameless(before.saturating_sub(now), 0);
+        }
+    }
+
+    /// As `settle`, for whatever descriptor there is.
+    pub(super) fn settle_path(&self, inode: &Inode) {
+        if self.quota.is_some()
+            && let Some(fd) = inode.descriptor()
+        {
+            self.settle(inode, fd.as_fd());
+        }
+    }
+
+    /// Runs an operation that may make a file hold `more` bytes more.
+    pub(super) fn charged_for<T>(
+        &self,
+        inode: &Inode,
+        file: BorrowedFd<'_>,
+        more: usize,
+        operation: impl FnOnce() -> FsResult<T>,
+    ) -> FsResult<T> {
+        let Some(quota) = &self.quota else {
+            return operation();
+        };
+        let _entered = quota.enter();
+        let most = rounded(more);
+        quota.take(most, 0)?;
+        let result = operation();
+        quota.give_back(most, 0);
+        self.settle(inode, file);
+        result
+    }
+
+    /// Writes up to `wanted` bytes at `offset`: as many as there is room for, where not all are in place already.
+    pub(super) fn charged_write(
+        &self,
+        inode: &Inode,
+        file: BorrowedFd<'_>,
+        (offset, wanted): (u64, usize),
+        operation: impl FnOnce(usize) -> FsResult<usize>,
+    ) -> FsResult<usize> {
+        let Some(quota) = &self.quota else {
+            return operation(wanted);
+        };
+        let entered = quota.enter();
+        let most = rounded(wanted);
+        let (taken, allowed) = match quota.take(most, 0) {
+            Ok(()) => (most, wanted),
+            Err(Errno::ENOSPC) => (0, self.fits(quota, file, offset, wanted)?),
+            Err(error) => return Err(error),
+        };
+        let result = operation(allowed);
+        quota.give_back(taken, 0);
+        self.settle(inode, file);
+        drop(entered);
+        result
+    }
+
+    /// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
+    fn fits(&self, quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
+        let end = offset.saturating_add(weight(wanted));
+        let stat = host::stat(file)?;
+        let over = quota.usage().bytes > quota.limits().bytes;
+        // Made room for by fallocate(2): as much as the file can hold is there.
+        if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
+            return Ok(wanted);
+        }
+        let in_place = in_place_until(file, offset, &stat);
+        let room = quota.free() / BLOCK * BLOCK;
+        let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
+        match usize::try_from(limit.min(end).saturating_sub(offset)) {
+            Ok(0) | Err(_) => Err(Errno::ENOSPC),
+            Ok(fits) => Ok(fits),
+        }
+    }
+
+    /// Runs a change of an attribute of this length.
+    pub(super) fn charge_xattr(
+        &self,
+        file: BorrowedFd<'_>,
+        name: &OsStr,
+        length: usize,
+        operation: impl FnOnce() -> FsResult<()>,
+    ) -> FsResult<()> {
+        let Some(quota) = &self.quota else {
+            return operation();
+        };
+        let _entered = quota.enter();
+        let before = xattr_now(file, name);
+        let after = xattr_weight(name.as_bytes(), length);
+        quota.take(after.saturating_sub(before), 0)?;
+        match operation() {
+            Ok(()) => {
+                quota.give_back(before.saturating_sub(after), 0);
+                Ok(())
+            }
+            Err(error) => {
+                quota.give_back(after.saturating_sub(before), 0);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn discharge_xattr(
+        &self,
+        file: BorrowedFd<'_>,
+        name: &OsStr,
+        operation: impl FnOnce() -> FsResult<()>,
+    ) -> FsResult<()> {
+        let Some(quota) = &self.quota else {
+            return operation();
+        };
+        let _entered = quota.enter();
+        let before = xattr_now(file, name);
+        operation()?;
+        quota.give_back(before, 0);
+        Ok(())
+    }
+}
+
+fn xattr_now(file: BorrowedFd<'_>, name: &OsStr) -> u64 {
+    let path = host::proc_path(file);
+    rustix::fs::getxattr(path.as_c_str(), name, &mut [0u8; 0][..])
+        .map_or(0, |length| xattr_weight(name.as_bytes(), length))
+}
+
+fn charged(inode: &Inode) -> u64 {
+    u64::try_from(inode.charged.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
+/// Whole blocks, and one more for where it begins in the middle of one.
+fn rounded(bytes: usize) -> u64 {
+    if bytes == 0 {
+        0
+    } else {
+        weight(bytes)
+            .div_ceil(BLOCK)
+            .saturating_add(1)
+            .saturating_mul(BLOCK)
+    }
+}
+
+/// Up to where there is data from `offset` on, to the end of its block.
+fn in_place_until(file: BorrowedFd<'_>, offset: u64, stat: &Statx) -> u64 {
+    if offset >= stat.stx_size.div_ceil(BLOCK) * BLOCK {
+        return 0;
+    }
+    let aligned = (offset / BLOCK * BLOCK).min(stat.stx_size.saturating_sub(1));
+    match rustix::fs::seek(file, SeekFrom::Hole(aligned)) {
+        Ok(hole) if hole > aligned => hole.div_ceil(BLOCK) * BLOCK,
+        _ => 0,
+    }
+}
+
+fn weight(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,48 @@
+//! Reading and writing the attribute, by the descriptor of a file.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::XattrFlags;
+use rustix::io::Errno as HostErrno;
+
+use super::Override;
+use crate::backend::passthrough::host::proc_path;
+use crate::fs::{Errno, FsResult};
+
+/// Where it is kept.
+pub(in super::super) const XATTR: &str = "user.containers.override_stat";
+
+/// Longer values are none of ours: two ids, a mode and two device numbers take 60 bytes.
+const LONGEST: usize = 128;
+
+/// What is kept of a file. `Ok(None)`: nothing; an error: what is kept there cannot be understood (`EIO`) or read.
+pub(in super::super) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
+    let mut value = [0; LONGEST];
+    let path = proc_path(file);
+    match rustix::fs::getxattr(path.as_c_str(), XATTR, &mut value[..]) {
+        Ok(length) => Override::parse(value.get(..length).unwrap_or_default())
+            .map(Some)
+            .ok_or(Errno::EIO),
+        Err(HostErrno::NODATA | HostErrno::OPNOTSUPP | HostErrno::PERM) => Ok(None),
+        Err(HostErrno::RANGE) => Err(Errno::EIO),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps it. A file of the server's own that its owner may not write on the host is made writable for that.
+pub(in super::super) fn write(file: BorrowedFd<'_>, value: &Override) -> FsResult<()> {
+    let path = proc_path(file);
+    let text = value.format();
+    let set = || rustix::fs::setxattr(path.as_c_str(), XATTR, text.as_bytes(), XattrFlags::empty());
+    match set() {
+        Err(HostErrno::ACCESS) => {
+            let found = rustix::fs::statat(file, "", rustix::fs::AtFlags::EMPTY_PATH)?;
+            let mode = rustix::fs::Mode::from_raw_mode(found.st_mode)
+                | rustix::fs::Mode::RUSR
+                | rustix::fs::Mode::WUSR;
+            rustix::fs::chmod(path.as_c_str(), mode).map_err(|_| Errno::EACCES)?;
+            Ok(set()?)
+        }
+        other => Ok(other?),
+    }
+}
