@@ -3,7 +3,8 @@
 # prints `ok NAME` or `FAILED NAME`, and the status is the number of failures.
 set -u
 dir=$1 repo=$2 failed=0
-export HOME=$dir LC_ALL=C GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
+export RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
+export HOME=$dir LC_ALL=C GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 cd "$dir" || exit 99
 
 step() {
@@ -156,5 +157,5 @@ step "cargo build" cargo_build
 step "python venv" python_venv
 step "shared mapping" mmap_shared
 step "thousands of files" many_files
-step "removing all of it" bash -c 'rm -rf git tree back synced c hello venv wal.db* tree.tar mapped && test -z "$(ls -A)"'
+step "removing all of it" bash -c 'shopt -s dotglob && rm -rf ./* && test -z "$(ls -A)"'
 exit $failed

@@ -49,7 +49,7 @@ impl Exclusions {
     /// The list, or the number of a line that is not `SUBJECT TEST: reason`.
     fn parse(text: &str) -> Result<Self, usize> {
         let mut lines = Vec::new();
-        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        for (number, line) in (1_usize..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }

@@ -232,10 +232,10 @@ fn stress(scale: Scale, directory: &Path) -> Result<Results> {
             "--fallocate-bytes",
             "16m",
             "--copy-file-bytes",
-            "4m",
+            "128m",
         ]);
         for stressor in &group {
-            test = test.args([&format!("--{stressor}"), if alone { "2" } else { workers }]);
+            test = test.arg(format!("--{stressor}")).arg(if alone { "2" } else { workers });
         }
         let mut said = String::new();
         let status = test.follow(Duration::from_mins(10), &mut |line| {

@@ -118,5 +118,6 @@ fn locks_have_a_limit_and_giving_up_never_fails() {
     for ino in &files {
         fs.flush(&ctx(), *ino, None, ONE).unwrap();
     }
-    fs.setlk(&ctx(), files[0], None, ONE, lock(0, LockKind::Shared)).unwrap();
+    fs.setlk(&ctx(), files[0], None, ONE, lock(0, LockKind::Shared))
+        .unwrap();
 }
