@@ -16,6 +16,7 @@ mod demo;
 mod deny;
 mod dist;
 mod error;
+mod fuzz;
 mod layers;
 mod lint;
 mod quote;
@@ -56,6 +57,8 @@ enum Xtask {
     Dist,
     /// Run public filesystem suites and real programs on mounted backends
     Conformance(conformance::Args),
+    /// Run the fuzz targets, where cargo-fuzz and a nightly compiler are
+    Fuzz(fuzz::Args),
     /// Measure this program and its peers
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -86,6 +89,7 @@ fn dispatch(task: &Xtask) -> Result<()> {
         Xtask::Deny(args) => deny::run(args),
         Xtask::Dist => dist::run(),
         Xtask::Conformance(args) => conformance::run(args),
+        Xtask::Fuzz(args) => fuzz::run(args),
         Xtask::Bench(bench) => bench::run(bench),
     }
 }

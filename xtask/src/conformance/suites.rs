@@ -235,7 +235,9 @@ fn stress(scale: Scale, directory: &Path) -> Result<Results> {
             "128m",
         ]);
         for stressor in &group {
-            test = test.arg(format!("--{stressor}")).arg(if alone { "2" } else { workers });
+            test = test
+                .arg(format!("--{stressor}"))
+                .arg(if alone { "2" } else { workers });
         }
         let mut said = String::new();
         let status = test.follow(Duration::from_mins(10), &mut |line| {

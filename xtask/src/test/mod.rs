@@ -16,7 +16,7 @@ use crate::{
     cmd::{Cmd, cargo},
     conformance,
     error::Result,
-    lint, readme,
+    fuzz, lint, readme,
     setup::{self, Need},
     steps::{OnFailure, Outcome, Steps},
     workspace,
@@ -28,6 +28,8 @@ pub(crate) use tally::Tally;
 
 /// A run of all tests; the runner itself stops single tests much earlier.
 const RUN_LIMIT: Duration = Duration::from_mins(20);
+/// For each target.
+const FUZZ_SECONDS: u64 = 5;
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(clap::Args)]
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         });
         steps.step("examples", || examples(&built).map(Outcome::Tested));
         steps.step("conformance", || conformance::check(conformance::Scale::Short));
+        steps.step("fuzz", || fuzz::check(FUZZ_SECONDS));
         steps.step("README", || {
             let program = artifact::program(&built, "sandbox")?;
             let dir = program.executable.parent().unwrap_or(Path::new("/"));
