@@ -64,9 +64,9 @@ pub(crate) fn check(seconds: u64) -> Result<Outcome> {
                 }
             })?;
             if status.success() {
-                tally.passed += 1
+                tally.passed += 1;
             } else {
-                tally.failed += 1
+                tally.failed += 1;
             }
         }
     }

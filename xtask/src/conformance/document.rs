@@ -25,7 +25,7 @@ pub(super) fn write(said: &Said, exclusions: &Exclusions) -> Result<()> {
 
 fn text(said: &Said, exclusions: &Exclusions) -> String {
     let mut text = HEAD.to_owned();
-    row(&mut text, "suite", |subject| subject.name());
+    row(&mut text, "suite", Subject::name);
     row(&mut text, "---", |_| "---".to_owned());
     for suite in suites::ALL {
         row(&mut text, suite.name(), |subject| {
