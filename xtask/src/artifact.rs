@@ -43,6 +43,14 @@ pub(crate) fn program<'a>(built: &'a [Artifact], name: &'static str) -> Result<&
         .ok_or(Error::NotBuilt { name })
 }
 
+/// The example `name` among the executables.
+pub(crate) fn example<'a>(built: &'a [Artifact], name: &'static str) -> Result<&'a Artifact> {
+    built
+        .iter()
+        .find(|artifact| artifact.kind == Kind::Example && artifact.name == name)
+        .ok_or(Error::NotBuilt { name })
+}
+
 fn parse(messages: &str) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for line in messages.lines().filter(|line| line.starts_with('{')) {

@@ -39,6 +39,10 @@ pub(crate) enum Error {
     NoCargoDeny,
     #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
+    #[error("{failed} tests that pass on the host fail on a backend, or exclusions are not needed")]
+    Conformance { failed: u64 },
+    #[error("{failed} fuzz targets found something")]
+    Fuzz { failed: u64 },
     #[error("failed: {}", steps.join(", "))]
     Steps { steps: Vec<&'static str> },
 }

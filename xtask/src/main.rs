@@ -11,10 +11,12 @@
 mod artifact;
 mod bench;
 mod cmd;
+mod conformance;
 mod demo;
 mod deny;
 mod dist;
 mod error;
+mod fuzz;
 mod layers;
 mod lint;
 mod quote;
@@ -53,6 +55,10 @@ enum Xtask {
     Deny(deny::Args),
     /// Build the static binary, completions, man pages and checksums into dist/
     Dist,
+    /// Run public filesystem suites and real programs on mounted backends
+    Conformance(conformance::Args),
+    /// Run the fuzz targets, where cargo-fuzz and a nightly compiler are
+    Fuzz(fuzz::Args),
     /// Measure this program and its peers
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -82,6 +88,8 @@ fn dispatch(task: &Xtask) -> Result<()> {
         Xtask::Layers => layers::run(),
         Xtask::Deny(args) => deny::run(args),
         Xtask::Dist => dist::run(),
+        Xtask::Conformance(args) => conformance::run(args),
+        Xtask::Fuzz(args) => fuzz::run(args),
         Xtask::Bench(bench) => bench::run(bench),
     }
 }

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use sandbox::backend::mem::InvalidMemFs;
+use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
 use sandbox::policy::DocumentError;
+use sandbox::serve::fuse::MountError;
 use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
 use crate::output::tell;
@@ -86,6 +89,16 @@ pub(crate) enum CliError {
     WorkspaceTooWide { directory: PathBuf },
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{}", with_sources(.0))]
+    Mount(#[from] MountError),
+    #[error(transparent)]
+    Passthrough(#[from] PassthroughError),
+    #[error(transparent)]
+    Mem(#[from] InvalidMemFs),
+    #[error("{what}: {source}")]
+    Serving { what: &'static str, source: io::Error },
+    #[error("the server in the background has ended before it was ready")]
+    NotReady,
 }
 
 impl CliError {
@@ -120,6 +133,8 @@ impl CliError {
             Self::Commit(error) => error.hint(),
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
+            Self::Mount(error) => error.hint().map(str::to_owned),
+            Self::Passthrough(error) => error.hints().next().map(str::to_owned),
             Self::WorkspaceGone { workspace } => {
                 let base = workspace.base().display();
                 Some(format!(
@@ -153,6 +168,12 @@ impl From<PrepareError> for CliError {
             error => Self::Start(StartError::Prepare(error)),
         }
     }
+}
+
+/// An error and what has caused it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The library's hint, or that of one of its parts.

@@ -10,6 +10,7 @@
 //! - a test of what a mount does: see `cargo xtask conformance`.
 
 mod backend;
+mod fuzz;
 mod host;
 mod listing;
 mod matrix;
@@ -21,6 +22,7 @@ mod script;
 mod subject;
 
 pub use backend::Backend;
+pub use fuzz::{BadAnswer, check_operations, check_requests};
 pub use host::Host;
 pub use listing::check_listing;
 pub use matrix::rename_matrix;

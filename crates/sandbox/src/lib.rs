@@ -34,7 +34,8 @@ pub use sandbox_types::{
 };
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::branch;
+pub use sandbox_filesystem::{backend, branch, fs, serve};
+pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 
 /// The README's Rust example compiles and runs.

@@ -7,6 +7,8 @@ use super::probe::Probe;
 pub(crate) enum Need {
     /// The build, the demonstration and the tests.
     Build,
+    /// Suites that run on mounted filesystems.
+    Conformance,
     /// The static binary.
     Dist,
     /// Peers that the benchmarks compare with; optional.
@@ -146,6 +148,33 @@ pub(crate) const TOOLS: &[Tool] = &[
             dnf: "redis",
             pacman: "redis",
             apk: "redis",
+        },
+    },
+    Tool {
+        name: "stress-ng",
+        need: Need::Conformance,
+        probe: Probe::Programs(&["stress-ng"]),
+        packages: Packages::all("stress-ng"),
+    },
+    Tool {
+        name: "rsync",
+        need: Need::Conformance,
+        probe: Probe::Programs(&["rsync"]),
+        packages: Packages::all("rsync"),
+    },
+    // pjdfstest links against it.
+    Tool {
+        name: "libacl",
+        need: Need::Conformance,
+        probe: Probe::Compiles {
+            source: "#include <sys/acl.h>\nint main(void){return acl_init(1) == 0;}",
+            libs: &["-lacl"],
+        },
+        packages: Packages {
+            apt: "libacl1-dev",
+            dnf: "libacl-devel",
+            pacman: "acl",
+            apk: "acl-dev",
         },
     },
     Tool {

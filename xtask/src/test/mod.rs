@@ -14,8 +14,9 @@ use std::{path::Path, time::Duration};
 use crate::{
     artifact::{self, Artifact, Kind},
     cmd::{Cmd, cargo},
+    conformance,
     error::Result,
-    lint, readme,
+    fuzz, lint, readme,
     setup::{self, Need},
     steps::{OnFailure, Outcome, Steps},
     workspace,
@@ -27,6 +28,8 @@ pub(crate) use tally::Tally;
 
 /// A run of all tests; the runner itself stops single tests much earlier.
 const RUN_LIMIT: Duration = Duration::from_mins(20);
+/// For each target.
+const FUZZ_SECONDS: u64 = 5;
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(clap::Args)]
@@ -61,6 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             watch(skip_list.tell(doc_tests), RUN_LIMIT, &mut seen).map(Outcome::Tested)
         });
         steps.step("examples", || examples(&built).map(Outcome::Tested));
+        steps.step("conformance", || conformance::check(conformance::Scale::Short));
+        steps.step("fuzz", || fuzz::check(FUZZ_SECONDS));
         steps.step("README", || {
             let program = artifact::program(&built, "sandbox")?;
             let dir = program.executable.parent().unwrap_or(Path::new("/"));

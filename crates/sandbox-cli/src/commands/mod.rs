@@ -6,4 +6,5 @@ pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod gc;
 pub(crate) mod man;
+pub(crate) mod mount;
 pub(crate) mod profile;

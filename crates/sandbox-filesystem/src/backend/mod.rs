@@ -13,3 +13,6 @@ pub mod quota;
 
 pub use mem::MemFs;
 pub use passthrough::PassthroughFs;
+
+#[cfg(test)]
+mod tests;

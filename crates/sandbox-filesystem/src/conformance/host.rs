@@ -56,7 +56,7 @@ impl Host {
             return Err(Errno::ENXIO);
         }
         self.handles.insert(name, file);
-        done()
+        DONE
     }
 
     fn tmpfile(&mut self, name: HandleName, path: &OsStr, exclusive: Exclusive) -> Done {
@@ -64,7 +64,7 @@ impl Host {
         flags.set(OFlags::EXCL, exclusive == Exclusive::Yes);
         let file = rustix::fs::open(self.at(path), flags, Mode::from_raw_mode(0o666))?;
         self.handles.insert(name, file);
-        done()
+        DONE
     }
 
     fn read(&self, handle: HandleName, offset: u64, len: u64) -> Done {
@@ -106,7 +106,7 @@ impl Host {
             gid.map(rustix::fs::Gid::from_raw),
         );
         rustix::fs::chownat(CWD, self.at(path), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-        done()
+        DONE
     }
 
     fn utimes(&self, path: &OsStr, atime: Time, mtime: Time) -> Done {
@@ -115,7 +115,7 @@ impl Host {
             last_modification: timespec(mtime),
         };
         rustix::fs::utimensat(CWD, self.at(path), &times, AtFlags::SYMLINK_NOFOLLOW)?;
-        done()
+        DONE
     }
 
     fn times(&self, path: &OsStr) -> Result<Times, Errno> {
@@ -142,7 +142,7 @@ impl Host {
             XattrMode::Replace => XattrFlags::REPLACE,
         };
         rustix::fs::lsetxattr(self.at(path), name, value, flags)?;
-        done()
+        DONE
     }
 
     fn get_xattr(&self, path: &OsStr, name: &OsStr, size: u32) -> Done {
@@ -196,7 +196,7 @@ impl Host {
 
     fn lock(&self, handle: HandleName, kind: Locking, start: u64, len: u64) -> Done {
         record_lock::set(self.handles.get(handle)?.as_fd(), record(kind, start, len)?)?;
-        done()
+        DONE
     }
 
     fn get_lock(&self, handle: HandleName, kind: Locking, start: u64, len: u64) -> Done {
@@ -215,7 +215,7 @@ impl Host {
             Locking::Unlocked => FlockOperation::NonBlockingUnlock,
         };
         rustix::fs::flock(self.handles.get(handle)?, operation)?;
-        done()
+        DONE
     }
 
     /// For calls that follow links, which backends are not asked to.
@@ -232,7 +232,7 @@ impl Host {
         use std::os::fd::AsRawFd;
         let file = format!("/proc/self/fd/{}", self.handles.get(handle)?.as_raw_fd());
         rustix::fs::linkat(CWD, file, CWD, self.at(path), AtFlags::SYMLINK_FOLLOW)?;
-        done()
+        DONE
     }
 }
 
@@ -309,13 +309,12 @@ impl Subject for Host {
             Op::GetLock(name, kind, start, len) => return self.get_lock(*name, *kind, *start, *len),
             Op::Flock(name, kind) => return self.flock(*name, *kind),
         }
-        done()
+        DONE
     }
 }
 
-fn done() -> Done {
-    Ok(String::new())
-}
+/// Nothing to show.
+const DONE: Done = Ok(String::new());
 
 /// Until the clock that filesystems of the host take times from has gone on.
 pub(super) fn wait_for_tick() {

@@ -3,12 +3,12 @@
 //! It answers what [`random_steps`](super::random_steps) asks, as the kernel does; a property test holds it against the
 //! host.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::op::{
-    Allocation, Exclusive, HandleName, Locking, NodeKind, Op, Opening, Renaming, XattrMode, split,
-};
+use super::op::{Locking, NodeKind, Op, Opening, Renaming, XattrMode, split};
 use super::subject::{Handles, Shown, Subject, kind_name, show_bytes, show_names};
 use crate::fs::{Errno, FsResult};
 
@@ -154,7 +154,7 @@ impl Model {
         node.nlink += 1;
         node.linkable = false;
         self.enter(parent, name, id)?;
-        done()
+        DONE
     }
 
     fn unlink(&mut self, path: &OsStr) -> Done {
@@ -165,7 +165,7 @@ impl Model {
         }
         self.node_mut(parent)?.entries.remove(name);
         self.node_mut(id)?.nlink -= 1;
-        done()
+        DONE
     }
 
     fn rmdir(&mut self, path: &OsStr) -> Done {
@@ -175,7 +175,7 @@ impl Model {
         self.node_mut(parent)?.entries.remove(name);
         self.node_mut(parent)?.nlink -= 1;
         self.node_mut(id)?.nlink = 0;
-        done()
+        DONE
     }
 
     fn check_empty(&self, id: Id) -> FsResult<()> {
@@ -209,7 +209,7 @@ impl Model {
         };
         self.check_rename((from, source), (to, target), flags)?;
         let target = match target {
-            Some(target) if target == source => return done(),
+            Some(target) if target == source => return DONE,
             target => target,
         };
         let moves = self.node(source)?.is_directory();
@@ -219,7 +219,7 @@ impl Model {
             self.count_directories(from, to, moves)?;
             let back = self.node(target)?.is_directory();
             self.count_directories(to, from, back)?;
-            return done();
+            return DONE;
         }
         if let Some(target) = target {
             let replaced = self.node_mut(target)?;
@@ -239,7 +239,7 @@ impl Model {
             self.umask = umask;
             self.enter(from, name, whiteout)?;
         }
-        done()
+        DONE
     }
 
     fn check_rename(&self, from: (Id, Id), to: (Id, Option<Id>), flags: Renaming) -> FsResult<()> {
@@ -281,166 +281,6 @@ impl Model {
         Ok(())
     }
 
-    fn open(&mut self, name: HandleName, path: &OsStr, flags: Opening, mode: u32) -> Done {
-        let found = match self.find(path) {
-            Err(Errno::ENOENT) if flags.create => {
-                // The parent may be what is missing.
-                self.parent(path)?;
-                None
-            }
-            found => Some(found?),
-        };
-        let id = match found {
-            None => self.make(path, libc::S_IFREG | mode)?,
-            Some(_) if flags.create && flags.exclusive => return Err(Errno::EEXIST),
-            Some(id) => {
-                let changes = flags.write || flags.truncate || flags.create;
-                match self.node(id)?.kind() {
-                    libc::S_IFDIR if changes => return Err(Errno::EISDIR),
-                    libc::S_IFREG | libc::S_IFDIR => {}
-                    libc::S_IFLNK => return Err(Errno::ELOOP),
-                    _ => return Err(Errno::ENXIO),
-                }
-                id
-            }
-        };
-        if flags.truncate {
-            self.node_mut(id)?.bytes.clear();
-        }
-        self.keep_open(name, id, flags);
-        done()
-    }
-
-    fn keep_open(&mut self, name: HandleName, node: Id, flags: Opening) {
-        let owner = self.next;
-        self.next += 1;
-        if let Some(before) = self.handles.insert(name, Open { node, flags, owner }) {
-            self.drop_locks(before);
-        }
-    }
-
-    fn drop_locks(&mut self, open: Open) {
-        if let Some(node) = self.nodes.get_mut(&open.node) {
-            node.records.remove(&open.owner);
-            node.flocks.remove(&open.owner);
-        }
-    }
-
-    fn tmpfile(&mut self, name: HandleName, path: &OsStr, exclusive: Exclusive) -> Done {
-        let parent = self.find(path)?;
-        match self.node(parent)?.kind() {
-            libc::S_IFDIR => {}
-            libc::S_IFLNK => return Err(Errno::ENOENT),
-            _ => return Err(Errno::ENOTDIR),
-        }
-        let id = self.add(libc::S_IFREG | 0o666);
-        let node = self.node_mut(id)?;
-        node.nlink = 0;
-        node.linkable = exclusive == Exclusive::No;
-        let flags = Opening {
-            read: true,
-            write: true,
-            ..Opening::default()
-        };
-        self.keep_open(name, id, flags);
-        done()
-    }
-
-    fn writable(&self, name: HandleName, otherwise: Errno) -> FsResult<Open> {
-        let open = *self.handles.get(name)?;
-        if open.flags.write {
-            Ok(open)
-        } else {
-            Err(otherwise)
-        }
-    }
-
-    fn read(&self, name: HandleName, offset: u64, len: u64) -> Done {
-        let open = *self.handles.get(name)?;
-        if !open.flags.read && open.flags.write {
-            return Err(Errno::EBADF);
-        }
-        let node = self.node(open.node)?;
-        if node.is_directory() {
-            return Err(Errno::EISDIR);
-        }
-        Ok(show_bytes(node.range(offset, len)))
-    }
-
-    fn write(&mut self, name: HandleName, offset: u64, byte: u8, len: u64) -> Done {
-        let open = self.writable(name, Errno::EBADF)?;
-        let node = self.node_mut(open.node)?;
-        let offset = if open.flags.append {
-            node.bytes.len() as u64
-        } else {
-            offset
-        };
-        let bytes = vec![byte; index(len)];
-        node.put(offset, &bytes);
-        Ok(format!("{len} written"))
-    }
-
-    fn truncate(&mut self, path: &OsStr, len: u64) -> Done {
-        let id = self.find(path)?;
-        let node = self.node_mut(id)?;
-        match node.kind() {
-            libc::S_IFREG => node.bytes.resize(index(len), 0),
-            libc::S_IFDIR => return Err(Errno::EISDIR),
-            _ => return Err(Errno::EINVAL),
-        }
-        done()
-    }
-
-    fn allocate(&mut self, name: HandleName, mode: Allocation, offset: u64, len: u64) -> Done {
-        // The descriptor comes first, then the arguments.
-        self.handles.get(name)?;
-        if len == 0 {
-            return Err(Errno::EINVAL);
-        }
-        let open = self.writable(name, Errno::EBADF)?;
-        let node = self.node_mut(open.node)?;
-        let (end, size) = (offset + len, node.bytes.len() as u64);
-        let aligned = offset.is_multiple_of(PAGE) && len.is_multiple_of(PAGE);
-        match mode {
-            Allocation::Keep | Allocation::PunchAlone => {}
-            Allocation::Plain => node.bytes.resize(index(size.max(end)), 0),
-            Allocation::Punch | Allocation::ZeroKeep => node.clear(offset, end),
-            Allocation::Zero => {
-                node.bytes.resize(index(size.max(end)), 0);
-                node.clear(offset, end);
-            }
-            Allocation::Collapse if aligned && end < size => {
-                node.bytes.drain(index(offset)..index(end));
-            }
-            Allocation::Insert if aligned && offset < size => {
-                let tail = node.bytes.split_off(index(offset));
-                node.bytes.resize(index(end), 0);
-                node.bytes.extend(tail);
-            }
-            Allocation::Collapse | Allocation::Insert => return Err(Errno::EINVAL),
-        }
-        done()
-    }
-
-    fn copy(&mut self, from: (HandleName, u64), to: (HandleName, u64), len: u64) -> Done {
-        let (source, target) = (*self.handles.get(from.0)?, *self.handles.get(to.0)?);
-        let nodes = [self.node(source.node)?, self.node(target.node)?];
-        if nodes.iter().any(|node| node.is_directory()) {
-            return Err(Errno::EISDIR);
-        }
-        let reads = source.flags.read || !source.flags.write;
-        if !reads || !target.flags.write || target.flags.append {
-            return Err(Errno::EBADF);
-        }
-        let bytes = self.node(source.node)?.range(from.1, len).to_vec();
-        let count = bytes.len() as u64;
-        if source.node == target.node && count > 0 && from.1.abs_diff(to.1) < count {
-            return Err(Errno::EINVAL);
-        }
-        self.node_mut(target.node)?.put(to.1, &bytes);
-        Ok(format!("{count} copied"))
-    }
-
     fn stat(&self, id: Id) -> Done {
         let node = self.node(id)?;
         let shown = Shown {
@@ -474,7 +314,7 @@ impl Model {
             return Err(Errno::ENOTSUP);
         }
         node.mode = node.kind() | mode & 0o7777;
-        done()
+        DONE
     }
 
     fn xattrs(&mut self, path: &OsStr, otherwise: Errno) -> FsResult<&mut BTreeMap<OsString, Vec<u8>>> {
@@ -494,7 +334,7 @@ impl Model {
             _ => {}
         }
         xattrs.insert(name.to_owned(), value.to_vec());
-        done()
+        DONE
     }
 
     fn get_xattr(&mut self, path: &OsStr, name: &OsStr, size: u32) -> Done {
@@ -516,47 +356,6 @@ impl Model {
         } else {
             Err(Errno::EINVAL)
         }
-    }
-
-    fn lock(&mut self, name: HandleName, kind: Locking, start: u64, len: u64) -> Done {
-        let open = *self.handles.get(name)?;
-        let reads = open.flags.read || !open.flags.write;
-        match kind {
-            Locking::Shared if !reads => return Err(Errno::EBADF),
-            Locking::Exclusive if !open.flags.write => return Err(Errno::EBADF),
-            _ => {}
-        }
-        let node = self.node_mut(open.node)?;
-        let end = if len == 0 { 48 } else { index(start + len) };
-        let range = index(start)..end;
-        let others = node.records.iter().filter(|(owner, _)| **owner != open.owner);
-        let blocked = others
-            .filter_map(|(_, held)| held.get(range.clone()))
-            .any(|held| held.iter().flatten().any(|theirs| excludes(*theirs, kind)));
-        if blocked {
-            return Err(Errno::EAGAIN);
-        }
-        let own = node.records.entry(open.owner).or_insert([None; 48]);
-        if let Some(own) = own.get_mut(range) {
-            own.fill((kind != Locking::Unlocked).then_some(kind));
-        }
-        done()
-    }
-
-    fn flock(&mut self, name: HandleName, kind: Locking) -> Done {
-        let open = *self.handles.get(name)?;
-        let node = self.node_mut(open.node)?;
-        if node.flocks.get(&open.owner) == Some(&kind) {
-            return done();
-        }
-        node.flocks.remove(&open.owner);
-        if node.flocks.values().any(|theirs| excludes(*theirs, kind)) {
-            return Err(Errno::EAGAIN);
-        }
-        if kind != Locking::Unlocked {
-            node.flocks.insert(open.owner, kind);
-        }
-        done()
     }
 }
 
@@ -617,7 +416,7 @@ impl Subject for Model {
             | Op::ListXattr(..)
             | Op::GetLock(..) => return Err(Errno::ENOSYS),
         }
-        done()
+        DONE
     }
 }
 
@@ -654,9 +453,8 @@ impl Node {
     }
 }
 
-fn done() -> Done {
-    Ok(String::new())
-}
+/// Nothing to show.
+const DONE: Done = Ok(String::new());
 
 fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
@@ -669,10 +467,4 @@ fn node_type(kind: NodeKind) -> u32 {
         NodeKind::Socket => libc::S_IFSOCK,
         NodeKind::Whiteout => libc::S_IFCHR,
     }
-}
-
-fn excludes(one: Locking, other: Locking) -> bool {
-    one != Locking::Unlocked
-        && other != Locking::Unlocked
-        && (one == Locking::Exclusive || other == Locking::Exclusive)
 }

@@ -6,7 +6,7 @@
 //! one by which it is told that it is not needed any more, the caller's pidfd, and the locks, so that nobody takes
 //! them before it is done.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -42,9 +42,42 @@ struct Target {
     id: u64,
 }
 
+/// A program that unmounts for those who may not: executed by the guard in its own place.
+struct Exec {
+    program: CString,
+    arguments: Vec<CString>,
+}
+
+impl Exec {
+    fn new(command: &[&OsStr]) -> io::Result<Self> {
+        let text = |part: &&OsStr| CString::new(part.as_bytes());
+        let arguments = command.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let program = arguments.first().cloned().unwrap_or_default();
+        Ok(Self { program, arguments })
+    }
+}
+
 impl Guard {
     /// Guards the mount that is now at `path`, which is absolute. The caller's `locks` are held on to.
     pub(crate) fn start(path: &Path, locks: &[BorrowedFd<'_>]) -> io::Result<Self> {
+        Self::begin(path, locks, None)
+    }
+
+    /// The same for a mount that only a program may unmount: `command`, its absolute path and its arguments.
+    #[cfg(feature = "fuse")]
+    pub(crate) fn start_with(path: &Path, command: &[&OsStr]) -> io::Result<Self> {
+        Self::begin(path, &[], Some(&Exec::new(command)?))
+    }
+
+    fn begin(path: &Path, locks: &[BorrowedFd<'_>], by: Option<&Exec>) -> io::Result<Self> {
+        // Made before there is a child, which allocates nothing.
+        let pointers: Option<Vec<_>> = by.map(|exec| {
+            let arguments = exec.arguments.iter().map(|part| part.as_ptr());
+            arguments.chain([std::ptr::null()]).collect()
+        });
+        let exec = by
+            .zip(pointers.as_deref())
+            .map(|(exec, pointers)| (&*exec.program, pointers));
         let path = CString::new(path.as_os_str().as_bytes())?;
         let id = mount_id(CWD, &path)?;
         let target = Target { path, id };
@@ -59,7 +92,7 @@ impl Guard {
         }
         let blocked = SignalsBlocked::new()?;
         match fork()? {
-            0 => watch(&target, &kept),
+            0 => watch(&target, &kept, exec),
             pid => {
                 drop(blocked);
                 let guard = Self { target, pid, word };
@@ -145,16 +178,27 @@ fn fork() -> io::Result<libc::pid_t> {
 }
 
 /// The guard's life. Signals stay blocked, so that what ends the caller, Ctrl-C say, leaves it to its work.
-fn watch(target: &Target, kept: &[OwnedFd]) -> ! {
+fn watch(target: &Target, kept: &[OwnedFd], exec: Option<(&CStr, &[*const c_char])>) -> ! {
     keep_only(kept);
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir(c"/");
     begin();
     if wait() == Ended::Owner {
-        let _ = target.unmount(UnmountFlags::DETACH);
+        match exec {
+            None => drop(target.unmount(UnmountFlags::DETACH)),
+            Some((program, arguments)) if target.is_there() => execute(program, arguments),
+            Some(_) => {}
+        }
     }
     // SAFETY: ends this process; no destructor of the parent's runs.
     unsafe { libc::_exit(0) }
+}
+
+/// Becomes that program; returns where that is not possible.
+fn execute(program: &CStr, arguments: &[*const c_char]) {
+    // SAFETY: `arguments` are strings of an `Exec` that lives in this process's copy of its parent's memory, with a
+    // null pointer behind them; there is no environment.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), [std::ptr::null()].as_ptr()) };
 }
 
 fn begin() {

@@ -33,6 +33,9 @@ impl MemFs {
         }
         if name == acl::ACCESS || name == acl::DEFAULT {
             self.set_acl(&inode, &mut state, name, value)?;
+            if flags.contains(XattrFlags::KILL_SGID) {
+                state.mode &= !libc::S_ISGID;
+            }
         } else {
             self.store(&mut state, name, value)?;
         }

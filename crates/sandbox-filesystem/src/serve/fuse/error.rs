@@ -71,7 +71,7 @@ pub enum MountError {
     #[error("{program} refuses: {said}")]
     Helper {
         /// The helper.
-        program: &'static str,
+        program: PathBuf,
         /// What it has printed.
         said: String,
     },

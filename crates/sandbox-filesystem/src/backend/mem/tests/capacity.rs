@@ -37,10 +37,10 @@ fn data_ends_at_the_byte_that_statfs_says() {
 fn an_unlinked_file_is_charged_until_nobody_refers_to_it() {
     let fs = new(1);
     let ino = file(&fs, ROOT_INO, "f").unwrap().ino;
-    write(&fs, ino, 0, &[7; 500_000]).unwrap();
+    write(&fs, ino, 0, &vec![7; 500_000]).unwrap();
     fs.unlink(&ctx(), ROOT_INO, OsStr::new("f")).unwrap();
     assert!(free_bytes(&fs) < 600_000);
-    write(&fs, ino, 500_000, &[7; 100_000]).unwrap();
+    write(&fs, ino, 500_000, &vec![7; 100_000]).unwrap();
     fs.forget(ino, 1);
     assert!(free_bytes(&fs) > 1_000_000);
     assert_eq!(fs.getattr(&ctx(), ino, None), Err(Errno::ESTALE));

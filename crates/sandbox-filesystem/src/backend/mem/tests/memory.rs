@@ -75,8 +75,8 @@ fn a_full_filesystem_takes_a_tenth_more_than_its_capacity_at_most_and_gives_it_b
 
 fn fill_with_data(fs: &MemFs) {
     let ino = file(fs, ROOT_INO, "f").unwrap().ino;
-    let mut offset = 0;
-    while let Ok(count) = write(fs, ino, offset, &[7; 1 << 20]) {
+    let (mut offset, bytes) = (0, vec![7; 1 << 20]);
+    while let Ok(count) = write(fs, ino, offset, &bytes) {
         offset += count as u64;
     }
 }

@@ -1,12 +1,13 @@
 //! fusermount3: the program that mounts for those who may not.
 //!
-//! It gives the open device back over a socket. With `auto_unmount` it stays until that socket is closed, which
-//! happens whatever way this process ends, and unmounts then.
+//! It gives the open device back over a socket, and ends. Its own `auto_unmount` is of no use: it looks at the mount as
+//! root, who may not (without `allow_other`), and leaves it. So a guard waits for this process's end and calls it.
 
+use std::ffi::OsStr;
 use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::net::{
@@ -15,16 +16,15 @@ use rustix::net::{
 
 use super::super::error::{MountError, UnmountError};
 use super::{Mounted, Options, Point};
+use crate::sys::guard::Guard;
 
 const PROGRAMS: [&str; 2] = ["fusermount3", "fusermount"];
 
-/// The helper, waiting for the end.
+/// The helper that has mounted.
 #[derive(Debug)]
 pub(in super::super) struct Helper {
-    program: &'static str,
-    child: Child,
-    /// Closed, it is told to unmount.
-    socket: Option<OwnedFd>,
+    program: PathBuf,
+    guard: Guard,
 }
 
 impl Helper {
@@ -45,12 +45,11 @@ impl Helper {
         drop(theirs);
         match receive(&ours) {
             Ok(Some(device)) => {
-                let helper = Self {
-                    program,
-                    child,
-                    socket: Some(ours),
-                };
+                if let Err(error) = child.wait() {
+                    tracing::debug!(%error, "the helper was waited for by somebody else");
+                }
                 let path = point.path().to_owned();
+                let helper = Self::guarded(program, &path)?;
                 Ok((device, Mounted::ByHelper { path, helper }))
             }
             received => {
@@ -62,16 +61,34 @@ impl Helper {
         }
     }
 
+    fn guarded(program: PathBuf, path: &Path) -> Result<Self, MountError> {
+        let [unmount, lazily, end] = ["-u", "-z", "--"].map(OsStr::new);
+        let command = [program.as_os_str(), unmount, lazily, end, path.as_os_str()];
+        match Guard::start_with(path, &command) {
+            Ok(guard) => Ok(Self { program, guard }),
+            Err(source) => {
+                // Nothing may be mounted that would stay when this process is killed.
+                if let Err(error) = detach(&program, path) {
+                    tracing::warn!(%error, path = %path.display(), "a mount stays in the tree");
+                }
+                Err(MountError::Resources { source })
+            }
+        }
+    }
+
     /// Unmounts what nobody uses.
     pub(super) fn unmount(&mut self, path: &Path) -> Result<(), UnmountError> {
-        let output = Command::new(self.program)
+        if !self.guard.sees_mount() {
+            return Ok(());
+        }
+        let output = Command::new(&self.program)
             .args(["-u", "--"])
             .arg(path)
             .stdin(Stdio::null())
             .output()
             .map_err(|source| UnmountError::Failed { source })?;
         let said = String::from_utf8_lossy(&output.stderr);
-        if output.status.success() || said.contains("not found in") || said.contains("not mounted") {
+        if output.status.success() {
             return Ok(());
         }
         if said.contains("busy") {
@@ -83,36 +100,34 @@ impl Helper {
 
     /// Takes it out of the tree.
     pub(super) fn detach(&mut self, path: &Path) -> std::io::Result<()> {
-        let detached = Command::new(self.program)
-            .args(["-u", "-z", "--"])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()?;
-        if detached.success() {
-            Ok(())
-        } else {
-            Err(std::io::Error::other("fusermount3 -u -z does not unmount"))
+        if !self.guard.sees_mount() {
+            return Ok(());
         }
+        detach(&self.program, path)
     }
 }
 
-impl Drop for Helper {
-    fn drop(&mut self) {
-        self.socket = None;
-        if let Err(error) = self.child.wait() {
-            tracing::debug!(%error, "the helper was waited for by somebody else");
-        }
+fn detach(program: &Path, path: &Path) -> std::io::Result<()> {
+    let detached = Command::new(program)
+        .args(["-u", "-z", "--"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    if detached.success() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("fusermount3 -u -z does not unmount"))
     }
 }
 
-fn start(options: &Options, point: &Point, socket: &OwnedFd) -> Result<(&'static str, Child), MountError> {
-    for program in PROGRAMS {
+fn start(options: &Options, point: &Point, socket: &OwnedFd) -> Result<(PathBuf, Child), MountError> {
+    for program in PROGRAMS.iter().filter_map(|name| find(name)) {
         let socket = socket
             .try_clone()
             .map_err(|source| MountError::Resources { source })?;
-        let started = Command::new(program)
+        let started = Command::new(&program)
             .arg("-o")
             .arg(option_list(options))
             .arg("--")
@@ -132,9 +147,17 @@ fn start(options: &Options, point: &Point, socket: &OwnedFd) -> Result<(&'static
     Err(MountError::NoHelper)
 }
 
+/// The program of that name on PATH. The guard executes it without one.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let places = std::env::split_paths(&path).filter(|place| place.is_absolute());
+    places
+        .map(|place| place.join(name))
+        .find(|program| program.is_file())
+}
+
 fn option_list(options: &Options) -> String {
     let mut list = vec![
-        "auto_unmount".to_owned(),
         "nosuid".to_owned(),
         "nodev".to_owned(),
         format!("fsname={}", escaped(&options.fs_name)),

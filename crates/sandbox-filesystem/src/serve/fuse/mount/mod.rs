@@ -48,7 +48,7 @@ impl Default for Options {
 pub(super) enum Mounted {
     /// In the mount table, by root. The guard unmounts when this process is killed.
     Here { path: PathBuf, guard: Guard },
-    /// In the mount table, by the helper, which unmounts when this process is killed.
+    /// In the mount table, by the helper, which the guard calls when this process is killed.
     ByHelper { path: PathBuf, helper: Helper },
     /// Nowhere.
     Detached(OwnedFd),

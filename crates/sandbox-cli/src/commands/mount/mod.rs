@@ -1,0 +1,36 @@
+//! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
+
+mod background;
+mod mem;
+mod options;
+mod passthrough;
+mod serve;
+mod stats;
+
+use std::process::ExitCode;
+
+use crate::error::CliError;
+
+/// Serve a filesystem: a directory as somebody else's, or one in memory
+#[derive(Debug, clap::Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Unmount with Ctrl-C, or: fusermount3 -u MOUNTPOINT (as root: umount MOUNTPOINT)"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    filesystem: Filesystem,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Filesystem {
+    Passthrough(passthrough::Args),
+    Mem(mem::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    match &args.filesystem {
+        Filesystem::Passthrough(args) => passthrough::run(args),
+        Filesystem::Mem(args) => mem::run(args),
+    }
+}

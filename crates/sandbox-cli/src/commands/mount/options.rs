@@ -1,0 +1,81 @@
+//! Options that every filesystem has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use sandbox::CachePolicy;
+use sandbox::fs::DynFileSystem;
+use sandbox::serve::fuse::{Session, SessionBuilder};
+
+/// How it is mounted and served.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The directory to mount it on; it must be empty
+    pub(super) mountpoint: PathBuf,
+    /// Go to the background once it is mounted
+    #[arg(long)]
+    pub(super) daemon: bool,
+    /// Print how often each operation was asked for when it is unmounted
+    #[arg(long, conflicts_with = "daemon")]
+    pub(super) stats: bool,
+    /// Nothing can be changed
+    #[arg(long)]
+    pub(super) read_only: bool,
+    /// Other users may use it too (needs user_allow_other in /etc/fuse.conf unless you are root)
+    #[arg(long)]
+    allow_other: bool,
+    /// The kernel checks no permissions: whoever reaches the mount may do everything that you may
+    #[arg(long)]
+    no_default_permissions: bool,
+    /// The source that the mount table shows
+    #[arg(long, value_name = "NAME")]
+    fsname: Option<String>,
+    /// What the mount table shows after "fuse."
+    #[arg(long, value_name = "NAME", default_value = "sandbox")]
+    subtype: String,
+    /// The kernel reads and writes files directly (root and Linux 6.9; not with --writeback)
+    #[arg(long)]
+    kernel_io: bool,
+}
+
+impl Options {
+    pub(super) fn builder(&self, fs: Arc<dyn DynFileSystem>, name: &str) -> SessionBuilder {
+        let name = self.fsname.as_deref().unwrap_or(name);
+        let mut builder = Session::builder(fs).fs_name(name).subtype(&self.subtype);
+        if self.read_only {
+            builder = builder.read_only();
+        }
+        if self.allow_other {
+            builder = builder.allow_other();
+        }
+        if self.no_default_permissions {
+            builder = builder.without_default_permissions();
+        }
+        if self.kernel_io {
+            builder = builder.backing_files();
+        }
+        builder
+    }
+}
+
+/// What the kernel may remember.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Cache {
+    /// Nothing
+    Never,
+    /// Names and attributes for a second, data while a file is open
+    Auto,
+    /// Everything: nobody else changes it
+    Always,
+}
+
+impl From<Cache> for CachePolicy {
+    fn from(cache: Cache) -> Self {
+        match cache {
+            Cache::Never => Self::Never,
+            Cache::Auto => Self::Auto,
+            Cache::Always => Self::Always,
+        }
+    }
+}

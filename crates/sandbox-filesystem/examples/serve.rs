@@ -1,0 +1,81 @@
+//! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE`,
+//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off`.
+//!
+//! Without arguments it shows a filesystem in memory through its methods alone, which needs no mount.
+#![expect(clippy::print_stdout, reason = "an example")]
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use sandbox_filesystem::backend::{MemFs, PassthroughFs};
+use sandbox_filesystem::fs::{
+    Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
+};
+use sandbox_filesystem::serve::fuse::Session;
+use sandbox_types::{ByteSize, SizeExt, StatVirtualization};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => without_a_mount(),
+        ["mem", mount_point, size] => {
+            let fs = MemFs::builder().capacity(size.parse::<ByteSize>()?).build()?;
+            serve(Arc::new(fs), Path::new(mount_point))
+        }
+        ["passthrough", directory, mount_point, stat] => {
+            let stat = match *stat {
+                "strict" => StatVirtualization::Strict,
+                "relaxed" => StatVirtualization::Relaxed,
+                "off" => StatVirtualization::Off,
+                other => return Err(format!("{other:?} is none of strict, relaxed, off").into()),
+            };
+            let fs = PassthroughFs::builder()
+                .root_dir(directory)
+                .stat_virtualization(stat)
+                .build()?;
+            serve(Arc::new(fs), Path::new(mount_point))
+        }
+        _ => Err("usage: serve mem MOUNTPOINT SIZE | serve passthrough DIRECTORY MOUNTPOINT STAT".into()),
+    }
+}
+
+fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path) -> Result<(), Box<dyn Error>> {
+    let builder = Session::builder(fs).default_permissions();
+    let root = rustix::process::geteuid().is_root();
+    let builder = if root { builder.allow_other() } else { builder };
+    let session = builder.mount(mount_point)?;
+    println!("ready");
+    // Whoever started it closes this when it is done.
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    session.unmount().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+fn without_a_mount() -> Result<(), Box<dyn Error>> {
+    let fs = MemFs::builder().capacity(1.mib()).build()?;
+    let ctx = Context::new(1000, 1000);
+    let made = fs.create(&ctx, ROOT_INO, OsStr::new("note"), 0o644, OpenFlags::RDWR, 0)?;
+    let (ino, handle) = (made.entry.ino, made.opened.handle);
+    let write = WriteRequest {
+        offset: 0,
+        size: 6,
+        flags: OpenFlags::RDWR,
+        delayed: false,
+        kill_privileges: false,
+    };
+    fs.write(&ctx, ino, handle, &write, &mut &b"hello\n"[..])?;
+    let read = ReadRequest {
+        offset: 0,
+        size: 100,
+        flags: OpenFlags::RDWR,
+    };
+    let mut data = Buffer::with_room(100);
+    fs.read(&ctx, ino, handle, &read, &mut data)?;
+    fs.forget(ino, 1);
+    print!("{}", String::from_utf8_lossy(&data.into_bytes()));
+    Ok(())
+}

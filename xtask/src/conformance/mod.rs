@@ -1,0 +1,123 @@
+//! `cargo xtask conformance`: public suites and real programs on backends that are mounted by FUSE, and on the host.
+//!
+//! What passes on the host has to pass on every backend, but for what xtask/conformance/exclusions.txt lists with a reason.
+
+mod document;
+mod exclusions;
+mod served;
+mod suites;
+mod tools;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{
+    artifact,
+    cmd::cargo,
+    error::{Error, Result},
+    scratch::Scratch,
+    steps::Outcome,
+    test::Tally,
+    workspace,
+};
+
+use exclusions::Exclusions;
+use served::{Served, Subject};
+pub(crate) use suites::Scale;
+use suites::{Results, Suite};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A million operations of fsx, a minute of stress-ng, and docs/conformance.md
+    #[arg(long)]
+    full: bool,
+}
+
+/// Which backends: the host is the oracle and comes first.
+const SUBJECTS: [Subject; 4] = [
+    Subject::Host,
+    Subject::Memory,
+    Subject::Passthrough("strict"),
+    Subject::Passthrough("off"),
+];
+
+/// What every suite said of every subject.
+type Said = BTreeMap<(Subject, Suite), Results>;
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let scale = if args.full { Scale::Full } else { Scale::Short };
+    match check(scale)? {
+        Outcome::Tested(tally) if tally.failed > 0 => Err(Error::Conformance { failed: tally.failed }),
+        Outcome::Skipped { why } => {
+            println!("skipped: {why}");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs every suite on every subject and compares.
+pub(crate) fn check(scale: Scale) -> Result<Outcome> {
+    if !workspace::is_root() {
+        return Ok(Outcome::Skipped {
+            why: "the suites change owners and become other users, which takes root".to_owned(),
+        });
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Ok(Outcome::Skipped {
+            why: "there is no /dev/fuse".to_owned(),
+        });
+    }
+    let tools = tools::ensure()?;
+    let exclusions = Exclusions::read(&workspace::root().join("xtask/conformance/exclusions.txt"))?;
+    let mut build = cargo().args(["build", "-p", "sandbox-filesystem", "--example", "serve"]);
+    if scale == Scale::Full {
+        build = build.arg("--release");
+    }
+    let built = artifact::build(build)?;
+    let server = artifact::example(&built, "serve")?;
+
+    // A short path, since those of sockets are limited; and outside of the project, of which cargo would take notice.
+    let scratch = Scratch::new(&std::env::temp_dir(), "sandbox")?;
+    let mut said = Said::new();
+    for subject in SUBJECTS {
+        let served = Served::start(subject, &server.executable, scratch.path())?;
+        for suite in suites::ALL {
+            println!("--- {} on {}", suite.name(), subject.name());
+            let results = suites::run(suite, scale, &tools, served.directory())?;
+            println!("{}", results.summary());
+            said.insert((subject, suite), results);
+        }
+        served.end()?;
+    }
+    let tally = compare(&said, &exclusions);
+    if scale == Scale::Full {
+        document::write(&said, &exclusions)?;
+    }
+    Ok(Outcome::Tested(tally))
+}
+
+/// A test that passes on the host has to pass, unless it is excluded; an excluded one that passes is a failure too.
+fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
+    let mut tally = Tally { passed: 0, failed: 0 };
+    for ((subject, suite), results) in said.iter().filter(|((subject, _), _)| *subject != Subject::Host) {
+        let subject = subject.name();
+        let host = said.get(&(Subject::Host, *suite));
+        for test in host.into_iter().flat_map(|host| &host.passed) {
+            match (results.passed.contains(test), exclusions.has(&subject, test)) {
+                (true, false) => tally.passed += 1,
+                (false, true) => println!("{subject}: {test} is excluded"),
+                (false, false) => {
+                    println!("{subject}: {test} passes on the host, and not here");
+                    tally.failed += 1;
+                }
+                (true, true) => {
+                    println!("exclusions.txt: {subject} {test} is listed, but it passes");
+                    tally.failed += 1;
+                }
+            }
+        }
+    }
+    println!("{}", tally.as_test_result());
+    tally
+}

@@ -1,0 +1,266 @@
+//! The suites, and what their output says.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cmd::Cmd,
+    error::{Error, Result},
+    workspace,
+};
+
+use super::tools::Tools;
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// For every change: a minute or so on all subjects together.
+    Short,
+    /// For the figures of docs/conformance.md.
+    Full,
+}
+
+/// A suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Suite {
+    Pjdfstest,
+    Fsx,
+    Programs,
+    Stress,
+}
+
+/// In the order in which they are run.
+pub(super) const ALL: [Suite; 4] = [Suite::Pjdfstest, Suite::Fsx, Suite::Programs, Suite::Stress];
+
+/// What a suite said.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    pub(super) passed: BTreeSet<String>,
+    pub(super) failed: BTreeSet<String>,
+    pub(super) skipped: usize,
+    pub(super) took: Duration,
+}
+
+impl Suite {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pjdfstest => "pjdfstest",
+            Self::Fsx => "fsx",
+            Self::Programs => "programs",
+            Self::Stress => "stress-ng",
+        }
+    }
+}
+
+impl Results {
+    pub(super) fn summary(&self) -> String {
+        let Self {
+            passed,
+            failed,
+            skipped,
+            took,
+        } = self;
+        let (passed, failed, seconds) = (passed.len(), failed.len(), took.as_secs());
+        format!("{passed} passed, {failed} failed, {skipped} skipped in {seconds} s")
+    }
+
+    fn note(&mut self, test: String, passed: bool) {
+        if passed {
+            self.passed.insert(test)
+        } else {
+            self.failed.insert(test)
+        };
+    }
+}
+
+/// Runs a suite in `directory`, which is on the filesystem under test.
+pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
+    let start = Instant::now();
+    let mut results = match suite {
+        Suite::Pjdfstest => pjdfstest(tools, directory),
+        Suite::Fsx => fsx(scale, tools, directory),
+        Suite::Programs => programs(directory),
+        Suite::Stress => stress(scale, directory),
+    }?;
+    results.took = start.elapsed();
+    Ok(results)
+}
+
+fn pjdfstest(tools: &Tools, directory: &Path) -> Result<Results> {
+    let work = work(directory, "pjdfstest")?;
+    let config = directory.with_extension("pjdfstest.toml");
+    fs::write(&config, pjdfstest_config()).map_err(Error::io(&config))?;
+    let mut results = Results::default();
+    let mut test = Cmd::new(&tools.pjdfstest)
+        .arg("-c")
+        .arg(&config)
+        .arg("-p")
+        .arg(&work);
+    if Path::new("/dev/shm").is_dir() {
+        test = test.args(["-s", "/dev/shm"]);
+    }
+    // Its status says that some tests failed, which its lines say too.
+    test.follow(Duration::from_mins(10), &mut |line| {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some(test), Some("ok"), None) => results.note(test.to_owned(), true),
+            (Some(test), Some("FAILED"), None) => {
+                println!("{line}");
+                results.note(test.to_owned(), false);
+            }
+            (Some(_), Some("skipped"), None) => results.skipped += 1,
+            _ => {}
+        }
+    })?;
+    Ok(results)
+}
+
+/// Two users that every distribution has, with their groups.
+fn pjdfstest_config() -> String {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let nobody = if groups.lines().any(|line| line.starts_with("nogroup:")) {
+        "nogroup"
+    } else {
+        "nobody"
+    };
+    format!(
+        "[features]\nposix_fallocate = {{}}\nrename_ctime = {{}}\nstat_st_birthtime = {{}}\nutime_now = {{}}\n\
+         utimensat = {{}}\n\n[settings]\nnaptime = 0.01\nallow_remount = false\n\n[dummy_auth]\n\
+         entries = [[\"nobody\", \"{nobody}\"], [\"daemon\", \"daemon\"]]\n"
+    )
+}
+
+fn fsx(scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
+    let work = work(directory, "fsx")?;
+    let config = workspace::root().join("xtask/conformance/fsx.toml");
+    let (operations, seeds) = match scale {
+        Scale::Short => ("5000", 1..=2),
+        Scale::Full => ("250000", 1..=4),
+    };
+    let mut results = Results::default();
+    for seed in seeds {
+        let mut last = String::new();
+        let seed = seed.to_string();
+        let test = Cmd::new(&tools.fsx)
+            .args(["-N", operations, "-S", &seed])
+            .arg("-f")
+            .arg(&config);
+        let status =
+            test.arg(work.join(format!("file-{seed}")))
+                .follow(Duration::from_hours(1), &mut |line| {
+                    if last.len() < 4000 {
+                        last.push_str(line);
+                        last.push('\n');
+                    }
+                })?;
+        if !status.success() {
+            println!("{last}");
+        }
+        results.note(format!("{operations} operations, seed {seed}"), status.success());
+    }
+    Ok(results)
+}
+
+fn programs(directory: &Path) -> Result<Results> {
+    let work = work(directory, "programs")?;
+    let root = workspace::root();
+    let mut results = Results::default();
+    let script = Cmd::new("bash").arg(root.join("xtask/conformance/programs.sh"));
+    script
+        .arg(&work)
+        .arg(&root)
+        .follow(Duration::from_mins(10), &mut |line| {
+            if let Some(test) = line.strip_prefix("ok ") {
+                results.note(test.to_owned(), true);
+                return;
+            }
+            println!("{line}");
+            if let Some(test) = line.strip_prefix("FAILED ") {
+                results.note(test.to_owned(), false);
+            }
+        })?;
+    Ok(results)
+}
+
+/// Stressors that verify what they did.
+const STRESSORS: [&str; 16] = [
+    "chmod",
+    "copy-file",
+    "dentry",
+    "dir",
+    "dirdeep",
+    "fallocate",
+    "fcntl",
+    "flock",
+    "fstat",
+    "hdd",
+    "link",
+    "lockf",
+    "rename",
+    "seek",
+    "symlink",
+    "xattr",
+];
+
+fn stress(scale: Scale, directory: &Path) -> Result<Results> {
+    let (workers, seconds) = match scale {
+        Scale::Short => ("2", "1s"),
+        Scale::Full => ("8", "60s"),
+    };
+    let mut results = Results::default();
+    // All at once in the long run: that is what a server has to stand.
+    let groups: Vec<Vec<&str>> = match scale {
+        Scale::Short => vec![STRESSORS.to_vec()],
+        Scale::Full => STRESSORS
+            .chunks(1)
+            .map(<[&str]>::to_vec)
+            .chain([STRESSORS.to_vec()])
+            .collect(),
+    };
+    for group in groups {
+        let work = work(directory, "stress")?;
+        let alone = group.len() == 1;
+        let mut test = Cmd::new("stress-ng").arg("--temp-path").arg(&work);
+        test = test.args(["--verify", "--timeout", if alone { "5s" } else { seconds }]);
+        test = test.args([
+            "--hdd-bytes",
+            "16m",
+            "--fallocate-bytes",
+            "16m",
+            "--copy-file-bytes",
+            "128m",
+        ]);
+        for stressor in &group {
+            test = test
+                .arg(format!("--{stressor}"))
+                .arg(if alone { "2" } else { workers });
+        }
+        let mut said = String::new();
+        let status = test.follow(Duration::from_mins(10), &mut |line| {
+            if line.contains("fail") || line.contains("error") {
+                said.push_str(line);
+                said.push('\n');
+            }
+        })?;
+        if !status.success() {
+            println!("{said}");
+        }
+        let name = if alone {
+            group.concat()
+        } else {
+            "all stressors at once".to_owned()
+        };
+        results.note(name, status.success());
+    }
+    Ok(results)
+}
+
+fn work(directory: &Path, name: &str) -> Result<std::path::PathBuf> {
+    let work = directory.join(name);
+    fs::create_dir_all(&work).map_err(Error::io(&work))?;
+    Ok(work)
+}
