@@ -38,3 +38,5 @@ pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;
+
+pub use state_directory::state_directory;

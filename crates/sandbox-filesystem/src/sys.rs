@@ -9,6 +9,7 @@ pub(crate) mod fuse;
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;

@@ -197,7 +197,12 @@ impl<'a> Backend<'a> {
     }
 
     fn tmpfile(&mut self, name: HandleName, path: &OsStr, exclusive: Exclusive) -> Done {
-        let (parent, _) = self.find(path)?;
+        let (parent, attr) = self.find(path)?;
+        match attr.mode & libc::S_IFMT {
+            libc::S_IFDIR => {}
+            libc::S_IFLNK => return Err(Errno::ENOENT),
+            _ => return Err(Errno::ENOTDIR),
+        }
         let mut raw = OpenFlags::RDWR;
         raw.set(OpenFlags::EXCL, exclusive == Exclusive::Yes);
         let (mode, umask) = self.umask_for(0o666);

@@ -77,13 +77,16 @@ impl Host {
         let bytes = vec![byte; usize::try_from(len).map_err(|_| Errno::EINVAL)?];
         let file = self.handles.get(handle)?;
         let mut count = 0;
-        // A signal, or a limit of one call, may end it early.
-        while let Some(rest) = bytes.get(count..).filter(|rest| !rest.is_empty()) {
+        // A signal, or a limit of one call, may end it early. Nothing is written, too, where nothing was asked for.
+        loop {
+            let rest = bytes.get(count..).unwrap_or_default();
             match rustix::io::pwrite(file, rest, offset + count as u64) {
-                Ok(0) => break,
                 Ok(written) => count += written,
                 Err(error) if count == 0 => return Err(error.into()),
                 Err(_) => break,
+            }
+            if count == bytes.len() {
+                break;
             }
         }
         Ok(format!("{count} written"))

@@ -12,6 +12,8 @@ impl MemFs {
             && inode.drop_references(count)
         {
             self.reap(&inode);
+            drop(inode);
+            self.space.settle();
         }
     }
 
@@ -35,6 +37,7 @@ impl MemFs {
                 self.reap(&inode);
             }
         }
+        self.space.settle();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fs::{Errno, FsResult};
+use crate::sys::heap;
 use crate::sys::pages::{PAGE_SIZE, Page, Pages};
 
 /// [`PAGE_SIZE`] for offsets.
@@ -11,6 +12,9 @@ pub(super) const PAGE: u64 = PAGE_SIZE as u64;
 /// Freed pages that stay with the process, at most; and never more than this part of the capacity.
 const KEPT_PAGES: u64 = 256;
 const KEPT_PART: u64 = 64;
+
+/// How much that was not pages may be freed before `malloc` is asked to give it back.
+const TRIM_AFTER: u64 = 4 << 20;
 
 /// What `malloc` needs beside what was asked for, and what is lost to rounding.
 const ALLOCATION: u64 = 16;
@@ -26,6 +30,8 @@ pub(super) struct Space {
     max_inodes: u64,
     inodes: AtomicU64,
     locks: AtomicU64,
+    /// Freed since `malloc` was asked.
+    freed: AtomicU64,
     pages: Pages,
 }
 
@@ -38,6 +44,7 @@ impl Space {
             max_inodes,
             inodes: AtomicU64::new(0),
             locks: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
             pages: Pages::new(usize::try_from(keep).unwrap_or(0)),
         }
     }
@@ -69,6 +76,22 @@ impl Space {
     /// Gives back what was charged.
     pub(super) fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.freed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Once much was freed that came from `malloc`, it goes back to the system. Call it with no lock held.
+    pub(super) fn settle(&self) {
+        let freed = self.freed.load(Ordering::Relaxed);
+        if freed < TRIM_AFTER {
+            return;
+        }
+        // One thread does it.
+        let reset = self
+            .freed
+            .compare_exchange(freed, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if reset.is_ok() {
+            heap::trim();
+        }
     }
 
     /// Charges an inode and `bytes` for it, or fails with `ENOSPC` and charges nothing.
@@ -132,7 +155,8 @@ impl Space {
     pub(super) fn give_back(&self, pages: impl IntoIterator<Item = Page>) {
         let mut count = 0;
         self.pages.give_back(pages.into_iter().inspect(|_| count += 1));
-        self.release(count * PAGE);
+        // Pages are no business of malloc's.
+        self.used.fetch_sub(count * PAGE, Ordering::Relaxed);
     }
 }
 

@@ -24,6 +24,8 @@ impl MemFs {
         if unlinked {
             self.reap(&inode);
         }
+        drop(inode);
+        self.space.settle();
         Ok(())
     }
 
@@ -38,6 +40,8 @@ impl MemFs {
         state.modified();
         drop(state);
         self.reap(&inode);
+        drop(inode);
+        self.space.settle();
         Ok(())
     }
 

@@ -134,7 +134,7 @@ impl PassthroughBuilder {
         let default = match self.cache {
             CachePolicy::Never => Duration::ZERO,
             CachePolicy::Auto => Duration::from_secs(1),
-            CachePolicy::Always => Duration::from_secs(24 * 3600),
+            CachePolicy::Always => Duration::from_hours(24),
         };
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -234,7 +234,7 @@ impl PassthroughBuilder {
         if self.stat == StatVirtualization::Off {
             return;
         }
-        let asked = rustix::fs::fgetxattr(&root.directory, owner::XATTR, &mut [0u8; 0][..]);
+        let asked = rustix::fs::fgetxattr_query(&root.directory, owner::XATTR);
         if asked == Err(rustix::io::Errno::OPNOTSUPP) {
             if self.stat == StatVirtualization::Strict {
                 problems.push(PassthroughProblem::NoXattrs {

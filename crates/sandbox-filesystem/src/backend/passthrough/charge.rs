@@ -223,7 +223,7 @@ impl PassthroughFs {
         let most = rounded(wanted);
         let (taken, allowed) = match quota.take(most, 0) {
             Ok(()) => (most, wanted),
-            Err(Errno::ENOSPC) => (0, self.fits(quota, file, offset, wanted)?),
+            Err(Errno::ENOSPC) => (0, fits(quota, file, offset, wanted)?),
             Err(error) => return Err(error),
         };
         let result = operation(allowed);
@@ -231,24 +231,6 @@ impl PassthroughFs {
         self.settle(inode, file);
         drop(entered);
         result
-    }
-
-    /// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
-    fn fits(&self, quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
-        let end = offset.saturating_add(weight(wanted));
-        let stat = host::stat(file)?;
-        let over = quota.usage().bytes > quota.limits().bytes;
-        // Made room for by fallocate(2): as much as the file can hold is there.
-        if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
-            return Ok(wanted);
-        }
-        let in_place = in_place_until(file, offset, &stat);
-        let room = quota.free() / BLOCK * BLOCK;
-        let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
-        match usize::try_from(limit.min(end).saturating_sub(offset)) {
-            Ok(0) | Err(_) => Err(Errno::ENOSPC),
-            Ok(fits) => Ok(fits),
-        }
     }
 
     /// Runs a change of an attribute of this length.
@@ -295,9 +277,27 @@ impl PassthroughFs {
     }
 }
 
+/// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
+fn fits(quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
+    let end = offset.saturating_add(weight(wanted));
+    let stat = host::stat(file)?;
+    let over = quota.usage().bytes > quota.limits().bytes;
+    // Made room for by fallocate(2): as much as the file can hold is there.
+    if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
+        return Ok(wanted);
+    }
+    let in_place = in_place_until(file, offset, &stat);
+    let room = quota.free() / BLOCK * BLOCK;
+    let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
+    match usize::try_from(limit.min(end).saturating_sub(offset)) {
+        Ok(0) | Err(_) => Err(Errno::ENOSPC),
+        Ok(fits) => Ok(fits),
+    }
+}
+
 fn xattr_now(file: BorrowedFd<'_>, name: &OsStr) -> u64 {
     let path = host::proc_path(file);
-    rustix::fs::getxattr(path.as_c_str(), name, &mut [0u8; 0][..])
+    rustix::fs::getxattr_query(path.as_c_str(), name)
         .map_or(0, |length| xattr_weight(name.as_bytes(), length))
 }
 

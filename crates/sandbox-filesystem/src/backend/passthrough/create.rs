@@ -393,7 +393,7 @@ impl PassthroughFs {
     }
 
     fn keeps_xattrs(&self) -> bool {
-        rustix::fs::fgetxattr(&self.root, owner::XATTR, &mut [0u8; 0][..]) != Err(HostErrno::OPNOTSUPP)
+        rustix::fs::fgetxattr_query(&self.root, owner::XATTR) != Err(HostErrno::OPNOTSUPP)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, OsStr, OsString};
-use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,8 +161,8 @@ impl Listing {
     }
 
     fn read_ahead(&mut self, open: &OpenDir, shows: impl Fn(Item) -> Option<Item>) -> FsResult<()> {
-        let mut buffer = [MaybeUninit::uninit(); CHUNK];
-        let mut raw = RawDir::new(&open.dir, &mut buffer);
+        let mut buffer = Vec::<u8>::with_capacity(CHUNK);
+        let mut raw = RawDir::new(&open.dir, buffer.spare_capacity_mut());
         loop {
             match raw.next() {
                 None => {

@@ -37,9 +37,9 @@ impl PassthroughFs {
         if truncates {
             self.drop_privileges(&inode, ctx.uid != 0)?;
         }
-        let file = self.open_host(&inode, self.host_flags(flags) - OFlags::TRUNC)?;
+        let file = self.open_host(&inode, self.host_flags(flags))?;
         if truncates {
-            self.charged_for(&inode, file.as_fd(), 0, || Ok(rustix::fs::ftruncate(&file, 0)?))?;
+            self.settle(&inode, file.as_fd());
         }
         Ok(self.register(inode, file, flags))
     }

@@ -21,7 +21,7 @@ impl PassthroughFs {
         let fd = self.descriptor(&inode)?;
         let path = host::proc_path(fd.as_fd());
         if size == 0 {
-            let length = rustix::fs::getxattr(path.as_c_str(), &*host_name, &mut [0u8; 0][..])?;
+            let length = rustix::fs::getxattr_query(path.as_c_str(), &*host_name)?;
             return Ok(XattrReply::Size(u32::try_from(length).map_err(|_| Errno::E2BIG)?));
         }
         let room = usize::try_from(size).unwrap_or(LARGEST).min(LARGEST);

@@ -162,6 +162,11 @@ impl QuotaKeeper {
     }
 
     #[cfg(test)]
+    pub(crate) fn count_for_test(root: &OwnedFd) -> Usage {
+        count(root, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[cfg(test)]
     pub(crate) fn wait_until_counted(&mut self) {
         if let Some(counter) = self.counter.take() {
             counter.join().unwrap();

@@ -17,9 +17,6 @@ mod keeper;
 mod state;
 mod weight;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 
 use sandbox_types::ByteSize;

@@ -51,7 +51,7 @@ fn xattrs_of(dir: BorrowedFd<'_>, name: &OsStr) -> Result<u64, Errno> {
     ]
     .concat();
     let path = CString::new(path).map_err(|_| Errno::INVAL)?;
-    let length = match rustix::fs::llistxattr(path.as_c_str(), &mut [0u8; 0][..]) {
+    let length = match rustix::fs::llistxattr_query(path.as_c_str()) {
         Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOENT) => return Ok(0),
         Ok(length) => length,
         Err(error) => return Err(error),
@@ -69,8 +69,7 @@ fn xattrs_of(dir: BorrowedFd<'_>, name: &OsStr) -> Result<u64, Errno> {
         if is_hosts(name) {
             continue;
         }
-        let value =
-            rustix::fs::lgetxattr(path.as_c_str(), OsStr::from_bytes(name), &mut [0u8; 0][..]).unwrap_or(0);
+        let value = rustix::fs::lgetxattr_query(path.as_c_str(), OsStr::from_bytes(name)).unwrap_or(0);
         sum = sum.saturating_add(xattr_weight(name, value));
     }
     Ok(sum)

@@ -10,11 +10,14 @@ use crate::fs::XattrFlags;
 const MEASURED: &str = "SANDBOX_TEST_MEMFS_RESIDENT";
 const CAPACITY: u64 = 64 << 20;
 
-/// Resident bytes of this process.
+/// Resident bytes of this process, without those of files: its own code.
 fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
-    pages * rustix::param::page_size() as u64
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 /// Runs this test once more, alone in a process, with `how` in its environment.
