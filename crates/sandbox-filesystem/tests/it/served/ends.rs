@@ -55,7 +55,10 @@ fn a_plain_users_server_that_is_killed_leaves_no_mount() {
     if !is_root() {
         skip!("only root can make the device that a plain user may open");
     }
-    if let Some(missing) = ["unshare", "runuser", "fusermount3"].into_iter().find(|program| !has(program)) {
+    if let Some(missing) = ["unshare", "runuser", "fusermount3"]
+        .into_iter()
+        .find(|program| !has(program))
+    {
         skip!("there is no {missing}");
     }
     let place = tempfile::tempdir().unwrap();
