@@ -38,5 +38,6 @@ pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;
+pub mod tree;
 
 pub use state_directory::state_directory;

@@ -34,7 +34,7 @@ pub use sandbox_types::{
 };
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::{backend, branch, fs, serve};
+pub use sandbox_filesystem::{backend, branch, fs, serve, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 

@@ -4,6 +4,7 @@
 //! check. Development dependencies obey the direction too: a sibling in a test is a sibling.
 
 mod graph;
+mod lean;
 mod rules;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 use graph::Graph;
-use rules::{LAYERS, Layer, OWNED, Owned};
+use rules::{LAYERS, LEAN, Layer, OWNED, Owned};
 
 pub(crate) fn run() -> Result<()> {
     let metadata = cargo()
@@ -32,7 +33,10 @@ pub(crate) fn run() -> Result<()> {
             layer.budget
         );
     }
-    let violations = violations(&graph, LAYERS, OWNED);
+    let mut violations = violations(&graph, LAYERS, OWNED);
+    for lean in LEAN {
+        violations.extend(lean::check(lean)?);
+    }
     for violation in &violations {
         println!("layers: {violation}");
     }
@@ -58,6 +62,19 @@ enum Violation {
         name: &'static str,
         count: usize,
         budget: usize,
+    },
+    #[error("{name} without features but {features:?} pulls in {count} crates, its budget is {budget}")]
+    LeanBudget {
+        name: &'static str,
+        features: &'static str,
+        count: usize,
+        budget: usize,
+    },
+    #[error("{name} without features but {features:?} pulls in {dependency}")]
+    Unwanted {
+        name: &'static str,
+        features: &'static str,
+        dependency: &'static str,
     },
     #[error("{from} imports {to}, which is {owner}'s alone")]
     Owned {

@@ -78,3 +78,34 @@ pub(super) const OWNED: &[Owned] = &[
         owner: "sandbox-confine",
     },
 ];
+
+/// A crate that must also build, and keep to a budget, with fewer features.
+pub(super) struct Lean {
+    pub(super) name: &'static str,
+    pub(super) features: &'static str,
+    /// As [`Layer::budget`].
+    pub(super) budget: usize,
+    /// Reached by none of them.
+    pub(super) without: &'static [&'static str],
+}
+
+pub(super) const LEAN: &[Lean] = &[
+    Lean {
+        name: "sandbox-filesystem",
+        features: "",
+        budget: 35,
+        without: &["tokio", "regex"],
+    },
+    Lean {
+        name: "sandbox-filesystem",
+        features: "fuse",
+        budget: 35,
+        without: &["tokio", "regex"],
+    },
+    Lean {
+        name: "sandbox-filesystem",
+        features: "branch",
+        budget: 58,
+        without: &["tokio"],
+    },
+];

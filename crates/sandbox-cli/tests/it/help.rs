@@ -10,6 +10,9 @@ use crate::harness::{Harness, Ran, binary, has, path_with};
 const GOLDEN: &[(&[&str], &str)] = &[
     (&["--help"], "sandbox.txt"),
     (&["run", "--help"], "run.txt"),
+    (&["mount", "--help"], "mount.txt"),
+    (&["mount", "passthrough", "--help"], "mount-passthrough.txt"),
+    (&["mount", "mem", "--help"], "mount-mem.txt"),
     (&["doctor", "--help"], "doctor.txt"),
     (&["profile", "--help"], "profile.txt"),
     (&["gc", "--help"], "gc.txt"),

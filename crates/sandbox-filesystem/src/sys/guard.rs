@@ -6,7 +6,9 @@
 //! one by which it is told that it is not needed any more, the caller's pidfd, and the locks, so that nobody takes
 //! them before it is done.
 
-use std::ffi::{CStr, CString, OsStr, c_char};
+#[cfg(feature = "fuse")]
+use std::ffi::OsStr;
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -48,6 +50,7 @@ struct Exec {
     arguments: Vec<CString>,
 }
 
+#[cfg(feature = "fuse")]
 impl Exec {
     fn new(command: &[&OsStr]) -> io::Result<Self> {
         let text = |part: &&OsStr| CString::new(part.as_bytes());

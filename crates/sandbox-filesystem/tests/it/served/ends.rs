@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -40,6 +41,54 @@ fn a_server_that_is_killed_leaves_no_mount() {
     kill(server);
     assert!(comes_true(|| mounts_with(place.path()).is_empty()));
     fs::write(place.path().join("mount/usable"), b"").unwrap();
+}
+
+/// As a plain user, who mounts by fusermount3. The device is the one that udev would make, seen by this test alone.
+#[test]
+fn a_plain_users_server_that_is_killed_leaves_no_mount() {
+    if let Some(place) = part() {
+        let session = super::builder(&Tiny::new()).mount(place.join("mount")).unwrap();
+        // The guard is a copy of this process and has its name, so the number is needed.
+        println!("mounted by {} today", std::process::id());
+        session.wait();
+        return;
+    }
+    if !is_root() {
+        skip!("only root can make the device that a plain user may open");
+    }
+    if let Some(missing) = ["unshare", "runuser", "fusermount3"]
+        .into_iter()
+        .find(|program| !has(program))
+    {
+        skip!("there is no {missing}");
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mount = place.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    std::os::unix::fs::chown(&mount, Some(65534), Some(65534)).unwrap();
+    // The test user may not read the build directory.
+    let program = place.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let script = r"mknod -m 666 $PLACE/fuse c 10 229 && mount --bind $PLACE/fuse /dev/fuse || exit 9
+        runuser -u nobody -- env SANDBOX_TEST_PART=$PLACE $PLACE/test --nocapture --exact \
+            served::ends::a_plain_users_server_that_is_killed_leaves_no_mount > $PLACE/said &
+        until grep -q today $PLACE/said; do sleep 0.1; done
+        grep -c $PLACE/mount /proc/self/mounts
+        kill -9 $(sed -n 's/.*mounted by \([0-9]*\) today.*/\1/p' $PLACE/said)
+        for i in $(seq 300); do grep -q $PLACE/mount /proc/self/mounts || exit 0; sleep 0.1; done; exit 8";
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation=private", "sh", "-c", script])
+        .env("PLACE", place.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1", "{output:?}");
+}
+
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|place| place.join(program).is_file())
 }
 
 #[test]

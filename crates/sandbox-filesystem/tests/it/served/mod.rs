@@ -1,5 +1,6 @@
 //! Filesystems served through /dev/fuse.
 
+mod coherency;
 mod ends;
 mod invalidates;
 mod mounts;

@@ -78,14 +78,13 @@ impl Tiny {
     }
 
     fn attr(&self, ino: Ino) -> FsResult<Attr> {
-        let (mode, size) = match ino {
-            ROOT_INO => (libc::S_IFDIR | 0o777, 0),
-            _ => {
-                let files = self.files.lock().unwrap();
-                let file = files.iter().find(|(name, _)| Self::ino(name) == ino);
-                let (_, content) = file.ok_or(Errno::ENOENT)?;
-                (libc::S_IFREG | 0o666, content.len() as u64)
-            }
+        let (mode, size) = if ino == ROOT_INO {
+            (libc::S_IFDIR | 0o777, 0)
+        } else {
+            let files = self.files.lock().unwrap();
+            let file = files.iter().find(|(name, _)| Self::ino(name) == ino);
+            let (_, content) = file.ok_or(Errno::ENOENT)?;
+            (libc::S_IFREG | 0o666, content.len() as u64)
         };
         Ok(Attr {
             ino,

@@ -1,0 +1,142 @@
+//! A filesystem of one's own: a directory whose one file says how often it was read.
+//!
+//! The backend is the part between the two lines; everything else is how it is used. It is served by FUSE in a mount that
+//! stands in no mount table, so neither root nor a mount point is needed.
+
+use std::ffi::OsStr;
+use std::io::{Write, stdout};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sandbox::fs::{
+    AddEntry, Attr, Context, DataWriter, DirEntry, DynFileSystem, Entry, Errno, FsResult, Handle, Ino,
+    OpenFlags, OpenReplyFlags, Opened, ROOT_INO, ReadRequest,
+};
+use sandbox::serve::fuse::{MountError, Session};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const COUNT_INO: Ino = 2;
+
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+fn attr(ino: Ino) -> FsResult<Attr> {
+    let mode = match ino {
+        ROOT_INO => 0o40_555,
+        COUNT_INO => 0o100_444,
+        _ => return Err(Errno::ENOENT),
+    };
+    Ok(Attr {
+        ino,
+        mode,
+        nlink: 1,
+        ..Attr::default()
+    })
+}
+
+impl DynFileSystem for Counting {
+    fn lookup(&self, _: &Context<'_>, _: Ino, name: &OsStr) -> FsResult<Entry> {
+        let ino = if name == "count" {
+            COUNT_INO
+        } else {
+            return Err(Errno::ENOENT);
+        };
+        let (attr_timeout, entry_timeout) = (Duration::ZERO, Duration::ZERO);
+        Ok(Entry {
+            ino,
+            generation: 0,
+            attr: attr(ino)?,
+            attr_timeout,
+            entry_timeout,
+        })
+    }
+
+    fn getattr(&self, _: &Context<'_>, ino: Ino, _: Option<Handle>) -> FsResult<(Attr, Duration)> {
+        Ok((attr(ino)?, Duration::ZERO))
+    }
+
+    fn open(&self, _: &Context<'_>, ino: Ino, flags: OpenFlags) -> FsResult<Opened> {
+        match (ino, flags.writes()) {
+            // Past the page cache, which would believe the size of zero.
+            (COUNT_INO, false) => Ok(Opened {
+                handle: None,
+                flags: OpenReplyFlags::DIRECT_IO,
+            }),
+            _ => Err(Errno::EACCES),
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Context<'_>,
+        _: Ino,
+        _: Option<Handle>,
+        read: &ReadRequest,
+        data: &mut dyn DataWriter,
+    ) -> FsResult<usize> {
+        match read.offset {
+            0 => data.write(format!("{}\n", self.0.fetch_add(1, Ordering::Relaxed) + 1).as_bytes()),
+            _ => Ok(0),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _: &Context<'_>,
+        _: Ino,
+        _: Option<Handle>,
+        offset: u64,
+        add: &mut AddEntry<'_>,
+    ) -> FsResult<()> {
+        let names = [(ROOT_INO, "."), (ROOT_INO, ".."), (COUNT_INO, "count")];
+        for (next_offset, (ino, name)) in (1..).zip(names).skip(usize::try_from(offset).unwrap_or(3)) {
+            let _ = add(DirEntry {
+                ino,
+                next_offset,
+                kind: 0,
+                name: OsStr::new(name),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let session = match Session::builder(Arc::new(Counting::default())).mount_detached() {
+        Ok(session) => session,
+        Err(
+            error @ (MountError::NoDevice
+            | MountError::DevicePermission { .. }
+            | MountError::Namespaces { .. }),
+        ) => {
+            writeln!(
+                stdout(),
+                "not here: {error}; {}",
+                error.hint().unwrap_or_default()
+            )?;
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let root = session.root().ok_or("a detached mount has a root")?;
+    let root = format!("/proc/self/fd/{}", root.as_raw_fd());
+    for entry in std::fs::read_dir(&root)? {
+        writeln!(stdout(), "it has: {}", entry?.file_name().display())?;
+    }
+    for _ in 0..3 {
+        write!(
+            stdout(),
+            "read: {}",
+            std::fs::read_to_string(format!("{root}/count"))?
+        )?;
+    }
+    assert_eq!(std::fs::read_to_string(format!("{root}/count"))?, "4\n");
+    let error = std::fs::write(format!("{root}/new"), "x").unwrap_err();
+    writeln!(stdout(), "writing: {error}")?;
+    Ok(())
+}
