@@ -31,6 +31,12 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             let options = Ext4FormatOptions::builder(size(bytes)?).build()?;
             ext4::write_ext4(image, Source::Tree(&tree), &options)?;
         }
+        ["check", image] => {
+            let report = ext4::check(std::fs::File::open(image)?)?;
+            if let Some(problem) = report.problems.first() {
+                return Err(problem.clone().into());
+            }
+        }
         _ => return Err("format IMAGE BYTES | populate IMAGE DIRECTORY BYTES".into()),
     }
     Ok(())

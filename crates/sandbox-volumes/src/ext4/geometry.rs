@@ -25,6 +25,15 @@ pub(crate) struct Geometry {
     pub(crate) first_meta_bg: u32,
 }
 
+/// How many inodes there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inodes {
+    /// Fewer are an error.
+    pub(crate) needed: u64,
+    /// As many as bitmaps can count, if that is fewer.
+    pub(crate) wanted: u64,
+}
+
 /// Why there is no geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
@@ -37,9 +46,9 @@ pub(crate) enum Misfit {
 }
 
 impl Geometry {
-    /// Divides `bytes` so that there are at least `inodes` inodes. A last group that would have hardly more
-    /// than its own tables is left out.
-    pub(crate) fn new(bytes: u64, block_size: u32, inodes: u64, inode_size: u32) -> Result<Self, Misfit> {
+    /// Divides `bytes` so that there are about `inodes.wanted` inodes and at least `inodes.needed`. A last group
+    /// that would have hardly more than its own tables is left out.
+    pub(crate) fn new(bytes: u64, block_size: u32, inodes: Inodes, inode_size: u32) -> Result<Self, Misfit> {
         let blocks = bytes / u64::from(block_size);
         if blocks > MAX_BLOCKS {
             return Err(Misfit::TooLarge);
@@ -48,7 +57,7 @@ impl Geometry {
         whole.divided(inodes)
     }
 
-    fn divided(mut self, inodes: u64) -> Result<Self, Misfit> {
+    fn divided(mut self, inodes: Inodes) -> Result<Self, Misfit> {
         let first = u64::from(self.first_data_block());
         loop {
             let groups = self.blocks.saturating_sub(first).div_ceil(u64::from(self.blocks_per_group()));
@@ -66,11 +75,13 @@ impl Geometry {
     }
 
     /// Inodes of each group: whole blocks of the table, whole bytes of the bitmap.
-    fn inodes_for(&self, inodes: u64) -> Result<u32, Misfit> {
+    fn inodes_for(&self, inodes: Inodes) -> Result<u32, Misfit> {
         let unit = u64::from(self.block_size / self.inode_size).max(8);
-        let each = inodes.div_ceil(u64::from(self.groups)).max(MIN_INODES).next_multiple_of(unit);
-        let total = each * u64::from(self.groups);
-        if each > u64::from(self.block_size * 8) || total > u64::from(u32::MAX) {
+        let groups = u64::from(self.groups);
+        let each = inodes.wanted.max(inodes.needed).div_ceil(groups).max(MIN_INODES).next_multiple_of(unit);
+        let most = u64::from(self.block_size * 8).min(u64::from(u32::MAX) / groups / unit * unit);
+        let each = each.min(most);
+        if each * groups < inodes.needed.max(MIN_INODES) {
             return Err(Misfit::TooManyInodes);
         }
         u32::try_from(each).map_err(|_| Misfit::TooManyInodes)
@@ -227,6 +238,10 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn geometry(bytes: u64, wanted: u64) -> Result<Geometry, Misfit> {
+        Geometry::new(bytes, 4096, Inodes { needed: 11, wanted }, 256)
+    }
+
     #[test]
     fn superblocks_are_at_powers_of_three_five_and_seven() {
         let with: Vec<u32> = (0..130).filter(|group| has_superblock(*group)).collect();
@@ -235,23 +250,23 @@ mod tests {
 
     #[test]
     fn a_last_group_without_room_for_its_tables_is_left_out() {
-        let geometry = Geometry::new(129 * MIB, 4096, 33000, 256).expect("a geometry");
-        assert_eq!((geometry.blocks, geometry.groups), (32768, 1));
-        let geometry = Geometry::new(160 * MIB, 4096, 33000, 256).expect("a geometry");
-        assert_eq!((geometry.blocks, geometry.groups), (40960, 2));
+        for (mib, blocks, groups) in [(129, 32768, 1), (160, 40960, 2)] {
+            let geometry = geometry(mib * MIB, 33024).expect("a geometry");
+            assert_eq!((geometry.blocks, geometry.groups), (blocks, groups));
+        }
     }
 
     #[test]
     fn the_largest_has_all_its_groups_and_one_block_more_is_refused() {
         let bytes = (16 << 40) - 4096;
-        let geometry = Geometry::new(bytes, 4096, bytes / 65536, 256).expect("a geometry");
-        assert_eq!((geometry.blocks, geometry.groups), (u64::from(u32::MAX), 131_072));
-        assert_eq!(Geometry::new(16 << 40, 4096, 1, 256), Err(Misfit::TooLarge));
+        let largest = geometry(bytes, bytes / 65536).expect("a geometry");
+        assert_eq!((largest.blocks, largest.groups), (u64::from(u32::MAX), 131_072));
+        assert_eq!(geometry(16 << 40, 1), Err(Misfit::TooLarge));
     }
 
     #[test]
     fn descriptors_beyond_the_first_block_lie_with_their_groups() {
-        let geometry = Geometry::new(100 << 30, 4096, 6_553_600, 256).expect("a geometry");
+        let geometry = geometry(100 << 30, 6_553_600).expect("a geometry");
         assert!(geometry.meta_bg());
         assert_eq!(geometry.descriptor_places(0).first(), Some(&1));
         let places = geometry.descriptor_places(1);

@@ -9,6 +9,7 @@
 //! - a repair tool: [`check`] reads and reports, e2fsck mends.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod check;
 mod device;
 mod disk;
 mod error;
@@ -23,6 +24,9 @@ mod plan;
 mod tree;
 mod write;
 
+pub use check::{
+    CheckError, CheckProblem, CheckReport, DirectoryFault, GroupFault, InodeFault, SuperblockFault, check,
+};
 pub use device::{BlockDevice, Seekable};
 pub use error::{FormatError, XattrRefused};
 pub use file::{format_ext4, write_ext4};

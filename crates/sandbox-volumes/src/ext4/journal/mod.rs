@@ -4,4 +4,4 @@
 
 mod structures;
 
-pub(crate) use structures::JournalSuperblock;
+pub(crate) use structures::{JournalSuperblock, MAGIC};

@@ -7,14 +7,14 @@ use super::{
         options::{Ext4FormatOptions, MAX_SIZE, MIN_SIZE},
     },
     Misfit, Misplaced, Plan, attempt,
-    sizes::Inodes,
+    sizes::Demand,
 };
 
 /// Tries sizes from below, each larger by what was missing. Tables grow with the disk, so that takes a few
 /// attempts; each is arithmetic over the tree.
 pub(super) fn plan(
     headroom: u64,
-    inodes: Inodes,
+    inodes: Demand,
     inventory: &Inventory,
     format: &Format,
     options: &Ext4FormatOptions,

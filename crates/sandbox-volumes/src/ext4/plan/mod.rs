@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use super::{
     disk::inode,
     error::FormatError,
-    geometry::{Geometry, LOG_FLEX, Misfit},
+    geometry::{Geometry, Inodes, LOG_FLEX, Misfit},
     inventory::{Format, Inventory},
     layout::FlexLayout,
     options::{Ext4FormatOptions, Size},
@@ -73,7 +73,7 @@ pub(crate) fn plan(
 
 fn attempt(
     bytes: u64,
-    inodes: u64,
+    inodes: Inodes,
     inventory: &Inventory,
     format: &Format,
     options: &Ext4FormatOptions,
@@ -151,11 +151,11 @@ impl Plan {
 }
 
 impl Misplaced {
-    fn for_user(self, bytes: u64, inodes: u64, format: &Format) -> FormatError {
+    fn for_user(self, bytes: u64, inodes: Inodes, format: &Format) -> FormatError {
         match self {
             Self::Misfit(Misfit::TooSmall) => FormatError::TooSmall { bytes },
             Self::Misfit(Misfit::TooLarge) => FormatError::TooLarge { bytes, block_size: format.block_size },
-            Self::Misfit(Misfit::TooManyInodes) => FormatError::TooManyInodes { inodes, bytes },
+            Self::Misfit(Misfit::TooManyInodes) => FormatError::TooManyInodes { inodes: inodes.needed, bytes },
             Self::JournalTooLarge { journal, blocks } => FormatError::JournalTooLarge { journal, blocks },
             Self::Full(blocks) => FormatError::NoSpace { missing: blocks * u64::from(format.block_size) },
         }

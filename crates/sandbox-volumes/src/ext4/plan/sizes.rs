@@ -3,27 +3,27 @@
 use super::super::{
     disk::index,
     error::FormatError,
-    geometry::Geometry,
+    geometry::{Geometry, Inodes},
     inventory::Inventory,
     options::{Ext4FormatOptions, InodeCount, JournalSize},
 };
 
 /// How many inodes are needed, and how many wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Inodes {
+pub(super) struct Demand {
     needed: u64,
     wanted: InodeCount,
 }
 
-impl Inodes {
+impl Demand {
     /// Inodes for a disk of so many bytes.
-    pub(super) fn for_bytes(self, bytes: u64) -> u64 {
-        let wanted = match self.wanted {
-            InodeCount::Auto => bytes / default_ratio(bytes),
-            InodeCount::BytesPerInode(ratio) => bytes / u64::from(ratio),
-            InodeCount::Count(count) => u64::from(count),
-        };
-        wanted.max(self.needed).min(u64::from(u32::MAX))
+    pub(super) fn for_bytes(self, bytes: u64) -> Inodes {
+        let needed = self.needed;
+        match self.wanted {
+            InodeCount::Auto => Inodes { needed, wanted: bytes / default_ratio(bytes) },
+            InodeCount::BytesPerInode(ratio) => Inodes { needed, wanted: bytes / u64::from(ratio) },
+            InodeCount::Count(count) => Inodes { needed: needed.max(u64::from(count)), wanted: 0 },
+        }
     }
 }
 
@@ -31,13 +31,13 @@ impl Inodes {
 pub(super) fn needed_inodes(
     inventory: &Inventory,
     options: &Ext4FormatOptions,
-) -> Result<Inodes, FormatError> {
+) -> Result<Demand, FormatError> {
     let needed = inventory.inodes();
     match options.inodes {
         InodeCount::Count(count) if u64::from(count) < needed && inventory.nodes.len() > 2 => {
             Err(FormatError::TooFewInodes { needed: inventory.nodes.len() as u64, inodes: u64::from(count) })
         }
-        wanted => Ok(Inodes { needed, wanted }),
+        wanted => Ok(Demand { needed, wanted }),
     }
 }
 
