@@ -37,6 +37,9 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
                 return Err(problem.clone().into());
             }
         }
+        ["grow", image, bytes] => {
+            ext4::grow(image, ByteSize::from_bytes(bytes.parse()?))?;
+        }
         _ => return Err("format IMAGE BYTES | populate IMAGE DIRECTORY BYTES".into()),
     }
     Ok(())

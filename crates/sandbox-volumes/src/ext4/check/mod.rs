@@ -20,6 +20,7 @@ mod problem;
 mod reader;
 mod xattrs;
 
+pub(crate) use open::{features, geometry};
 pub use problem::{CheckError, CheckProblem, CheckReport, DirectoryFault, GroupFault, InodeFault, SuperblockFault};
 
 use std::{

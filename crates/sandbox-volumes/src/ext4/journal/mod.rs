@@ -2,6 +2,18 @@
 //!
 //! Source: Documentation/filesystems/ext4/journal.rst.
 
+mod log;
+mod place;
+mod recover;
+mod replay;
 mod structures;
 
+pub use recover::{RecoverError, Recovered, recover};
+
+pub(crate) use log::{commit, finish, prepare};
+pub(crate) use place::Place;
+pub(crate) use recover::{load_superblock, recover_device};
 pub(crate) use structures::{JournalSuperblock, MAGIC};
+
+/// A block of the file system and what it will be.
+pub(crate) type Change = (u64, Vec<u8>);
