@@ -32,7 +32,7 @@ pub use device::{BlockDevice, Seekable};
 pub use error::{FormatError, XattrRefused};
 pub use file::{format_ext4, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};
-pub use journal::{RecoverError, Recovered, recover};
+pub use journal::{RecoverError, Recovered, recover, recover_device};
 pub use options::{
     Ext4FormatOptions, Ext4FormatOptionsBuilder, Ext4OptionsError, Ext4OptionsProblem, InodeCount, JournalSize,
     MAX_SIZE, MIN_SIZE, Size,

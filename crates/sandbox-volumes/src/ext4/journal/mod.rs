@@ -8,11 +8,11 @@ mod recover;
 mod replay;
 mod structures;
 
-pub use recover::{RecoverError, Recovered, recover};
+pub use recover::{RecoverError, Recovered, recover, recover_device};
 
 pub(crate) use log::{commit, finish, prepare};
 pub(crate) use place::Place;
-pub(crate) use recover::{load_superblock, recover_device};
+pub(crate) use recover::load_superblock;
 pub(crate) use structures::{JournalSuperblock, MAGIC};
 
 /// A block of the file system and what it will be.

@@ -69,8 +69,8 @@ pub fn recover(path: impl AsRef<Path>) -> Result<Recovered, RecoverError> {
     recover_device(&mut file)
 }
 
-/// As [`recover`].
-pub(crate) fn recover_device(device: &mut dyn BlockDevice) -> Result<Recovered, RecoverError> {
+/// As [`recover`], on a device.
+pub fn recover_device(device: &mut dyn BlockDevice) -> Result<Recovered, RecoverError> {
     let (superblock, geometry) = load_superblock(device)?;
     let Some(place) = Place::find(device, &superblock, &geometry).map_err(RecoverError::Replay)? else {
         return Ok(Recovered::Clean);
