@@ -17,7 +17,10 @@ fn main() -> ExitCode {
 }
 
 fn causes(error: &dyn Error) -> String {
-    error.source().map(|source| format!(": {source}{}", causes(source))).unwrap_or_default()
+    error
+        .source()
+        .map(|source| format!(": {source}{}", causes(source)))
+        .unwrap_or_default()
 }
 
 fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
@@ -47,6 +50,12 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
 fn size(bytes: &str) -> Result<Size, Box<dyn Error>> {
     let bytes = ByteSize::from_bytes(bytes.parse()?);
-    let fit = Size::Fit { headroom: ByteSize::from_bytes(1 << 20) };
-    Ok(if bytes == ByteSize::ZERO { fit } else { Size::Bytes(bytes) })
+    let fit = Size::Fit {
+        headroom: ByteSize::from_bytes(1 << 20),
+    };
+    Ok(if bytes == ByteSize::ZERO {
+        fit
+    } else {
+        Size::Bytes(bytes)
+    })
 }

@@ -43,7 +43,11 @@ pub trait BlockDevice {
 impl BlockDevice for File {
     fn size(&mut self) -> io::Result<u64> {
         let metadata = self.metadata()?;
-        if metadata.is_file() { Ok(metadata.len()) } else { self.seek(SeekFrom::End(0)) }
+        if metadata.is_file() {
+            Ok(metadata.len())
+        } else {
+            self.seek(SeekFrom::End(0))
+        }
     }
 
     fn reset(&mut self, size: u64) -> io::Result<()> {
@@ -67,7 +71,11 @@ impl BlockDevice for File {
     }
 
     fn truncate(&mut self, size: u64) -> io::Result<()> {
-        if self.metadata()?.is_file() { self.set_len(size) } else { Ok(()) }
+        if self.metadata()?.is_file() {
+            self.set_len(size)
+        } else {
+            Ok(())
+        }
     }
 
     fn zero(&mut self, offset: u64, len: u64) -> io::Result<()> {
@@ -103,13 +111,19 @@ impl BlockDevice for Cursor<Vec<u8>> {
     }
 
     fn extend(&mut self, size: u64) -> io::Result<()> {
-        if BlockDevice::size(self)? < size { self.truncate(size) } else { Ok(()) }
+        if BlockDevice::size(self)? < size {
+            self.truncate(size)
+        } else {
+            Ok(())
+        }
     }
 
     fn truncate(&mut self, size: u64) -> io::Result<()> {
         let size = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let memory = self.get_mut();
-        memory.try_reserve(size.saturating_sub(memory.len())).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        memory
+            .try_reserve(size.saturating_sub(memory.len()))
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
         memory.resize(size, 0);
         Ok(())
     }
@@ -176,7 +190,7 @@ impl<T: Read + Write + Seek> BlockDevice for Seekable<T> {
 }
 
 fn write_zeros(device: &mut dyn BlockDevice, offset: u64, len: u64) -> io::Result<()> {
-    let zeros = [0; 1 << 16];
+    let zeros = [0; 1 << 14];
     let mut done = 0;
     while done < len {
         let step = (len - done).min(zeros.len() as u64);

@@ -48,7 +48,11 @@ pub fn write_ext4(
         FormatError::Write(source) => at("write")(source),
         other => other,
     })?;
-    image.persist(path).map_err(|error| at("rename to")(error.error))?;
-    File::open(&directory).and_then(|directory| directory.sync_all()).map_err(at("sync the directory of"))?;
+    image
+        .persist(path)
+        .map_err(|error| at("rename to")(error.error))?;
+    File::open(&directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(at("sync the directory of"))?;
     Ok(report)
 }

@@ -13,6 +13,10 @@ const WORTH: u32 = 50;
 /// The fewest inodes of a group: the reserved ones and a few.
 const MIN_INODES: u64 = 16;
 
+/// Bytes of a descriptor.
+const DESCRIPTOR: u32 = 64;
+const _: () = assert!(group::SIZE == 64);
+
 /// How a file system is divided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
@@ -38,11 +42,11 @@ pub(crate) struct Inodes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// Not even one group with its tables.
-    TooSmall,
+    Small,
     /// More blocks than [`MAX_BLOCKS`].
-    TooLarge,
+    Large,
     /// More inodes than bitmaps of one block can count.
-    TooManyInodes,
+    Inodes,
 }
 
 impl Geometry {
@@ -51,24 +55,36 @@ impl Geometry {
     pub(crate) fn new(bytes: u64, block_size: u32, inodes: Inodes, inode_size: u32) -> Result<Self, Misfit> {
         let blocks = bytes / u64::from(block_size);
         if blocks > MAX_BLOCKS {
-            return Err(Misfit::TooLarge);
+            return Err(Misfit::Large);
         }
-        let whole = Self { block_size, blocks, groups: 0, inodes_per_group: 0, inode_size, first_meta_bg: 1 };
+        let whole = Self {
+            block_size,
+            blocks,
+            groups: 0,
+            inodes_per_group: 0,
+            inode_size,
+            first_meta_bg: 1,
+        };
         whole.divided(inodes)
     }
 
     fn divided(mut self, inodes: Inodes) -> Result<Self, Misfit> {
         let first = u64::from(self.first_data_block());
         loop {
-            let groups = self.blocks.saturating_sub(first).div_ceil(u64::from(self.blocks_per_group()));
-            self.groups = u32::try_from(groups).map_err(|_| Misfit::TooLarge)?;
+            let groups = self
+                .blocks
+                .saturating_sub(first)
+                .div_ceil(u64::from(self.blocks_per_group()));
+            self.groups = u32::try_from(groups).map_err(|_| Misfit::Large)?;
             if self.groups == 0 {
-                return Err(Misfit::TooSmall);
+                return Err(Misfit::Small);
             }
             self.inodes_per_group = self.inodes_for(inodes)?;
-            let Some(rest) = self.useless_tail() else { return Ok(self) };
+            let Some(rest) = self.useless_tail() else {
+                return Ok(self);
+            };
             if self.groups == 1 {
-                return Err(Misfit::TooSmall);
+                return Err(Misfit::Small);
             }
             self.blocks -= u64::from(rest);
         }
@@ -78,13 +94,18 @@ impl Geometry {
     fn inodes_for(&self, inodes: Inodes) -> Result<u32, Misfit> {
         let unit = u64::from(self.block_size / self.inode_size).max(8);
         let groups = u64::from(self.groups);
-        let each = inodes.wanted.max(inodes.needed).div_ceil(groups).max(MIN_INODES).next_multiple_of(unit);
+        let each = inodes
+            .wanted
+            .max(inodes.needed)
+            .div_ceil(groups)
+            .max(MIN_INODES)
+            .next_multiple_of(unit);
         let most = u64::from(self.block_size * 8).min(u64::from(u32::MAX) / groups / unit * unit);
         let each = each.min(most);
         if each * groups < inodes.needed.max(MIN_INODES) {
-            return Err(Misfit::TooManyInodes);
+            return Err(Misfit::Inodes);
         }
-        u32::try_from(each).map_err(|_| Misfit::TooManyInodes)
+        u32::try_from(each).map_err(|_| Misfit::Inodes)
     }
 
     /// The blocks of a last group that is not worth having.
@@ -126,14 +147,8 @@ impl Geometry {
         u32::try_from(len).unwrap_or(u32::MAX)
     }
 
-    /// The group that holds a block.
-    pub(crate) fn group_of(&self, block: u64) -> u32 {
-        let at = block.saturating_sub(u64::from(self.first_data_block()));
-        u32::try_from(at / u64::from(self.blocks_per_group())).unwrap_or(u32::MAX)
-    }
-
     pub(crate) const fn descriptors_per_block(&self) -> u32 {
-        self.block_size / (group::SIZE as u32)
+        self.block_size / DESCRIPTOR
     }
 
     /// Blocks of one copy of all descriptors.
@@ -185,7 +200,10 @@ impl Geometry {
     pub(crate) fn inode_place(&self, inode: u32) -> (u32, u64) {
         let number = inode.saturating_sub(1);
         let within = number % self.inodes_per_group.max(1);
-        (number / self.inodes_per_group.max(1), u64::from(within) * u64::from(self.inode_size))
+        (
+            number / self.inodes_per_group.max(1),
+            u64::from(within) * u64::from(self.inode_size),
+        )
     }
 
     /// The byte at which a block starts.
@@ -261,7 +279,7 @@ mod tests {
         let bytes = (16 << 40) - 4096;
         let largest = geometry(bytes, bytes / 65536).expect("a geometry");
         assert_eq!((largest.blocks, largest.groups), (u64::from(u32::MAX), 131_072));
-        assert_eq!(geometry(16 << 40, 1), Err(Misfit::TooLarge));
+        assert_eq!(geometry(16 << 40, 1), Err(Misfit::Large));
     }
 
     #[test]
@@ -271,6 +289,13 @@ mod tests {
         assert_eq!(geometry.descriptor_places(0).first(), Some(&1));
         let places = geometry.descriptor_places(1);
         assert_eq!(places, [64, 65, 127].map(|group| group * 32768));
-        assert_eq!((geometry.base_meta(64), geometry.base_meta(66), geometry.base_meta(81)), (1, 0, 1));
+        assert_eq!(
+            (
+                geometry.base_meta(64),
+                geometry.base_meta(66),
+                geometry.base_meta(81)
+            ),
+            (1, 0, 1)
+        );
     }
 }

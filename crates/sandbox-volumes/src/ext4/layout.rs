@@ -49,7 +49,11 @@ impl FlexLayout {
         for of_group in &mut tables {
             of_group.inode_table = take(u64::from(geometry.table_blocks()))?;
         }
-        Some(Self { groups, tables, segments })
+        Some(Self {
+            groups,
+            tables,
+            segments,
+        })
     }
 
     /// The tables of each group.
@@ -59,7 +63,10 @@ impl FlexLayout {
 
     /// Blocks that are free when nothing but tables is in use.
     pub(crate) fn free(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.end - segment.free).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.end - segment.free)
+            .sum()
     }
 
     /// What is in use of a group when everything before `frontier` is, apart from its superblock and
@@ -85,7 +92,11 @@ fn segments(geometry: &Geometry, groups: Range<u32>) -> Vec<Segment> {
         let end = geometry.group_end(group);
         match segments.last_mut() {
             Some(last) if base == 0 && last.end == start => last.end = end,
-            _ => segments.push(Segment { start: start + base, free: start + base, end }),
+            _ => segments.push(Segment {
+                start: start + base,
+                free: start + base,
+                end,
+            }),
         }
     }
     segments

@@ -7,7 +7,12 @@
 //! # It is not
 //! - a file system: files of a disk that exists are not changed here;
 //! - a repair tool: [`check`] reads and reports, e2fsck mends.
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod check;
 mod device;
@@ -34,8 +39,8 @@ pub use file::{format_ext4, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};
 pub use journal::{RecoverError, Recovered, recover, recover_device};
 pub use options::{
-    Ext4FormatOptions, Ext4FormatOptionsBuilder, Ext4OptionsError, Ext4OptionsProblem, InodeCount, JournalSize,
-    MAX_SIZE, MIN_SIZE, Size,
+    Ext4FormatOptions, Ext4FormatOptionsBuilder, Ext4OptionsError, Ext4OptionsProblem, InodeCount,
+    JournalSize, MAX_SIZE, MIN_SIZE, Size,
 };
 pub use tree::{DirectoryTree, Overrides};
 pub use write::{FormatReport, Source, write};

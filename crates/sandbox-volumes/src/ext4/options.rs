@@ -168,7 +168,11 @@ impl Ext4FormatOptionsBuilder {
     /// Checks everything, and reports all problems at once.
     pub fn build(self) -> Result<Ext4FormatOptions, Ext4OptionsError> {
         let problems = problems(&self.asked);
-        if problems.is_empty() { Ok(self.asked) } else { Err(Ext4OptionsError { problems }) }
+        if problems.is_empty() {
+            Ok(self.asked)
+        } else {
+            Err(Ext4OptionsError { problems })
+        }
     }
 }
 
@@ -245,7 +249,10 @@ fn problems(asked: &Ext4FormatOptions) -> Vec<Ext4OptionsProblem> {
     if asked.uuid == Some([0; 16]) {
         problems.push(Ext4OptionsProblem::Uuid);
     }
-    if let Some(time) = asked.time.filter(|time| !(0..=0x3_7FFF_FFFF).contains(&time.seconds)) {
+    if let Some(time) = asked
+        .time
+        .filter(|time| !(0..=0x3_7FFF_FFFF).contains(&time.seconds))
+    {
         problems.push(Ext4OptionsProblem::Time(time.seconds));
     }
     if !matches!(block_size, 1024 | 2048 | 4096) {
@@ -279,7 +286,9 @@ fn size_problem(size: Size) -> Option<Ext4OptionsProblem> {
 }
 
 fn journal_problem(asked: &Ext4FormatOptions, block_size: u32) -> Option<Ext4OptionsProblem> {
-    let JournalSize::Bytes(bytes) = asked.journal else { return None };
+    let JournalSize::Bytes(bytes) = asked.journal else {
+        return None;
+    };
     let bytes = bytes.bytes();
     let least = u64::from(MIN_JOURNAL_BLOCKS) * u64::from(block_size);
     let half = match asked.size {
@@ -307,7 +316,10 @@ mod tests {
         let error = Ext4FormatOptions::builder(Size::Bytes(1.kib()))
             .label("seventeen letters")
             .uuid([0; 16])
-            .time(TreeTime { seconds: -1, nanoseconds: 0 })
+            .time(TreeTime {
+                seconds: -1,
+                nanoseconds: 0,
+            })
             .block_size(512)
             .inode_size(128)
             .inodes(InodeCount::BytesPerInode(10))
@@ -325,6 +337,9 @@ mod tests {
             .build()
             .expect_err("too small");
         let (bytes, least) = (65536, 4 << 20);
-        assert_eq!(error.problems, [Ext4OptionsProblem::JournalTooSmall { bytes, least }]);
+        assert_eq!(
+            error.problems,
+            [Ext4OptionsProblem::JournalTooSmall { bytes, least }]
+        );
     }
 }

@@ -93,7 +93,9 @@ fn format(options: &Ext4FormatOptions) -> Result<Format, FormatError> {
         |seed| [0, 4, 8, 12].map(|at| word(&seed, at)),
     );
     Ok(Format {
-        block_size: options.block_size.unwrap_or_else(|| default_block_size(options.size)),
+        block_size: options
+            .block_size
+            .unwrap_or_else(|| default_block_size(options.size)),
         inode_size: options.inode_size,
         uuid,
         hash_seed: seed,
@@ -109,7 +111,10 @@ fn word(seed: &[u8; 16], at: usize) -> u32 {
 fn now() -> TreeTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(0);
-    TreeTime { seconds, nanoseconds: since.subsec_nanos() }
+    TreeTime {
+        seconds,
+        nanoseconds: since.subsec_nanos(),
+    }
 }
 
 /// Version 4 of RFC 9562.
@@ -124,7 +129,11 @@ fn random_uuid() -> Result<[u8; 16], FormatError> {
 }
 
 fn report(plan: &Plan, inventory: &Inventory, format: &Format) -> FormatReport {
-    let directories = inventory.nodes.iter().filter(|node| matches!(node.content, Content::Directory(_))).count();
+    let directories = inventory
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.content, Content::Directory(_)))
+        .count();
     FormatReport {
         size: ByteSize::from_bytes(plan.bytes),
         block_size: format.block_size,

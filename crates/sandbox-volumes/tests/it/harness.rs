@@ -37,20 +37,28 @@ pub(crate) fn skip(name: &str, reason: &str) {
     let is_set = |variable| std::env::var_os(variable).is_some_and(|value| value == "1");
     let allowed = std::env::var("SANDBOX_TEST_ALLOWED_SKIPS").unwrap_or_default();
     let is_allowed = allowed.split(',').any(|known| known.trim() == name);
-    assert!(!is_set("SANDBOX_TEST_NO_SKIP") || is_allowed, "{name} would skip: {reason}");
+    assert!(
+        !is_set("SANDBOX_TEST_NO_SKIP") || is_allowed,
+        "{name} would skip: {reason}"
+    );
     println!("SKIP: {name}: {reason}");
 }
 
 /// A directory that is gone when the test ends.
 pub(crate) fn place() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("sandbox-ext4-").tempdir().expect("a temporary directory")
+    tempfile::Builder::new()
+        .prefix("sandbox-ext4-")
+        .tempdir()
+        .expect("a temporary directory")
 }
 
 /// A program of e2fsprogs or the system's, with messages in English.
 pub(crate) fn tool(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("LC_ALL", "C");
+    command
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .env("LC_ALL", "C");
     command
 }
 
@@ -63,7 +71,10 @@ pub(crate) fn output(command: &mut Command) -> String {
 }
 
 pub(crate) fn text(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     format!("{}\n{out}{err}", output.status)
 }
 
@@ -81,8 +92,12 @@ pub(crate) fn is_clean(image: &Path) {
 #[track_caller]
 pub(crate) fn header(image: &Path, name: &str) -> String {
     let all = output(tool("dumpe2fs").arg("-h").arg(image));
-    let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("{name} in {all}")).trim().to_owned()
+    let line = all
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{name} in {all}"))
+        .trim()
+        .to_owned()
 }
 
 /// What debugfs answers.
@@ -100,7 +115,12 @@ impl Mounted {
     #[track_caller]
     pub(crate) fn new(image: &Path, options: &str, on: &Path) -> Self {
         std::fs::create_dir_all(on).expect("a mount point");
-        output(tool("mount").arg("-o").arg(format!("loop,{options}")).args([image.as_os_str(), on.as_os_str()]));
+        output(
+            tool("mount")
+                .arg("-o")
+                .arg(format!("loop,{options}"))
+                .args([image.as_os_str(), on.as_os_str()]),
+        );
         Self { path: on.to_owned() }
     }
 }
@@ -108,6 +128,9 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         let umount = tool("umount").arg(&self.path).status();
-        assert!(umount.is_ok_and(|status| status.success()) || std::thread::panicking(), "umount");
+        assert!(
+            umount.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "umount"
+        );
     }
 }

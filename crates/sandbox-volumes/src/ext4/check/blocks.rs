@@ -13,8 +13,15 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn new(geometry: &Geometry) -> Self {
-        let (first, per_group) = (u64::from(geometry.first_data_block()), u64::from(geometry.blocks_per_group()));
-        Self { first, per_group, groups: HashMap::new() }
+        let (first, per_group) = (
+            u64::from(geometry.first_data_block()),
+            u64::from(geometry.blocks_per_group()),
+        );
+        Self {
+            first,
+            per_group,
+            groups: HashMap::new(),
+        }
     }
 
     /// Claims blocks that are on the disk; the first one that somebody else has is an error.
@@ -29,8 +36,10 @@ impl Blocks {
             let stop = end.min(self.first + (u64::from(group) + 1) * self.per_group);
             while at < stop {
                 let bit = (at - self.first) % self.per_group;
-                let Some(byte) = bitmap.get_mut(index(bit / 8)) else { return Err(at) };
-                if bit % 8 == 0 && stop - at >= 8 && *byte == 0 {
+                let Some(byte) = bitmap.get_mut(index(bit / 8)) else {
+                    return Err(at);
+                };
+                if bit.is_multiple_of(8) && stop - at >= 8 && *byte == 0 {
                     *byte = 0xFF;
                     at += 8;
                     continue;

@@ -7,14 +7,24 @@ use crate::ext4::disk::inode::{MAX_LINKS, ROOT, mode};
 
 impl Check<'_> {
     pub(super) fn connect(&mut self) {
-        let mut all: Vec<(u32, Known)> = self.inodes.iter().map(|(inode, known)| (*inode, *known)).collect();
+        let mut all: Vec<(u32, Known)> = self
+            .inodes
+            .iter()
+            .map(|(inode, known)| (*inode, *known))
+            .collect();
         all.sort_unstable_by_key(|(inode, _)| *inode);
         let mut reached = HashMap::from([(ROOT, true)]);
         for (inode, known) in all {
             if known.mode & mode::TYPE == mode::DIR {
                 self.directory(inode, known, &mut reached);
             } else if known.names != u32::from(known.links) {
-                self.inode_fault(inode, InodeFault::Links { stored: known.links, counted: known.names });
+                self.inode_fault(
+                    inode,
+                    InodeFault::Links {
+                        stored: known.links,
+                        counted: known.names,
+                    },
+                );
             }
         }
     }
@@ -28,7 +38,13 @@ impl Check<'_> {
         let is_many = counted > MAX_LINKS || known.links == 1;
         let is_right = u32::from(known.links) == counted || is_many && known.links == 1;
         if !is_right {
-            self.inode_fault(inode, InodeFault::Links { stored: known.links, counted });
+            self.inode_fault(
+                inode,
+                InodeFault::Links {
+                    stored: known.links,
+                    counted,
+                },
+            );
         }
         if !self.reaches_root(inode, reached) {
             self.inode_fault(inode, InodeFault::Unconnected);

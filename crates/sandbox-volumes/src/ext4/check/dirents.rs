@@ -20,8 +20,12 @@ pub(super) struct Directory {
 impl Check<'_> {
     pub(super) fn read_directories(&mut self) -> Result<(), CheckError> {
         let is_directory = |mode: u16| mode & mode::TYPE == mode::DIR;
-        let mut all: Vec<u32> =
-            self.inodes.iter().filter(|(_, known)| is_directory(known.mode)).map(|(inode, _)| *inode).collect();
+        let mut all: Vec<u32> = self
+            .inodes
+            .iter()
+            .filter(|(_, known)| is_directory(known.mode))
+            .map(|(inode, _)| *inode)
+            .collect();
         all.sort_unstable();
         all.into_iter().try_for_each(|inode| self.read_directory(inode))
     }
@@ -29,17 +33,25 @@ impl Check<'_> {
     fn read_directory(&mut self, number: u32) -> Result<(), CheckError> {
         let geometry = self.reader.geometry.clone();
         let (group, at) = geometry.inode_place(number);
-        let Some(descriptor) = self.groups.get(group as usize) else { return Ok(()) };
+        let Some(descriptor) = self.groups.get(group as usize) else {
+            return Ok(());
+        };
         let place = geometry.byte(descriptor.tables().inode_table) + at;
         let bytes = self.reader.bytes(place, size_of::<Inode>())?;
-        let Ok(inode) = Inode::read_from_bytes(&bytes) else { return Ok(()) };
+        let Ok(inode) = Inode::read_from_bytes(&bytes) else {
+            return Ok(());
+        };
         if !inode.has(flag::EXTENTS) || inode.has(flag::INLINE_DATA) {
             return Ok(());
         }
         let seed = inode_seed(self.reader.seed, number, inode.generation.get());
         let runs = self.runs(number, &inode, seed)?;
         let blocks = runs.last().map_or(0, |run| run.logical.saturating_add(run.len));
-        let directory = Directory { inode: number, seed, blocks };
+        let directory = Directory {
+            inode: number,
+            seed,
+            blocks,
+        };
         let mut index = None;
         if inode.has(flag::INDEX) {
             index = self.read_index(&directory, &runs)?;

@@ -35,7 +35,14 @@ impl Check<'_> {
         seed: u32,
         each: &mut dyn FnMut(Run),
     ) -> Result<u64, CheckError> {
-        let mut walk = Walk { inode: number, seed, each, next: 0, claim: true, blocks: 0 };
+        let mut walk = Walk {
+            inode: number,
+            seed,
+            each,
+            next: 0,
+            claim: true,
+            blocks: 0,
+        };
         self.node(&inode.block, IN_INODE, None, &mut walk)?;
         Ok(walk.blocks)
     }
@@ -44,7 +51,14 @@ impl Check<'_> {
     pub(super) fn runs(&mut self, number: u32, inode: &Inode, seed: u32) -> Result<Vec<Run>, CheckError> {
         let mut runs = Vec::new();
         let mut each = |run| runs.push(run);
-        let mut walk = Walk { inode: number, seed, each: &mut each, next: 0, claim: false, blocks: 0 };
+        let mut walk = Walk {
+            inode: number,
+            seed,
+            each: &mut each,
+            next: 0,
+            claim: false,
+            blocks: 0,
+        };
         self.node(&inode.block, IN_INODE, None, &mut walk)?;
         Ok(runs)
     }
@@ -56,19 +70,25 @@ impl Check<'_> {
         depth: Option<u16>,
         walk: &mut Walk<'_>,
     ) -> Result<(), CheckError> {
-        let header = Header::read_from_prefix(node).ok().map(|(header, _)| header).filter(|header| {
-            let (entries, max) = (usize::from(header.entries.get()), usize::from(header.max.get()));
-            header.magic.get() == MAGIC
-                && entries <= max
-                && max <= room
-                && header.depth.get() <= MAX_DEPTH
-                && depth.is_none_or(|depth| header.depth.get() == depth && entries > 0)
-        });
+        let header = Header::read_from_prefix(node)
+            .ok()
+            .map(|(header, _)| header)
+            .filter(|header| {
+                let (entries, max) = (usize::from(header.entries.get()), usize::from(header.max.get()));
+                header.magic.get() == MAGIC
+                    && entries <= max
+                    && max <= room
+                    && header.depth.get() <= MAX_DEPTH
+                    && depth.is_none_or(|depth| header.depth.get() == depth && entries > 0)
+            });
         let Some(header) = header else {
             self.fault(walk, InodeFault::ExtentTree);
             return Ok(());
         };
-        let entries = node.chunks_exact(ENTRY).skip(1).take(usize::from(header.entries.get()));
+        let entries = node
+            .chunks_exact(ENTRY)
+            .skip(1)
+            .take(usize::from(header.entries.get()));
         for entry in entries {
             if header.depth.get() == 0 {
                 self.leaf(entry, walk);
@@ -80,11 +100,21 @@ impl Check<'_> {
     }
 
     fn leaf(&mut self, entry: &[u8], walk: &mut Walk<'_>) {
-        let Ok(leaf) = Leaf::read_from_bytes(entry) else { return };
+        let Ok(leaf) = Leaf::read_from_bytes(entry) else {
+            return;
+        };
         let stored = u32::from(leaf.len.get());
-        let len = if stored > MAX_LEN { stored - MAX_LEN } else { stored };
+        let len = if stored > MAX_LEN {
+            stored - MAX_LEN
+        } else {
+            stored
+        };
         let logical = u64::from(leaf.logical.get());
-        let run = Run { logical: leaf.logical.get(), physical: leaf.physical(), len };
+        let run = Run {
+            logical: leaf.logical.get(),
+            physical: leaf.physical(),
+            len,
+        };
         if len == 0 || logical < walk.next || logical + u64::from(len) > 1 << 32 {
             return self.fault(walk, InodeFault::ExtentTree);
         }
@@ -95,7 +125,9 @@ impl Check<'_> {
     }
 
     fn child(&mut self, entry: &[u8], depth: u16, walk: &mut Walk<'_>) -> Result<(), CheckError> {
-        let Ok(index) = Index::read_from_bytes(entry) else { return Ok(()) };
+        let Ok(index) = Index::read_from_bytes(entry) else {
+            return Ok(());
+        };
         let child = index.child();
         if u64::from(index.logical.get()) < walk.next {
             self.fault(walk, InodeFault::ExtentTree);
@@ -120,7 +152,9 @@ impl Check<'_> {
             self.fault(walk, InodeFault::Block(blocks.start));
             return false;
         }
-        if walk.claim && let Err(block) = self.blocks.claim(blocks.start, len) {
+        if walk.claim
+            && let Err(block) = self.blocks.claim(blocks.start, len)
+        {
             self.fault(walk, InodeFault::Block(block));
             return false;
         }

@@ -38,11 +38,23 @@ impl Index {
 
 impl Check<'_> {
     /// Reads the index of a directory; none where it is so damaged that nothing can be said.
-    pub(super) fn read_index(&mut self, directory: &Directory, runs: &[Run]) -> Result<Option<Index>, CheckError> {
-        let Some(root) = self.logical(runs, 0)? else { return Ok(None) };
+    pub(super) fn read_index(
+        &mut self,
+        directory: &Directory,
+        runs: &[Run],
+    ) -> Result<Option<Index>, CheckError> {
+        let Some(root) = self.logical(runs, 0)? else {
+            return Ok(None);
+        };
         let seed = self.superblock.hash_seed.map(U32::get);
-        let mut index = Index { seed, internal: HashSet::from([0]), leaves: HashMap::new() };
-        let info = root.get(DX_ROOT - size_of::<RootInfo>()..DX_ROOT).and_then(|at| RootInfo::read_from_bytes(at).ok());
+        let mut index = Index {
+            seed,
+            internal: HashSet::from([0]),
+            leaves: HashMap::new(),
+        };
+        let info = root
+            .get(DX_ROOT - size_of::<RootInfo>()..DX_ROOT)
+            .and_then(|at| RootInfo::read_from_bytes(at).ok());
         let info = info.filter(|info| {
             (info.hash_version, info.info_length) == (HASH_HALF_MD4, 8) && info.indirect_levels <= 1
         });
@@ -78,7 +90,7 @@ impl Check<'_> {
         for count in 0..2 {
             match entry(root, at) {
                 Some((header, name, len)) => {
-                    self.dots(directory, count, &header, name);
+                    self.dots(directory, count, header, name);
                     at += len;
                 }
                 None => return self.directory_fault(directory.inode, 0, DirectoryFault::Dots),
@@ -96,9 +108,13 @@ impl Check<'_> {
         bounds: (u32, u32),
     ) -> Vec<(u32, u32, u32)> {
         let most = (block.len() - start) / DX_ENTRY - 1;
-        let header = block.get(start..start + 4).and_then(|at| CountLimit::read_from_bytes(at).ok());
+        let header = block
+            .get(start..start + 4)
+            .and_then(|at| CountLimit::read_from_bytes(at).ok());
         let counts = header.map(|header| (usize::from(header.count.get()), usize::from(header.limit.get())));
-        let Some((count, limit)) = counts.filter(|(count, limit)| (1..=*limit).contains(count) && *limit == most) else {
+        let Some((count, limit)) =
+            counts.filter(|(count, limit)| (1..=*limit).contains(count) && *limit == most)
+        else {
             self.directory_fault(directory.inode, number, DirectoryFault::Index);
             return Vec::new();
         };
@@ -107,7 +123,11 @@ impl Check<'_> {
         if block.get(stored..stored + 4) != Some(&sum.to_le_bytes()) {
             self.directory_fault(directory.inode, number, DirectoryFault::Checksum);
         }
-        let entries = block.get(start..).unwrap_or_default().chunks_exact(DX_ENTRY).take(count);
+        let entries = block
+            .get(start..)
+            .unwrap_or_default()
+            .chunks_exact(DX_ENTRY)
+            .take(count);
         let mut children: Vec<(u32, u32)> = entries
             .filter_map(|bytes| <[U32; 2]>::read_from_bytes(bytes).ok())
             .map(|[hash, child]| (hash.get(), child.get() & 0x0FFF_FFFF))
@@ -115,10 +135,20 @@ impl Check<'_> {
         if let Some(first) = children.first_mut() {
             first.0 = bounds.0;
         }
-        let ends = children.iter().skip(1).map(|(hash, _)| *hash).chain(std::iter::once(bounds.1));
-        let all: Vec<(u32, u32, u32)> =
-            children.iter().zip(ends).map(|((low, child), high)| (*child, *low, high)).collect();
-        if all.iter().any(|(child, low, high)| low > high || *child >= directory.blocks) {
+        let ends = children
+            .iter()
+            .skip(1)
+            .map(|(hash, _)| *hash)
+            .chain(std::iter::once(bounds.1));
+        let all: Vec<(u32, u32, u32)> = children
+            .iter()
+            .zip(ends)
+            .map(|((low, child), high)| (*child, *low, high))
+            .collect();
+        if all
+            .iter()
+            .any(|(child, low, high)| low > high || *child >= directory.blocks)
+        {
             self.directory_fault(directory.inode, number, DirectoryFault::Index);
             return Vec::new();
         }
@@ -129,9 +159,10 @@ impl Check<'_> {
     fn logical(&mut self, runs: &[Run], number: u32) -> Result<Option<Vec<u8>>, CheckError> {
         let at = runs.partition_point(|run| run.logical.saturating_add(run.len) <= number);
         match runs.get(at).filter(|run| run.logical <= number) {
-            Some(run) => {
-                Ok(Some(self.reader.block(run.physical + u64::from(number - run.logical))?))
-            }
+            Some(run) => Ok(Some(
+                self.reader
+                    .block(run.physical + u64::from(number - run.logical))?,
+            )),
             None => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! All inodes: each by itself.
 
-use zerocopy::{FromBytes, FromZeros};
+use zerocopy::FromBytes;
 
 use super::{Check, CheckError, CheckProblem, GroupFault, InodeFault, Known, SuperblockFault};
 use crate::ext4::{
@@ -25,13 +25,22 @@ impl Check<'_> {
                 self.read_table(group, &descriptor, unused)?;
             }
         }
-        if !self.inodes.get(&ROOT).is_some_and(|root| root.mode & mode::TYPE == mode::DIR) {
+        if self
+            .inodes
+            .get(&ROOT)
+            .is_none_or(|root| root.mode & mode::TYPE != mode::DIR)
+        {
             self.inode_fault(ROOT, InodeFault::NoRoot);
         }
         Ok(())
     }
 
-    fn read_table(&mut self, group: u32, descriptor: &GroupDescriptor, unused: u32) -> Result<(), CheckError> {
+    fn read_table(
+        &mut self,
+        group: u32,
+        descriptor: &GroupDescriptor,
+        unused: u32,
+    ) -> Result<(), CheckError> {
         let geometry = self.reader.geometry.clone();
         let tables = descriptor.tables();
         let all = u64::from(geometry.table_blocks());
@@ -58,15 +67,23 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn read_inode(&mut self, group: u32, number: u32, bytes: &[u8], in_bitmap: bool) -> Result<(), CheckError> {
-        let Ok((inode, rest)) = Inode::ref_from_prefix(bytes) else { return Ok(()) };
+    fn read_inode(
+        &mut self,
+        group: u32,
+        number: u32,
+        bytes: &[u8],
+        in_bitmap: bool,
+    ) -> Result<(), CheckError> {
+        let Ok((inode, rest)) = Inode::ref_from_prefix(bytes) else {
+            return Ok(());
+        };
         if in_bitmap && let Some(counted) = self.counted.get_mut(group as usize) {
             counted.inodes += 1;
             counted.directories += u32::from(inode.file_type() == mode::DIR);
         }
         let is_reserved = number < FIRST && number != ROOT;
         let is_used = inode.links.get() > 0;
-        if is_reserved && *inode == Inode::new_zeroed() {
+        if is_reserved && inode.mode.get() == 0 && !is_used {
             return Ok(());
         }
         match (in_bitmap, is_used) {
@@ -83,7 +100,14 @@ impl Check<'_> {
         self.read_xattrs(number, inode, rest)?;
         if !is_reserved {
             let (mode, links) = (inode.mode.get(), inode.links.get());
-            let known = Known { mode, links, names: 0, children: 0, parent: 0, dots: 0 };
+            let known = Known {
+                mode,
+                links,
+                names: 0,
+                children: 0,
+                parent: 0,
+                dots: 0,
+            };
             self.inodes.insert(number, known);
         }
         Ok(())
@@ -128,7 +152,11 @@ impl Check<'_> {
                 self.read_journal(inode, first)?;
             }
         }
-        let unit = if inode.has(flag::HUGE_FILE) { 1 } else { u64::from(self.reader.geometry.block_size) / 512 };
+        let unit = if inode.has(flag::HUGE_FILE) {
+            1
+        } else {
+            u64::from(self.reader.geometry.block_size) / 512
+        };
         let (stored, counted) = (inode.sectors(), blocks * unit);
         if stored != counted {
             self.inode_fault(number, InodeFault::Sectors { stored, counted });
@@ -140,7 +168,10 @@ impl Check<'_> {
         if self.superblock.feature_compat.get() & compat::HAS_JOURNAL == 0 {
             return Ok(());
         }
-        let block = first.map(|first| self.reader.block(first)).transpose()?.unwrap_or_default();
+        let block = first
+            .map(|first| self.reader.block(first))
+            .transpose()?
+            .unwrap_or_default();
         let superblock = JournalSuperblock::read_from_prefix(&block).ok();
         let blocks = inode.size() / u64::from(self.reader.geometry.block_size);
         let is_right = superblock.is_some_and(|(journal, _)| {
@@ -157,7 +188,9 @@ impl Check<'_> {
 }
 
 fn is_set(bitmap: &[u8], bit: u32) -> bool {
-    bitmap.get((bit / 8) as usize).is_some_and(|byte| byte >> (bit % 8) & 1 != 0)
+    bitmap
+        .get((bit / 8) as usize)
+        .is_some_and(|byte| byte >> (bit % 8) & 1 != 0)
 }
 
 const _: () = assert!(inode::SIZE <= 256);

@@ -21,7 +21,9 @@ mod reader;
 mod xattrs;
 
 pub(crate) use open::{features, geometry};
-pub use problem::{CheckError, CheckProblem, CheckReport, DirectoryFault, GroupFault, InodeFault, SuperblockFault};
+pub use problem::{
+    CheckError, CheckProblem, CheckReport, DirectoryFault, GroupFault, InodeFault, SuperblockFault,
+};
 
 use std::{
     collections::HashMap,
@@ -61,7 +63,9 @@ pub fn check(mut reader: impl Read + Seek) -> Result<CheckReport, CheckError> {
         xattr_blocks: HashMap::new(),
         counted: Vec::new(),
     };
-    problems.into_iter().for_each(|problem| check.report(CheckProblem::Superblock(problem)));
+    for problem in problems {
+        check.report(CheckProblem::Superblock(problem));
+    }
     check.read_groups()?;
     check.read_inodes()?;
     check.read_directories()?;

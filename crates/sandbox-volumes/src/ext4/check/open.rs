@@ -12,7 +12,9 @@ use crate::ext4::{
     disk::{
         checksum::filesystem_seed,
         group, index,
-        superblock::{self, HASH_HALF_MD4, MAGIC, OFFSET, STATE_VALID, Superblock, compat, incompat, ro_compat},
+        superblock::{
+            self, HASH_HALF_MD4, MAGIC, OFFSET, STATE_VALID, Superblock, compat, incompat, ro_compat,
+        },
     },
     geometry::Geometry,
 };
@@ -33,11 +35,22 @@ pub(super) fn open(
     features(&superblock)?;
     let geometry = geometry(&superblock)?;
     if geometry.byte(geometry.blocks) > size {
-        return Err(CheckError::Superblock { field: "s_blocks_count", value: geometry.blocks });
+        return Err(CheckError::Superblock {
+            field: "s_blocks_count",
+            value: geometry.blocks,
+        });
     }
     let faults = faults(&superblock);
     let seed = filesystem_seed(&superblock.uuid);
-    Ok((Reader { inner, geometry, seed }, superblock, faults))
+    Ok((
+        Reader {
+            inner,
+            geometry,
+            seed,
+        },
+        superblock,
+        faults,
+    ))
 }
 
 fn faults(superblock: &Superblock) -> Vec<SuperblockFault> {
@@ -64,7 +77,11 @@ pub(crate) fn features(superblock: &Superblock) -> Result<(), CheckError> {
     if compat | incompat | ro_compat == 0 {
         Ok(())
     } else {
-        Err(CheckError::Unsupported { compat, incompat, ro_compat })
+        Err(CheckError::Unsupported {
+            compat,
+            incompat,
+            ro_compat,
+        })
     }
 }
 
@@ -80,30 +97,76 @@ pub(crate) fn geometry(of: &Superblock) -> Result<Geometry, CheckError> {
     let (per_group, inodes_per_group) = (of.blocks_per_group.get(), of.inodes_per_group.get());
     let first_meta_bg = of.first_meta_bg.get();
     let meta_bg = of.feature_incompat.get() & incompat::META_BG != 0;
-    let mut geometry =
-        Geometry { block_size, blocks: of.blocks(), groups: 0, inodes_per_group, inode_size, first_meta_bg };
-    let data = geometry.blocks.saturating_sub(u64::from(geometry.first_data_block()));
+    let mut geometry = Geometry {
+        block_size,
+        blocks: of.blocks(),
+        groups: 0,
+        inodes_per_group,
+        inode_size,
+        first_meta_bg,
+    };
+    let data = geometry
+        .blocks
+        .saturating_sub(u64::from(geometry.first_data_block()));
     let groups = data.div_ceil(u64::from(geometry.blocks_per_group()));
     let fits = |groups: u64| u64::from(inodes_per_group) * groups == u64::from(of.inodes_count.get());
     let checks = [
         ("s_rev_level", of.rev_level.get().into(), of.rev_level.get() == 1),
-        ("s_log_cluster_size", of.log_cluster_size.get().into(), of.log_cluster_size.get() == log),
-        ("s_inode_size", inode_size.into(), inode_size.is_power_of_two() && (256..=block_size).contains(&inode_size)),
-        ("s_desc_size", of.desc_size.get().into(), usize::from(of.desc_size.get()) == group::SIZE),
-        ("s_blocks_per_group", per_group.into(), per_group == geometry.blocks_per_group()),
+        (
+            "s_log_cluster_size",
+            of.log_cluster_size.get().into(),
+            of.log_cluster_size.get() == log,
+        ),
+        (
+            "s_inode_size",
+            inode_size.into(),
+            inode_size.is_power_of_two() && (256..=block_size).contains(&inode_size),
+        ),
+        (
+            "s_desc_size",
+            of.desc_size.get().into(),
+            usize::from(of.desc_size.get()) == group::SIZE,
+        ),
+        (
+            "s_blocks_per_group",
+            per_group.into(),
+            per_group == geometry.blocks_per_group(),
+        ),
         (
             "s_inodes_per_group",
             inodes_per_group.into(),
-            inodes_per_group >= 16 && inodes_per_group.is_multiple_of(8) && inodes_per_group <= block_size * 8,
+            inodes_per_group >= 16
+                && inodes_per_group.is_multiple_of(8)
+                && inodes_per_group <= block_size * 8,
         ),
-        ("s_first_data_block", of.first_data_block.get().into(), of.first_data_block.get() == geometry.first_data_block()),
-        ("s_blocks_count", geometry.blocks, groups > 0 && geometry.blocks < 1 << 32),
+        (
+            "s_first_data_block",
+            of.first_data_block.get().into(),
+            of.first_data_block.get() == geometry.first_data_block(),
+        ),
+        (
+            "s_blocks_count",
+            geometry.blocks,
+            groups > 0 && geometry.blocks < 1 << 32,
+        ),
         ("s_inodes_count", of.inodes_count.get().into(), fits(groups)),
         ("s_first_ino", of.first_ino.get().into(), of.first_ino.get() == 11),
-        ("s_reserved_gdt_blocks", of.reserved_gdt_blocks.get().into(), of.reserved_gdt_blocks.get() == 0),
+        (
+            "s_reserved_gdt_blocks",
+            of.reserved_gdt_blocks.get().into(),
+            of.reserved_gdt_blocks.get() == 0,
+        ),
         ("s_checksum_type", of.checksum_type.into(), of.checksum_type == 1),
-        ("s_def_hash_version", of.def_hash_version.into(), of.def_hash_version == HASH_HALF_MD4),
-        ("s_flags", of.flags.get().into(), of.flags.get() & superblock::FLAG_UNSIGNED_HASH != 0),
+        (
+            "s_def_hash_version",
+            of.def_hash_version.into(),
+            of.def_hash_version == HASH_HALF_MD4,
+        ),
+        (
+            "s_flags",
+            of.flags.get().into(),
+            of.flags.get() & superblock::FLAG_UNSIGNED_HASH != 0,
+        ),
     ];
     if let Some((field, value, _)) = checks.into_iter().find(|(_, _, is_right)| !is_right) {
         return Err(bad(field, value));

@@ -18,7 +18,9 @@ pub enum CheckError {
         value: u64,
     },
     /// Features that this version does not check.
-    #[error("features are not supported: {compat:#x} (compatible), {incompat:#x}, {ro_compat:#x} (read-only)")]
+    #[error(
+        "features are not supported: {compat:#x} (compatible), {incompat:#x}, {ro_compat:#x} (read-only)"
+    )]
     Unsupported {
         /// Of `s_feature_compat`, what is unknown.
         compat: u32,
@@ -67,7 +69,11 @@ pub enum CheckProblem {
     #[error("inode {inode}: {fault}")]
     Inode { inode: u32, fault: InodeFault },
     #[error("directory {inode}, block {block}: {fault}")]
-    Directory { inode: u32, block: u32, fault: DirectoryFault },
+    Directory {
+        inode: u32,
+        block: u32,
+        fault: DirectoryFault,
+    },
 }
 
 /// Of the superblock.

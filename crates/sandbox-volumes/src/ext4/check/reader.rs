@@ -28,7 +28,9 @@ impl Reader<'_> {
     /// Whether so many blocks from `first` on are on the disk.
     pub(super) fn holds(&self, first: u64, blocks: u64) -> bool {
         first >= u64::from(self.geometry.first_data_block())
-            && first.checked_add(blocks).is_some_and(|end| end <= self.geometry.blocks)
+            && first
+                .checked_add(blocks)
+                .is_some_and(|end| end <= self.geometry.blocks)
     }
 }
 

@@ -36,7 +36,9 @@ impl Check<'_> {
             return Ok(());
         }
         let bytes = self.reader.block(block)?;
-        let Ok((header, _)) = BlockHeader::read_from_prefix(&bytes) else { return Ok(()) };
+        let Ok((header, _)) = BlockHeader::read_from_prefix(&bytes) else {
+            return Ok(());
+        };
         self.xattr_blocks.insert(block, (header.refcount.get(), 1));
         if block_checksum(&bytes, block, self.reader.seed) != Some(header.checksum.get()) {
             self.inode_fault(number, InodeFault::XattrChecksum);
@@ -57,8 +59,13 @@ fn are_sound(area: &[u8], start: usize) -> bool {
             Some(_) => {}
             None => return false,
         }
-        let Some(Ok(entry)) = area.get(at..at + ENTRY).map(Entry::read_from_bytes) else { return false };
-        let (offset, size) = (usize::from(entry.value_offset.get()), index(u64::from(entry.value_size.get())));
+        let Some(Ok(entry)) = area.get(at..at + ENTRY).map(Entry::read_from_bytes) else {
+            return false;
+        };
+        let (offset, size) = (
+            usize::from(entry.value_offset.get()),
+            index(u64::from(entry.value_size.get())),
+        );
         let fits = offset.checked_add(size).is_some_and(|end| end <= area.len());
         if !fits || entry.value_inode.get() != 0 {
             return false;

@@ -12,7 +12,10 @@ pub(crate) fn filesystem_seed(uuid: &[u8; 16]) -> u32 {
 
 /// What the checksums of an inode and of its directory and extent blocks start with.
 pub(crate) fn inode_seed(filesystem: u32, inode: u32, generation: u32) -> u32 {
-    crc32c(crc32c(filesystem, &inode.to_le_bytes()), &generation.to_le_bytes())
+    crc32c(
+        crc32c(filesystem, &inode.to_le_bytes()),
+        &generation.to_le_bytes(),
+    )
 }
 
 #[cfg(test)]

@@ -77,7 +77,10 @@ pub(crate) fn seal_leaf(block: &mut [u8], inode_seed: u32) {
         name_len: 0,
         file_type: TAIL_TYPE,
     };
-    if let Some((place, end)) = block.get_mut(at..).and_then(|tail| tail.split_at_mut_checked(HEADER)) {
+    if let Some((place, end)) = block
+        .get_mut(at..)
+        .and_then(|tail| tail.split_at_mut_checked(HEADER))
+    {
         place.copy_from_slice(header.as_bytes());
         end.copy_from_slice(&sum.to_le_bytes());
     }

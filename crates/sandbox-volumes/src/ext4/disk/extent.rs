@@ -85,7 +85,12 @@ impl Index {
     pub(crate) fn new(logical: u32, child: u64) -> Self {
         let (child_lo, high) = split(child);
         let (child_hi, unused) = (super::lo16(high.get()), U16::new(0));
-        Self { logical: U32::new(logical), child_lo, child_hi, unused }
+        Self {
+            logical: U32::new(logical),
+            child_lo,
+            child_hi,
+            unused,
+        }
     }
 
     pub(crate) fn child(&self) -> u64 {

@@ -133,7 +133,10 @@ impl GroupDescriptor {
     }
 
     fn computed_checksum(&self, seed: u32, group: u32) -> U16 {
-        let blank = Self { checksum: U16::new(0), ..*self };
+        let blank = Self {
+            checksum: U16::new(0),
+            ..*self
+        };
         lo16(crc32c(crc32c(seed, &group.to_le_bytes()), blank.as_bytes()))
     }
 }

@@ -41,19 +41,32 @@ type Mix = fn(u32, u32, u32) -> u32;
 fn rounds(state: &mut [u32; 4], words: [u32; 8]) {
     let [w0, w1, w2, w3, w4, w5, w6, w7] = words;
     let all: [(Mix, u32, [u32; 8], [u32; 4]); 3] = [
-        (|x, y, z| z ^ (x & (y ^ z)), 0, [w0, w1, w2, w3, w4, w5, w6, w7], [3, 7, 11, 19]),
+        (
+            |x, y, z| z ^ (x & (y ^ z)),
+            0,
+            [w0, w1, w2, w3, w4, w5, w6, w7],
+            [3, 7, 11, 19],
+        ),
         (
             |x, y, z| (x & y).wrapping_add((x ^ y) & z),
             0x5A82_7999,
             [w1, w3, w5, w7, w0, w2, w4, w6],
             [3, 5, 9, 13],
         ),
-        (|x, y, z| x ^ y ^ z, 0x6ED9_EBA1, [w3, w7, w2, w6, w1, w5, w0, w4], [3, 9, 11, 15]),
+        (
+            |x, y, z| x ^ y ^ z,
+            0x6ED9_EBA1,
+            [w3, w7, w2, w6, w1, w5, w0, w4],
+            [3, 9, 11, 15],
+        ),
     ];
     let [mut a, mut b, mut c, mut d] = *state;
     for (mix, constant, order, shifts) in all {
         for (word, shift) in order.into_iter().zip(shifts.into_iter().cycle()) {
-            let sum = a.wrapping_add(mix(b, c, d)).wrapping_add(word).wrapping_add(constant);
+            let sum = a
+                .wrapping_add(mix(b, c, d))
+                .wrapping_add(word)
+                .wrapping_add(constant);
             (a, b, c, d) = (d, sum.rotate_left(shift), b, c);
         }
     }

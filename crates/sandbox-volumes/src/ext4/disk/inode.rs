@@ -6,7 +6,7 @@ use zerocopy::{
     little_endian::{U16, U32},
 };
 
-use super::{checksum, join16, lo16};
+use super::{checksum, lo16};
 
 /// Bytes of the fixed part.
 pub(crate) const SIZE: usize = 160;
@@ -117,16 +117,19 @@ pub(crate) fn time(moment: TreeTime) -> (U32, U32) {
     const FIRST: i64 = -0x8000_0000;
     const LAST: i64 = 0x3_7FFF_FFFF;
     let seconds = moment.seconds.clamp(FIRST, LAST);
-    let low = (seconds & 0xFFFF_FFFF) as u32;
+    let low = (seconds.cast_unsigned() & 0xFFFF_FFFF) as u32;
     // The low half is signed: what is beyond 2038 counts from the next multiple of 2^32 downwards.
-    let epoch = ((seconds - i64::from(low.cast_signed())) >> 32 & 3) as u32;
+    let above = seconds - i64::from(low.cast_signed());
+    let epoch = (above.cast_unsigned() >> 32 & 3) as u32;
     let nanoseconds = moment.nanoseconds.min(999_999_999);
     (U32::new(low), U32::new(nanoseconds << 2 | epoch))
 }
 
 /// Writes the checksum of a whole inode (fixed part, xattrs, and the rest).
 pub(crate) fn seal(bytes: &mut [u8], inode_seed: u32) {
-    let Some((low, high)) = computed_checksum(bytes, inode_seed) else { return };
+    let Some((low, high)) = computed_checksum(bytes, inode_seed) else {
+        return;
+    };
     if let Ok((inode, _)) = Inode::mut_from_prefix(bytes) {
         (inode.checksum_lo, inode.checksum_hi) = (low, high);
     }
@@ -134,21 +137,22 @@ pub(crate) fn seal(bytes: &mut [u8], inode_seed: u32) {
 
 /// Whether the checksum is the one of the content.
 pub(crate) fn is_sealed(bytes: &[u8], inode_seed: u32) -> bool {
-    let Ok((inode, _)) = Inode::ref_from_prefix(bytes) else { return false };
+    let Ok((inode, _)) = Inode::ref_from_prefix(bytes) else {
+        return false;
+    };
     computed_checksum(bytes, inode_seed) == Some((inode.checksum_lo, inode.checksum_hi))
 }
 
 fn computed_checksum(bytes: &[u8], seed: u32) -> Option<(U16, U16)> {
     let (inode, rest) = Inode::read_from_prefix(bytes).ok()?;
     let (checksum_lo, checksum_hi) = (U16::new(0), U16::new(0));
-    let blank = Inode { checksum_lo, checksum_hi, ..inode };
+    let blank = Inode {
+        checksum_lo,
+        checksum_hi,
+        ..inode
+    };
     let sum = checksum::crc32c(checksum::crc32c(seed, blank.as_bytes()), rest);
     Some((lo16(sum), super::hi16(sum)))
-}
-
-/// User or group.
-pub(crate) fn id(low: U16, high: U16) -> u32 {
-    join16(low, high)
 }
 
 #[cfg(test)]
@@ -169,7 +173,10 @@ mod tests {
             (0x3_7FFF_FFFF, 0x7FFF_FFFF, 3),
             (i64::MAX, 0x7FFF_FFFF, 3),
         ] {
-            let (time, extra) = time(TreeTime { seconds, nanoseconds: 5 });
+            let (time, extra) = time(TreeTime {
+                seconds,
+                nanoseconds: 5,
+            });
             assert_eq!((time.get(), extra.get()), (low, 5 << 2 | epoch), "{seconds}");
         }
     }

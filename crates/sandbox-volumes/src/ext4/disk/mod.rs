@@ -29,7 +29,10 @@ pub(crate) const fn hi16(value: u32) -> U16 {
 
 /// The low 32 bits and the rest.
 pub(crate) const fn split(value: u64) -> (U32, U32) {
-    (U32::new((value & 0xFFFF_FFFF) as u32), U32::new((value >> 32) as u32))
+    (
+        U32::new((value & 0xFFFF_FFFF) as u32),
+        U32::new((value >> 32) as u32),
+    )
 }
 
 /// The opposite of [`split`].
@@ -44,7 +47,7 @@ pub(crate) const fn join16(low: U16, high: U16) -> u32 {
 
 /// The low 16 bits of a number that fits, as every size and count that it is used for does.
 pub(crate) const fn word(value: usize) -> U16 {
-    U16::new((value & 0xFFFF) as u16)
+    U16::new((value as u64 & 0xFFFF) as u16)
 }
 
 /// As `usize`; on a 32-bit machine what does not fit becomes a length that nothing has.

@@ -19,8 +19,6 @@ pub(crate) mod compat {
     pub(crate) const HAS_JOURNAL: u32 = 0x4;
     pub(crate) const EXT_ATTR: u32 = 0x8;
     pub(crate) const DIR_INDEX: u32 = 0x20;
-    pub(crate) const SPARSE_SUPER2: u32 = 0x200;
-    pub(crate) const ORPHAN_FILE: u32 = 0x1000;
 }
 
 /// Features that every reader must know.

@@ -71,7 +71,9 @@ pub(crate) const fn value_len(value: usize) -> usize {
 
 /// `e_hash` of an entry in a block.
 pub(crate) fn entry_hash(name: &[u8], value: &[u8]) -> u32 {
-    let of_name = name.iter().fold(0_u32, |hash, byte| hash.rotate_left(5) ^ u32::from(*byte));
+    let of_name = name
+        .iter()
+        .fold(0_u32, |hash, byte| hash.rotate_left(5) ^ u32::from(*byte));
     value.chunks(4).fold(of_name, |hash, bytes| {
         let mut word = [0; 4];
         word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -81,13 +83,18 @@ pub(crate) fn entry_hash(name: &[u8], value: &[u8]) -> u32 {
 
 /// `h_hash` of a block, from the hashes of its entries.
 pub(crate) fn block_hash(entries: impl IntoIterator<Item = u32>) -> u32 {
-    entries.into_iter().fold(0, |hash: u32, entry| hash.rotate_left(16) ^ entry)
+    entries
+        .into_iter()
+        .fold(0, |hash: u32, entry| hash.rotate_left(16) ^ entry)
 }
 
 /// The checksum of a block at block number `at`.
 pub(crate) fn block_checksum(block: &[u8], at: u64, seed: u32) -> Option<u32> {
     let (header, rest) = BlockHeader::read_from_prefix(block).ok()?;
-    let blank = BlockHeader { checksum: U32::new(0), ..header };
+    let blank = BlockHeader {
+        checksum: U32::new(0),
+        ..header
+    };
     let seed = crc32c(seed, &at.to_le_bytes());
     Some(crc32c(crc32c(seed, blank.as_bytes()), rest))
 }

@@ -23,7 +23,9 @@ pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> Result<(), FormatErro
     for ((number, node), placed) in job.inventory.numbered().zip(&job.plan.placed) {
         match &node.content {
             Content::File { len, .. } => data(job, sink, number, *len, placed)?,
-            Content::Directory(of) => entries(job, sink, number, node, of, placed).map_err(FormatError::Write)?,
+            Content::Directory(of) => {
+                entries(job, sink, number, node, of, placed).map_err(FormatError::Write)?;
+            }
             Content::SlowLink(target) => link(job, sink, placed, target).map_err(FormatError::Write)?,
             Content::None | Content::Device(_) | Content::FastLink(_) => {}
         }
@@ -38,8 +40,12 @@ pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> Result<(), FormatErro
 
 /// An empty journal is its superblock; the rest is never read before it is written.
 fn journal(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
-    let Some(journal) = &job.plan.journal else { return Ok(()) };
-    let Some(first) = journal.placed.runs.first() else { return Ok(()) };
+    let Some(journal) = &job.plan.journal else {
+        return Ok(());
+    };
+    let Some(first) = journal.placed.runs.first() else {
+        return Ok(());
+    };
     let superblock = JournalSuperblock::empty(job.plan.geometry.block_size, journal.blocks);
     job.put(sink, first.physical, superblock.as_bytes())?;
     tree(job, sink, inode::JOURNAL, &journal.placed)
@@ -50,13 +56,18 @@ fn tree(job: &Job<'_>, sink: &mut Sink<'_>, inode: u32, placed: &Placed) -> io::
         return Ok(());
     }
     let tree = extents::tree(placed, &job.plan.geometry, job.inode_seed(inode));
-    tree.blocks.iter().try_for_each(|(at, block)| job.put(sink, *at, block))
+    tree.blocks
+        .iter()
+        .try_for_each(|(at, block)| job.put(sink, *at, block))
 }
 
 fn link(job: &Job<'_>, sink: &mut Sink<'_>, placed: &Placed, target: &[u8]) -> io::Result<()> {
     let mut block = target.to_vec();
     block.resize(job.plan.geometry.block_len(), 0);
-    placed.runs.iter().try_for_each(|run| job.put(sink, run.physical, &block))
+    placed
+        .runs
+        .iter()
+        .try_for_each(|run| job.put(sink, run.physical, &block))
 }
 
 fn entries(
@@ -109,15 +120,26 @@ fn data(
 /// Fills a buffer with a file's bytes from `offset` on; what is behind the file's end stays zero.
 fn read(job: &Job<'_>, number: u32, len: u64, offset: u64, buffer: &mut [u8]) -> Result<(), FormatError> {
     let node = job.inventory.nodes.get(number as usize);
-    let (Some(source), Some(id)) = (job.source, node.and_then(|node| node.source)) else { return Ok(()) };
+    let (Some(source), Some(id)) = (job.source, node.and_then(|node| node.source)) else {
+        return Ok(());
+    };
     let most = index(len.saturating_sub(offset)).min(buffer.len());
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..most).filter(|rest| !rest.is_empty()) {
         match source.read_at(id, offset + done as u64, rest) {
-            Ok(0) => return Err(FormatError::Changed { path: job.path(number) }),
+            Ok(0) => {
+                return Err(FormatError::Changed {
+                    path: job.path(number),
+                });
+            }
             Ok(got) => done += got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(FormatError::Source { path: job.path(number), source }),
+            Err(source) => {
+                return Err(FormatError::Source {
+                    path: job.path(number),
+                    source,
+                });
+            }
         }
     }
     Ok(())

@@ -34,7 +34,11 @@ impl Writer<'_> {
             Shape::Linear(leaves) => {
                 let next = leaves.get(number + 1).copied();
                 let entries = self.entries(leaves.get(number).copied().unwrap_or(0), next);
-                if number == 0 { self.leaf(self.dots().into_iter().chain(entries)) } else { self.leaf(entries) }
+                if number == 0 {
+                    self.leaf(self.dots().into_iter().chain(entries))
+                } else {
+                    self.leaf(entries)
+                }
             }
             Shape::Indexed { leaves, nodes } => self.indexed(number, leaves, *nodes),
         }
@@ -43,17 +47,33 @@ impl Writer<'_> {
     fn indexed(&self, number: usize, leaves: &[(u32, usize)], nodes: usize) -> Vec<u8> {
         let (_, per_node) = index_limits(self.geometry.block_size);
         if number == 0 && nodes == 0 {
-            self.root(0, (1..).zip(leaves).map(|(block, (hash, _))| (*hash, block)).collect())
+            self.root(
+                0,
+                (1..)
+                    .zip(leaves)
+                    .map(|(block, (hash, _))| (*hash, block))
+                    .collect(),
+            )
         } else if number == 0 {
             let first = 1 + leaves.len();
             let entries = (first..).zip(leaves.chunks(per_node));
-            self.root(1, entries.map(|(block, of)| (of.first().map_or(0, |leaf| leaf.0), block)).collect())
+            self.root(
+                1,
+                entries
+                    .map(|(block, of)| (of.first().map_or(0, |leaf| leaf.0), block))
+                    .collect(),
+            )
         } else if let Some((_, start)) = leaves.get(number - 1) {
             self.leaf(self.entries(*start, leaves.get(number).map(|next| next.1)))
         } else {
             let before = (number - 1 - leaves.len()) * per_node;
             let of = leaves.iter().skip(before).take(per_node);
-            self.node((before + 1..).zip(of).map(|(block, (hash, _))| (*hash, block)).collect())
+            self.node(
+                (before + 1..)
+                    .zip(of)
+                    .map(|(block, (hash, _))| (*hash, block))
+                    .collect(),
+            )
         }
     }
 
@@ -62,9 +82,16 @@ impl Writer<'_> {
     }
 
     fn entries(&self, from: usize, to: Option<usize>) -> impl Iterator<Item = Entry<'_>> {
-        let children = self.directory.children.get(from..to.unwrap_or(self.directory.children.len()));
+        let children = self
+            .directory
+            .children
+            .get(from..to.unwrap_or(self.directory.children.len()));
         children.unwrap_or_default().iter().map(|Child { node, name }| {
-            let mode = self.inventory.nodes.get(*node as usize).map_or(0, |node| node.mode);
+            let mode = self
+                .inventory
+                .nodes
+                .get(*node as usize)
+                .map_or(0, |node| node.mode);
             (Inventory::inode(*node), dirent::file_type(mode), name.as_ref())
         })
     }
@@ -116,7 +143,10 @@ impl Writer<'_> {
             let entry = [U32::new(hash), U32::new(child)];
             write(&mut block, start + number * DX_ENTRY, entry.as_bytes());
         }
-        let header = CountLimit { limit: word(limit), count: word(count) };
+        let header = CountLimit {
+            limit: word(limit),
+            count: word(count),
+        };
         write(&mut block, start, header.as_bytes());
         dirent::seal_index(&mut block, start, count, limit, self.inode_seed);
         block
@@ -125,7 +155,12 @@ impl Writer<'_> {
 
 fn put(block: &mut [u8], at: usize, len: usize, (inode, file_type, name): Entry<'_>) {
     let name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    let header = Header { inode: U32::new(inode), rec_len: word(len), name_len, file_type };
+    let header = Header {
+        inode: U32::new(inode),
+        rec_len: word(len),
+        name_len,
+        file_type,
+    };
     write(block, at, header.as_bytes());
     write(block, at + HEADER, name);
 }

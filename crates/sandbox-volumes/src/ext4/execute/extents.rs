@@ -20,8 +20,11 @@ type Bytes = [u8; ENTRY];
 /// Builds the tree from its leaves upwards.
 pub(super) fn tree(placed: &Placed, geometry: &Geometry, inode_seed: u32) -> Tree {
     let entry = |entry: &[u8]| Bytes::try_from(entry).unwrap_or_default();
-    let mut level: Vec<(u32, Bytes)> =
-        placed.runs.iter().map(|run| (run.logical, entry(Leaf::new(*run).as_bytes()))).collect();
+    let mut level: Vec<(u32, Bytes)> = placed
+        .runs
+        .iter()
+        .map(|run| (run.logical, entry(Leaf::new(*run).as_bytes())))
+        .collect();
     let mut places = placed.tree.iter().copied();
     let (mut depth, mut blocks) = (0, Vec::new());
     while level.len() > IN_INODE {

@@ -36,7 +36,8 @@ pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
     let geometry = &job.plan.geometry;
     let mut descriptors = Vec::new();
     for flex in 0..geometry.flexes() {
-        let layout = FlexLayout::new(geometry, geometry.flex_groups(flex)).ok_or(io::ErrorKind::InvalidInput)?;
+        let layout =
+            FlexLayout::new(geometry, geometry.flex_groups(flex)).ok_or(io::ErrorKind::InvalidInput)?;
         for (group, tables) in layout.iter() {
             let used = Use {
                 blocks: layout.used(geometry, group, job.plan.frontier),
@@ -94,12 +95,18 @@ pub(crate) fn describe(
     if let Some(bitmap) = &inode_bitmap {
         descriptor.set_inode_bitmap_csum(crc32c(seed, inode_bits(geometry, bitmap)));
     }
-    Described { descriptor: descriptor.sealed(seed, group), block_bitmap, inode_bitmap }
+    Described {
+        descriptor: descriptor.sealed(seed, group),
+        block_bitmap,
+        inode_bitmap,
+    }
 }
 
 /// The part of an inode bitmap that its checksum is of.
 pub(crate) fn inode_bits<'a>(geometry: &Geometry, bitmap: &'a [u8]) -> &'a [u8] {
-    bitmap.get(..index(u64::from(geometry.inodes_per_group / 8))).unwrap_or(bitmap)
+    bitmap
+        .get(..index(u64::from(geometry.inodes_per_group / 8)))
+        .unwrap_or(bitmap)
 }
 
 fn block_bitmap(geometry: &Geometry, group: u32, used: &[Range<u64>]) -> Vec<u8> {

@@ -67,9 +67,14 @@ fn encode(job: &Job<'_>, number: u32, bytes: &mut [u8]) {
         return;
     }
     let Some(at) = Plan::node_of(number) else { return };
-    let (Some(node), Some(placed)) = (job.inventory.nodes.get(at), job.plan.placed.get(at)) else { return };
+    let (Some(node), Some(placed)) = (job.inventory.nodes.get(at), job.plan.placed.get(at)) else {
+        return;
+    };
     put(job, number, &fixed(job, number, node, placed), bytes);
-    xattrs::in_inode(&node.xattrs.in_inode, bytes.get_mut(inode::SIZE..).unwrap_or_default());
+    xattrs::in_inode(
+        &node.xattrs.in_inode,
+        bytes.get_mut(inode::SIZE..).unwrap_or_default(),
+    );
     inode::seal(bytes, job.inode_seed(number));
 }
 
@@ -88,7 +93,12 @@ pub(super) fn journal(job: &Job<'_>) -> Option<Inode> {
     new.mode = U16::new(mode::FILE | 0o600);
     new.links = U16::new(1);
     (new.atime, new.mtime, new.ctime, new.crtime) = (time.0, time.0, time.0, time.0);
-    (new.atime_extra, new.mtime_extra, new.ctime_extra, new.crtime_extra) = (time.1, time.1, time.1, time.1);
+    (
+        new.atime_extra,
+        new.mtime_extra,
+        new.ctime_extra,
+        new.crtime_extra,
+    ) = (time.1, time.1, time.1, time.1);
     new.extra_isize = U16::new(inode::EXTRA);
     (new.size_lo, new.size_hi) = split(job.plan.geometry.byte(u64::from(journal.blocks)));
     blocks(job, &journal.placed, &mut new);

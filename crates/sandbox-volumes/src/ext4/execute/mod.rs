@@ -44,7 +44,14 @@ pub(crate) fn execute(
     source: Option<&dyn TreeSource>,
 ) -> Result<(), FormatError> {
     let seed = checksum::filesystem_seed(&format.uuid);
-    let job = Job { plan, inventory, format, options, source, seed };
+    let job = Job {
+        plan,
+        inventory,
+        format,
+        options,
+        source,
+        seed,
+    };
     device.reset(plan.bytes).map_err(FormatError::Write)?;
     let mut sink = Sink::new(device);
     groups::write(&job, &mut sink).map_err(FormatError::Write)?;

@@ -16,7 +16,11 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(crate) fn new(device: &'a mut dyn BlockDevice) -> Self {
-        Self { device, start: 0, buffer: Vec::with_capacity(ROOM) }
+        Self {
+            device,
+            start: 0,
+            buffer: Vec::with_capacity(ROOM),
+        }
     }
 
     /// Writes `data` at `offset`, soon.

@@ -13,9 +13,10 @@ use super::{
             group,
             inode::{self, FIRST},
             superblock::{
-                FLAG_UNSIGNED_HASH, HASH_HALF_MD4, MAGIC, MOUNT_XATTR_ACL, OFFSET, STATE_VALID, Superblock, compat,
-                incompat, ro_compat,
+                FLAG_UNSIGNED_HASH, HASH_HALF_MD4, MAGIC, MOUNT_XATTR_ACL, OFFSET, STATE_VALID, Superblock,
+                compat, incompat, ro_compat,
             },
+            word,
         },
         geometry::Geometry,
         inventory::Format,
@@ -28,7 +29,9 @@ use super::{
 pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
     let superblock = new(job);
     for group in job.plan.geometry.superblocks().filter(|group| *group > 0) {
-        copy(&superblock, &job.plan.geometry, group, |at, bytes| sink.put(at, bytes))?;
+        copy(&superblock, &job.plan.geometry, group, |at, bytes| {
+            sink.put(at, bytes)
+        })?;
     }
     sink.put(OFFSET, superblock.sealed().as_bytes())
 }
@@ -42,7 +45,10 @@ pub(crate) fn copy(
 ) -> io::Result<()> {
     let mut copy = superblock.clone();
     copy.block_group_nr = U16::new((group & 0xFFFF) as u16);
-    put(geometry.byte(geometry.group_start(group)), copy.sealed().as_bytes())
+    put(
+        geometry.byte(geometry.group_start(group)),
+        copy.sealed().as_bytes(),
+    )
 }
 
 fn new(job: &Job<'_>) -> Superblock {
@@ -69,7 +75,10 @@ fn new(job: &Job<'_>) -> Superblock {
         new.jnl_backup_type = 1;
         let sizes = [journal.size_hi, journal.size_lo];
         let backup = journal.block.iter().chain(sizes.as_bytes());
-        new.jnl_blocks.iter_mut().zip(backup).for_each(|(to, from)| *to = *from);
+        new.jnl_blocks
+            .iter_mut()
+            .zip(backup)
+            .for_each(|(to, from)| *to = *from);
     }
     new
 }
@@ -88,7 +97,7 @@ fn sizes(new: &mut Superblock, plan: &Plan) {
     (new.blocks_per_group, new.clusters_per_group) = (per_group, per_group);
     new.inodes_per_group = U32::new(geometry.inodes_per_group);
     new.inode_size = U16::new((geometry.inode_size & 0xFFFF) as u16);
-    new.desc_size = U16::new(group::SIZE as u16);
+    new.desc_size = word(group::SIZE);
     new.overhead_clusters = U32::new(u32::try_from(plan.overhead).unwrap_or(0));
 }
 
@@ -97,15 +106,25 @@ fn identity(new: &mut Superblock, format: &Format, label: &str) {
     new.hash_seed = format.hash_seed.map(U32::new);
     new.def_hash_version = HASH_HALF_MD4;
     new.flags = U32::new(FLAG_UNSIGNED_HASH);
-    new.volume_name.iter_mut().zip(label.bytes()).for_each(|(to, from)| *to = from);
+    new.volume_name
+        .iter_mut()
+        .zip(label.bytes())
+        .for_each(|(to, from)| *to = from);
     let seconds = format.time.seconds.cast_unsigned();
-    let (low, high) = (U32::new((seconds & 0xFFFF_FFFF) as u32), (seconds >> 32 & 0xFF) as u8);
+    let (low, high) = (
+        U32::new((seconds & 0xFFFF_FFFF) as u32),
+        (seconds >> 32 & 0xFF) as u8,
+    );
     (new.wtime, new.lastcheck, new.mkfs_time) = (low, low, low);
     (new.wtime_hi, new.lastcheck_hi, new.mkfs_time_hi) = (high, high, high);
 }
 
 fn features(new: &mut Superblock, plan: &Plan) {
-    let journal = if plan.journal.is_some() { compat::HAS_JOURNAL } else { 0 };
+    let journal = if plan.journal.is_some() {
+        compat::HAS_JOURNAL
+    } else {
+        0
+    };
     new.feature_compat = U32::new(compat::EXT_ATTR | compat::DIR_INDEX | journal);
     new.feature_incompat = U32::new(incompat::REQUIRED);
     set_meta_bg(new, &plan.geometry);

@@ -6,8 +6,8 @@ use super::super::{
     disk::{
         word,
         xattr::{
-            BLOCK_HEADER, BlockHeader, ENTRY, Entry, INODE_HEADER, MAGIC, block_checksum, block_hash, entry_hash,
-            entry_len, value_len,
+            BLOCK_HEADER, BlockHeader, ENTRY, Entry, INODE_HEADER, MAGIC, block_checksum, block_hash,
+            entry_hash, entry_len, value_len,
         },
     },
     inventory::DiskXattr,
@@ -18,7 +18,9 @@ pub(super) fn in_inode(xattrs: &[DiskXattr], room: &mut [u8]) {
     if xattrs.is_empty() {
         return;
     }
-    let Some((magic, entries)) = room.split_at_mut_checked(INODE_HEADER) else { return };
+    let Some((magic, entries)) = room.split_at_mut_checked(INODE_HEADER) else {
+        return;
+    };
     magic.copy_from_slice(&MAGIC.to_le_bytes());
     // Offsets count from the first entry; the inode's checksum covers all, so there are no hashes.
     put(xattrs, entries, 0, |_, _| 0);
@@ -30,7 +32,9 @@ pub(super) fn block(xattrs: &[DiskXattr], len: usize, at: u64, seed: u32) -> Vec
     put(xattrs, &mut block, BLOCK_HEADER, entry_hash);
     let mut header = BlockHeader::new_zeroed();
     (header.magic, header.refcount, header.blocks) = (U32::new(MAGIC), U32::new(1), U32::new(1));
-    header.hash = U32::new(block_hash(xattrs.iter().map(|one| entry_hash(&one.name, &one.value))));
+    header.hash = U32::new(block_hash(
+        xattrs.iter().map(|one| entry_hash(&one.name, &one.value)),
+    ));
     write(&mut block, 0, header.as_bytes());
     if let Some(sum) = block_checksum(&block, at, seed) {
         header.checksum = U32::new(sum);

@@ -17,7 +17,11 @@ use super::{
 
 /// A new group: nothing is in use but tables.
 pub(super) fn describe_new(plan: &GrowPlan, layout: &FlexLayout, group: u32, tables: Tables) -> Described {
-    let used = Use { blocks: layout.used(&plan.geometry, group, 0), inodes: 0, directories: 0 };
+    let used = Use {
+        blocks: layout.used(&plan.geometry, group, 0),
+        inodes: 0,
+        directories: 0,
+    };
     describe(&plan.geometry, group, tables, &used, plan.seed)
 }
 
@@ -40,7 +44,9 @@ pub(super) fn write(device: &mut dyn BlockDevice, plan: &GrowPlan) -> io::Result
         }
     }
     for group in geometry.superblocks().filter(|group| *group >= plan.old.groups) {
-        copy(&plan.superblock, geometry, group, |at, bytes| device.write_at(at, bytes))?;
+        copy(&plan.superblock, geometry, group, |at, bytes| {
+            device.write_at(at, bytes)
+        })?;
     }
     Ok(())
 }

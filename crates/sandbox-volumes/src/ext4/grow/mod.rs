@@ -10,11 +10,7 @@ mod plan;
 
 pub use error::GrowError;
 
-use std::{
-    fs::OpenOptions,
-    io,
-    path::Path,
-};
+use std::{fs::OpenOptions, io, path::Path};
 
 use sandbox_types::ByteSize;
 use zerocopy::{FromBytes, IntoBytes};
@@ -47,7 +43,10 @@ pub fn grow(path: impl AsRef<Path>, size: ByteSize) -> Result<GrowReport, GrowEr
         .read(true)
         .write(true)
         .open(path)
-        .map_err(|source| GrowError::Open { path: path.to_owned(), source })?;
+        .map_err(|source| GrowError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
     grow_device(&mut file, size)
 }
 
@@ -60,10 +59,16 @@ pub fn grow_device(device: &mut dyn BlockDevice, size: ByteSize) -> Result<GrowR
         if size.bytes() >= geometry.byte(geometry.blocks) {
             device.extend(size.bytes()).map_err(GrowError::Write)?;
         }
-        return Ok(GrowReport { old_blocks, new_blocks: old_blocks });
+        return Ok(GrowReport {
+            old_blocks,
+            new_blocks: old_blocks,
+        });
     };
     carry_out(device, &superblock, &plan, size.bytes())?;
-    Ok(GrowReport { old_blocks, new_blocks: plan.geometry.blocks })
+    Ok(GrowReport {
+        old_blocks,
+        new_blocks: plan.geometry.blocks,
+    })
 }
 
 fn carry_out(
@@ -83,7 +88,10 @@ fn carry_out(
 
 fn is_committed(device: &mut dyn BlockDevice, old: &Superblock) -> bool {
     let mut bytes = [0; size_of::<Superblock>()];
-    let now = device.read_at(OFFSET, &mut bytes).ok().and_then(|()| Superblock::read_from_bytes(&bytes).ok());
+    let now = device
+        .read_at(OFFSET, &mut bytes)
+        .ok()
+        .and_then(|()| Superblock::read_from_bytes(&bytes).ok());
     now.is_none_or(|now| now != *old)
 }
 
@@ -111,13 +119,18 @@ fn old_part(
     put_superblock(device, plan::marked(old.clone())).map_err(GrowError::Write)?;
     journal::commit(device, &place, &committed).map_err(GrowError::Write)?;
     for (block, bytes) in &plan.changes {
-        device.write_at(plan.geometry.byte(*block), bytes).map_err(GrowError::Write)?;
+        device
+            .write_at(plan.geometry.byte(*block), bytes)
+            .map_err(GrowError::Write)?;
     }
     device.sync().map_err(GrowError::Write)?;
     journal::finish(device, &place, committed.sequence.get().wrapping_add(1)).map_err(GrowError::Write)?;
     put_superblock(device, plan.superblock.clone()).map_err(GrowError::Write)?;
     if place.is_tail() {
-        device.truncate(size).and_then(|()| device.sync()).map_err(GrowError::Write)?;
+        device
+            .truncate(size)
+            .and_then(|()| device.sync())
+            .map_err(GrowError::Write)?;
     }
     Ok(())
 }
@@ -138,7 +151,9 @@ fn journal_of(
         Some(place) if !place.is_tail() => place,
         _ => {
             let len = Place::tail_len(geometry);
-            device.extend(size.saturating_add(len)).map_err(GrowError::NoRoomForLog)?;
+            device
+                .extend(size.saturating_add(len))
+                .map_err(GrowError::NoRoomForLog)?;
             let end = device.size().map_err(GrowError::Write)?;
             let place = Place::tail(geometry, end - len);
             let mut empty = JournalSuperblock::empty(geometry.block_size, place.blocks);
@@ -154,5 +169,9 @@ fn journal_of(
         && journal.block_size.get() == geometry.block_size
         && journal.first.get() > 0
         && journal.is_sealed();
-    if is_usable { Ok((place, journal)) } else { Err(GrowError::Journal) }
+    if is_usable {
+        Ok((place, journal))
+    } else {
+        Err(GrowError::Journal)
+    }
 }

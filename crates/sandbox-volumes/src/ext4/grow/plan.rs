@@ -48,7 +48,9 @@ impl GrowPlan {
         if !superblock.is_sealed() || superblock.state.get() != STATE_VALID {
             return Err(GrowError::NotClean);
         }
-        let Some(geometry) = larger(old, bytes)? else { return Ok(None) };
+        let Some(geometry) = larger(old, bytes)? else {
+            return Ok(None);
+        };
         let mut plan = Self {
             seed: filesystem_seed(&superblock.uuid),
             superblock: superblock.clone(),
@@ -92,11 +94,20 @@ impl GrowPlan {
         let place = places.first().copied().unwrap_or_default();
         let block = read(device, &self.old, place)?;
         let first = self.first_descriptor_block * self.old.descriptors_per_block();
-        let all = block.chunks_exact(SIZE).filter_map(|bytes| GroupDescriptor::read_from_bytes(bytes).ok());
+        let all = block
+            .chunks_exact(SIZE)
+            .filter_map(|bytes| GroupDescriptor::read_from_bytes(bytes).ok());
         self.descriptors = all.take((self.old.groups - first) as usize).collect();
         let group = self.old.groups - 1;
-        let is_sound = self.descriptors.last().is_some_and(|last| last.is_sealed(self.seed, group));
-        if is_sound { Ok(()) } else { Err(GrowError::Group { group }) }
+        let is_sound = self
+            .descriptors
+            .last()
+            .is_some_and(|last| last.is_sealed(self.seed, group));
+        if is_sound {
+            Ok(())
+        } else {
+            Err(GrowError::Group { group })
+        }
     }
 
     /// Gives the last old group the blocks that it lacked; tells how many.
@@ -107,7 +118,9 @@ impl GrowPlan {
     ) -> Result<u64, GrowError> {
         let group = self.old.groups - 1;
         let (from, to) = (self.old.group_len(group), self.geometry.group_len(group));
-        let Some(last) = self.descriptors.last_mut().filter(|_| to > from) else { return Ok(0) };
+        let Some(last) = self.descriptors.last_mut().filter(|_| to > from) else {
+            return Ok(0);
+        };
         let mut counts = last.counts();
         counts.free_blocks += to - from;
         last.set_counts(counts);
@@ -137,7 +150,9 @@ impl GrowPlan {
         let mut free = 0;
         let mut new = Vec::new();
         for layout in self.layouts() {
-            let layout = layout.ok_or(GrowError::TooLarge { bytes: self.geometry.byte(self.geometry.blocks) })?;
+            let layout = layout.ok_or(GrowError::TooLarge {
+                bytes: self.geometry.byte(self.geometry.blocks),
+            })?;
             for (group, tables) in layout.iter() {
                 let descriptor = fresh::describe_new(self, &layout, group, tables).descriptor;
                 free += u64::from(descriptor.counts().free_blocks);
@@ -186,8 +201,13 @@ impl GrowPlan {
     pub(super) fn descriptor_block(&self, number: u32) -> Vec<u8> {
         let per_block = self.geometry.descriptors_per_block() as usize;
         let skip = (number - self.first_descriptor_block) as usize * per_block;
-        let mut block: Vec<u8> =
-            self.descriptors.iter().skip(skip).take(per_block).flat_map(|one| one.as_bytes().to_vec()).collect();
+        let mut block: Vec<u8> = self
+            .descriptors
+            .iter()
+            .skip(skip)
+            .take(per_block)
+            .flat_map(|one| one.as_bytes().to_vec())
+            .collect();
         block.resize(self.geometry.block_len(), 0);
         block
     }
@@ -206,7 +226,10 @@ impl GrowPlan {
                 copy.block_group_nr = U16::new((group & 0xFFFF) as u16);
                 (self.old.byte(self.old.group_start(group)), copy)
             };
-            let (block, within) = (at / u64::from(self.old.block_size), at % u64::from(self.old.block_size));
+            let (block, within) = (
+                at / u64::from(self.old.block_size),
+                at % u64::from(self.old.block_size),
+            );
             let mut content = read(device, &self.old, block)?;
             let start = index(within);
             if let Some(place) = content.get_mut(start..start + size_of::<Superblock>()) {
@@ -233,14 +256,19 @@ fn larger(old: &Geometry, bytes: u64) -> Result<Option<Geometry>, GrowError> {
     let mut new = old.clone();
     new.blocks = bytes / u64::from(old.block_size);
     if new.blocks < old.blocks {
-        return Err(GrowError::Smaller { bytes, now: old.byte(old.blocks) });
+        return Err(GrowError::Smaller {
+            bytes,
+            now: old.byte(old.blocks),
+        });
     }
     if new.blocks > MAX_BLOCKS {
         return Err(GrowError::TooLarge { bytes });
     }
     let groups = (new.blocks - u64::from(new.first_data_block())).div_ceil(u64::from(new.blocks_per_group()));
     new.groups = u32::try_from(groups).map_err(|_| GrowError::TooLarge { bytes })?;
-    if new.groups > old.groups && let Some(tail) = new.useless_tail() {
+    if new.groups > old.groups
+        && let Some(tail) = new.useless_tail()
+    {
         new.blocks -= u64::from(tail);
         new.groups -= 1;
     }

@@ -46,7 +46,10 @@ impl Default for Shape {
 impl Directory {
     /// An empty one with `blocks` blocks.
     pub(super) fn reserved(blocks: usize) -> Self {
-        Self { children: Vec::new(), shape: Shape::Reserved(blocks) }
+        Self {
+            children: Vec::new(),
+            shape: Shape::Reserved(blocks),
+        }
     }
 
     /// Distributes names, which are sorted: into one block if they fit, else by their hash. An index has two
@@ -55,10 +58,15 @@ impl Directory {
         let room = index(u64::from(format.block_size)) - dirent::TAIL;
         let linear = linear(&children, room);
         if linear.len() == 1 {
-            return Self { children, shape: Shape::Linear(linear) };
+            return Self {
+                children,
+                shape: Shape::Linear(linear),
+            };
         }
-        let mut hashed: Vec<(u32, Child)> =
-            children.into_iter().map(|child| (hash::half_md4(format.hash_seed, &child.name), child)).collect();
+        let mut hashed: Vec<(u32, Child)> = children
+            .into_iter()
+            .map(|child| (hash::half_md4(format.hash_seed, &child.name), child))
+            .collect();
         hashed.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.name.cmp(&y.name)));
         let leaves = leaves(&hashed, room);
         let children: Vec<Child> = hashed.into_iter().map(|(_, child)| child).collect();

@@ -79,7 +79,11 @@ pub(crate) enum Content {
 impl Inventory {
     /// The inode of a node.
     pub(crate) const fn inode(node: u32) -> u32 {
-        if node == 0 { inode::ROOT } else { inode::FIRST - 1 + node }
+        if node == 0 {
+            inode::ROOT
+        } else {
+            inode::FIRST - 1 + node
+        }
     }
 
     /// Inodes in use, the reserved ones included; they are the first ones.

@@ -30,8 +30,13 @@ const LOST_AND_FOUND_BYTES: u32 = 16384;
 
 /// Reads `source`, or makes an empty tree.
 pub(crate) fn scan(source: Option<&dyn TreeSource>, format: &Format) -> Result<Inventory, FormatError> {
-    let Some(source) = source else { return Ok(empty(format)) };
-    let root = source.root().map_err(|source| FormatError::Source { path: PathBuf::new(), source })?;
+    let Some(source) = source else {
+        return Ok(empty(format));
+    };
+    let root = source.root().map_err(|source| FormatError::Source {
+        path: PathBuf::new(),
+        source,
+    })?;
     if root.kind != TreeNodeKind::Directory {
         return Err(FormatError::RootIsNoDirectory);
     }
@@ -50,7 +55,9 @@ pub(crate) fn scan(source: Option<&dyn TreeSource>, format: &Format) -> Result<I
 }
 
 fn empty(format: &Format) -> Inventory {
-    let mut inventory = Inventory { nodes: vec![made(format, 0o755, Directory::default())] };
+    let mut inventory = Inventory {
+        nodes: vec![made(format, 0o755, Directory::default())],
+    };
     add_lost_and_found(&mut inventory, format);
     inventory
 }
@@ -63,7 +70,12 @@ fn made(format: &Format, permissions: u16, directory: Directory) -> Node {
         mode: mode::DIR | permissions,
         uid: 0,
         gid: 0,
-        times: Times { accessed: time, modified: time, changed: time, created: time },
+        times: Times {
+            accessed: time,
+            modified: time,
+            changed: time,
+            created: time,
+        },
         flags: 0,
         links: 2,
         xattrs: Xattrs::default(),
@@ -81,7 +93,10 @@ fn add_lost_and_found(inventory: &mut Inventory, format: &Format) {
     if let Some(root) = inventory.nodes.first_mut() {
         root.links += 1;
         if let Content::Directory(directory) = &mut root.content {
-            directory.children.push(Child { node: 1, name: LOST_AND_FOUND.into() });
+            directory.children.push(Child {
+                node: 1,
+                name: LOST_AND_FOUND.into(),
+            });
         }
     }
 }
@@ -98,19 +113,31 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn list(&mut self, directory: u32, path: &Path) -> Result<(), FormatError> {
-        let Some(id) = self.inventory.nodes.get(directory as usize).and_then(|node| node.source) else {
+        let Some(id) = self
+            .inventory
+            .nodes
+            .get(directory as usize)
+            .and_then(|node| node.source)
+        else {
             return Ok(());
         };
         let mut entries = self.source.list(id).map_err(|source| unreadable(path, source))?;
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         check_names(&entries, path)?;
-        let keep = if directory == 0 { self.first_of_root(&mut entries)? } else { None };
+        let keep = if directory == 0 {
+            self.first_of_root(&mut entries)?
+        } else {
+            None
+        };
         let mut children: Vec<Child> = Vec::with_capacity(entries.len() + 1);
         children.extend(keep);
         let below = self.directories.len();
         for entry in entries {
             let node = self.link(&entry, directory, path)?;
-            children.push(Child { node, name: entry.name.into() });
+            children.push(Child {
+                node,
+                name: entry.name.into(),
+            });
         }
         if let Some(new) = self.directories.get_mut(below..) {
             new.reverse();
@@ -126,10 +153,17 @@ impl Scan<'_> {
     /// is left what it is.
     fn first_of_root(&mut self, entries: &mut Vec<TreeEntry>) -> Result<Option<Child>, FormatError> {
         match entries.iter().position(|entry| entry.name == LOST_AND_FOUND) {
-            Some(at) if entries.get(at).is_some_and(|entry| entry.node.kind == TreeNodeKind::Directory) => {
+            Some(at)
+                if entries
+                    .get(at)
+                    .is_some_and(|entry| entry.node.kind == TreeNodeKind::Directory) =>
+            {
                 let entry = entries.remove(at);
                 let node = self.link(&entry, 0, Path::new(""))?;
-                Ok(Some(Child { node, name: LOST_AND_FOUND.into() }))
+                Ok(Some(Child {
+                    node,
+                    name: LOST_AND_FOUND.into(),
+                }))
             }
             Some(_) => Ok(None),
             None => {
@@ -137,7 +171,10 @@ impl Scan<'_> {
                 if let Some(root) = self.inventory.nodes.first_mut() {
                     root.links += 1;
                 }
-                Ok(Some(Child { node: 1, name: LOST_AND_FOUND.into() }))
+                Ok(Some(Child {
+                    node: 1,
+                    name: LOST_AND_FOUND.into(),
+                }))
             }
         }
     }
@@ -148,7 +185,9 @@ impl Scan<'_> {
         if let Some(known) = self.known.get(&entry.node.id) {
             let node = self.inventory.nodes.get_mut(*known as usize);
             match node {
-                Some(node) if !node.is_directory() && Some(node.mode) == mode_of(&entry.node) => node.links += 1,
+                Some(node) if !node.is_directory() && Some(node.mode) == mode_of(&entry.node) => {
+                    node.links += 1;
+                }
                 _ => return Err(FormatError::LinkedDirectory { path: path() }),
             }
             return Ok(*known);
@@ -163,7 +202,9 @@ impl Scan<'_> {
     }
 
     fn add(&mut self, node: &TreeNode, parent: u32, path: &Path) -> Result<u32, FormatError> {
-        let number = u32::try_from(self.inventory.nodes.len()).ok().filter(|number| *number < u32::MAX - 16);
+        let number = u32::try_from(self.inventory.nodes.len())
+            .ok()
+            .filter(|number| *number < u32::MAX - 16);
         let Some(number) = number else {
             let inodes = self.inventory.inodes();
             return Err(FormatError::TooManyInodes { inodes, bytes: 0 });
@@ -193,7 +234,10 @@ impl Scan<'_> {
     }
 
     fn xattrs(&self, id: TreeNodeId, path: &Path) -> Result<Xattrs, FormatError> {
-        let all = self.source.xattrs(id).map_err(|source| unreadable(path, source))?;
+        let all = self
+            .source
+            .xattrs(id)
+            .map_err(|source| unreadable(path, source))?;
         Xattrs::new(all, self.format).map_err(|(name, reason)| FormatError::Xattr {
             path: path.to_owned(),
             name: String::from_utf8_lossy(&name).into_owned(),
@@ -206,42 +250,65 @@ impl Scan<'_> {
             TreeNodeKind::File { len } => self.file(node.id, len, path),
             TreeNodeKind::Directory => Ok(Content::Directory(Directory::default())),
             TreeNodeKind::Symlink => self.symlink(node.id, path),
-            TreeNodeKind::CharDevice(number) | TreeNodeKind::BlockDevice(number) => {
-                device(number).map(Content::Device).ok_or_else(|| FormatError::Device {
+            TreeNodeKind::CharDevice(number) | TreeNodeKind::BlockDevice(number) => device(number)
+                .map(Content::Device)
+                .ok_or_else(|| FormatError::Device {
                     path: path.to_owned(),
                     major: number.major,
                     minor: number.minor,
-                })
-            }
+                }),
             _ => Ok(Content::None),
         }
     }
 
     fn file(&self, id: TreeNodeId, len: u64, path: &Path) -> Result<Content, FormatError> {
         if len > MAX_BLOCKS * u64::from(self.format.block_size) {
-            return Err(FormatError::FileTooLarge { path: path.to_owned(), len });
+            return Err(FormatError::FileTooLarge {
+                path: path.to_owned(),
+                len,
+            });
         }
-        let ranges = self.source.data(id, len).map_err(|source| unreadable(path, source))?;
-        Ok(Content::File { len, data: blocks(&ranges, len, self.format.block_size) })
+        let ranges = self
+            .source
+            .data(id, len)
+            .map_err(|source| unreadable(path, source))?;
+        Ok(Content::File {
+            len,
+            data: blocks(&ranges, len, self.format.block_size),
+        })
     }
 
     fn symlink(&self, id: TreeNodeId, path: &Path) -> Result<Content, FormatError> {
-        let target = self.source.target(id).map_err(|source| unreadable(path, source))?;
+        let target = self
+            .source
+            .target(id)
+            .map_err(|source| unreadable(path, source))?;
         // The kernel wants room for a NUL after it.
         let most = index(u64::from(self.format.block_size)) - 1;
         if target.is_empty() || target.len() > most || target.contains(&0) {
-            return Err(FormatError::LinkTarget { path: path.to_owned(), len: target.len(), most });
+            return Err(FormatError::LinkTarget {
+                path: path.to_owned(),
+                len: target.len(),
+                most,
+            });
         }
-        Ok(if target.len() < FAST_LINK { Content::FastLink(target) } else { Content::SlowLink(target) })
+        Ok(if target.len() < FAST_LINK {
+            Content::FastLink(target)
+        } else {
+            Content::SlowLink(target)
+        })
     }
 
     fn finish(self) -> Result<Inventory, FormatError> {
         let inventory = self.inventory;
-        let many = inventory.numbered().find(|(_, node)| !node.is_directory() && node.links > MAX_LINKS);
+        let many = inventory
+            .numbered()
+            .find(|(_, node)| !node.is_directory() && node.links > MAX_LINKS);
         match many {
-            Some((number, node)) => {
-                Err(FormatError::TooManyLinks { path: path_of(&inventory, number), links: node.links })
-            }
+            Some((number, node)) => Err(FormatError::TooManyLinks {
+                path: path_of(&inventory, number),
+                links: node.links,
+            }),
             None => Ok(inventory),
         }
     }
@@ -256,7 +323,9 @@ fn check_names(entries: &[TreeEntry], directory: &Path) -> Result<(), FormatErro
             || matches!(name.as_slice(), b"." | b"..")
             || name == before;
         if is_bad {
-            return Err(FormatError::Name { path: directory.join(OsStr::from_bytes(name)) });
+            return Err(FormatError::Name {
+                path: directory.join(OsStr::from_bytes(name)),
+            });
         }
         before = name;
     }
@@ -264,5 +333,8 @@ fn check_names(entries: &[TreeEntry], directory: &Path) -> Result<(), FormatErro
 }
 
 fn unreadable(path: &Path, source: io::Error) -> FormatError {
-    FormatError::Source { path: path.to_owned(), source }
+    FormatError::Source {
+        path: path.to_owned(),
+        source,
+    }
 }

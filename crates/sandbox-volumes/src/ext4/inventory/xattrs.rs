@@ -30,7 +30,7 @@ pub(crate) struct Xattrs {
 }
 
 impl DiskXattr {
-    fn new(from: TreeXattr) -> Result<Self, XattrRefused> {
+    fn new(from: &TreeXattr) -> Result<Self, XattrRefused> {
         let (prefix, name) = split_name(&from.name).ok_or(XattrRefused::Prefix)?;
         if name.len() > 255 {
             return Err(XattrRefused::NameTooLong);
@@ -39,7 +39,12 @@ impl DiskXattr {
             2 | 3 => disk_acl(&from.value).ok_or(XattrRefused::Acl)?,
             _ => from.value.clone(),
         };
-        Ok(Self { prefix, name_len: name.len(), name: name.to_vec(), value })
+        Ok(Self {
+            prefix,
+            name_len: name.len(),
+            name: name.to_vec(),
+            value,
+        })
     }
 
     fn len(&self) -> usize {
@@ -53,10 +58,14 @@ impl Xattrs {
         let mut sorted = Vec::with_capacity(all.len());
         for one in all {
             let name = one.name.clone();
-            sorted.push((DiskXattr::new(one).map_err(|reason| (name.clone(), reason))?, name));
+            sorted.push((
+                DiskXattr::new(&one).map_err(|reason| (name.clone(), reason))?,
+                name,
+            ));
         }
         sorted.sort();
-        let mut room_in_inode = index(u64::from(format.inode_size)) - BASE - usize::from(EXTRA) - INODE_HEADER - END;
+        let mut room_in_inode =
+            index(u64::from(format.inode_size)) - BASE - usize::from(EXTRA) - INODE_HEADER - END;
         let mut room_in_block = index(u64::from(format.block_size)) - BLOCK_HEADER - END;
         let mut new = Self::default();
         for (one, name) in sorted {
@@ -70,7 +79,10 @@ impl Xattrs {
             } else {
                 return Err((name, XattrRefused::NoRoom));
             };
-            if place.last().is_some_and(|last| last.prefix == one.prefix && last.name == one.name) {
+            if place
+                .last()
+                .is_some_and(|last| last.prefix == one.prefix && last.name == one.name)
+            {
                 return Err((name, XattrRefused::Twice));
             }
             place.push(one);

@@ -21,7 +21,8 @@ pub(crate) fn prepare(
     let seed = crc32c(!0, &superblock.uuid);
     let sequence = superblock.sequence.get().max(1);
     let first = superblock.first.get();
-    let per_descriptor = (super::super::disk::index(u64::from(place.block_size)) - 12 - 16 - 4) / size_of::<Tag3>();
+    let per_descriptor =
+        (super::super::disk::index(u64::from(place.block_size)) - 12 - 16 - 4) / size_of::<Tag3>();
     let needed = changes.len() + changes.len().div_ceil(per_descriptor) + 1;
     let room = place.blocks.min(superblock.max_len.get()).saturating_sub(first);
     if needed as u64 > u64::from(room) {
@@ -49,7 +50,11 @@ pub(crate) fn prepare(
 }
 
 /// Makes a prepared transaction count: one write of 1024 bytes.
-pub(crate) fn commit(device: &mut dyn BlockDevice, place: &Place, prepared: &JournalSuperblock) -> io::Result<()> {
+pub(crate) fn commit(
+    device: &mut dyn BlockDevice,
+    place: &Place,
+    prepared: &JournalSuperblock,
+) -> io::Result<()> {
     device.write_at(place.byte(0)?, prepared.as_bytes())?;
     device.sync()
 }
@@ -77,7 +82,13 @@ fn escape(bytes: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-fn descriptor(place: &Place, seed: u32, sequence: u32, part: &[Change], escaped: &[(Vec<u8>, bool)]) -> Vec<u8> {
+fn descriptor(
+    place: &Place,
+    seed: u32,
+    sequence: u32,
+    part: &[Change],
+    escaped: &[(Vec<u8>, bool)],
+) -> Vec<u8> {
     let mut bytes = Header::new(block::DESCRIPTOR, sequence).as_bytes().to_vec();
     let tag_seed = crc32c(seed, &sequence.to_be_bytes());
     for (number, ((at, _), (content, is_escaped))) in part.iter().zip(escaped).enumerate() {
@@ -110,6 +121,9 @@ fn commit_block(place: &Place, seed: u32, sequence: u32) -> Vec<u8> {
     bytes.resize(super::super::disk::index(u64::from(place.block_size)), 0);
     let [sum, ..] = &mut commit.checksums;
     *sum = U32::new(crc32c(seed, &bytes));
-    bytes.iter_mut().zip(commit.as_bytes()).for_each(|(to, from)| *to = *from);
+    bytes
+        .iter_mut()
+        .zip(commit.as_bytes())
+        .for_each(|(to, from)| *to = *from);
     bytes
 }

@@ -48,13 +48,19 @@ impl Place {
             return file(device, geometry).map(Some);
         }
         let size = device.size()?;
-        let tail = size.checked_sub(tail_bytes(geometry)).filter(|at| *at >= geometry.byte(geometry.blocks));
+        let tail = size
+            .checked_sub(tail_bytes(geometry))
+            .filter(|at| *at >= geometry.byte(geometry.blocks));
         Ok(tail.map(|at| Self::tail(geometry, at)))
     }
 
     /// A journal behind the end of a disk.
     pub(crate) fn tail(geometry: &Geometry, at: u64) -> Self {
-        Self { block_size: geometry.block_size, blocks: TAIL_BLOCKS, kind: Kind::Tail(at) }
+        Self {
+            block_size: geometry.block_size,
+            blocks: TAIL_BLOCKS,
+            kind: Kind::Tail(at),
+        }
     }
 
     /// Bytes that such a journal takes.
@@ -73,7 +79,10 @@ impl Place {
             Kind::Tail(at) => Ok(at + u64::from(block) * size),
             Kind::File(runs) => {
                 let number = runs.partition_point(|run| run.logical.saturating_add(run.len) <= block);
-                let run = runs.get(number).filter(|run| run.logical <= block).ok_or(io::ErrorKind::InvalidData)?;
+                let run = runs
+                    .get(number)
+                    .filter(|run| run.logical <= block)
+                    .ok_or(io::ErrorKind::InvalidData)?;
                 Ok((run.physical + u64::from(block - run.logical)) * size)
             }
         }
@@ -86,9 +95,16 @@ fn tail_bytes(geometry: &Geometry) -> u64 {
 
 fn file(device: &mut dyn BlockDevice, geometry: &Geometry) -> io::Result<Place> {
     let (group, at) = geometry.inode_place(JOURNAL);
-    let descriptors = geometry.descriptor_places(0).first().copied().ok_or(io::ErrorKind::InvalidData)?;
+    let descriptors = geometry
+        .descriptor_places(0)
+        .first()
+        .copied()
+        .ok_or(io::ErrorKind::InvalidData)?;
     let mut bytes = [0; size_of::<GroupDescriptor>()];
-    device.read_at(geometry.byte(descriptors) + u64::from(group) * bytes.len() as u64, &mut bytes)?;
+    device.read_at(
+        geometry.byte(descriptors) + u64::from(group) * bytes.len() as u64,
+        &mut bytes,
+    )?;
     let descriptor = GroupDescriptor::read_from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
     let table = descriptor.tables().inode_table;
     if table >= geometry.blocks {
@@ -100,7 +116,11 @@ fn file(device: &mut dyn BlockDevice, geometry: &Geometry) -> io::Result<Place> 
     let mut runs = Vec::new();
     node(device, geometry, &inode.block, IN_INODE, None, &mut runs)?;
     let blocks = u32::try_from(inode.size() / u64::from(geometry.block_size)).unwrap_or(u32::MAX);
-    Ok(Place { block_size: geometry.block_size, blocks, kind: Kind::File(runs) })
+    Ok(Place {
+        block_size: geometry.block_size,
+        blocks,
+        kind: Kind::File(runs),
+    })
 }
 
 fn node(
@@ -124,8 +144,14 @@ fn node(
     for entry in bytes.chunks_exact(ENTRY).skip(1).take(entries) {
         if level == 0 {
             let leaf = Leaf::read_from_bytes(entry).map_err(|_| bad())?;
-            let run = Run { logical: leaf.logical.get(), physical: leaf.physical(), len: leaf.len.get().into() };
-            let follows = runs.last().is_none_or(|last| last.logical + last.len <= run.logical);
+            let run = Run {
+                logical: leaf.logical.get(),
+                physical: leaf.physical(),
+                len: leaf.len.get().into(),
+            };
+            let follows = runs
+                .last()
+                .is_none_or(|last| last.logical + last.len <= run.logical);
             let fits = run.len <= MAX_LEN && run.physical + u64::from(run.len) <= geometry.blocks;
             if !fits || !follows || run.logical > u32::MAX - run.len {
                 return Err(bad());

@@ -65,7 +65,10 @@ pub fn recover(path: impl AsRef<Path>) -> Result<Recovered, RecoverError> {
         .read(true)
         .write(true)
         .open(path)
-        .map_err(|source| RecoverError::Open { path: path.to_owned(), source })?;
+        .map_err(|source| RecoverError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
     recover_device(&mut file)
 }
 
@@ -120,7 +123,10 @@ fn replay_and_finish(
     finish(device, place, next).map_err(RecoverError::Replay)
 }
 
-fn load_journal(device: &mut dyn BlockDevice, place: &Place) -> Result<Option<JournalSuperblock>, RecoverError> {
+fn load_journal(
+    device: &mut dyn BlockDevice,
+    place: &Place,
+) -> Result<Option<JournalSuperblock>, RecoverError> {
     let mut bytes = [0; size_of::<JournalSuperblock>()];
     let at = place.byte(0).map_err(RecoverError::Replay)?;
     device.read_at(at, &mut bytes).map_err(RecoverError::Replay)?;
@@ -145,7 +151,10 @@ pub(crate) fn load_superblock(device: &mut dyn BlockDevice) -> Result<(Superbloc
     features(&superblock)?;
     let geometry = geometry(&superblock)?;
     if geometry.byte(geometry.blocks) > size {
-        return Err(CheckError::Superblock { field: "s_blocks_count", value: geometry.blocks });
+        return Err(CheckError::Superblock {
+            field: "s_blocks_count",
+            value: geometry.blocks,
+        });
     }
     Ok((superblock, geometry))
 }
@@ -164,6 +173,11 @@ fn unmark(device: &mut dyn BlockDevice) -> io::Result<()> {
 fn drop_tail(device: &mut dyn BlockDevice) -> Result<(), RecoverError> {
     let (_, geometry) = load_superblock(device)?;
     let size = device.size().map_err(RecoverError::Replay)?;
-    let end = size.saturating_sub(Place::tail_len(&geometry)).max(geometry.byte(geometry.blocks));
-    device.truncate(end).and_then(|()| device.sync()).map_err(RecoverError::Replay)
+    let end = size
+        .saturating_sub(Place::tail_len(&geometry))
+        .max(geometry.byte(geometry.blocks));
+    device
+        .truncate(end)
+        .and_then(|()| device.sync())
+        .map_err(RecoverError::Replay)
 }

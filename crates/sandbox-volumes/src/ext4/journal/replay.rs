@@ -50,12 +50,24 @@ pub(super) fn replay(
     blocks: u64,
 ) -> io::Result<u32> {
     let end = superblock.max_len.get().min(place.blocks);
-    let (first, start, sequence) = (superblock.first.get(), superblock.start.get(), superblock.sequence.get());
+    let (first, start, sequence) = (
+        superblock.first.get(),
+        superblock.start.get(),
+        superblock.sequence.get(),
+    );
     if first == 0 || first >= end || !(first..end).contains(&start) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let features = superblock.feature_incompat.get();
-    let mut log = Log { device, place, first, end, features, seed: crc32c(!0, &superblock.uuid), blocks };
+    let mut log = Log {
+        device,
+        place,
+        first,
+        end,
+        features,
+        seed: crc32c(!0, &superblock.uuid),
+        blocks,
+    };
     let last = log.pass(start, sequence, Pass::Scan)?;
     let mut revoked = HashMap::new();
     log.pass(start, sequence, Pass::Revoke(&mut revoked, last))?;
@@ -72,7 +84,11 @@ impl Log<'_> {
     }
 
     fn after(&self, block: u32) -> u32 {
-        if block + 1 >= self.end { self.first } else { block + 1 }
+        if block + 1 >= self.end {
+            self.first
+        } else {
+            block + 1
+        }
     }
 
     /// Goes through all transactions; returns the number of the first one that is not complete.
@@ -130,7 +146,9 @@ impl Log<'_> {
         if !self.has(feature::CSUM_V3) {
             return true;
         }
-        let Some((covered, stored)) = bytes.split_last_chunk::<4>() else { return false };
+        let Some((covered, stored)) = bytes.split_last_chunk::<4>() else {
+            return false;
+        };
         crc32c(crc32c(self.seed, covered), &[0; 4]) == u32::from_be_bytes(*stored)
     }
 
@@ -138,7 +156,9 @@ impl Log<'_> {
         if !self.has(feature::CSUM_V3) {
             return true;
         }
-        let Ok((mut commit, rest)) = Commit::read_from_prefix(bytes) else { return false };
+        let Ok((mut commit, rest)) = Commit::read_from_prefix(bytes) else {
+            return false;
+        };
         let [sum, ..] = &mut commit.checksums;
         let stored = std::mem::replace(sum, U32::new(0));
         crc32c(crc32c(self.seed, zerocopy::IntoBytes::as_bytes(&commit)), rest) == stored.get()
@@ -162,20 +182,42 @@ impl Log<'_> {
 
     fn tag(&self, bytes: &[u8]) -> Option<(Tagged, usize)> {
         let wide = self.has(feature::BIT64);
-        let number = |low: U32, high: U32| u64::from(low.get()) | if wide { u64::from(high.get()) << 32 } else { 0 };
+        let number =
+            |low: U32, high: U32| u64::from(low.get()) | if wide { u64::from(high.get()) << 32 } else { 0 };
         if self.has(feature::CSUM_V3) {
             let (read, _) = Tag3::read_from_prefix(bytes).ok()?;
             let (flags, checksum) = (read.flags.get(), read.checksum.get());
-            return Some((Tagged { block: number(read.block_lo, read.block_hi), flags, checksum }, size_of::<Tag3>()));
+            return Some((
+                Tagged {
+                    block: number(read.block_lo, read.block_hi),
+                    flags,
+                    checksum,
+                },
+                size_of::<Tag3>(),
+            ));
         }
         let (read, rest) = Tag::read_from_prefix(bytes).ok()?;
-        let (high, len) = if wide { (U32::read_from_prefix(rest).ok()?.0, 12) } else { (U32::new(0), 8) };
+        let (high, len) = if wide {
+            (U32::read_from_prefix(rest).ok()?.0, 12)
+        } else {
+            (U32::new(0), 8)
+        };
         let (flags, checksum) = (read.flags.get().into(), 0);
-        Some((Tagged { block: number(read.block_lo, high), flags, checksum }, len))
+        Some((
+            Tagged {
+                block: number(read.block_lo, high),
+                flags,
+                checksum,
+            },
+            len,
+        ))
     }
 
     fn revoke(&self, bytes: &[u8], sequence: u32, revoked: &mut HashMap<u64, u32>) {
-        let count = bytes.get(12..16).and_then(|count| U32::read_from_bytes(count).ok()).map_or(0, U32::get);
+        let count = bytes
+            .get(12..16)
+            .and_then(|count| U32::read_from_bytes(count).ok())
+            .map_or(0, U32::get);
         let records = bytes.get(16..index(count.into())).unwrap_or_default();
         let width = if self.has(feature::BIT64) { 8 } else { 4 };
         for record in records.chunks_exact(width) {
@@ -193,8 +235,9 @@ impl Log<'_> {
     ) -> io::Result<()> {
         let bad = || io::Error::from(io::ErrorKind::InvalidData);
         // Revoked in this transaction or a later one; numbers may wrap.
-        let is_revoked =
-            revoked.get(&tagged.block).is_some_and(|revoked| revoked.wrapping_sub(sequence).cast_signed() >= 0);
+        let is_revoked = revoked
+            .get(&tagged.block)
+            .is_some_and(|revoked| revoked.wrapping_sub(sequence).cast_signed() >= 0);
         if is_revoked {
             return Ok(());
         }
@@ -204,8 +247,12 @@ impl Log<'_> {
             return Err(bad());
         }
         if tagged.flags & tag::ESCAPED != 0 {
-            bytes.get_mut(..4).ok_or_else(bad)?.copy_from_slice(&MAGIC.to_be_bytes());
+            bytes
+                .get_mut(..4)
+                .ok_or_else(bad)?
+                .copy_from_slice(&MAGIC.to_be_bytes());
         }
-        self.device.write_at(tagged.block * u64::from(self.place.block_size), &bytes)
+        self.device
+            .write_at(tagged.block * u64::from(self.place.block_size), &bytes)
     }
 }

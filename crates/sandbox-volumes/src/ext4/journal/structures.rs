@@ -108,7 +108,11 @@ pub(crate) struct Commit {
 impl Header {
     pub(crate) fn new(block_type: u32, sequence: u32) -> Self {
         let (magic, block_type, sequence) = (U32::new(MAGIC), U32::new(block_type), U32::new(sequence));
-        Self { magic, block_type, sequence }
+        Self {
+            magic,
+            block_type,
+            sequence,
+        }
     }
 }
 
@@ -139,7 +143,10 @@ impl JournalSuperblock {
     }
 
     fn computed_checksum(&self) -> u32 {
-        let blank = Self { checksum: U32::new(0), ..self.clone() };
+        let blank = Self {
+            checksum: U32::new(0),
+            ..self.clone()
+        };
         crc32c(!0, blank.as_bytes())
     }
 }

@@ -22,7 +22,13 @@ pub(crate) struct Allocator<'a> {
 
 impl<'a> Allocator<'a> {
     pub(crate) fn new(geometry: &'a Geometry) -> Self {
-        Self { geometry, flex: 0, free: Vec::new(), frontier: 0, taken: 0 }
+        Self {
+            geometry,
+            flex: 0,
+            free: Vec::new(),
+            frontier: 0,
+            taken: 0,
+        }
     }
 
     pub(crate) fn frontier(&self) -> u64 {
@@ -43,8 +49,14 @@ impl<'a> Allocator<'a> {
         while len > 0 {
             let (physical, got) = self.next(len.min(MAX_LEN))?;
             match runs.last_mut() {
-                Some(last) if last.precedes(logical, physical) && last.len + got <= MAX_LEN => last.len += got,
-                _ => runs.push(Run { logical, physical, len: got }),
+                Some(last) if last.precedes(logical, physical) && last.len + got <= MAX_LEN => {
+                    last.len += got;
+                }
+                _ => runs.push(Run {
+                    logical,
+                    physical,
+                    len: got,
+                }),
             }
             logical += got;
             len -= got;
@@ -77,7 +89,11 @@ impl<'a> Allocator<'a> {
         let groups = self.geometry.flex_groups(self.flex);
         let layout = FlexLayout::new(self.geometry, groups).ok_or(Full)?;
         self.flex += 1;
-        let free = layout.segments.iter().rev().filter(|segment| segment.free < segment.end);
+        let free = layout
+            .segments
+            .iter()
+            .rev()
+            .filter(|segment| segment.free < segment.end);
         self.free = free.map(|segment| (segment.free, segment.end)).collect();
         Ok(())
     }

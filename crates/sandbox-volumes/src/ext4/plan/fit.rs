@@ -35,13 +35,16 @@ pub(super) fn plan(
             }
             Err(Misplaced::Full(missing)) => missing,
             Err(Misplaced::JournalTooLarge { journal, .. }) => u64::from(journal),
-            Err(Misplaced::Misfit(Misfit::TooSmall | Misfit::TooManyInodes)) => 64,
-            Err(why @ Misplaced::Misfit(Misfit::TooLarge)) => return Err(why.for_user(bytes, count, format)),
+            Err(Misplaced::Misfit(Misfit::Small | Misfit::Inodes)) => 64,
+            Err(why @ Misplaced::Misfit(Misfit::Large)) => return Err(why.for_user(bytes, count, format)),
         };
         // Progress even where a small last group is left out again and again.
         bytes = bytes.saturating_add(missing.max(bytes / block / 1024).saturating_mul(block));
         if bytes > MAX_SIZE.bytes() {
-            return Err(FormatError::TooLarge { bytes, block_size: format.block_size });
+            return Err(FormatError::TooLarge {
+                bytes,
+                block_size: format.block_size,
+            });
         }
     }
 }

@@ -50,7 +50,10 @@ pub(crate) struct Journal {
 #[derive(Debug)]
 pub(crate) enum Misplaced {
     Misfit(Misfit),
-    JournalTooLarge { journal: u32, blocks: u64 },
+    JournalTooLarge {
+        journal: u32,
+        blocks: u64,
+    },
     /// Blocks are missing, at least so many.
     Full(u64),
 }
@@ -65,7 +68,8 @@ pub(crate) fn plan(
     match options.size {
         Size::Bytes(bytes) => {
             let (bytes, inodes) = (bytes.bytes(), inodes.for_bytes(bytes.bytes()));
-            attempt(bytes, inodes, inventory, format, options).map_err(|why| why.for_user(bytes, inodes, format))
+            attempt(bytes, inodes, inventory, format, options)
+                .map_err(|why| why.for_user(bytes, inodes, format))
         }
         Size::Fit { headroom } => fit::plan(headroom.bytes(), inodes, inventory, format, options),
     }
@@ -80,10 +84,15 @@ fn attempt(
 ) -> Result<Plan, Misplaced> {
     let geometry =
         Geometry::new(bytes, format.block_size, inodes, format.inode_size).map_err(Misplaced::Misfit)?;
-    let free = free_blocks(&geometry).ok_or(Misplaced::Misfit(Misfit::TooSmall))?;
+    let free = free_blocks(&geometry).ok_or(Misplaced::Misfit(Misfit::Small))?;
     let journal_blocks = sizes::journal_blocks(&geometry, options);
-    if let Some(journal) = journal_blocks.filter(|journal| u64::from(*journal) > free.min(geometry.blocks / 2)) {
-        return Err(Misplaced::JournalTooLarge { journal, blocks: geometry.blocks });
+    if let Some(journal) =
+        journal_blocks.filter(|journal| u64::from(*journal) > free.min(geometry.blocks / 2))
+    {
+        return Err(Misplaced::JournalTooLarge {
+            journal,
+            blocks: geometry.blocks,
+        });
     }
     let mut allocator = Allocator::new(&geometry);
     let placed = place::all(inventory, journal_blocks, &geometry, &mut allocator);
@@ -130,7 +139,10 @@ impl Plan {
     /// Inodes in use in a group.
     pub(crate) fn used_inodes(&self, group: u32) -> u32 {
         let each = u64::from(self.geometry.inodes_per_group);
-        let used = self.inodes_in_use.saturating_sub(u64::from(group) * each).min(each);
+        let used = self
+            .inodes_in_use
+            .saturating_sub(u64::from(group) * each)
+            .min(each);
         u32::try_from(used).unwrap_or(u32::MAX)
     }
 
@@ -153,11 +165,19 @@ impl Plan {
 impl Misplaced {
     fn for_user(self, bytes: u64, inodes: Inodes, format: &Format) -> FormatError {
         match self {
-            Self::Misfit(Misfit::TooSmall) => FormatError::TooSmall { bytes },
-            Self::Misfit(Misfit::TooLarge) => FormatError::TooLarge { bytes, block_size: format.block_size },
-            Self::Misfit(Misfit::TooManyInodes) => FormatError::TooManyInodes { inodes: inodes.needed, bytes },
+            Self::Misfit(Misfit::Small) => FormatError::TooSmall { bytes },
+            Self::Misfit(Misfit::Large) => FormatError::TooLarge {
+                bytes,
+                block_size: format.block_size,
+            },
+            Self::Misfit(Misfit::Inodes) => FormatError::TooManyInodes {
+                inodes: inodes.needed,
+                bytes,
+            },
             Self::JournalTooLarge { journal, blocks } => FormatError::JournalTooLarge { journal, blocks },
-            Self::Full(blocks) => FormatError::NoSpace { missing: blocks * u64::from(format.block_size) },
+            Self::Full(blocks) => FormatError::NoSpace {
+                missing: blocks * u64::from(format.block_size),
+            },
         }
     }
 }

@@ -59,7 +59,11 @@ pub(super) fn all(
         }
         None => None,
     };
-    let placed: Result<_, _> = inventory.nodes.iter().map(|node| place(node, geometry, allocator)).collect();
+    let placed: Result<_, _> = inventory
+        .nodes
+        .iter()
+        .map(|node| place(node, geometry, allocator))
+        .collect();
     Ok((journal, placed?))
 }
 

@@ -20,9 +20,18 @@ impl Demand {
     pub(super) fn for_bytes(self, bytes: u64) -> Inodes {
         let needed = self.needed;
         match self.wanted {
-            InodeCount::Auto => Inodes { needed, wanted: bytes / default_ratio(bytes) },
-            InodeCount::BytesPerInode(ratio) => Inodes { needed, wanted: bytes / u64::from(ratio) },
-            InodeCount::Count(count) => Inodes { needed: needed.max(u64::from(count)), wanted: 0 },
+            InodeCount::Auto => Inodes {
+                needed,
+                wanted: bytes / default_ratio(bytes),
+            },
+            InodeCount::BytesPerInode(ratio) => Inodes {
+                needed,
+                wanted: bytes / u64::from(ratio),
+            },
+            InodeCount::Count(count) => Inodes {
+                needed: needed.max(u64::from(count)),
+                wanted: 0,
+            },
         }
     }
 }
@@ -35,7 +44,10 @@ pub(super) fn needed_inodes(
     let needed = inventory.inodes();
     match options.inodes {
         InodeCount::Count(count) if u64::from(count) < needed && inventory.nodes.len() > 2 => {
-            Err(FormatError::TooFewInodes { needed: inventory.nodes.len() as u64, inodes: u64::from(count) })
+            Err(FormatError::TooFewInodes {
+                needed: inventory.nodes.len() as u64,
+                inodes: u64::from(count),
+            })
         }
         wanted => Ok(Demand { needed, wanted }),
     }
@@ -58,9 +70,23 @@ pub(super) fn journal_blocks(geometry: &Geometry, options: &Ext4FormatOptions) -
         JournalSize::Bytes(bytes) => u32::try_from(geometry.blocks_for(bytes.bytes())).ok(),
         JournalSize::Auto => {
             let steps = [2, 32, 256, 512, 4096, 8192, 16384, 32768].map(|kib| kib * KIB);
-            let sizes = [None, Some(1), Some(4), Some(8), Some(16), Some(32), Some(64), Some(128), Some(256)];
+            let sizes = [
+                None,
+                Some(1),
+                Some(4),
+                Some(8),
+                Some(16),
+                Some(32),
+                Some(64),
+                Some(128),
+                Some(256),
+            ];
             let step = steps.iter().filter(|step| geometry.blocks >= **step).count();
-            sizes.get(index(step as u64)).copied().flatten().map(|kib: u32| kib << 10)
+            sizes
+                .get(index(step as u64))
+                .copied()
+                .flatten()
+                .map(|kib: u32| kib << 10)
         }
     }
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, lgetxattr, llistxattr, makedev, statx},
+    fs::{
+        AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, lgetxattr, llistxattr,
+        makedev, statx,
+    },
     io::Errno,
 };
 use sandbox_types::{TreeDevice, TreeFlags, TreeNode, TreeNodeId, TreeNodeKind, TreeTime, TreeXattr};
@@ -47,7 +50,10 @@ impl Host {
     }
 
     pub(super) fn node(&self, id: TreeNodeId) -> TreeNode {
-        TreeNode { id, ..self.node.clone() }
+        TreeNode {
+            id,
+            ..self.node.clone()
+        }
     }
 }
 
@@ -81,7 +87,10 @@ pub(super) fn stat(directory: &OwnedFd, name: &[u8]) -> io::Result<Host> {
 }
 
 fn kind(stat: &Statx, mode: u32) -> io::Result<TreeNodeKind> {
-    let device = TreeDevice { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
+    let device = TreeDevice {
+        major: stat.stx_rdev_major,
+        minor: stat.stx_rdev_minor,
+    };
     Ok(match FileType::from_raw_mode(mode) {
         FileType::RegularFile => TreeNodeKind::File { len: stat.stx_size },
         FileType::Directory => TreeNodeKind::Directory,
@@ -95,7 +104,10 @@ fn kind(stat: &Statx, mode: u32) -> io::Result<TreeNodeKind> {
 }
 
 fn time(time: StatxTimestamp) -> TreeTime {
-    TreeTime { seconds: time.tv_sec, nanoseconds: time.tv_nsec }
+    TreeTime {
+        seconds: time.tv_sec,
+        nanoseconds: time.tv_nsec,
+    }
 }
 
 fn flags_of(stat: &Statx) -> TreeFlags {
@@ -137,7 +149,12 @@ pub(super) fn xattrs(directory: RawFd, name: &[u8], hidden: Option<&[u8]>) -> io
     names
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty() && Some(*name) != hidden)
-        .map(|name| Ok(TreeXattr { name: name.to_vec(), value: value(way, name)? }))
+        .map(|name| {
+            Ok(TreeXattr {
+                name: name.to_vec(),
+                value: value(way, name)?,
+            })
+        })
         .collect()
 }
 
@@ -152,7 +169,11 @@ fn value(way: &OsStr, name: &[u8]) -> io::Result<Vec<u8>> {
 pub(super) fn override_of(directory: &OwnedFd, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let way = way(directory.as_raw_fd(), name);
     let mut bytes = [0; 256];
-    match lgetxattr(OsStr::from_bytes(&way), OsStr::from_bytes(overrides::XATTR), &mut bytes) {
+    match lgetxattr(
+        OsStr::from_bytes(&way),
+        OsStr::from_bytes(overrides::XATTR),
+        &mut bytes,
+    ) {
         Ok(len) => Ok(bytes.get(..len).map(<[u8]>::to_vec)),
         // A symbolic link has no user attributes.
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => Ok(None),

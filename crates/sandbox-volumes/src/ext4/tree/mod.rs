@@ -72,7 +72,11 @@ impl DirectoryTree {
     pub fn with_overrides(path: impl AsRef<Path>, overrides: Overrides) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path.as_ref(), flags, Mode::empty())?;
-        Ok(Self { root, overrides, state: Mutex::default() })
+        Ok(Self {
+            root,
+            overrides,
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,9 +85,18 @@ impl DirectoryTree {
     }
 
     /// Describes what `name` in `directory` is; an empty name is the directory itself.
-    fn node(&self, state: &mut State, parent: usize, directory: &OwnedFd, name: &[u8]) -> io::Result<TreeNode> {
+    fn node(
+        &self,
+        state: &mut State,
+        parent: usize,
+        directory: &OwnedFd,
+        name: &[u8],
+    ) -> io::Result<TreeNode> {
         let host = attributes::stat(directory, name)?;
-        let known = host.has_several_names().then(|| state.links.get(&host.identity()).copied()).flatten();
+        let known = host
+            .has_several_names()
+            .then(|| state.links.get(&host.identity()).copied())
+            .flatten();
         let id = known.unwrap_or(state.nodes.len());
         let mut node = host.node(TreeNodeId(id as u64));
         if self.overrides == Overrides::Honor
@@ -95,7 +108,11 @@ impl DirectoryTree {
             if host.has_several_names() {
                 state.links.insert(host.identity(), id);
             }
-            state.nodes.push(Known { parent, name: name.into(), host });
+            state.nodes.push(Known {
+                parent,
+                name: name.into(),
+                host,
+            });
         }
         Ok(node)
     }
@@ -121,7 +138,10 @@ impl TreeSource for DirectoryTree {
                 continue;
             }
             let node = self.node(&mut state, number, &fd, name)?;
-            entries.push(TreeEntry { name: name.to_vec(), node });
+            entries.push(TreeEntry {
+                name: name.to_vec(),
+                node,
+            });
         }
         state.directory = Some((number, fd));
         Ok(entries)
@@ -151,7 +171,11 @@ impl TreeSource for DirectoryTree {
     fn data(&self, file: TreeNodeId, len: u64) -> io::Result<Vec<Range<u64>>> {
         let mut state = self.state();
         if !state.get(number(file))?.host.has_holes() {
-            return Ok(if len == 0 { Vec::new() } else { std::iter::once(0..len).collect() });
+            return Ok(if len == 0 {
+                Vec::new()
+            } else {
+                std::iter::once(0..len).collect()
+            });
         }
         holes::data(open::file(&self.root, &mut state, number(file))?, len)
     }
@@ -164,7 +188,9 @@ impl TreeSource for DirectoryTree {
 
 impl State {
     fn get(&self, number: usize) -> io::Result<&Known> {
-        self.nodes.get(number).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.nodes
+            .get(number)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -174,6 +200,9 @@ fn number(id: TreeNodeId) -> usize {
 
 /// Flags that [`AtFlags`] needs for the directory itself.
 fn itself(name: &[u8]) -> AtFlags {
-    if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::empty() }
+    if name.is_empty() {
+        AtFlags::EMPTY_PATH
+    } else {
+        AtFlags::empty()
+    }
 }
-

@@ -41,7 +41,13 @@ pub(super) fn directory(root: &OwnedFd, state: &State, number: usize) -> io::Res
 
 fn beneath(fd: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat2(fd, OsStr::from_bytes(path), flags, Mode::empty(), resolve())?)
+    Ok(openat2(
+        fd,
+        OsStr::from_bytes(path),
+        flags,
+        Mode::empty(),
+        resolve(),
+    )?)
 }
 
 fn resolve() -> ResolveFlags {
@@ -70,7 +76,13 @@ pub(super) fn file<'a>(root: &OwnedFd, state: &'a mut State, number: usize) -> i
         let wanted = state.get(number)?.host.identity();
         let (directory, name) = place(root, state, number)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = openat2(directory.as_fd(), OsStr::from_bytes(&name), flags, Mode::empty(), resolve())?;
+        let fd = openat2(
+            directory.as_fd(),
+            OsStr::from_bytes(&name),
+            flags,
+            Mode::empty(),
+            resolve(),
+        )?;
         let now = rustix::fs::fstat(&fd)?;
         let is_file = FileType::from_raw_mode(now.st_mode) == FileType::RegularFile;
         if !is_file || (now.st_dev, now.st_ino) != wanted {
@@ -78,5 +90,9 @@ pub(super) fn file<'a>(root: &OwnedFd, state: &'a mut State, number: usize) -> i
         }
         state.file = Some((number, File::from(fd)));
     }
-    state.file.as_ref().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    state
+        .file
+        .as_ref()
+        .map(|(_, file)| file)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -25,7 +25,10 @@ pub(super) fn apply(value: &[u8], node: &mut TreeNode) -> io::Result<()> {
     let Some((uid, gid, permissions, kind)) = parsed else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("user.containers.override_stat is {:?}", String::from_utf8_lossy(value)),
+            format!(
+                "user.containers.override_stat is {:?}",
+                String::from_utf8_lossy(value)
+            ),
         ));
     };
     (node.uid, node.gid, node.permissions, node.kind) = (uid, gid, permissions, kind);
@@ -57,8 +60,14 @@ fn kind_of(name: &str, real: TreeNodeKind) -> Option<TreeNodeKind> {
         ("symlink", _) => Some(TreeNodeKind::Symlink),
         ("pipe", _) => Some(TreeNodeKind::Fifo),
         ("socket", _) => Some(TreeNodeKind::Socket),
-        ("block", _) => Some(TreeNodeKind::BlockDevice(TreeDevice { major: number()?, minor: number()? })),
-        ("char", _) => Some(TreeNodeKind::CharDevice(TreeDevice { major: number()?, minor: number()? })),
+        ("block", _) => Some(TreeNodeKind::BlockDevice(TreeDevice {
+            major: number()?,
+            minor: number()?,
+        })),
+        ("char", _) => Some(TreeNodeKind::CharDevice(TreeDevice {
+            major: number()?,
+            minor: number()?,
+        })),
         _ => None,
     }
 }
@@ -73,13 +82,24 @@ mod tests {
         assert_eq!(parse("1:2:0644", file), Some((1, 2, 0o644, file)));
         let device = TreeNodeKind::CharDevice(TreeDevice { major: 1, minor: 3 });
         assert_eq!(parse("0:0:020666:char-1-3", file), Some((0, 0, 0o666, device)));
-        assert_eq!(parse("0:0:0755:dir", TreeNodeKind::Directory), Some((0, 0, 0o755, TreeNodeKind::Directory)));
+        assert_eq!(
+            parse("0:0:0755:dir", TreeNodeKind::Directory),
+            Some((0, 0, 0o755, TreeNodeKind::Directory))
+        );
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         let file = TreeNodeKind::File { len: 0 };
-        for text in ["", "0:0", "0:0:9", "x:0:0644", "0:0:0644:dir", "0:0:0644:char-1", "0:0:0644:file:more"] {
+        for text in [
+            "",
+            "0:0",
+            "0:0:9",
+            "x:0:0644",
+            "0:0:0644:dir",
+            "0:0:0644:char-1",
+            "0:0:0644:file:more",
+        ] {
             assert_eq!(parse(text, file), None, "{text}");
         }
         assert_eq!(parse("0:0:0644:file", TreeNodeKind::Directory), None);

@@ -26,7 +26,10 @@ fn a_flipped_bit_in_any_metadata_is_noticed() {
     assert!(clean.is_clean(), "{clean:#?}");
     // Superblock, its copy, descriptors, bitmaps, inode tables: the first blocks of the groups that have them.
     let starts = [1024_usize, 2048, 3072, 4096];
-    for at in starts.into_iter().flat_map(|start| (0..64).map(move |step| start + step * 4 + 1)) {
+    for at in starts
+        .into_iter()
+        .flat_map(|start| (0..64).map(move |step| start + step * 4 + 1))
+    {
         let mut damaged = disk.clone();
         damaged[at] ^= 0x10;
         let is_noticed = checked(&damaged).map_or(true, |report| !report.is_clean());

@@ -78,9 +78,15 @@ fn replayed<'a>(before: &[u8], steps: impl IntoIterator<Item = &'a Step>) -> Vec
 /// All states in which the disk may be found: every prefix of the steps, and of the steps between two syncs every
 /// single one missing while the others are there.
 fn states(before: &[u8], steps: &[Step]) -> Vec<Vec<u8>> {
-    let mut states: Vec<Vec<u8>> = (0..=steps.len()).map(|len| replayed(before, &steps[..len])).collect();
+    let mut states: Vec<Vec<u8>> = (0..=steps.len())
+        .map(|len| replayed(before, &steps[..len]))
+        .collect();
     let mut start = 0;
-    for (end, _) in steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Sync)) {
+    for (end, _) in steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| matches!(step, Step::Sync))
+    {
         for missing in start..end {
             let others = steps[..end].iter().enumerate().filter(|(at, _)| *at != missing);
             states.push(replayed(before, others.map(|(_, step)| step)));
@@ -91,7 +97,10 @@ fn states(before: &[u8], steps: &[Step]) -> Vec<Vec<u8>> {
 }
 
 fn recorded(before: &[u8], size: u64) -> Vec<Step> {
-    let mut recorder = Recorder { memory: Cursor::new(before.to_vec()), steps: Vec::new() };
+    let mut recorder = Recorder {
+        memory: Cursor::new(before.to_vec()),
+        steps: Vec::new(),
+    };
     grow_device(&mut recorder, ByteSize::from_bytes(size)).expect("it grows");
     recorder.steps
 }
@@ -137,7 +146,10 @@ fn a_disk_without_a_journal_is_made_whole_by_the_next_call() {
         let mut device = Cursor::new(state.clone());
         recover_device(&mut device).expect("it recovers");
         let report = check(&mut device).expect("a disk");
-        let only_marked = report.problems.iter().all(|problem| problem.to_string().contains("not unmounted cleanly"));
+        let only_marked = report
+            .problems
+            .iter()
+            .all(|problem| problem.to_string().contains("not unmounted cleanly"));
         assert!(only_marked, "{report:#?}");
 
         let mut device = Cursor::new(state);
@@ -184,9 +196,15 @@ fn a_write_that_fails_leaves_a_disk_that_a_second_call_completes() {
     }
     let place = place();
     let before = disk(place.path(), JournalSize::Auto);
-    let writes = recorded(&before, 40 * MIB).iter().filter(|step| matches!(step, Step::Write(..))).count();
+    let writes = recorded(&before, 40 * MIB)
+        .iter()
+        .filter(|step| matches!(step, Step::Write(..)))
+        .count();
     for fail_at in 0..writes {
-        let recorder = Recorder { memory: Cursor::new(before.clone()), steps: Vec::new() };
+        let recorder = Recorder {
+            memory: Cursor::new(before.clone()),
+            steps: Vec::new(),
+        };
         let mut device = Failing(recorder, fail_at);
         grow_device(&mut device, ByteSize::from_bytes(40 * MIB)).expect_err("the disk is full");
         let mut device = device.0.memory;

@@ -36,8 +36,14 @@ fn a_device_with_old_content_gets_the_same_bytes() {
 fn without_a_uuid_two_disks_differ() {
     use sandbox_types::ByteSize;
     use sandbox_volumes::ext4::{Ext4FormatOptions, Size};
-    let asked = Ext4FormatOptions::builder(Size::Bytes(ByteSize::from_bytes(MIB))).build().expect("options");
-    let uuid = || write(&mut Cursor::new(Vec::new()), Source::Empty, &asked).expect("a disk").uuid;
+    let asked = Ext4FormatOptions::builder(Size::Bytes(ByteSize::from_bytes(MIB)))
+        .build()
+        .expect("options");
+    let uuid = || {
+        write(&mut Cursor::new(Vec::new()), Source::Empty, &asked)
+            .expect("a disk")
+            .uuid
+    };
     let (one, two) = (uuid(), uuid());
     assert_ne!(one, two);
     assert_eq!((one[6] >> 4, one[8] >> 6), (4, 2));

@@ -40,8 +40,14 @@ fn see(path: &Path) -> Seen {
         device: if is_special { 0 } else { metadata.rdev() },
         modified: (metadata.mtime(), metadata.mtime_nsec()),
         xattrs: xattrs(path),
-        target: fs::read_link(path).map(|target| target.as_os_str().as_bytes().to_vec()).unwrap_or_default(),
-        content: if metadata.is_file() { ends(path, metadata.len()) } else { Vec::new() },
+        target: fs::read_link(path)
+            .map(|target| target.as_os_str().as_bytes().to_vec())
+            .unwrap_or_default(),
+        content: if metadata.is_file() {
+            ends(path, metadata.len())
+        } else {
+            Vec::new()
+        },
         is_sparse: metadata.is_file() && metadata.blocks() * 512 + (1 << 20) < metadata.len(),
     }
 }
@@ -50,7 +56,10 @@ fn see(path: &Path) -> Seen {
 fn ends(path: &Path, len: u64) -> Vec<u8> {
     let mut file = fs::File::open(path).expect("a file");
     let mut content = Vec::new();
-    (&mut file).take(8 << 20).read_to_end(&mut content).expect("content");
+    (&mut file)
+        .take(8 << 20)
+        .read_to_end(&mut content)
+        .expect("content");
     if len > 8 << 20 {
         file.seek(SeekFrom::End(-(1 << 20))).expect("a seek");
         file.read_to_end(&mut content).expect("content");
@@ -61,7 +70,9 @@ fn ends(path: &Path, len: u64) -> Vec<u8> {
 fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut names = vec![0; 65536];
     let len = llistxattr(path, &mut names).unwrap_or(0);
-    let names = names[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let names = names[..len]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
     names
         .map(|name| {
             let mut value = vec![0; 65536];
@@ -72,12 +83,23 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 fn see_all(root: &Path) -> BTreeMap<Vec<u8>, Seen> {
-    let mut seen = BTreeMap::from([(Vec::new(), Seen { links: 0, ..see(root) })]);
+    let mut seen = BTreeMap::from([(
+        Vec::new(),
+        Seen {
+            links: 0,
+            ..see(root)
+        },
+    )]);
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).expect("a directory") {
             let path = entry.expect("an entry").path();
-            let relative = path.strip_prefix(root).expect("beneath").as_os_str().as_bytes().to_vec();
+            let relative = path
+                .strip_prefix(root)
+                .expect("beneath")
+                .as_os_str()
+                .as_bytes()
+                .to_vec();
             if relative == b"lost+found" {
                 continue;
             }
@@ -101,7 +123,11 @@ fn is_the_same(directory: &Path, image: &Path, mnt: &Path) {
     for (path, seen) in &mut before {
         let other = &after[path];
         seen.links = other.links;
-        assert!(seen == other, "{}: {seen:?} {other:?}", String::from_utf8_lossy(path));
+        assert!(
+            seen == other,
+            "{}: {seen:?} {other:?}",
+            String::from_utf8_lossy(path)
+        );
     }
 }
 
@@ -119,7 +145,14 @@ fn nasty(root: &Path) {
     for len in [1, 59, 60, 61, 2000] {
         symlink("t".repeat(len), root.join(format!("link to {len}"))).expect("a link");
     }
-    mknodat(CWD, root.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO");
+    mknodat(
+        CWD,
+        root.join("fifo"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .expect("a FIFO");
     drop(std::os::unix::net::UnixListener::bind(root.join("socket")).expect("a socket"));
     let mut sparse = fs::File::create(root.join("sparse")).expect("a file");
     for at in 0..600_u64 {
@@ -152,7 +185,14 @@ fn nasty_for_root(root: &Path) {
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     set(&file, "security.capability", &capability);
     let device = rustix::fs::makedev(259, 70_000);
-    mknodat(CWD, root.join("device"), FileType::BlockDevice, Mode::from_raw_mode(0o600), device).expect("a device");
+    mknodat(
+        CWD,
+        root.join("device"),
+        FileType::BlockDevice,
+        Mode::from_raw_mode(0o600),
+        device,
+    )
+    .expect("a device");
 }
 
 fn image_of(directory: &Path, image: &Path, overrides: Overrides) {
@@ -197,7 +237,11 @@ fn another_reader_sees_what_is_in_the_systems_headers() {
     debugfs(&image, &format!("rdump / {}", dumped.display()));
     for (path, before) in host.iter().filter(|(path, _)| !path.is_empty()) {
         let after = see(&dumped.join(std::ffi::OsStr::from_bytes(path)));
-        assert!((before.len, &before.content, &before.target) == (after.len, &after.content, &after.target), "{}", String::from_utf8_lossy(path));
+        assert!(
+            (before.len, &before.content, &before.target) == (after.len, &after.content, &after.target),
+            "{}",
+            String::from_utf8_lossy(path)
+        );
     }
 }
 
@@ -220,7 +264,12 @@ fn overrides_say_owner_mode_and_type_and_are_not_seen() {
     fs::create_dir(&directory).expect("a directory");
     let file = |name: &str, content: &[u8], value: &str| {
         fs::write(directory.join(name), content).expect("a file");
-        lsetxattr(directory.join(name), "user.containers.override_stat", value.as_bytes(), XattrFlags::empty())
+        lsetxattr(
+            directory.join(name),
+            "user.containers.override_stat",
+            value.as_bytes(),
+            XattrFlags::empty(),
+        )
     };
     if let Err(error) = file("owned", b"x", "12:34:04755") {
         skip!("no user xattrs in the temporary directory: {error}");
@@ -231,12 +280,17 @@ fn overrides_say_owner_mode_and_type_and_are_not_seen() {
     image_of(&directory, &image, Overrides::Honor);
     let has = |name: &str, wanted: &[&str]| {
         let stat = debugfs(&image, &format!("stat /{name}"));
-        wanted.iter().for_each(|wanted| assert!(stat.contains(wanted), "{name}: {wanted} in {stat}"));
+        wanted
+            .iter()
+            .for_each(|wanted| assert!(stat.contains(wanted), "{name}: {wanted} in {stat}"));
         assert!(!stat.contains("override_stat"), "{stat}");
     };
     has("owned", &["Mode:  04755", "User:    12", "Group:    34"]);
     has("device", &["character special", "01:03", "Mode:  0666"]);
-    has("link", &["Type: symlink", "Fast link dest: \"target\"", "User:     5"]);
+    has(
+        "link",
+        &["Type: symlink", "Fast link dest: \"target\"", "User:     5"],
+    );
     has("plain", &["Type: regular", "Mode:  0600"]);
     // Where nobody asks for it, it is an attribute like others.
     image_of(&directory, &image, Overrides::Ignore);

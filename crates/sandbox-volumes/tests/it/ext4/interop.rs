@@ -51,7 +51,12 @@ fn what_debugfs_wrote_is_clean_and_grows() {
     make(&image, options(64 * MIB));
     let file = place.path().join("file");
     fs::write(&file, vec![3; 3_000_000]).expect("a file");
-    output(tool("debugfs").args(["-w", "-R"]).arg(format!("write {} file", file.display())).arg(&image));
+    output(
+        tool("debugfs")
+            .args(["-w", "-R"])
+            .arg(format!("write {} file", file.display()))
+            .arg(&image),
+    );
     is_clean(&image);
     grow(&image, ByteSize::from_bytes(300 * MIB)).expect("it grows");
     is_clean(&image);

@@ -34,11 +34,18 @@ impl MemoryTree {
     fn put(&mut self, kind: TreeNodeKind) -> u64 {
         let id = self.files.len() as u64;
         let step = i64::try_from(id).expect("few files");
-        let time = |offset: i64| TreeTime { seconds: 1_600_000_000 + step + offset, nanoseconds: 123_456_789 };
+        let time = |offset: i64| TreeTime {
+            seconds: 1_600_000_000 + step + offset,
+            nanoseconds: 123_456_789,
+        };
         let node = TreeNode {
             id: TreeNodeId(id),
             kind,
-            permissions: if kind == TreeNodeKind::Directory { 0o755 } else { 0o640 },
+            permissions: if kind == TreeNodeKind::Directory {
+                0o755
+            } else {
+                0o640
+            },
             uid: 0,
             gid: 0,
             accessed: time(1),
@@ -48,7 +55,13 @@ impl MemoryTree {
             flags: TreeFlags::default(),
         };
         let children = BTreeMap::new();
-        self.files.push(File { node, children, xattrs: Vec::new(), target: Vec::new(), data: Vec::new() });
+        self.files.push(File {
+            node,
+            children,
+            xattrs: Vec::new(),
+            target: Vec::new(),
+            data: Vec::new(),
+        });
         id
     }
 
@@ -83,7 +96,10 @@ impl MemoryTree {
     }
 
     pub(crate) fn xattr(&mut self, id: u64, name: &str, value: &[u8]) {
-        let one = TreeXattr { name: name.as_bytes().to_vec(), value: value.to_vec() };
+        let one = TreeXattr {
+            name: name.as_bytes().to_vec(),
+            value: value.to_vec(),
+        };
         self.files[id as usize].xattrs.push(one);
     }
 
@@ -93,7 +109,9 @@ impl MemoryTree {
 
     /// All that a file reads as.
     pub(crate) fn content(&self, id: u64) -> Vec<u8> {
-        let TreeNodeKind::File { len } = self.files[id as usize].node.kind else { return Vec::new() };
+        let TreeNodeKind::File { len } = self.files[id as usize].node.kind else {
+            return Vec::new();
+        };
         let mut content = vec![0; usize::try_from(len).expect("it fits")];
         self.read_at(TreeNodeId(id), 0, &mut content).expect("memory");
         content
@@ -128,16 +146,28 @@ impl TreeSource for MemoryTree {
     }
 
     fn data(&self, file: TreeNodeId, _: u64) -> io::Result<Vec<Range<u64>>> {
-        Ok(self.get(file).data.iter().map(|(at, bytes)| *at..at + bytes.len() as u64).collect())
+        Ok(self
+            .get(file)
+            .data
+            .iter()
+            .map(|(at, bytes)| *at..at + bytes.len() as u64)
+            .collect())
     }
 
     fn read_at(&self, file: TreeNodeId, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let file = self.get(file);
-        let TreeNodeKind::File { len } = file.node.kind else { return Ok(0) };
-        let wanted = usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        let TreeNodeKind::File { len } = file.node.kind else {
+            return Ok(0);
+        };
+        let wanted = usize::try_from(len.saturating_sub(offset))
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         buffer[..wanted].fill(0);
         for (at, bytes) in &file.data {
-            let (start, end) = (offset.max(*at), (offset + wanted as u64).min(at + bytes.len() as u64));
+            let (start, end) = (
+                offset.max(*at),
+                (offset + wanted as u64).min(at + bytes.len() as u64),
+            );
             if start < end {
                 let from = &bytes[(start - at) as usize..(end - at) as usize];
                 buffer[(start - offset) as usize..(end - offset) as usize].copy_from_slice(from);

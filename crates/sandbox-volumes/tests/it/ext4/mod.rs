@@ -1,4 +1,10 @@
 //! ext4 disks against their judges.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each,
+    reason = "sizes of test data are small, and a line an assertion reads best"
+)]
 
 mod checking;
 mod crash;
@@ -32,12 +38,19 @@ fn options(bytes: u64) -> Ext4FormatOptionsBuilder {
 }
 
 fn fitting(headroom: u64) -> Ext4FormatOptionsBuilder {
-    settled(Size::Fit { headroom: ByteSize::from_bytes(headroom) })
+    settled(Size::Fit {
+        headroom: ByteSize::from_bytes(headroom),
+    })
 }
 
 fn settled(size: Size) -> Ext4FormatOptionsBuilder {
-    let time = TreeTime { seconds: 1_700_000_000, nanoseconds: 0 };
-    Ext4FormatOptions::builder(size).uuid(*b"0123456789abcdef").time(time)
+    let time = TreeTime {
+        seconds: 1_700_000_000,
+        nanoseconds: 0,
+    };
+    Ext4FormatOptions::builder(size)
+        .uuid(*b"0123456789abcdef")
+        .time(time)
 }
 
 /// Makes a disk of an empty tree.

@@ -57,7 +57,10 @@ fn the_kernel_changes_a_full_tree_and_the_disk_grows_in_between() {
         is_clean(&image);
     }
     let mounted = Mounted::new(&image, "rw", &mnt);
-    assert_eq!(fs::read(mounted.path.join("linked elsewhere")).expect("a file"), b"three names");
+    assert_eq!(
+        fs::read(mounted.path.join("linked elsewhere")).expect("a file"),
+        b"three names"
+    );
     fs::write(mounted.path.join("new"), vec![1; 50 << 20]).expect("room");
     drop(mounted);
     is_clean(&image);

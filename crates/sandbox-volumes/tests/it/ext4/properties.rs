@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use sandbox_types::{TreeDevice, TreeNodeKind};
 
-use super::{MIB, MemoryTree, fill, fitting, options, view::agree};
+use super::{MIB, MemoryTree, fill, fitting, options, populated::target, view::agree};
 use crate::harness::{is_clean, place};
 
 /// One more file of a tree.
@@ -40,10 +40,20 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let name = vec(any::<u8>().prop_filter("a name's", |byte| !matches!(byte, 0 | b'/')), 1..=255);
+    let name = vec(
+        any::<u8>().prop_filter("a name's", |byte| !matches!(byte, 0 | b'/')),
+        1..=255,
+    );
     let xattrs = vec((any::<u8>(), 0_usize..60), 0..5);
     (any::<usize>(), name, what(), 0_u16..0o10000, any::<u32>(), xattrs).prop_map(
-        |(parent, name, what, permissions, uid, xattrs)| Step { parent, name, what, permissions, uid, xattrs },
+        |(parent, name, what, permissions, uid, xattrs)| Step {
+            parent,
+            name,
+            what,
+            permissions,
+            uid,
+            xattrs,
+        },
     )
 }
 
@@ -52,7 +62,9 @@ fn tree(steps: Vec<Step>) -> MemoryTree {
     let (mut directories, mut files) = (vec![0], Vec::new());
     for step in steps {
         let parent = directories[step.parent % directories.len()];
-        let is_taken = tree.files[usize::try_from(parent).expect("an id")].children.contains_key(&step.name);
+        let is_taken = tree.files[usize::try_from(parent).expect("an id")]
+            .children
+            .contains_key(&step.name);
         if is_taken || matches!(step.name.as_slice(), b"." | b".." | b"lost+found") {
             continue;
         }
@@ -72,10 +84,12 @@ fn tree(steps: Vec<Step>) -> MemoryTree {
                 continue;
             }
             What::Link(_) | What::Fifo => tree.add(parent, &step.name, TreeNodeKind::Fifo),
-            What::Symlink(len) => tree.symlink(parent, &step.name, &vec![b'x'; len]),
-            What::Device(major, minor) => {
-                tree.add(parent, &step.name, TreeNodeKind::CharDevice(TreeDevice { major, minor }))
-            }
+            What::Symlink(len) => tree.symlink(parent, &step.name, &target(len)),
+            What::Device(major, minor) => tree.add(
+                parent,
+                &step.name,
+                TreeNodeKind::CharDevice(TreeDevice { major, minor }),
+            ),
         };
         tree.node(id).permissions = step.permissions;
         tree.node(id).uid = step.uid;

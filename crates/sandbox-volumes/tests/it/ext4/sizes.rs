@@ -34,14 +34,23 @@ fn one_block_more_than_the_smallest_is_clean() {
 
 #[test]
 fn odd_sizes_are_clean() {
-    for bytes in [MIB + 1, 2 * MIB + 511, 3 * MIB + 1023, 7 * MIB + 4095, 33 * MIB + 12345, 100_000_001] {
+    for bytes in [
+        MIB + 1,
+        2 * MIB + 511,
+        3 * MIB + 1023,
+        7 * MIB + 4095,
+        33 * MIB + 12345,
+        100_000_001,
+    ] {
         is_made(bytes);
     }
 }
 
 #[test]
 fn every_size_around_the_end_of_a_group_is_clean() {
-    for blocks in [8192, 8193, 8194, 8200, 8240, 8300, 8400, 8600, 9000, 16384, 16385, 16500] {
+    for blocks in [
+        8192, 8193, 8194, 8200, 8240, 8300, 8400, 8600, 9000, 16384, 16385, 16500,
+    ] {
         is_made(blocks * KIB);
     }
 }
@@ -89,7 +98,14 @@ fn the_largest_disk_is_clean() {
 fn block_and_inode_sizes_are_honored() {
     let place = place();
     let image = place.path().join("disk");
-    for (block, inode) in [(1024, 256), (1024, 1024), (2048, 256), (2048, 512), (4096, 256), (4096, 4096)] {
+    for (block, inode) in [
+        (1024, 256),
+        (1024, 1024),
+        (2048, 256),
+        (2048, 512),
+        (4096, 256),
+        (4096, 4096),
+    ] {
         for bytes in [16 * MIB, 300 * MIB] {
             make(&image, options(bytes).block_size(block).inode_size(inode));
             is_clean(&image);
@@ -111,7 +127,10 @@ fn label_inodes_journal_and_reserve_are_honored() {
     make(&image, asked);
     is_clean(&image);
     assert_eq!(header(&image, "Filesystem volume name"), "sixteen letters!");
-    assert_eq!(header(&image, "Filesystem UUID"), "30313233-3435-3637-3839-616263646566");
+    assert_eq!(
+        header(&image, "Filesystem UUID"),
+        "30313233-3435-3637-3839-616263646566"
+    );
     assert_eq!(header(&image, "Total journal size"), "8M");
     assert_eq!(header(&image, "Reserved block count"), "0");
     let inodes: u32 = header(&image, "Inode count").parse().expect("a number");
@@ -128,14 +147,27 @@ fn features_are_those_of_mke2fs_with_meta_bg_for_resize_inode() {
     let image = place.path().join("disk");
     let features = |bytes| {
         make(&image, options(bytes));
-        let mut features: Vec<String> =
-            header(&image, "Filesystem features").split(' ').map(str::to_owned).collect();
+        let mut features: Vec<String> = header(&image, "Filesystem features")
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
         features.sort();
         features
     };
     let mut wanted = vec![
-        "64bit", "dir_index", "dir_nlink", "ext_attr", "extent", "extra_isize", "filetype", "flex_bg",
-        "has_journal", "huge_file", "large_file", "metadata_csum", "sparse_super",
+        "64bit",
+        "dir_index",
+        "dir_nlink",
+        "ext_attr",
+        "extent",
+        "extra_isize",
+        "filetype",
+        "flex_bg",
+        "has_journal",
+        "huge_file",
+        "large_file",
+        "metadata_csum",
+        "sparse_super",
     ];
     assert_eq!(features(GIB), wanted);
     wanted.push("meta_bg");
@@ -152,7 +184,10 @@ fn free_blocks_and_inodes_are_those_of_the_report() {
         let report = sandbox_volumes::ext4::format_ext4(&image, &asked).expect("a disk");
         assert_eq!(header(&image, "Free blocks"), report.free_blocks.to_string());
         assert_eq!(header(&image, "Free inodes"), report.free_inodes.to_string());
-        assert_eq!(header(&image, "Reserved block count"), report.reserved_blocks.to_string());
+        assert_eq!(
+            header(&image, "Reserved block count"),
+            report.reserved_blocks.to_string()
+        );
     }
 }
 

@@ -23,26 +23,46 @@ pub(super) fn of_image(image: &Path) -> BTreeMap<Vec<u8>, Seen> {
     let mut seen = BTreeMap::new();
     let mut directories = vec![Vec::new()];
     while let Some(directory) = directories.pop() {
-        let path = if directory.is_empty() { b"/".to_vec() } else { directory.clone() };
+        let path = if directory.is_empty() {
+            b"/".to_vec()
+        } else {
+            directory.clone()
+        };
         for entry in disk.read_dir(path.as_slice()).expect("a directory") {
             let entry = entry.expect("an entry");
             let name = entry.file_name();
-            if matches!(name.as_ref(), b"." | b"..") || directory.is_empty() && name.as_ref() == b"lost+found" {
+            if matches!(name.as_ref(), b"." | b"..") || directory.is_empty() && name.as_ref() == b"lost+found"
+            {
                 continue;
             }
             let path = [directory.as_slice(), b"/", name.as_ref()].concat();
             let metadata = entry.metadata().expect("metadata");
             let kind = metadata.file_type();
             let content = match kind {
-                FileType::Regular if metadata.len() <= 4 << 20 => disk.read(path.as_slice()).expect("content"),
-                FileType::Symlink => disk.read_link(path.as_slice()).expect("a target").as_ref().to_vec(),
+                FileType::Regular if metadata.len() <= 4 << 20 => {
+                    disk.read(path.as_slice()).expect("content")
+                }
+                FileType::Symlink => disk
+                    .read_link(path.as_slice())
+                    .expect("a target")
+                    .as_ref()
+                    .to_vec(),
                 _ => Vec::new(),
             };
             if kind == FileType::Directory {
                 directories.push(path.clone());
             }
             let (permissions, uid, gid) = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
-            seen.insert(path, Seen { kind, permissions, uid, gid, content });
+            seen.insert(
+                path,
+                Seen {
+                    kind,
+                    permissions,
+                    uid,
+                    gid,
+                    content,
+                },
+            );
         }
     }
     seen
@@ -75,7 +95,16 @@ pub(super) fn of_tree(tree: &MemoryTree) -> BTreeMap<Vec<u8>, Seen> {
             }
             let node = &file.node;
             let (permissions, uid, gid) = (node.permissions, node.uid, node.gid);
-            seen.insert(path, Seen { kind, permissions, uid, gid, content });
+            seen.insert(
+                path,
+                Seen {
+                    kind,
+                    permissions,
+                    uid,
+                    gid,
+                    content,
+                },
+            );
         }
     }
     seen
