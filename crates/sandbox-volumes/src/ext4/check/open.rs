@@ -165,7 +165,7 @@ pub(crate) fn geometry(of: &Superblock) -> Result<Geometry, CheckError> {
         (
             "s_flags",
             of.flags.get().into(),
-            of.flags.get() & superblock::FLAG_UNSIGNED_HASH != 0,
+            of.flags.get() & superblock::FLAG_SIGNED_HASH != 0,
         ),
     ];
     if let Some((field, value, _)) = checks.into_iter().find(|(_, _, is_right)| !is_right) {

@@ -1,4 +1,4 @@
-//! The hash of names in indexed directories: half MD4 over unsigned bytes.
+//! The hash of names in indexed directories: half MD4 over signed bytes.
 //!
 //! Source: Documentation/filesystems/ext4/directory.rst (hash tree directories); RFC 1320 for the rounds.
 
@@ -29,9 +29,9 @@ fn words(rest: &[u8]) -> [u32; 8] {
     let padding = length * 0x0101_0101;
     let mut words = [padding; 8];
     for (word, bytes) in words.iter_mut().zip(rest.chunks(4)) {
-        *word = bytes
-            .iter()
-            .fold(padding, |word, byte| (word << 8).wrapping_add(u32::from(*byte)));
+        *word = bytes.iter().fold(padding, |word, byte| {
+            (word << 8).wrapping_add(i32::from(byte.cast_signed()).cast_unsigned())
+        });
     }
     words
 }

@@ -48,8 +48,8 @@ pub(crate) mod ro_compat {
 
 /// `s_state`: unmounted cleanly.
 pub(crate) const STATE_VALID: u16 = 1;
-/// `s_flags`: names are hashed as unsigned bytes.
-pub(crate) const FLAG_UNSIGNED_HASH: u32 = 2;
+/// `s_flags`: names are hashed as signed bytes, as mke2fs has it on x86 and some readers take for granted.
+pub(crate) const FLAG_SIGNED_HASH: u32 = 1;
 /// `s_default_mount_opts`: user xattrs and ACLs.
 pub(crate) const MOUNT_XATTR_ACL: u32 = 0xC;
 /// `s_def_hash_version`: half MD4.

@@ -13,7 +13,7 @@ use super::{
             group,
             inode::{self, FIRST},
             superblock::{
-                FLAG_UNSIGNED_HASH, HASH_HALF_MD4, MAGIC, MOUNT_XATTR_ACL, OFFSET, STATE_VALID, Superblock,
+                FLAG_SIGNED_HASH, HASH_HALF_MD4, MAGIC, MOUNT_XATTR_ACL, OFFSET, STATE_VALID, Superblock,
                 compat, incompat, ro_compat,
             },
             word,
@@ -105,7 +105,7 @@ fn identity(new: &mut Superblock, format: &Format, label: &str) {
     new.uuid = format.uuid;
     new.hash_seed = format.hash_seed.map(U32::new);
     new.def_hash_version = HASH_HALF_MD4;
-    new.flags = U32::new(FLAG_UNSIGNED_HASH);
+    new.flags = U32::new(FLAG_SIGNED_HASH);
     new.volume_name
         .iter_mut()
         .zip(label.bytes())

@@ -112,11 +112,17 @@ fn old_part(
     plan: &GrowPlan,
     size: u64,
 ) -> Result<(), GrowError> {
-    let (place, empty) = journal_of(device, old, &plan.old, size)?;
+    let (place, mut empty) = journal_of(device, old, &plan.old, size)?;
+    let before = plan::marked(old.clone());
+    if place.is_tail() {
+        let states = [&before, &plan::marked(plan.superblock.clone())];
+        empty.set_states(states.map(|state| state.clone().sealed().checksum.get()));
+        journal::write_superblock(device, &place, &empty).map_err(GrowError::Write)?;
+    }
     let committed = journal::prepare(device, &place, &empty, &plan.changes).map_err(GrowError::Write)?;
     device.sync().map_err(GrowError::Write)?;
     // The mark comes before the transaction counts: a mark without one means nothing.
-    put_superblock(device, plan::marked(old.clone())).map_err(GrowError::Write)?;
+    put_superblock(device, before).map_err(GrowError::Write)?;
     journal::commit(device, &place, &committed).map_err(GrowError::Write)?;
     for (block, bytes) in &plan.changes {
         device

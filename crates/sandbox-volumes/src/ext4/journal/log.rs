@@ -49,6 +49,15 @@ pub(crate) fn prepare(
     Ok(committed.sealed())
 }
 
+/// Writes the superblock of a journal; not yet safe from a crash.
+pub(crate) fn write_superblock(
+    device: &mut dyn BlockDevice,
+    place: &Place,
+    superblock: &JournalSuperblock,
+) -> io::Result<()> {
+    device.write_at(place.byte(0)?, superblock.clone().sealed().as_bytes())
+}
+
 /// Makes a prepared transaction count: one write of 1024 bytes.
 pub(crate) fn commit(
     device: &mut dyn BlockDevice,

@@ -10,7 +10,7 @@ mod structures;
 
 pub use recover::{RecoverError, Recovered, recover, recover_device};
 
-pub(crate) use log::{commit, finish, prepare};
+pub(crate) use log::{commit, finish, prepare, write_superblock};
 pub(crate) use place::Place;
 pub(crate) use recover::load_superblock;
 pub(crate) use structures::{JournalSuperblock, MAGIC};

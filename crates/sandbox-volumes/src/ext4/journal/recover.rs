@@ -79,29 +79,45 @@ pub fn recover_device(device: &mut dyn BlockDevice) -> Result<Recovered, Recover
         return Ok(Recovered::Clean);
     };
     let journal = load_journal(device, &place)?;
-    let is_marked = superblock.feature_incompat.get() & incompat::RECOVER != 0;
-    let journal = match journal {
-        Some(journal) => journal,
-        None if place.is_tail() => return Ok(Recovered::Clean),
-        None => return Err(RecoverError::Journal),
-    };
-    if place.is_tail() {
-        // What lies behind a disk is believed if it is of this disk and committed.
-        let is_of_disk = journal.uuid == superblock.uuid;
-        if !is_of_disk || journal.start.get() == 0 || !journal.is_sealed() {
-            return Ok(Recovered::Clean);
+    match journal {
+        Some(journal) if place.is_tail() => recover_from_tail(device, &place, &journal, &superblock),
+        None if place.is_tail() => Ok(Recovered::Clean),
+        _ if superblock.feature_incompat.get() & incompat::RECOVER == 0 => Ok(Recovered::Clean),
+        None => Err(RecoverError::Journal),
+        Some(journal) => {
+            if journal.start.get() != 0 {
+                replay_and_finish(device, &place, &journal)?;
+            }
+            unmark(device).map_err(RecoverError::Replay)?;
+            Ok(Recovered::Replayed)
         }
-    } else if !is_marked {
+    }
+}
+
+/// What lies behind a disk is believed if it is of this disk and nobody has used the disk since; it is removed
+/// in any case.
+fn recover_from_tail(
+    device: &mut dyn BlockDevice,
+    place: &Place,
+    journal: &JournalSuperblock,
+    superblock: &Superblock,
+) -> Result<Recovered, RecoverError> {
+    if journal.uuid != superblock.uuid || !journal.is_sealed() {
         return Ok(Recovered::Clean);
     }
-    if journal.start.get() != 0 {
-        replay_and_finish(device, &place, &journal)?;
+    let is_current = superblock.is_sealed() && journal.leads_from(superblock.checksum.get());
+    if is_current {
+        if journal.start.get() != 0 {
+            replay_and_finish(device, place, journal)?;
+        }
+        unmark(device).map_err(RecoverError::Replay)?;
     }
-    unmark(device).map_err(RecoverError::Replay)?;
-    if place.is_tail() {
-        drop_tail(device)?;
-    }
-    Ok(Recovered::Replayed)
+    drop_tail(device)?;
+    Ok(if is_current {
+        Recovered::Replayed
+    } else {
+        Recovered::Clean
+    })
 }
 
 fn replay_and_finish(

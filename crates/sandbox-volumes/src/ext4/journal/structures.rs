@@ -129,6 +129,24 @@ impl JournalSuperblock {
         new
     }
 
+    /// Notes, in a journal behind a disk, the checksums of the superblocks between which it leads.
+    pub(crate) fn set_states(&mut self, sums: [u32; 2]) {
+        let sums = sums.map(U32::new);
+        self.user_ids
+            .iter_mut()
+            .zip(sums.as_bytes())
+            .for_each(|(to, from)| *to = *from);
+        self.feature_incompat |= U32::new(feature::CSUM_V3 | feature::BIT64);
+        // crc32c.
+        self.checksum_type = 4;
+    }
+
+    /// Whether a superblock is one of those: nobody has used the disk since.
+    pub(crate) fn leads_from(&self, sum: u32) -> bool {
+        <[U32; 2]>::read_from_prefix(&self.user_ids)
+            .is_ok_and(|(sums, _)| sums.iter().any(|one| one.get() == sum))
+    }
+
     /// With its checksum, where the journal has checksums.
     pub(crate) fn sealed(mut self) -> Self {
         if self.feature_incompat.get() & feature::CSUM_V3 != 0 {

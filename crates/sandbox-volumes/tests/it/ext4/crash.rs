@@ -9,7 +9,7 @@ use std::{
 use sandbox_types::ByteSize;
 use sandbox_volumes::ext4::{BlockDevice, JournalSize, check, grow_device, recover_device};
 
-use super::{MIB, fill, options, populated::nasty, view::agree};
+use super::{MIB, MemoryTree, fill, memory_tree::ROOT, options, view::agree};
 use crate::harness::{is_clean, place, text, tool};
 
 /// What a device is told to do.
@@ -77,23 +77,24 @@ fn replayed<'a>(before: &[u8], steps: impl IntoIterator<Item = &'a Step>) -> Vec
 
 /// All states in which the disk may be found: every prefix of the steps, and of the steps between two syncs every
 /// single one missing while the others are there.
-fn states(before: &[u8], steps: &[Step]) -> Vec<Vec<u8>> {
-    let mut states: Vec<Vec<u8>> = (0..=steps.len())
-        .map(|len| replayed(before, &steps[..len]))
-        .collect();
+fn states<'a>(before: &'a [u8], steps: &'a [Step]) -> impl Iterator<Item = Vec<u8>> + 'a {
+    let prefixes = (0..=steps.len()).map(|len| replayed(before, &steps[..len]));
     let mut start = 0;
-    for (end, _) in steps
+    let ends = steps
         .iter()
         .enumerate()
         .filter(|(_, step)| matches!(step, Step::Sync))
-    {
-        for missing in start..end {
-            let others = steps[..end].iter().enumerate().filter(|(at, _)| *at != missing);
-            states.push(replayed(before, others.map(|(_, step)| step)));
-        }
-        start = end + 1;
-    }
-    states
+        .map(|(end, _)| end);
+    let epochs = ends.map(move |end| std::mem::replace(&mut start, end + 1)..end);
+    prefixes.chain(epochs.flat_map(move |epoch| {
+        epoch.clone().map(move |missing| {
+            let others = steps[..epoch.end]
+                .iter()
+                .enumerate()
+                .filter(move |(at, _)| *at != missing);
+            replayed(before, others.map(|(_, step)| step))
+        })
+    }))
 }
 
 fn recorded(before: &[u8], size: u64) -> Vec<Step> {
@@ -105,9 +106,18 @@ fn recorded(before: &[u8], size: u64) -> Vec<Step> {
     recorder.steps
 }
 
+fn tree() -> MemoryTree {
+    let mut tree = MemoryTree::new();
+    for number in 0..40_u8 {
+        let directory = tree.directory(ROOT, &[b'a' + number % 26, b'0' + number / 26]);
+        tree.file(directory, b"file", &vec![number; 3000]);
+    }
+    tree
+}
+
 fn disk(place: &Path, journal: JournalSize) -> Vec<u8> {
     let image = place.join("before");
-    fill(&image, &nasty(), options(20 * MIB + 5000).journal(journal));
+    fill(&image, &tree(), options(8 * MIB + 5000).journal(journal));
     fs::read(&image).expect("the image")
 }
 
@@ -116,7 +126,7 @@ fn at_every_point_of_growing_the_journal_or_a_second_call_makes_the_disk_whole()
     let place = place();
     let image = place.path().join("state");
     let before = disk(place.path(), JournalSize::Auto);
-    let steps = recorded(&before, 40 * MIB);
+    let steps = recorded(&before, 20 * MIB);
     for state in states(&before, &steps) {
         // What e2fsck does at boot: replay, then look at everything.
         fs::write(&image, &state).expect("the image");
@@ -129,10 +139,10 @@ fn at_every_point_of_growing_the_journal_or_a_second_call_makes_the_disk_whole()
         assert!(check(&mut device).expect("a disk").is_clean());
 
         let mut device = Cursor::new(state);
-        grow_device(&mut device, ByteSize::from_bytes(40 * MIB)).expect("it grows");
+        grow_device(&mut device, ByteSize::from_bytes(20 * MIB)).expect("it grows");
         fs::write(&image, device.get_ref()).expect("the image");
         is_clean(&image);
-        agree(&image, &nasty());
+        agree(&image, &tree());
     }
 }
 
@@ -141,7 +151,7 @@ fn a_disk_without_a_journal_is_made_whole_by_the_next_call() {
     let place = place();
     let image = place.path().join("state");
     let before = disk(place.path(), JournalSize::None);
-    let steps = recorded(&before, 40 * MIB);
+    let steps = recorded(&before, 20 * MIB);
     for state in states(&before, &steps) {
         let mut device = Cursor::new(state.clone());
         recover_device(&mut device).expect("it recovers");
@@ -153,11 +163,11 @@ fn a_disk_without_a_journal_is_made_whole_by_the_next_call() {
         assert!(only_marked, "{report:#?}");
 
         let mut device = Cursor::new(state);
-        grow_device(&mut device, ByteSize::from_bytes(40 * MIB)).expect("it grows");
-        assert_eq!(device.get_ref().len() as u64, 40 * MIB);
+        grow_device(&mut device, ByteSize::from_bytes(20 * MIB)).expect("it grows");
+        assert_eq!(device.get_ref().len() as u64, 20 * MIB);
         fs::write(&image, device.get_ref()).expect("the image");
         is_clean(&image);
-        agree(&image, &nasty());
+        agree(&image, &tree());
     }
 }
 
@@ -196,7 +206,7 @@ fn a_write_that_fails_leaves_a_disk_that_a_second_call_completes() {
     }
     let place = place();
     let before = disk(place.path(), JournalSize::Auto);
-    let writes = recorded(&before, 40 * MIB)
+    let writes = recorded(&before, 20 * MIB)
         .iter()
         .filter(|step| matches!(step, Step::Write(..)))
         .count();
@@ -206,9 +216,9 @@ fn a_write_that_fails_leaves_a_disk_that_a_second_call_completes() {
             steps: Vec::new(),
         };
         let mut device = Failing(recorder, fail_at);
-        grow_device(&mut device, ByteSize::from_bytes(40 * MIB)).expect_err("the disk is full");
+        grow_device(&mut device, ByteSize::from_bytes(20 * MIB)).expect_err("the disk is full");
         let mut device = device.0.memory;
-        grow_device(&mut device, ByteSize::from_bytes(40 * MIB)).expect("it grows");
+        grow_device(&mut device, ByteSize::from_bytes(20 * MIB)).expect("it grows");
         assert!(check(&mut device).expect("a disk").is_clean());
     }
 }

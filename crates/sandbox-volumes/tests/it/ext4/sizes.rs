@@ -107,7 +107,11 @@ fn block_and_inode_sizes_are_honored() {
         (4096, 4096),
     ] {
         for bytes in [16 * MIB, 300 * MIB] {
-            make(&image, options(bytes).block_size(block).inode_size(inode));
+            let inodes = InodeCount::Count(500);
+            make(
+                &image,
+                options(bytes).block_size(block).inode_size(inode).inodes(inodes),
+            );
             is_clean(&image);
             assert_eq!(header(&image, "Block size"), block.to_string());
             assert_eq!(header(&image, "Inode size"), inode.to_string());
