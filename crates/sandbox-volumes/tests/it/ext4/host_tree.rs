@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lgetxattr, llistxattr, lsetxattr, mknodat};
 use sandbox_volumes::ext4::{DirectoryTree, Overrides, Source, write_ext4};
 
-use super::{MIB, fitting, view};
+use super::{MIB, fitting, populated::acl_with_user, view};
 use crate::harness::{Mounted, debugfs, is_clean, place};
 
 /// What is compared of a file: everything that a disk keeps.
@@ -184,6 +184,9 @@ fn nasty_for_root(root: &Path) {
     set(&file, "trusted.secret", b"value");
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     set(&file, "security.capability", &capability);
+    // Not every temporary directory has ACLs; where it has, they are compared.
+    let acl = acl_with_user(1234);
+    lsetxattr(&file, "system.posix_acl_access", &acl, XattrFlags::empty()).ok();
     let device = rustix::fs::makedev(259, 70_000);
     mknodat(
         CWD,
