@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use sandbox_types::ByteSize;
-use sandbox_volumes::ext4::{check, grow};
+use sandbox_volumes::ext4::{Recovered, check, grow, recover};
 
 use super::{GIB, MIB, fill, make, options, populated::nasty};
 use crate::harness::{Mounted, is_clean, place};
@@ -77,4 +77,43 @@ fn the_largest_disk_can_be_mounted_and_written() {
     drop(mounted);
     let report = check(fs::File::open(&image).expect("the image")).expect("a disk");
     assert!(report.is_clean(), "{report:#?}");
+}
+
+#[test]
+fn what_the_kernel_left_in_the_journal_is_replayed() {
+    needs_root!();
+    let place = place();
+    let (image, copy) = (place.path().join("disk"), place.path().join("copy"));
+    make(&image, options(64 * MIB));
+    let mounted = Mounted::new(&image, "rw", &place.path().join("mnt"));
+    for round in 0..3_u8 {
+        for number in 0..200 {
+            fs::write(mounted.path.join(format!("{round} {number}")), vec![round; 3000]).expect("room");
+            if round > 0 {
+                fs::remove_file(mounted.path.join(format!("{} {number}", round - 1))).expect("a file");
+            }
+        }
+        let root = fs::File::open(&mounted.path).expect("the root");
+        rustix::fs::syncfs(&root).expect("a sync");
+    }
+    // As if the power had gone: nobody unmounts the copy.
+    fs::copy(&image, &copy).expect("room");
+    drop(mounted);
+    let before = check(fs::File::open(&copy).expect("the copy")).expect("a disk");
+    assert!(
+        before
+            .problems
+            .iter()
+            .any(|problem| problem.to_string().contains("replayed")),
+        "{before:#?}"
+    );
+    assert_eq!(recover(&copy).expect("it recovers"), Recovered::Replayed);
+    is_clean(&copy);
+    assert_eq!(recover(&copy).expect("it is clean"), Recovered::Clean);
+    let mounted = Mounted::new(&copy, "ro", &place.path().join("mnt"));
+    assert_eq!(
+        fs::read(mounted.path.join("2 199")).expect("a file"),
+        vec![2; 3000]
+    );
+    assert!(!mounted.path.join("1 199").exists());
 }
