@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags, lgetxattr, llistxattr, lsetxat
 use sandbox_volumes::ext4::{DirectoryTree, Overrides, Source, write_ext4};
 
 use super::{MIB, fitting, populated::acl_with_user, view};
-use crate::harness::{Mounted, debugfs, is_clean, place};
+use crate::harness::{Mounted, debugfs, is_clean, output, place, tool};
 
 /// What is compared of a file: everything that a disk keeps.
 #[derive(Debug, PartialEq, Eq)]
@@ -198,6 +198,13 @@ fn nasty_for_root(root: &Path) {
     .expect("a device");
 }
 
+/// A copy of the system's headers: others may install packages meanwhile.
+fn headers(place: &Path) -> std::path::PathBuf {
+    let copy = place.join("include");
+    output(tool("cp").args(["-a", "/usr/include"]).arg(&copy));
+    copy
+}
+
 fn image_of(directory: &Path, image: &Path, overrides: Overrides) {
     let tree = DirectoryTree::with_overrides(directory, overrides).expect("a directory");
     let asked = fitting(4 * MIB).build().expect("options");
@@ -223,17 +230,19 @@ fn what_is_mounted_is_what_is_in_the_systems_headers() {
     needs_root!();
     let place = place();
     let image = place.path().join("disk");
-    image_of(Path::new("/usr/include"), &image, Overrides::Ignore);
-    is_the_same(Path::new("/usr/include"), &image, &place.path().join("mnt"));
+    let headers = headers(place.path());
+    image_of(&headers, &image, Overrides::Ignore);
+    is_the_same(&headers, &image, &place.path().join("mnt"));
 }
 
 #[test]
 fn another_reader_sees_what_is_in_the_systems_headers() {
     let place = place();
     let image = place.path().join("disk");
-    image_of(Path::new("/usr/include"), &image, Overrides::Ignore);
+    let headers = headers(place.path());
+    image_of(&headers, &image, Overrides::Ignore);
     let seen = view::of_image(&image);
-    let host = see_all(Path::new("/usr/include"));
+    let host = see_all(&headers);
     assert_eq!(seen.len() + 1, host.len());
     let dumped = place.path().join("dumped");
     fs::create_dir(&dumped).expect("a directory");
