@@ -12,7 +12,10 @@ use super::{JournalSuperblock, MAGIC, Place, log::finish, replay::replay, struct
 use crate::ext4::{
     check::{CheckError, features, geometry},
     device::BlockDevice,
-    disk::superblock::{self, OFFSET, STATE_VALID, Superblock, incompat},
+    disk::{
+        group::GroupDescriptor,
+        superblock::{self, OFFSET, STATE_VALID, Superblock, incompat},
+    },
     geometry::Geometry,
 };
 
@@ -175,11 +178,27 @@ pub(crate) fn load_superblock(device: &mut dyn BlockDevice) -> Result<(Superbloc
     Ok((superblock, geometry))
 }
 
-/// Says that the journal is empty.
+/// Says that the journal is empty. The totals are those of the groups: the kernel writes them at unmount only.
 fn unmark(device: &mut dyn BlockDevice) -> io::Result<()> {
-    let mut bytes = [0; superblock::SIZE];
-    device.read_at(OFFSET, &mut bytes)?;
-    let mut superblock = Superblock::read_from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    let (mut superblock, geometry) = load_superblock(device).map_err(|_| io::ErrorKind::InvalidData)?;
+    let (mut blocks, mut inodes, mut left) = (0, 0_u32, geometry.groups as usize);
+    for number in 0..geometry.descriptor_blocks() {
+        let place = geometry.descriptor_places(number).first().copied();
+        let mut block = vec![0; geometry.block_len()];
+        device.read_at(
+            geometry.byte(place.ok_or(io::ErrorKind::InvalidData)?),
+            &mut block,
+        )?;
+        for bytes in block.chunks_exact(size_of::<GroupDescriptor>()).take(left) {
+            let counts = GroupDescriptor::read_from_bytes(bytes).map(|group| group.counts());
+            let counts = counts.map_err(|_| io::ErrorKind::InvalidData)?;
+            blocks += u64::from(counts.free_blocks);
+            inodes = inodes.saturating_add(counts.free_inodes);
+            left -= 1;
+        }
+    }
+    superblock.set_free_blocks(blocks);
+    superblock.free_inodes_count = U32::new(inodes);
     superblock.feature_incompat &= U32::new(!incompat::RECOVER);
     superblock.state |= U16::new(STATE_VALID);
     device.write_at(OFFSET, superblock.sealed().as_bytes())?;
