@@ -90,7 +90,7 @@ impl RelPath {
     pub fn depth(&self) -> usize {
         match self.as_bytes() {
             b"" => 0,
-            bytes => 1 + bytes.iter().filter(|byte| **byte == b'/').count(),
+            bytes => bytes.split(|byte| *byte == b'/').count(),
         }
     }
 
