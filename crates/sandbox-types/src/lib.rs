@@ -22,6 +22,7 @@ mod report;
 mod serving;
 mod size;
 mod span;
+mod tree;
 
 pub use change::{
     Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, ConflictKind,
@@ -37,3 +38,6 @@ pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
 pub use serving::{CachePolicy, HostPermissions, StatVirtualization};
 pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};
+pub use tree::{
+    TreeDevice, TreeEntry, TreeFlags, TreeNode, TreeNodeId, TreeNodeKind, TreeSource, TreeTime, TreeXattr,
+};

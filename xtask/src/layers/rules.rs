@@ -32,7 +32,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "sandbox-volumes",
         imports: &["sandbox-types"],
-        budget: 25,
+        // Of these, for ext4: checksums (crc32c), structures on disk (zerocopy), images that appear whole (tempfile).
+        budget: 40,
     },
     Layer {
         name: "sandbox-confine",
