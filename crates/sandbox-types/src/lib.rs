@@ -21,6 +21,7 @@ pub mod policy;
 mod report;
 mod size;
 mod span;
+mod volume;
 
 pub use change::{
     Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, ConflictKind,
@@ -29,9 +30,13 @@ pub use change::{
 };
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};
-pub use name::{BranchName, InvalidName, SandboxName};
+pub use name::{BranchName, InvalidName, SandboxName, VolumeName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
 pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};
+pub use volume::{
+    InvalidVolume, LARGEST_DISK, Label, Quota, SMALLEST_DISK, VolumeForm, VolumeKind, VolumeProblem,
+    VolumeSpec, VolumeSpecBuilder, check_quota,
+};

@@ -1,0 +1,9 @@
+mod bad_input;
+mod basics;
+mod child;
+mod copies;
+mod crash;
+mod crowd;
+mod health;
+mod leases;
+mod place;
