@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use sandbox_types::{Label, VolumeForm, VolumeName};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::VolumeRow;
+
 /// The version of the files this build writes. An older one is read, a newer one is refused.
 pub(crate) const VERSION: u32 = 1;
 /// How large one may be.
@@ -76,6 +78,19 @@ pub(crate) fn path_in(directory: &Path) -> PathBuf {
 }
 
 impl Manifest {
+    /// What the catalog says of a volume.
+    pub(crate) fn of(row: &VolumeRow) -> Self {
+        Self {
+            version: VERSION,
+            name: row.name.clone(),
+            form: row.form,
+            labels: row.labels.clone(),
+            created: row.created,
+            snapshot: None,
+            of: None,
+        }
+    }
+
     /// Reads the manifest of the volume in `directory`.
     pub(crate) fn load(directory: &Path) -> Result<Self, ManifestError> {
         let path = path_in(directory);

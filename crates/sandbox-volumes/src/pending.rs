@@ -3,6 +3,9 @@
 //! What is made is made there, and what is removed is moved there first, so that a crash leaves nothing anywhere
 //! else. **The catalog decides:** a place in `.pending` that a row names is moved to where it belongs, one that no row
 //! names is removed. Whoever works on a place holds its lock, so that nobody else decides meanwhile.
+//!
+//! A *file* in `.pending` is called as the place of a volume whose manifest is about to be written anew, because the
+//! catalog is about to say something else of it.
 
 use std::fmt::Write as _;
 use std::fs::DirBuilder;
@@ -15,6 +18,7 @@ use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
 use crate::home::Home;
 use crate::lock::{Lock, Share};
+use crate::manifest::Manifest;
 use crate::remove::remove_tree;
 
 /// 16 hexadecimal digits that nobody else has.
@@ -141,24 +145,93 @@ fn sync(directory: &Path) -> io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
 
+/// While it is there, the manifest of a volume may say something else than the catalog.
+#[derive(Debug)]
+pub(crate) struct Restating {
+    path: PathBuf,
+    lock: Lock,
+}
+
+impl Restating {
+    /// Before the catalog changes; after whoever is at it.
+    pub(crate) fn begin(home: &Home, place: &str) -> Result<Option<Self>, VolumeError> {
+        let path = home.pending().join(place);
+        let lock = Lock::file(&path).map_err(VolumeError::io(&path))?;
+        Ok(lock.map(|lock| Self { path, lock }))
+    }
+
+    /// The manifest says what the catalog says.
+    pub(crate) fn end(self) -> Result<(), VolumeError> {
+        self.lock.remove(&self.path).map_err(VolumeError::io(&self.path))
+    }
+}
+
+/// What is in `.pending` and nobody works on.
+enum Left {
+    Place(Lock),
+    Restating(Restating),
+}
+
 /// Decides on everything in `.pending` that nobody works on. Says what was removed.
 pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<PathBuf>, VolumeError> {
     let mut removed = Vec::new();
     for path in candidates(home).await? {
-        let locked = {
+        let left = {
             let path = path.clone();
-            blocking(move || match Lock::try_directory(&path, Share::Exclusive) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                result => result.map_err(VolumeError::io(&path)),
-            })
-            .await?
+            blocking(move || left_at(&path)).await?
         };
-        let Some(lock) = locked else { continue };
-        if decide(home, catalog, &path, lock).await? {
-            removed.push(path);
+        match left {
+            Some(Left::Place(lock)) => {
+                if decide(home, catalog, &path, lock).await? {
+                    removed.push(path);
+                }
+            }
+            Some(Left::Restating(restating)) => restate(home, catalog, restating).await?,
+            None => {}
         }
     }
     Ok(removed)
+}
+
+/// None where somebody works on it, or it is gone meanwhile.
+fn left_at(path: &Path) -> Result<Option<Left>, VolumeError> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let look = || -> io::Result<Option<Left>> {
+        if path.symlink_metadata()?.is_dir() {
+            return Ok(Lock::try_directory(path, Share::Exclusive)?.map(Left::Place));
+        }
+        let lock = Lock::try_file(path, Share::Exclusive)?;
+        Ok(lock.map(|lock| {
+            Left::Restating(Restating {
+                path: path.to_owned(),
+                lock,
+            })
+        }))
+    };
+    match look() {
+        Err(error) if is_gone(&error) => Ok(None),
+        result => result.map_err(VolumeError::io(path)),
+    }
+}
+
+async fn restate(home: &Home, catalog: &Catalog, restating: Restating) -> Result<(), VolumeError> {
+    let row = catalog.volume_at(&place_name(&restating.path)).await?;
+    let row = row.map(|row| (Manifest::of(&row), home.volumes().join(&row.place)));
+    blocking(move || {
+        if let Some((manifest, directory)) = row {
+            match manifest.replace_in(&directory).map_err(VolumeError::from) {
+                // It is on its way out.
+                Err(VolumeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        restating.end()
+    })
+    .await
+}
+
+fn place_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 async fn candidates(home: &Home) -> Result<Vec<PathBuf>, VolumeError> {
@@ -176,12 +249,8 @@ async fn candidates(home: &Home) -> Result<Vec<PathBuf>, VolumeError> {
 
 /// Whether it was removed.
 async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Result<bool, VolumeError> {
-    let id = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let to = if catalog.has_place(&id).await? {
+    let id = place_name(path);
+    let to = if catalog.volume_at(&id).await?.is_some() {
         Some(home.volumes().join(&id))
     } else if catalog.has_snapshot_place(&id).await? {
         Some(home.snapshots().join(&id))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sandbox_types::{ByteSize, Label, Quota, VolumeForm, VolumeName};
 use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::entity::{label, volume};
@@ -38,8 +38,12 @@ pub(crate) struct VolumeRow {
 impl Catalog {
     /// The volume of that name.
     pub(crate) async fn volume(&self, name: &VolumeName) -> Result<Option<VolumeRow>, CatalogError> {
+        self.one_volume(volume::Column::Name.eq(name.as_str())).await
+    }
+
+    async fn one_volume(&self, which: SimpleExpr) -> Result<Option<VolumeRow>, CatalogError> {
         let found = volume::Entity::find()
-            .filter(volume::Column::Name.eq(name.as_str()))
+            .filter(which)
             .one(&self.readers)
             .await
             .map_err(self.failed())?;
@@ -86,13 +90,9 @@ impl Catalog {
         Ok(by_volume)
     }
 
-    /// Which of the places is a volume's, if any.
-    pub(crate) async fn has_place(&self, place: &str) -> Result<bool, CatalogError> {
-        let found = volume::Entity::find()
-            .filter(volume::Column::Place.eq(place))
-            .one(&self.readers)
-            .await;
-        Ok(found.map_err(self.failed())?.is_some())
+    /// The volume that a place is of, if any.
+    pub(crate) async fn volume_at(&self, place: &str) -> Result<Option<VolumeRow>, CatalogError> {
+        self.one_volume(volume::Column::Place.eq(place)).await
     }
 
     fn row(&self, model: volume::Model, labels: Vec<label::Model>) -> Result<VolumeRow, CatalogError> {

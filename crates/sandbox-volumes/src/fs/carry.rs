@@ -24,12 +24,33 @@ impl VolumeFs {
                 to: to.shown(),
             });
         }
-        let root = &self.root;
-        run(
-            Side { root, path: &from },
-            Side { root, path: &to },
-            &Progress::none(),
-        )
+        self.copy_inner(&from, self, &to, &Progress::none())
+    }
+
+    /// Copies what is at `from` to another volume, as [`VolumeFs::copy`] does.
+    ///
+    /// # Errors
+    /// Where something is at `to`.
+    pub fn copy_to(
+        &self,
+        from: impl AsRef<Path>,
+        other: &Self,
+        to: impl AsRef<Path>,
+        progress: &Progress,
+    ) -> Result<(), FsError> {
+        self.copy_inner(&Inner::new(from.as_ref())?, other, &Inner::new(to.as_ref())?, progress)
+    }
+
+    fn copy_inner(&self, from: &Inner, other: &Self, to: &Inner, progress: &Progress) -> Result<(), FsError> {
+        let from = Side {
+            root: &self.root,
+            path: from,
+        };
+        let to = Side {
+            root: &other.root,
+            path: to,
+        };
+        run(from, to, progress)
     }
 
     /// Copies a file or directory of the host into the volume, as [`VolumeFs::copy`] does.

@@ -10,7 +10,8 @@ use crate::catalog::VolumeRow;
 use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
 use crate::lock::Share;
-use crate::manifest::{Manifest, VERSION};
+use crate::manifest::Manifest;
+use crate::pending::Restating;
 use crate::record::VolumeRecord;
 
 impl LocalBackend {
@@ -27,6 +28,7 @@ impl LocalBackend {
         let _first = self.hold(first).await?;
         let _second = self.hold(second).await?;
         let row = self.row(name).await?;
+        let restating = self.begin_restating(&row).await?;
         let catalog = self.catalog().await?;
         let change = catalog.change().await?;
         if !change.rename_volume(row.id, to).await? {
@@ -34,7 +36,7 @@ impl LocalBackend {
         }
         change.commit().await?;
         crash_point("renamed");
-        self.say_anew(to).await
+        self.restate(to, restating).await
     }
 
     pub(super) async fn resize_volume(
@@ -75,11 +77,25 @@ impl LocalBackend {
                 });
             }
         };
+        let restating = self.begin_restating(&row).await?;
         let catalog = self.catalog().await?;
         let change = catalog.change().await?;
         change.reshape_volume(row.id, form).await?;
         change.commit().await?;
-        self.say_anew(name).await
+        crash_point("renamed");
+        self.restate(name, restating).await
+    }
+
+    async fn begin_restating(&self, row: &VolumeRow) -> Result<Restating, VolumeError> {
+        let (home, place) = (self.home.clone(), row.place.clone());
+        let begun = blocking(move || Restating::begin(&home, &place)).await?;
+        begun.ok_or_else(|| VolumeError::Busy { name: row.name.clone() })
+    }
+
+    async fn restate(&self, name: &VolumeName, restating: Restating) -> Result<VolumeRecord, VolumeError> {
+        let record = self.say_anew(name).await?;
+        blocking(move || restating.end()).await?;
+        Ok(record)
     }
 
     /// A quota holds from the next time that the volume is attached, so nobody may have it now.
@@ -111,21 +127,8 @@ impl LocalBackend {
     /// Writes into a volume's directory what the catalog says of it.
     pub(super) async fn say_anew(&self, name: &VolumeName) -> Result<VolumeRecord, VolumeError> {
         let row = self.row(name).await?;
-        let (manifest, directory) = (manifest_of(&row), self.place(&row));
+        let (manifest, directory) = (Manifest::of(&row), self.place(&row));
         blocking(move || manifest.replace_in(&directory).map_err(VolumeError::from)).await?;
         Ok(self.record(row))
-    }
-}
-
-/// What the catalog says of a volume.
-pub(super) fn manifest_of(row: &VolumeRow) -> Manifest {
-    Manifest {
-        version: VERSION,
-        name: row.name.clone(),
-        form: row.form,
-        labels: row.labels.clone(),
-        created: row.created,
-        snapshot: None,
-        of: None,
     }
 }

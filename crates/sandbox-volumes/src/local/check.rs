@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use sandbox_types::VolumeName;
 
 use super::LocalBackend;
-use super::change::manifest_of;
 use crate::backend::{Health, Problem, Repair};
 use crate::catalog::{NewSnapshot, NewVolume, VolumeRow};
 use crate::error::{VolumeError, blocking};
@@ -107,7 +106,7 @@ impl LocalBackend {
                 continue;
             }
             let why = match Manifest::load(&path) {
-                Ok(manifest) if manifest == manifest_of(row) => continue,
+                Ok(manifest) if manifest == Manifest::of(row) => continue,
                 Ok(_) => "volume.json differs from the catalog".to_owned(),
                 Err(error) => error.to_string(),
             };

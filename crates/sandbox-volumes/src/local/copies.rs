@@ -99,7 +99,7 @@ impl LocalBackend {
         let row = self.row(name).await?;
         let old_lock = self.lock_place(&row, Share::Exclusive).await?;
         let from = self.snapshot_path(&row, snapshot).await?;
-        let manifest = super::change::manifest_of(&row);
+        let manifest = Manifest::of(&row);
         let mut new = self.copy_of(from, &manifest, progress).await?;
         let old = {
             let (home, path, id) = (self.home.clone(), self.place(&row), row.place.clone());

@@ -66,6 +66,14 @@ impl LocalBackend {
         self.home.root()
     }
 
+    /// Ends what connects to the catalog; the next operation connects anew. What is written is on the disk without it.
+    pub async fn close(&self) {
+        let catalog = self.catalog.lock().await.take().and_then(Arc::into_inner);
+        if let Some(catalog) = catalog {
+            catalog.close().await;
+        }
+    }
+
     /// The catalog, opened when it is first needed. What a crash has left half done is decided then.
     async fn catalog(&self) -> Result<Arc<Catalog>, VolumeError> {
         let mut opened = self.catalog.lock().await;
@@ -128,7 +136,7 @@ impl LocalBackend {
         let row = self.row(name).await?;
         let lock = self.lock_place(&row, share).await?;
         let content = content_of(&self.place(&row), row.form);
-        Ok((change::manifest_of(&row), content, lock))
+        Ok((Manifest::of(&row), content, lock))
     }
 
     fn record(&self, row: VolumeRow) -> VolumeRecord {

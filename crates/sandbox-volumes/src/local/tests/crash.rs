@@ -17,7 +17,7 @@ use crate::volume::Volume;
 
 const CHILD: &str = "local::tests::crash::a_child_that_will_be_killed";
 const ACTIONS: &[&str] = &[
-    "create", "clone", "remove", "rename", "snapshot", "drop", "restore", "attach", "import",
+    "create", "clone", "remove", "rename", "resize", "snapshot", "drop", "restore", "attach", "import",
 ];
 
 /// Is no test of its own: what is killed. Does nothing where it is not told what to do.
@@ -46,6 +46,13 @@ async fn act(backend: &Arc<dyn Backend>, action: &str, home: &Path) {
         ),
         "remove" => backend.remove(&data, Snapshots::Remove).await.unwrap(),
         "rename" => drop(backend.rename(&data, &name("new")).await.unwrap()),
+        "resize" => {
+            let quota = sandbox_types::Quota {
+                bytes: Some(sandbox_types::ByteSize::from_bytes(1 << 30)),
+                inodes: None,
+            };
+            drop(backend.resize(&data, crate::backend::Resize::Quota(quota)).await.unwrap());
+        }
         "snapshot" => drop(backend.snapshot(&data, &name("second"), &quiet).await.unwrap()),
         "drop" => backend.remove_snapshot(&data, &name("first")).await.unwrap(),
         "restore" => backend.restore(&data, &name("first"), &quiet).await.unwrap(),

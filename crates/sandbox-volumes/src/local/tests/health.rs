@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sandbox_types::SizeExt;
 
 use super::place::{Place, assert_sound, name, run, volume};
-use crate::backend::Problem;
+use crate::backend::{Backend, Problem};
 use crate::catalog::CatalogError;
 use crate::error::VolumeError;
 use crate::record::VolumeFilter;
@@ -17,11 +17,13 @@ fn a_damaged_catalog_is_an_error_with_a_hint_and_is_made_anew_from_the_directori
     for kind in ["text", "header", "inside"] {
         let place = Place::new();
         run(async {
-            let backend = place.backend().await;
+            let local = place.local().await;
+            let backend: Arc<dyn Backend> = Arc::new(local.clone());
             let data = volume(&backend, "data").await;
             data.snapshot("first").await.unwrap();
             let builder = Volume::builder("limited").quota(5.mib()).label("k", "v");
             builder.create_on(Arc::clone(&backend)).await.unwrap();
+            local.close().await;
         });
         damage(&place, kind);
         run(async {
@@ -49,7 +51,7 @@ fn a_damaged_catalog_is_an_error_with_a_hint_and_is_made_anew_from_the_directori
     }
 }
 
-/// Ends with what the writers have not moved into the file yet, and damages it.
+/// Damages the file, which has everything in it once it is closed.
 fn damage(place: &Place, kind: &str) {
     let path = place.home().join("catalog.db");
     for suffix in ["-wal", "-shm"] {
