@@ -1,6 +1,6 @@
 //! The command line as a type.
 
-use crate::commands::{branch, completions, doctor, exec, gc, man, profile};
+use crate::commands::{branch, completions, doctor, exec, gc, man, profile, volume};
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -52,6 +52,7 @@ pub(crate) enum Subcommand {
     Run(Box<RunArgs>),
     Exec(exec::Args),
     Branch(branch::Args),
+    Volume(volume::Args),
     Doctor(doctor::Args),
     Profile(profile::Args),
     Gc(gc::Args),

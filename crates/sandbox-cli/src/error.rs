@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use sandbox::branch::{BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError};
 use sandbox::policy::DocumentError;
-use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
+use sandbox::volume::{ArchiveError, FsError, VolumeError};
+use sandbox::{AttachError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
 use crate::output::tell;
 use crate::run::flags;
@@ -74,6 +75,18 @@ pub(crate) enum CliError {
     Stdin(io::Error),
     #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
     WorkspaceTooWide { directory: PathBuf },
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error(transparent)]
+    VolumeArchive(#[from] ArchiveError),
+    #[error(transparent)]
+    VolumeFile(#[from] FsError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
+    VolumesOnBranch,
+    #[error("a runtime cannot be started: {0}")]
+    Runtime(io::Error),
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
 }
@@ -106,6 +119,9 @@ impl CliError {
             Self::Commit(error) => error.hint(),
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
+            Self::Volume(error) => error.hint(),
+            Self::VolumeArchive(error) => error.hint(),
+            Self::Attach(error) => error.hint(),
             Self::ArchiveOnTerminal => Some("write it to a file: --output FILE".into()),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),
             _ => None,

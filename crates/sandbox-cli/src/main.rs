@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Subcommand::Run(args) => return run::run(&args),
         Subcommand::Exec(args) => return commands::exec::run(&args),
         Subcommand::Branch(args) => commands::branch::run(&args),
+        Subcommand::Volume(args) => commands::volume::run(&args),
         Subcommand::Doctor(args) => commands::doctor::run(&args),
         Subcommand::Profile(args) => commands::profile::run(&args),
         Subcommand::Gc(args) => commands::gc::run(&args),

@@ -229,6 +229,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Mends what can be mended. A volume that is there is never removed.
     async fn repair(&self) -> Result<Repair, VolumeError>;
+
+    /// Ends its connections and their threads; the next operation makes new ones. What was done is on the disk
+    /// without it.
+    async fn close(&self);
 }
 
 /// The backend of this process: in `$SANDBOX_HOME`, `$XDG_STATE_HOME/sandbox` or `~/.local/state/sandbox`. It is

@@ -1,12 +1,11 @@
 //! Having volumes attached.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sandbox_types::{Access, SandboxName, VolumeName};
 
-use crate::catalog::Catalog;
 use crate::error::{VolumeError, blocking};
+use crate::local::LocalBackend;
 use crate::lock::Lock;
 
 /// A volume to be attached.
@@ -59,7 +58,8 @@ pub(crate) struct Written {
     pub(crate) id: String,
     pub(crate) path: PathBuf,
     pub(crate) lock: Lock,
-    pub(crate) catalog: Arc<Catalog>,
+    /// Its catalog is opened again where it was closed meanwhile.
+    pub(crate) backend: LocalBackend,
 }
 
 impl Lease {
@@ -80,8 +80,9 @@ impl Lease {
             id,
             path,
             lock,
-            catalog,
+            backend,
         } = written;
+        let catalog = backend.catalog().await?;
         let change = catalog.change().await?;
         change.remove_sandbox(&id).await?;
         change.commit().await?;

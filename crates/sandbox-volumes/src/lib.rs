@@ -72,6 +72,8 @@ mod remove;
 mod usage;
 #[cfg(feature = "catalog")]
 mod volume;
+#[cfg(feature = "catalog")]
+mod xattr;
 
 #[cfg(feature = "catalog")]
 pub use crate::{

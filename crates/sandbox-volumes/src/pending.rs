@@ -180,14 +180,16 @@ pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<PathBuf
             let path = path.clone();
             blocking(move || left_at(&path)).await?
         };
-        match left {
-            Some(Left::Place(lock)) => {
-                if decide(home, catalog, &path, lock).await? {
-                    removed.push(path);
-                }
+        let is_removed = match left {
+            Some(Left::Place(lock)) => decide(home, catalog, &path, lock).await?,
+            Some(Left::Restating(restating)) => {
+                restate(home, catalog, restating).await?;
+                false
             }
-            Some(Left::Restating(restating)) => restate(home, catalog, restating).await?,
-            None => {}
+            None => false,
+        };
+        if is_removed {
+            removed.push(path);
         }
     }
     Ok(removed)
@@ -231,7 +233,10 @@ async fn restate(home: &Home, catalog: &Catalog, restating: Restating) -> Result
 }
 
 fn place_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 async fn candidates(home: &Home) -> Result<Vec<PathBuf>, VolumeError> {

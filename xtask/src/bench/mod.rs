@@ -21,6 +21,7 @@ mod runc;
 mod start;
 mod sustain;
 mod tools;
+mod volumes;
 
 use crate::{
     error::Result,
@@ -37,6 +38,8 @@ pub(crate) enum Bench {
     Sustain(sustain::Args),
     /// What work on a branch costs, against the same work on the directory itself, and peers
     Branch(branch::Args),
+    /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
+    Volumes(volumes::Args),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
@@ -45,6 +48,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
+        Bench::Volumes(args) => volumes::run(args),
     }
 }
 

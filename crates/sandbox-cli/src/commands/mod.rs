@@ -7,3 +7,4 @@ pub(crate) mod exec;
 pub(crate) mod gc;
 pub(crate) mod man;
 pub(crate) mod profile;
+pub(crate) mod volume;

@@ -80,7 +80,7 @@ impl Catalog {
                 }
                 Err(error) => match CatalogError::of(&self.path)(error) {
                     CatalogError::Busy { .. } if attempt < ATTEMPTS => {
-                        tokio::time::sleep(jitter(attempt)).await
+                        tokio::time::sleep(jitter(attempt)).await;
                     }
                     error => return Err(error),
                 },

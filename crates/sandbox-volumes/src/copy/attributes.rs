@@ -1,11 +1,13 @@
 //! Everything but the content of what is copied.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
+
+use crate::xattr;
 
 /// Owner, attributes, permissions and times, in this order: each takes away what the one before set.
 pub(super) fn apply(from: BorrowedFd<'_>, stat: &Stat, to: BorrowedFd<'_>) -> io::Result<()> {
@@ -58,12 +60,11 @@ fn times_of(stat: &Stat) -> Timestamps {
 }
 
 fn xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    for name in xattr_names(from)?.split_inclusive(|byte| *byte == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else {
+    for name in xattr::names(from)? {
+        let Some(value) = xattr::value(from, &name)? else {
             continue;
         };
-        let Some(value) = xattr(from, name)? else { continue };
-        match rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty()) {
+        match rustix::fs::fsetxattr(to, &name, &value, XattrFlags::empty()) {
             Ok(()) => {}
             // What only root may set, or the other file system does not have.
             Err(Errno::PERM | Errno::OPNOTSUPP) if !name.to_bytes().starts_with(b"user.") => {}
@@ -71,42 +72,4 @@ fn xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn xattr_names(from: impl AsFd + Copy) -> io::Result<Vec<u8>> {
-    loop {
-        let length = match rustix::fs::flistxattr(from, &mut [0_u8; 0]) {
-            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            result => result?,
-        };
-        let mut names = vec![0; length];
-        match rustix::fs::flistxattr(from, names.as_mut_slice()) {
-            Ok(length) => {
-                names.truncate(length);
-                return Ok(names);
-            }
-            // There are more now.
-            Err(Errno::RANGE) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-fn xattr(from: impl AsFd + Copy, name: &CStr) -> io::Result<Option<Vec<u8>>> {
-    loop {
-        let length = match rustix::fs::fgetxattr(from, name, &mut [0_u8; 0]) {
-            Err(Errno::NODATA) => return Ok(None),
-            result => result?,
-        };
-        let mut value = vec![0; length];
-        match rustix::fs::fgetxattr(from, name, value.as_mut_slice()) {
-            Ok(length) => {
-                value.truncate(length);
-                return Ok(Some(value));
-            }
-            Err(Errno::NODATA) => return Ok(None),
-            Err(Errno::RANGE) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }

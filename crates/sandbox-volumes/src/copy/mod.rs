@@ -6,8 +6,6 @@
 
 mod attributes;
 mod bytes;
-#[cfg(test)]
-mod tests;
 mod tree;
 
 use std::fmt;

@@ -38,7 +38,12 @@ impl VolumeFs {
         to: impl AsRef<Path>,
         progress: &Progress,
     ) -> Result<(), FsError> {
-        self.copy_inner(&Inner::new(from.as_ref())?, other, &Inner::new(to.as_ref())?, progress)
+        self.copy_inner(
+            &Inner::new(from.as_ref())?,
+            other,
+            &Inner::new(to.as_ref())?,
+            progress,
+        )
     }
 
     fn copy_inner(&self, from: &Inner, other: &Self, to: &Inner, progress: &Progress) -> Result<(), FsError> {

@@ -1,7 +1,5 @@
 //! Who has what attached.
 
-use std::sync::Arc;
-
 use sandbox_types::{Access, VolumeName};
 
 use super::{LocalBackend, content_of};
@@ -20,14 +18,19 @@ impl LocalBackend {
         holder: &Holder,
     ) -> Result<Lease, VolumeError> {
         let mut rows: Vec<VolumeRow> = Vec::with_capacity(volumes.len());
-        let mut locks = Vec::new();
+        let mut locks: Vec<Lock> = Vec::new();
         for attach in volumes {
-            self.find(&attach.volume).await?;
-            let row = self.row(&attach.volume).await?;
             // One lock for a volume that is attached twice, by whoever writes if anybody does.
-            if !rows.iter().any(|other| other.id == row.id) {
-                locks.push(self.lock_place(&row, share(volumes, &attach.volume)).await?);
-            }
+            let known = rows.iter().find(|row| row.name == attach.volume).cloned();
+            let row = match known {
+                Some(row) => row,
+                None => {
+                    let share = share(volumes, &attach.volume);
+                    let (row, lock) = self.locked_row(&attach.volume, share).await?;
+                    locks.push(lock);
+                    row
+                }
+            };
             rows.push(row);
         }
         let written = self.write_down(volumes, &rows, holder).await?;
@@ -66,7 +69,7 @@ impl LocalBackend {
             id,
             path,
             lock,
-            catalog: Arc::clone(&catalog),
+            backend: self.clone(),
         };
         let attachments: Vec<_> = volumes
             .iter()

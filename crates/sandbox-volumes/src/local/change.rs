@@ -45,7 +45,8 @@ impl LocalBackend {
         to: Resize,
     ) -> Result<VolumeRecord, VolumeError> {
         let _held = self.hold(name).await?;
-        let row = self.row(name).await?;
+        // A quota holds from the next time that the volume is attached, so nobody may have it now.
+        let (row, _alone) = self.locked_row(name, Share::Exclusive).await?;
         let form = match (row.form, to) {
             (VolumeForm::Directory { .. }, Resize::Quota(quota)) => self.checked_quota(&row, quota).await?,
             (VolumeForm::Disk { size }, Resize::Size(new)) if new < size => {
@@ -56,12 +57,7 @@ impl LocalBackend {
             }
             (VolumeForm::Disk { .. }, Resize::Size(size)) => {
                 let path = self.place(&row).join(DISK);
-                let lock = self.lock_place(&row, Share::Exclusive).await?;
-                blocking(move || {
-                    let _lock = lock;
-                    disk::grow(&path, size)
-                })
-                .await?;
+                blocking(move || disk::grow(&path, size)).await?;
                 VolumeForm::Disk { size }
             }
             (VolumeForm::Directory { .. }, Resize::Size(_)) => {
@@ -89,7 +85,9 @@ impl LocalBackend {
     async fn begin_restating(&self, row: &VolumeRow) -> Result<Restating, VolumeError> {
         let (home, place) = (self.home.clone(), row.place.clone());
         let begun = blocking(move || Restating::begin(&home, &place)).await?;
-        begun.ok_or_else(|| VolumeError::Busy { name: row.name.clone() })
+        begun.ok_or_else(|| VolumeError::Busy {
+            name: row.name.clone(),
+        })
     }
 
     async fn restate(&self, name: &VolumeName, restating: Restating) -> Result<VolumeRecord, VolumeError> {
@@ -98,12 +96,10 @@ impl LocalBackend {
         Ok(record)
     }
 
-    /// A quota holds from the next time that the volume is attached, so nobody may have it now.
     async fn checked_quota(&self, row: &VolumeRow, quota: Quota) -> Result<VolumeForm, VolumeError> {
         if let Some(problem) = check_quota(quota) {
             return Err(problem.into());
         }
-        let _alone = self.lock_place(row, Share::Exclusive).await?;
         if !quota.is_none() {
             let used = self.measure(&row.name, Duration::ZERO).await?;
             if let Some(asked) = quota.bytes.filter(|asked| *asked < used.bytes) {

@@ -27,9 +27,8 @@ impl LocalBackend {
         labels: &[Label],
         progress: &Progress,
     ) -> Result<VolumeRecord, VolumeError> {
-        let row = self.row(source.volume).await?;
         // Nobody writes meanwhile, and nobody removes it.
-        let _source = self.lock_place(&row, Share::Shared).await?;
+        let (row, _source) = self.locked_row(source.volume, Share::Shared).await?;
         let from = match source.snapshot {
             None => self.place(&row),
             Some(snapshot) => self.snapshot_path(&row, snapshot).await?,
@@ -48,8 +47,7 @@ impl LocalBackend {
         progress: &Progress,
     ) -> Result<SnapshotRecord, VolumeError> {
         let _held = self.hold(name).await?;
-        let row = self.row(name).await?;
-        let _source = self.lock_place(&row, Share::Shared).await?;
+        let (row, _source) = self.locked_row(name, Share::Shared).await?;
         let exists = || VolumeError::SnapshotExists {
             name: name.clone(),
             snapshot: snapshot.clone(),
@@ -96,8 +94,7 @@ impl LocalBackend {
         progress: &Progress,
     ) -> Result<(), VolumeError> {
         let _held = self.hold(name).await?;
-        let row = self.row(name).await?;
-        let old_lock = self.lock_place(&row, Share::Exclusive).await?;
+        let (row, old_lock) = self.locked_row(name, Share::Exclusive).await?;
         let from = self.snapshot_path(&row, snapshot).await?;
         let manifest = Manifest::of(&row);
         let mut new = self.copy_of(from, &manifest, progress).await?;

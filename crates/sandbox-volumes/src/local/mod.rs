@@ -66,16 +66,8 @@ impl LocalBackend {
         self.home.root()
     }
 
-    /// Ends what connects to the catalog; the next operation connects anew. What is written is on the disk without it.
-    pub async fn close(&self) {
-        let catalog = self.catalog.lock().await.take().and_then(Arc::into_inner);
-        if let Some(catalog) = catalog {
-            catalog.close().await;
-        }
-    }
-
     /// The catalog, opened when it is first needed. What a crash has left half done is decided then.
-    async fn catalog(&self) -> Result<Arc<Catalog>, VolumeError> {
+    pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, VolumeError> {
         let mut opened = self.catalog.lock().await;
         if let Some(catalog) = &*opened {
             return Ok(Arc::clone(catalog));
@@ -101,6 +93,30 @@ impl LocalBackend {
     /// The directory of a volume.
     fn place(&self, row: &VolumeRow) -> PathBuf {
         self.home.volumes().join(&row.place)
+    }
+
+    /// The volume of that name, and the lock of its directory. One that is just being moved is waited for.
+    async fn locked_row(&self, name: &VolumeName, share: Share) -> Result<(VolumeRow, Lock), VolumeError> {
+        const ATTEMPTS: u32 = 200;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let row = self.row(name).await?;
+            match self.lock_place(&row, share).await {
+                Ok(lock) => return Ok((row, lock)),
+                Err(VolumeError::Missing { .. }) if attempt < ATTEMPTS && self.is_pending(&row) => {
+                    settle(&self.home, &*self.catalog().await?).await?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                // It may have been put elsewhere, or be where it belongs by now.
+                Err(VolumeError::Missing { .. }) if attempt < 3 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn is_pending(&self, row: &VolumeRow) -> bool {
+        self.home.pending().join(&row.place).is_dir()
     }
 
     /// Takes the lock of a volume's directory.
@@ -133,8 +149,7 @@ impl LocalBackend {
         name: &VolumeName,
         share: Share,
     ) -> Result<(Manifest, PathBuf, Lock), VolumeError> {
-        let row = self.row(name).await?;
-        let lock = self.lock_place(&row, share).await?;
+        let (row, lock) = self.locked_row(name, share).await?;
         let content = content_of(&self.place(&row), row.form);
         Ok((Manifest::of(&row), content, lock))
     }
@@ -269,5 +284,12 @@ impl Backend for LocalBackend {
 
     async fn repair(&self) -> Result<Repair, VolumeError> {
         self.repair_all().await
+    }
+
+    async fn close(&self) {
+        let catalog = self.catalog.lock().await.take().and_then(Arc::into_inner);
+        if let Some(catalog) = catalog {
+            catalog.close().await;
+        }
     }
 }

@@ -51,7 +51,12 @@ async fn act(backend: &Arc<dyn Backend>, action: &str, home: &Path) {
                 bytes: Some(sandbox_types::ByteSize::from_bytes(1 << 30)),
                 inodes: None,
             };
-            drop(backend.resize(&data, crate::backend::Resize::Quota(quota)).await.unwrap());
+            drop(
+                backend
+                    .resize(&data, crate::backend::Resize::Quota(quota))
+                    .await
+                    .unwrap(),
+            );
         }
         "snapshot" => drop(backend.snapshot(&data, &name("second"), &quiet).await.unwrap()),
         "drop" => backend.remove_snapshot(&data, &name("first")).await.unwrap(),
