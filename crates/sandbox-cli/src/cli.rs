@@ -31,6 +31,15 @@ impl Cli {
         if !is_run(args) {
             return Self::try_parse_from(args);
         }
+        if let Some(args) = RunArgs::without_flags(args.get(2..).unwrap_or_default()) {
+            return Ok(Self {
+                command: Subcommand::Run(Box::new(args)),
+            });
+        }
+        Self::parse_run(args)
+    }
+
+    fn parse_run(args: &[OsString]) -> Result<Self, clap::Error> {
         let run = clap::Command::new("run")
             .bin_name("sandbox run")
             .max_term_width(MAX_WIDTH);
@@ -58,4 +67,29 @@ pub(crate) enum Subcommand {
     Gc(gc::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_flags_is_what_the_parser_makes_of_it() {
+        for command in [
+            &["true"][..],
+            &["sh", "-c", "exit 1"],
+            &["x", "--memory", "1G"],
+            &["--", "--json"],
+            &[""],
+        ] {
+            let words = ["sandbox", "run", "--"].iter().chain(command);
+            let args: Vec<OsString> = words.map(OsString::from).collect();
+            let read = Cli::read(&args).expect("a command");
+            let parsed = Cli::parse_run(&args).expect("a command");
+            assert_eq!(format!("{read:?}"), format!("{parsed:?}"));
+        }
+        assert!(RunArgs::without_flags(&["--".into()]).is_none());
+        assert!(RunArgs::without_flags(&["true".into()]).is_none());
+        assert!(RunArgs::without_flags(&[]).is_none());
+    }
 }

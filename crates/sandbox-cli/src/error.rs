@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use sandbox::branch::{BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError};
+use sandbox::branch::{
+    AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
+};
 use sandbox::policy::DocumentError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
-use sandbox::{AttachError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
+use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
 use crate::output::tell;
 use crate::run::flags;
@@ -67,10 +69,18 @@ pub(crate) enum CliError {
     Join(#[from] JoinError),
     #[error("branch {name} is there already, and a dry run would drop it with all that is on it")]
     DryRunOnBranch { name: BranchName },
+    #[error("branch {name} is in use, and nothing more can be denied to a sandbox that runs already")]
+    DenialOnJoin { name: BranchName },
+    #[error("a question and JSON cannot both go to standard error")]
+    QuestionInJson,
     #[error("nothing runs on branch {name}")]
     NotRunning { name: BranchName },
     #[error("nothing has been committed to {workspace}", workspace = workspace.display())]
     NoCommit { workspace: PathBuf },
+    #[error("{} is not there; its branches are kept", workspace.base().display())]
+    WorkspaceGone { workspace: Box<Workspace> },
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     #[error("standard input: {0}")]
     Stdin(io::Error),
     #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
@@ -82,7 +92,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     VolumeFile(#[from] FsError),
     #[error(transparent)]
-    Attach(#[from] AttachError),
+    AttachVolumes(#[from] AttachVolumesError),
     #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
     VolumesOnBranch,
     #[error("a runtime cannot be started: {0}")]
@@ -112,6 +122,10 @@ impl CliError {
             Self::DryRunOnBranch { name } => Some(format!(
                 "try it on a branch of it: sandbox run --branch --from={name} --dry-run -- COMMAND"
             )),
+            Self::DenialOnJoin { name } => Some(format!(
+                "wait until it has ended, or join it as it is: sandbox exec {name} -- COMMAND"
+            )),
+            Self::QuestionInJson => Some("write the JSON to a file: --json=FILE".into()),
             Self::NotRunning { name } => {
                 Some(format!("start it with: sandbox run --branch={name} -- COMMAND"))
             }
@@ -121,6 +135,13 @@ impl CliError {
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
+            Self::AttachVolumes(error) => error.hint(),
+            Self::WorkspaceGone { workspace } => {
+                let base = workspace.base().display();
+                Some(format!(
+                    "where it is now: sandbox branch attach {base}; to drop them: sandbox branch discard --all --workspace {base}"
+                ))
+            }
             Self::Attach(error) => error.hint(),
             Self::ArchiveOnTerminal => Some("write it to a file: --output FILE".into()),
             Self::WorkspaceTooWide { .. } => Some("go into the project, or name it: --workspace DIR".into()),

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod error;
+mod interrupt;
 mod output;
 mod profiles;
 mod progress;

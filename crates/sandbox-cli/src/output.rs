@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -33,14 +34,42 @@ pub(crate) fn print_json(value: &impl Serialize, status: ExitCode) -> Result<Exi
     print(&text, status)
 }
 
+/// Notes, where standard error is kept for something else.
+static COLLECTED: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// From here on nothing of ours is written to standard error but what asks for it: notes are collected.
+pub(crate) fn collect() {
+    collection().get_or_insert_default();
+}
+
+/// Whether standard error is kept for something else.
+pub(crate) fn is_collecting() -> bool {
+    collection().is_some()
+}
+
+/// The notes until now.
+pub(crate) fn collected() -> Vec<String> {
+    collection().as_mut().map(std::mem::take).unwrap_or_default()
+}
+
+fn collection() -> MutexGuard<'static, Option<Vec<String>>> {
+    COLLECTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One line of our own on standard error, told apart from those of the command.
 pub(crate) fn note(text: impl Display) {
+    if let Some(notes) = collection().as_mut() {
+        notes.push(text.to_string());
+        return;
+    }
     tell(format_args!("[sandbox] {text}"));
 }
 
-/// One line on standard error. Nobody can be told that nobody listens there.
+/// One line on standard error, of what a reader of JSON finds in there. Nobody can be told that nobody listens.
 pub(crate) fn tell(text: impl Display) {
-    writeln!(io::stderr(), "{}", harmless(&text.to_string())).ok();
+    if !is_collecting() {
+        writeln!(io::stderr(), "{}", harmless(&text.to_string())).ok();
+    }
 }
 
 /// Shows control characters instead of sending them: a file name, or what git says, must not command a terminal.

@@ -11,6 +11,7 @@ use sandbox::branch::{Branch, BranchError, IgnoredFiles, ReviewOptions, Storage,
 use sandbox::{BranchName, RiskRules};
 
 use crate::error::CliError;
+use crate::output::note;
 use crate::profiles;
 
 /// Shared by everybody: no workspace unless it is named.
@@ -19,7 +20,7 @@ const SHARED: &[&str] = &[
 ];
 
 /// Flags of every command that has to do with branches.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Default, Clone, clap::Args)]
 #[command(next_help_heading = "Workspace")]
 pub(crate) struct WorkspaceArgs {
     /// The directory that has branches [default: the git repository around the current directory, else that]
@@ -40,14 +41,45 @@ fn storage(text: &str) -> Result<Storage, &'static str> {
 }
 
 impl WorkspaceArgs {
-    /// The workspace that is meant.
+    /// The workspace that is meant. The branches of one that was moved here follow it.
     pub(crate) fn open(&self) -> Result<Workspace, CliError> {
-        let storage = self.storage.clone().unwrap_or_default();
-        let directory = match &self.workspace {
-            Some(directory) => directory.clone(),
-            None => around_here()?,
+        let (directory, storage) = (self.directory()?, self.storage());
+        let here = Workspace::open_in(&directory, &storage).map_err(|error| gone(error, &directory))?;
+        let Some(moved) = here.moved_here(&storage) else {
+            return Ok(here);
         };
-        Ok(Workspace::open_in(directory, &storage)?)
+        let from = moved.from().to_owned();
+        let workspace = moved.attach()?;
+        note(format_args!(
+            "{} was {}; its branches have followed it",
+            workspace.base().display(),
+            from.display()
+        ));
+        Ok(workspace)
+    }
+
+    /// The same; its directory may be gone, where nothing is done but with its branches.
+    pub(crate) fn open_kept(&self) -> Result<Workspace, CliError> {
+        match self.open() {
+            Err(CliError::WorkspaceGone { workspace }) => Ok(*workspace),
+            result => result,
+        }
+    }
+
+    /// Gives it the branches of the workspace that was at `from`.
+    pub(crate) fn attach(&self, from: &Path) -> Result<Workspace, CliError> {
+        Ok(Workspace::attach(self.directory()?, &self.storage(), from)?)
+    }
+
+    fn directory(&self) -> Result<PathBuf, CliError> {
+        match &self.workspace {
+            Some(directory) => Ok(directory.clone()),
+            None => around_here(),
+        }
+    }
+
+    fn storage(&self) -> Storage {
+        self.storage.clone().unwrap_or_default()
     }
 
     /// The branch of that name, of the workspace that is meant.
@@ -60,6 +92,23 @@ impl WorkspaceArgs {
             }
             result => Ok(result?),
         }
+    }
+}
+
+/// Why a workspace cannot be had, unless it is gone and its branches are there.
+fn gone(error: BranchError, directory: &Path) -> CliError {
+    let is_gone = |workspace: &Workspace| {
+        !workspace.is_there() && std::path::absolute(directory).is_ok_and(|path| path == workspace.base())
+    };
+    let known = match &error {
+        BranchError::Workspace { .. } => Workspace::all().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    match known.into_iter().find(is_gone) {
+        Some(workspace) => CliError::WorkspaceGone {
+            workspace: Box::new(workspace),
+        },
+        None => error.into(),
     }
 }
 

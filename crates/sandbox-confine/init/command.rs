@@ -5,7 +5,7 @@
 
 use core::cell::Cell;
 
-use crate::sys::files;
+use crate::sys::files::{self, At};
 use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack, landlock};
 use crate::wire::{self, Confinement, Cursor, Exec, Stage, Text};
 
@@ -121,7 +121,7 @@ impl Start<'_> {
         let confinement = self.confinement;
         self.connect_stdio().map_err(at(Stage::Stdio))?;
         sys::set_umask(confinement.umask);
-        if confinement.nice != 0 {
+        if confinement.nice != wire::KEEP_NICE {
             sys::set_nice(confinement.nice).map_err(at(Stage::Limits))?;
         }
         if !confinement.cpus.is_empty() {
@@ -187,10 +187,14 @@ impl Start<'_> {
             return Ok(None);
         }
         let ruleset = landlock::ruleset(&confinement.handled)?;
-        for (rights, may_be_missing, path) in wire::path_rules(confinement.path_rules) {
-            match files::open_place_following(path) {
+        for (rights, flags, path) in wire::path_rules(confinement.path_rules) {
+            let place = match flags & wire::RULE_IS_RESOLVED {
+                0 => files::open_place_following(path),
+                _ => files::open_place(At::Here, path),
+            };
+            match place {
                 Ok(place) => landlock::allow_beneath(&ruleset, &place, rights)?,
-                Err(ENOENT) if may_be_missing => {}
+                Err(ENOENT) if flags & wire::RULE_MAY_BE_MISSING != 0 => {}
                 Err(errno) => return Err(errno),
             }
         }

@@ -4,13 +4,15 @@ use crate::beside::Beside;
 use crate::overlay;
 use crate::sys::files::{self, At};
 use crate::sys::mounts::{self, Reach};
-use crate::sys::{self, EINVAL, ENOENT, ENOTDIR, Errno, Fd};
+use crate::sys::{self, EINVAL, ENOENT, ENOTDIR, Errno, Fd, Thread};
 use crate::wire::{Cursor, MAX_SOURCES, Op, Text};
 
 /// What has been made so far.
 struct Build {
     beside: Beside,
     root: Option<Fd>,
+    /// At work letting go of the old root, once the new one has been entered.
+    leaving: Option<Thread<(), sys::Result<()>>>,
     sources: [Option<Fd>; MAX_SOURCES],
     count: usize,
 }
@@ -20,6 +22,7 @@ pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)
     let mut build = Build {
         beside,
         root: None,
+        leaving: None,
         sources: [const { None }; MAX_SOURCES],
         count: 0,
     };
@@ -28,7 +31,7 @@ pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)
         build.carry_out(op).map_err(|errno| (step, errno))?;
         step += 1;
     }
-    Ok(())
+    build.leave().map_err(|errno| (step, errno))
 }
 
 impl Build {
@@ -89,13 +92,27 @@ impl Build {
                 let place = files::open_place(At::Dir(self.root()?), path)?;
                 mounts::set_attributes(&place, Reach::Mount, attributes)
             }
-            Op::Enter => {
-                sys::fchdir(self.root()?)?;
-                sys::change_root_here()?;
-                self.root = None;
-                Ok(())
-            }
+            Op::Enter => self.enter(),
         }
+    }
+
+    /// Enters the new root. Letting go of the old one takes a wait that another thread does meanwhile; until then
+    /// the working directory stays, and every place in the new root is named from its descriptor.
+    fn enter(&mut self) -> sys::Result<()> {
+        sys::fchdir(self.root()?)?;
+        sys::change_root_here()?;
+        self.leaving = Some(Thread::start(|()| sys::detach_root_on_top(), ())?);
+        Ok(())
+    }
+
+    /// Waits until the old root is gone. Without a new root there is nothing to leave.
+    fn leave(&mut self) -> sys::Result<()> {
+        let Some(leaving) = self.leaving.take() else {
+            return Ok(());
+        };
+        leaving.join()??;
+        self.root = None;
+        sys::chdir(c"/")
     }
 
     fn root(&self) -> sys::Result<&Fd> {

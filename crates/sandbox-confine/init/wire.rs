@@ -172,7 +172,7 @@ pub enum Op<'a> {
         path: &'a Text,
         attributes: u64,
     },
-    /// Makes the root built so far the root, and lets go of the old one.
+    /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
 
@@ -186,7 +186,7 @@ pub struct Confinement<'a> {
     pub identity: Option<(u32, u32)>,
     /// File mode creation mask.
     pub umask: u32,
-    /// Niceness to add.
+    /// Niceness; [`KEEP_NICE`] for the caller's own.
     pub nice: i32,
     /// CPU mask, as sched_setaffinity(2) takes it; empty for no change.
     pub cpus: &'a [u8],
@@ -372,10 +372,18 @@ pub fn limits(bytes: &[u8]) -> impl Iterator<Item = (u32, u64, u64)> {
     core::iter::from_fn(move || Some((cursor.u32()?, cursor.u64()?, cursor.u64()?)))
 }
 
-/// Landlock's path rules: rights, whether the path may be missing, path.
-pub fn path_rules(bytes: &[u8]) -> impl Iterator<Item = (u64, bool, &Text)> {
+/// No niceness is set.
+pub const KEEP_NICE: i32 = i32::MAX;
+
+/// A path of Landlock's that may be missing.
+pub const RULE_MAY_BE_MISSING: u8 = 1;
+/// A path of Landlock's that has no link in it; one that is there now must not be followed.
+pub const RULE_IS_RESOLVED: u8 = 2;
+
+/// Landlock's path rules: rights, flags, path.
+pub fn path_rules(bytes: &[u8]) -> impl Iterator<Item = (u64, u8, &Text)> {
     let mut cursor = Cursor(bytes);
-    core::iter::from_fn(move || Some((cursor.u64()?, cursor.byte()? != 0, cursor.text()?)))
+    core::iter::from_fn(move || Some((cursor.u64()?, cursor.byte()?, cursor.text()?)))
 }
 
 /// Landlock's port rules: rights, port.

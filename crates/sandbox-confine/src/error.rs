@@ -35,12 +35,32 @@ pub enum PrepareError {
         /// Which.
         name: VolumeName,
     },
+    /// A link that leads to credentials, which only their own name asks for.
+    #[error("{path}: leads to {target}, which holds {what}; to show them, name {target} itself",
+        path = path.display(), target = target.display())]
+    LinkToCredentials {
+        /// As the policy names it.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// A grant that would show the host's processes.
     #[error("{path}: shows the processes of the host, which stay out of sight; inside there is a /proc of its own",
         path = path.display())]
     HostProcesses {
         /// What was granted.
         path: PathBuf,
+    },
+    /// A mount at a place that is denied as a whole.
+    #[error("{at} is to be shown, and lies beneath the denied {denied}; leave out one of the two",
+        at = at.display(), denied = denied.display())]
+    DeniedMount {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// What is denied.
+        denied: PathBuf,
     },
     /// More grants than one root is made of.
     #[error(
@@ -59,6 +79,15 @@ pub enum PrepareError {
         /// Where the mount should appear.
         at: PathBuf,
         /// The granted directory that it lies in.
+        inside: PathBuf,
+    },
+    /// A mount inside a file system that is made anew, in which nothing is there to mount on.
+    #[error("{at}: nothing can be mounted inside {inside}, which is made anew; mount it elsewhere",
+        at = at.display(), inside = inside.display())]
+    InsideNew {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// The mount that it lies in.
         inside: PathBuf,
     },
     /// A socket that was allowed but does not exist.
@@ -300,7 +329,7 @@ impl StartError {
                 })
             }
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("it must be a file with an executable bit".into())
+                Some("it must be a file with an executable bit, and nothing that --deny hides".into())
             }
             Self::Cwd { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("its permissions keep the command's user out; start elsewhere: --cwd DIR".into())

@@ -51,8 +51,8 @@ impl Host {
             gid: rustix::process::getegid().as_raw(),
             landlock_abi: landlock_abi(),
             no_namespaces: None,
-            uid_map: fs::read_to_string("/proc/self/uid_map")?,
-            gid_map: fs::read_to_string("/proc/self/gid_map")?,
+            uid_map: identity_map("/proc/self/uid_map")?,
+            gid_map: identity_map("/proc/self/gid_map")?,
             nproc_per_namespace: kernel_is_at_least(5, 14),
         };
         Ok(FACTS.get_or_init(|| host).clone())
@@ -75,9 +75,22 @@ impl Host {
         self.uid == 0
     }
 
+    /// Whether user 0 of the caller's user namespace is that of the host: the namespace maps every user to itself.
+    pub(crate) fn has_the_hosts_users(&self) -> bool {
+        self.uid_map.split_whitespace().eq(["0", "0", "4294967295"])
+    }
+
     /// Landlock's version as the crate knows it.
     pub(crate) fn abi(&self) -> ABI {
         ABI::from(i32::try_from(self.landlock_abi).unwrap_or(0))
+    }
+}
+
+/// What the file says. In a sandbox without namespaces a process may not read its own; there are none to be made then.
+fn identity_map(file: &str) -> io::Result<String> {
+    match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(String::new()),
+        read => read,
     }
 }
 

@@ -254,6 +254,8 @@ fn refusal(failure: &StartError) -> Option<NoNamespaces> {
     let is_refusal = matches!(errno, libc::EPERM | libc::ENOSYS)
         || (matches!(errno, libc::ENOSPC | libc::EUSERS) && makes_namespaces)
         || (errno == libc::EINVAL && matches!(failure, StartError::Namespaces { .. }))
+        // Root in a sandbox of ours has a read-only /proc, where no identity map can be written.
+        || (errno == libc::EROFS && matches!(failure, StartError::Namespaces { .. }))
         || (errno == libc::EACCES && !step.starts_with("take "));
     is_refusal.then_some(NoNamespaces { step, errno })
 }

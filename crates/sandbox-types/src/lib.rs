@@ -21,6 +21,7 @@ pub mod policy;
 mod report;
 mod size;
 mod span;
+mod tree;
 mod volume;
 
 pub use change::{
@@ -36,6 +37,9 @@ pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
 pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};
+pub use tree::{
+    TreeDevice, TreeEntry, TreeFlags, TreeNode, TreeNodeId, TreeNodeKind, TreeSource, TreeTime, TreeXattr,
+};
 pub use volume::{
     InvalidVolume, LARGEST_DISK, Label, Quota, SMALLEST_DISK, VolumeForm, VolumeKind, VolumeProblem,
     VolumeSpec, VolumeSpecBuilder, check_quota,

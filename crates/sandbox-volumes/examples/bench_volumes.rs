@@ -1,4 +1,4 @@
-//! What the catalog costs: `cargo xtask bench volumes` starts this and prints what it says, a figure a line.
+//! What the catalog costs: `cargo xtask bench catalog` starts this and prints what it says, a figure a line.
 //!
 //! The floor is the same durability with nothing around it: a directory made and synced, a row inserted and
 //! committed with `synchronous=FULL`, in the same place and the same run.

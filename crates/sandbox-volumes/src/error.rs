@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sandbox_types::{ByteSize, InvalidName, InvalidVolume, VolumeName, VolumeProblem};
 
 use crate::catalog::CatalogError;
+use crate::ext4::{Ext4OptionsError, FormatError, GrowError};
 use crate::home::HomeError;
 use crate::manifest::ManifestError;
 use crate::record::HolderRecord;
@@ -144,6 +145,15 @@ pub enum VolumeError {
     /// A manifest cannot be used.
     #[error(transparent)]
     Manifest(ManifestError),
+    /// A disk cannot be made.
+    #[error("a disk cannot be made: {0}")]
+    Format(#[from] FormatError),
+    /// A disk cannot be made so.
+    #[error("a disk cannot be made: {0}")]
+    FormatOptions(#[from] Ext4OptionsError),
+    /// A disk cannot be made larger.
+    #[error("a disk cannot be made larger: {0}")]
+    Grow(#[from] GrowError),
     /// The runtime ended before it was done.
     #[error("cancelled: the runtime has ended")]
     Cancelled,

@@ -23,10 +23,13 @@
 //! the machine loses power; a volume that a live sandbox uses is not removed; nothing outside a volume's root is
 //! reached through it.
 //!
+//! [`ext4`] is usable alone: disks made, filled, grown and checked without mkfs, without root and without a database or
+//! a runtime.
+//!
 //! # It is not
 //! - a mounter: a volume is a directory or a file; who mounts it is the caller;
 //! - a network file system: the catalog refuses to live on one, because locks and shared memory do not work there.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(
@@ -50,6 +53,8 @@ mod copy;
 mod crash;
 #[cfg(feature = "catalog")]
 mod error;
+#[cfg(feature = "ext4")]
+pub mod ext4;
 #[cfg(feature = "catalog")]
 mod fs;
 #[cfg(feature = "catalog")]

@@ -36,7 +36,7 @@ pub use sandbox_types::{
     VolumeName, VolumeProblem, VolumeSpec,
 };
 #[cfg(feature = "volumes")]
-pub use volumes::{AttachError, attach_volumes, names_volumes};
+pub use volumes::{AttachVolumesError, attach_volumes, names_volumes};
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
 pub use sandbox_filesystem::branch;

@@ -8,7 +8,7 @@ use sandbox_volumes::{Attach, Backend, Holder, Lease, VolumeError};
 /// Why the volumes of a policy could not be attached. None is then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AttachError {
+pub enum AttachVolumesError {
     /// One of them cannot be had.
     #[error(transparent)]
     Volume(#[from] VolumeError),
@@ -26,7 +26,7 @@ pub enum AttachError {
     },
 }
 
-impl AttachError {
+impl AttachVolumesError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -62,7 +62,7 @@ pub async fn attach_volumes(
     policy: &Policy,
     backend: &dyn Backend,
     holder: &Holder,
-) -> Result<(Policy, Lease), AttachError> {
+) -> Result<(Policy, Lease), AttachVolumesError> {
     let mut wanted = Vec::new();
     for mount in &policy.filesystem.mounts {
         let Some(name) = volume(mount) else { continue };
@@ -89,10 +89,10 @@ pub async fn attach_volumes(
 }
 
 /// A limit that nothing holds is none, and would be believed.
-fn refuse_unheld(name: &VolumeName, form: VolumeForm) -> Result<(), AttachError> {
+fn refuse_unheld(name: &VolumeName, form: VolumeForm) -> Result<(), AttachVolumesError> {
     match form {
         VolumeForm::Directory { quota } if quota.is_none() => Ok(()),
-        VolumeForm::Directory { .. } => Err(AttachError::Quota { name: name.clone() }),
-        VolumeForm::Disk { .. } => Err(AttachError::Disk { name: name.clone() }),
+        VolumeForm::Directory { .. } => Err(AttachVolumesError::Quota { name: name.clone() }),
+        VolumeForm::Disk { .. } => Err(AttachVolumesError::Disk { name: name.clone() }),
     }
 }

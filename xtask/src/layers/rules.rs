@@ -32,7 +32,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "sandbox-volumes",
         imports: &["sandbox-types"],
-        // Nearly all of it is sea-orm with SQLite and tokio; then tar, zstd and sha2 for archives.
+        // Nearly all of it is sea-orm with SQLite and tokio; then tar, zstd and sha2 for archives. For ext4: checksums
+        // (crc32c), structures on disk (zerocopy), images that appear whole (tempfile).
         budget: 240,
     },
     Layer {

@@ -109,6 +109,29 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: Packages::all("git"),
     },
     Tool {
+        name: "rsync",
+        need: Need::Build,
+        probe: Probe::Programs(&["rsync"]),
+        packages: Packages::all("rsync"),
+    },
+    Tool {
+        name: "node",
+        need: Need::Build,
+        probe: Probe::Programs(&["node"]),
+        packages: Packages::all("nodejs"),
+    },
+    Tool {
+        name: "util-linux",
+        need: Need::Build,
+        probe: Probe::Programs(&["unshare", "setpriv", "prlimit"]),
+        packages: Packages {
+            apt: "util-linux",
+            dnf: "util-linux",
+            pacman: "util-linux",
+            apk: "util-linux util-linux-misc setpriv",
+        },
+    },
+    Tool {
         name: "bubblewrap",
         need: Need::Build,
         probe: Probe::Programs(&["bwrap"]),
@@ -117,7 +140,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "redis-server",
         need: Need::Build,
-        probe: Probe::Programs(&["redis-server"]),
+        probe: Probe::Programs(&["redis-server", "redis-cli"]),
         packages: Packages {
             apt: "redis-server",
             dnf: "redis",
@@ -146,12 +169,6 @@ pub(crate) const TOOLS: &[Tool] = &[
             pacman: "glibc",
             apk: "musl-dev",
         },
-    },
-    Tool {
-        name: "unshare",
-        need: Need::Bench,
-        probe: Probe::Programs(&["unshare"]),
-        packages: Packages::all("util-linux"),
     },
     Tool {
         name: "firejail",

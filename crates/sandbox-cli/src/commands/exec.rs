@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueHint;
-use sandbox::branch::Use;
+use sandbox::branch::{BranchError, Use};
 use sandbox::{BranchName, Command};
 
 use crate::error::CliError;
-use crate::run::{self, live, live::Live, on_branch};
+use crate::run::{self, branch_end, live, live::Live};
 use crate::workspace::WorkspaceArgs;
 
 /// Run another command in the sandbox that has a branch mounted
@@ -80,7 +80,11 @@ fn execute(args: &Args) -> Result<u8, CliError> {
     let ended = run::run_in(args.interactive, command, |command| Live::join(&branch, command))?;
     if !ended.goes_on {
         // The last to leave puts on the disk what all have written.
-        on_branch::settle(branch, &args.command, &ended)?;
+        match branch_end::settle(branch, &args.command, &ended, true) {
+            // Somebody has come in the meantime: now it is for them.
+            Err(CliError::Branch(BranchError::InUse { .. })) => {}
+            settled => settled?.tell(),
+        }
     }
     Ok(ended.exit_status())
 }

@@ -9,9 +9,9 @@ use sandbox::policy::{NetworkMode, OnOutput, SyscallProfile};
 use sandbox::{ByteSize, Require, Span};
 
 use super::attached::VolumeArg;
+use super::branch_args::BranchArgs;
 use super::examples;
-use super::on_branch::BranchArgs;
-use super::values::{BindArg, CpuList, TmpfsArg, octal};
+use super::values::{BindArg, CpuList, TmpfsArg, octal, uid};
 
 /// Run a command confined
 ///
@@ -20,7 +20,7 @@ use super::values::{BindArg, CpuList, TmpfsArg, octal};
 /// ends with it.
 ///
 /// On a terminal the command gets a terminal of its own; Ctrl-C, Ctrl-Z and resizing work.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = examples::text(), override_usage = "sandbox run [OPTIONS] -- COMMAND [ARGS]...")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -49,7 +49,21 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-#[derive(Debug, clap::Args)]
+impl RunArgs {
+    /// What `-- COMMAND...` comes to: without flags there is nothing to parse, and building the parser takes longer
+    /// than reading the command line.
+    pub(crate) fn without_flags(words: &[OsString]) -> Option<Self> {
+        match words {
+            [dashes, command @ ..] if dashes == "--" && !command.is_empty() => Some(Self {
+                command: command.to_vec(),
+                ..Self::default()
+            }),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
     /// Start from a profile: a name, or a TOML or JSON file; flags add to it and override it
@@ -60,7 +74,7 @@ pub(crate) struct PolicyArgs {
     pub(crate) require: Option<RequireArg>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FileArgs {
     /// Make a path visible read-only
@@ -92,7 +106,7 @@ pub(crate) struct FileArgs {
     pub(crate) allow_socket: Vec<OsString>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Network")]
 pub(crate) struct NetworkArgs {
     /// A loopback of its own, or the host's network [default: none]
@@ -106,7 +120,7 @@ pub(crate) struct NetworkArgs {
     pub(crate) connect_port: Vec<u16>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "System calls")]
 pub(crate) struct SyscallArgs {
     /// The allow-list to start from [default: network]
@@ -123,7 +137,7 @@ pub(crate) struct SyscallArgs {
     pub(crate) nested: bool,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Memory, as in 512M or 1.5GiB
@@ -152,7 +166,7 @@ pub(crate) struct LimitArgs {
     pub(crate) file_size: Option<ByteSize>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Process")]
 pub(crate) struct ProcessArgs {
     /// Set a variable; NAME alone takes it over from the caller
@@ -162,7 +176,7 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) cwd: Option<PathBuf>,
     /// Run as another user and group; only root may
-    #[arg(long, value_name = "UID")]
+    #[arg(long, value_name = "UID", value_parser = uid)]
     pub(crate) user: Option<u32>,
     /// Be root inside, and the caller outside
     #[arg(long, conflicts_with = "user")]
@@ -181,7 +195,7 @@ pub(crate) struct ProcessArgs {
     pub(crate) cpus: Option<CpuList>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// Write how it ended, what it used and what was enforced as JSON to FILE [default: standard error]

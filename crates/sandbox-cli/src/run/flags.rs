@@ -24,6 +24,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("process.pass_env", "--env"),
     ("process.cwd", "--cwd"),
     ("process.hostname", "--hostname"),
+    ("process.identity", "--user"),
     ("process.umask", "--umask"),
     ("process.nice", "--nice"),
 ];

@@ -1,10 +1,11 @@
 //! A sandbox that other commands may join: `sandbox exec`, and `sandbox run` on a branch that is in use.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sandbox::branch::Branch;
-use sandbox::{Command, GateThread, JoinError, Left, Policy, Process, Sandbox};
+use sandbox::branch::{Branch, Use};
+use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Policy, Process, Sandbox};
 
 use crate::error::CliError;
 use crate::output::note;
@@ -16,8 +17,50 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Live {
     sandbox: Sandbox,
-    /// Lets others in.
-    _gate: Option<GateThread>,
+    door: Door,
+}
+
+/// Lets others in, as long as somebody who waits for something else serves it: a thread would cost each run more than all
+/// else that makes it joinable.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// Nobody can come in.
+    Shut,
+    Open(Gate),
+    /// It could not be served once, and is tried again from time to time.
+    Served {
+        _thread: GateThread,
+    },
+}
+
+impl Door {
+    fn of(gate: Option<Gate>) -> Self {
+        gate.map_or(Self::Shut, Self::Open)
+    }
+
+    /// Readable when there is something to serve.
+    pub(crate) fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Open(gate) => Some(gate.readiness()),
+            _ => None,
+        }
+    }
+
+    /// Lets in who has come; waits for nobody.
+    pub(crate) fn serve(&mut self) {
+        let Self::Open(gate) = self else { return };
+        match gate.serve() {
+            Ok(GateState::Open) => {}
+            Ok(GateState::Closed) => *self = Self::Shut,
+            Err(_) => {
+                if let Self::Open(gate) = std::mem::replace(self, Self::Shut)
+                    && let Ok(thread) = gate.in_thread()
+                {
+                    *self = Self::Served { _thread: thread };
+                }
+            }
+        }
+    }
 }
 
 impl Live {
@@ -30,21 +73,28 @@ impl Live {
         let mut sandbox = Sandbox::new(policy)?;
         let process = sandbox.spawn(command)?;
         let gate = match sandbox.share(socket) {
-            Ok(gate) => gate.in_thread().ok(),
+            Ok(gate) => Some(gate),
             Err(error) => {
                 note(format_args!("nobody can join: {error}"));
                 None
             }
         };
-        Ok((Self { sandbox, _gate: gate }, process))
+        let door = Door::of(gate);
+        Ok((Self { sandbox, door }, process))
     }
 
     /// Starts a command in the sandbox that has `branch` mounted.
     pub(crate) fn join(branch: &Branch, command: Command) -> Result<(Self, Process), CliError> {
-        let mut sandbox = joined(&branch.control_socket())?;
-        let gate = sandbox.gate().ok().and_then(|gate| gate.in_thread().ok());
+        let mut sandbox = joined(branch)?;
+        let gate = sandbox.gate().ok();
         let process = sandbox.spawn(command)?;
-        Ok((Self { sandbox, _gate: gate }, process))
+        let door = Door::of(gate);
+        Ok((Self { sandbox, door }, process))
+    }
+
+    /// Where others come in.
+    pub(crate) fn door(&mut self) -> &mut Door {
+        &mut self.door
     }
 
     /// Lets go of it. Whether others go on in it.
@@ -53,11 +103,16 @@ impl Live {
     }
 }
 
-/// Joins; a sandbox that is just being made, or is just ending, is waited for.
-fn joined(socket: &Path) -> Result<Sandbox, CliError> {
-    let since = Instant::now();
+/// Joins; a sandbox that is just being made is waited for, and one that has just ended is none.
+fn joined(branch: &Branch) -> Result<Sandbox, CliError> {
+    let (since, socket) = (Instant::now(), branch.control_socket());
     loop {
-        match Sandbox::join(socket) {
+        match Sandbox::join(&socket) {
+            Err(JoinError::Nobody { .. }) if branch.in_use()? == Use::Free => {
+                return Err(CliError::NotRunning {
+                    name: branch.name().clone(),
+                });
+            }
             Err(JoinError::Nobody { .. }) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -2,6 +2,9 @@
 
 pub(crate) mod args;
 mod attached;
+mod branch_args;
+pub(crate) mod branch_end;
+mod branch_report;
 mod directory;
 mod examples;
 mod explain;
@@ -14,7 +17,7 @@ mod paths;
 mod policy;
 mod signals;
 mod streams;
-mod terminal;
+pub(crate) mod terminal;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -26,12 +29,14 @@ use sandbox::{Command, Left, Policy, Process, RunResult, Sandbox};
 
 use self::args::RunArgs;
 use self::attached::AttachedVolumes;
+use self::branch_report::BranchReport;
 use self::directory::Start;
 use self::json::JsonTo;
-use self::live::Live;
+use self::live::{Door, Live};
 use self::on_branch::Session;
 use self::signals::Signals;
 use crate::error::CliError;
+use crate::output;
 
 /// How a run ended, and with which status to say so.
 #[derive(Debug)]
@@ -43,10 +48,16 @@ pub(crate) struct Ended {
     pub(crate) goes_on: bool,
     /// The status to exit with, where it is not for the command to say.
     pub(crate) status: Option<u8>,
+    /// What has become of the branch it ran on.
+    pub(crate) branch: Option<BranchReport>,
 }
 
 /// Runs the command and gives the status to exit with.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    if args.output.json.as_deref() == Some(Path::new(json::STDERR)) {
+        // JSON on standard error says all of it, and nothing else of ours may stand between its lines.
+        output::collect();
+    }
     let mut json = match args
         .output
         .json
@@ -64,11 +75,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(None) => return ExitCode::SUCCESS,
         Ok(Some(ended)) => {
             let status = ended.exit_status();
-            if notes_are_wanted(args) {
+            if !args.output.quiet {
                 notes::after(ended.result.outcome, &args.limits);
             }
             json.as_mut().map_or(Ok(status), |json| {
-                json.result(&ended.result, status).map(|()| status)
+                json.result(&ended.result, ended.branch.as_ref(), status)
+                    .map(|()| status)
             })
         }
         Err(error) => {
@@ -99,11 +111,16 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
     if !args.branch.is_asked() {
         return execute(args, None);
     }
+    if args.branch.may_ask() && output::is_collecting() {
+        return Err(CliError::QuestionInJson);
+    }
     let mut session = Session::open(&args.branch)?;
     loop {
         let error = match execute(args, Some(&session)) {
             Ok(Some(mut ended)) => {
-                ended.status = session.end(args, &ended)?;
+                let (report, status) = session.end(args, &ended);
+                ended.branch = Some(report);
+                ended.status = status;
                 return Ok(Some(ended));
             }
             Ok(None) => {
@@ -150,7 +167,7 @@ fn execute_under(
             (process, Some(live))
         }
     };
-    if notes_are_wanted(args) {
+    if !args.output.quiet {
         notes::before(process.report());
         if let Some(session) = session {
             session.announce();
@@ -180,11 +197,13 @@ fn wait(
     on_terminal: OnTerminal,
     process: Process,
     signals: Signals,
-    live: Option<Live>,
+    mut live: Option<Live>,
 ) -> Result<Ended, CliError> {
+    let mut shut = Door::Shut;
+    let door = live.as_mut().map_or(&mut shut, Live::door);
     let mut ended = match on_terminal {
-        OnTerminal::Yes => terminal::wait(process, signals)?,
-        OnTerminal::No => streams::wait(process, signals)?,
+        OnTerminal::Yes => terminal::wait(process, signals, door)?,
+        OnTerminal::No => streams::wait(process, signals, door)?,
     };
     if let Some(live) = live {
         ended.goes_on = live.leave()? == Left::GoesOn;
@@ -200,7 +219,7 @@ fn stand_aside_for_limits(policy: &Policy) {
     if (limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some())
         && let Err(error) = Hierarchy::host().probe_adopting(Adopt::OwnLeaf)
     {
-        crate::output::note(error);
+        output::note(error);
     }
 }
 
@@ -243,11 +262,6 @@ fn command(args: &RunArgs, session: Option<&Session>, start: &Start, on_terminal
         command = command.cwd(directory);
     }
     on_terminal.set(command)
-}
-
-/// JSON on standard error says all of it, and nothing else of ours may stand between its lines.
-fn notes_are_wanted(args: &RunArgs) -> bool {
-    !args.output.quiet && args.output.json.as_deref() != Some(Path::new(json::STDERR))
 }
 
 impl Ended {

@@ -29,7 +29,7 @@ pub(crate) fn of(args: &RunArgs, session: Option<&Session>) -> Result<(Policy, S
     builder = args.limits.apply(builder);
     builder = args.process.apply(builder)?;
     if let Some(session) = session {
-        builder = session.apply(builder)?;
+        builder = session.apply(args, builder)?;
     }
     let policy = builder.build()?;
     let start = start(args, &policy)?;

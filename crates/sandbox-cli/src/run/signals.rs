@@ -93,6 +93,18 @@ impl Signals {
     }
 }
 
+/// Lets signals do what they do by themselves again, after the command. Those that came for it and were too late are
+/// forgotten.
+pub(crate) fn release() -> Result<(), CliError> {
+    let signals = Signals::block()?;
+    while signals.next()?.is_some() {}
+    let set: SigSet = FORWARDED.iter().copied().collect();
+    set.thread_unblock().map_err(|errno| CliError::Terminal {
+        what: "sigprocmask",
+        source: errno.into(),
+    })
+}
+
 /// The signals that are ignored, as a bit mask (proc_pid_stat(5), field 33). A blocked one would be queued
 /// all the same.
 fn ignored() -> u64 {

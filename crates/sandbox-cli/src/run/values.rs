@@ -37,6 +37,8 @@ pub(crate) enum InvalidValue {
     Cpus,
     #[error("write an octal number, as in 022 or 077")]
     Octal,
+    #[error("write the number of a user, which `id -u NAME` tells")]
+    Uid,
 }
 
 /// More than any kernel is built for (CONFIG_NR_CPUS).
@@ -103,6 +105,11 @@ impl FromStr for CpuList {
         cpus.dedup();
         Ok(Self(cpus))
     }
+}
+
+/// The number of a user.
+pub(crate) fn uid(text: &str) -> Result<u32, InvalidValue> {
+    text.parse().map_err(|_| InvalidValue::Uid)
 }
 
 /// An octal number.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::harness::{Harness, Ran};
+use crate::harness::{Harness, Ran, binary};
 
 /// Runs `sandbox run FLAGS -- touch started` with the directory writable, and sees that it did not.
 #[track_caller]
@@ -61,6 +61,8 @@ fn other_values_are_refused_by_flag_and_value() {
         &["--connect-port: 0 is not a port"],
     );
     refused(&["--nice", "20"], 125, &["--nice: 20"]);
+    refused(&["--user", "4294967295"], 125, &["--user: 4294967295"]);
+    refused(&["--user", "nobody"], 125, &["nobody", "--user", "id -u"]);
     refused(&["--umask", "9"], 125, &["9", "--umask"]);
     refused(&["--cpus", "3-1"], 125, &["3-1", "--cpus"]);
     refused(&["--hostname", "a b"], 125, &["--hostname", "a b"]);
@@ -74,6 +76,17 @@ fn a_limit_that_the_kernel_refuses_is_named_with_its_value() {
     refused(&["--nice", "-5"], 125, &["nice: -5"]);
     refused(&["--cpus", "900"], 125, &["CPU 900"]);
     refused(&["--open-files", "4294967295"], 125, &["4294967295"]);
+}
+
+#[test]
+fn a_niceness_that_only_lowers_what_the_caller_has_is_refused_by_both_values() {
+    let place = Harness::new();
+    for asked in ["0", "9"] {
+        let mut command = place.at_home("nice".as_ref());
+        command.args(["-n", "19"]).arg(binary());
+        let ran = Ran::of(command.args(["run", "--nice", asked, "--", "true"]));
+        ran.says(125, &[&format!("nice: {asked}"), "19"]);
+    }
 }
 
 #[test]
@@ -119,6 +132,46 @@ fn a_path_that_does_not_exist_is_named_with_its_flag() {
         125,
         &["--cwd /etc/passwd", "not a directory"],
     );
+}
+
+#[test]
+fn a_mount_inside_what_is_made_anew_is_refused_by_both_places() {
+    refused(&["--bind", ".:/proc/data"], 125, &["/proc/data", "inside /proc"]);
+    refused(
+        &["--tmpfs", "/new", "--bind", ".:/new/data"],
+        125,
+        &["/new/data", "inside /new"],
+    );
+}
+
+#[test]
+fn a_link_to_credentials_is_not_asking_for_them() {
+    let place = Harness::new();
+    place.write("home/.ssh/id", "key");
+    std::os::unix::fs::symlink(place.home().join(".ssh"), place.work().join("data")).expect("symlink");
+    std::os::unix::fs::symlink(place.home().join(".ssh/id"), place.work().join("id")).expect("symlink");
+    for flags in [
+        ["-r", "data"],
+        ["-w", "data"],
+        ["-r", "id"],
+        ["--bind", "data:/data"],
+    ] {
+        let ran = place.sandbox([
+            "run", flags[0], flags[1], "--", "cat", "data/id", "id", "/data/id",
+        ]);
+        ran.says(125, &["SSH keys", ".ssh"]);
+        assert!(!ran.stdout.contains("key"), "{ran:?}");
+    }
+    let named = place.home().join(".ssh");
+    let ran = place.sandbox([
+        OsStr::new("run"),
+        "-r".as_ref(),
+        named.as_ref(),
+        "--".as_ref(),
+        "cat".as_ref(),
+        named.join("id").as_ref(),
+    ]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "key"), "{ran:?}");
 }
 
 #[test]

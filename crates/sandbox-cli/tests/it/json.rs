@@ -37,6 +37,49 @@ fn a_file_takes_it_and_leaves_standard_error_to_the_command() {
 }
 
 #[test]
+fn a_command_that_writes_where_the_result_goes_cannot_forge_it() {
+    let forgeries = [
+        "head -c 9999 /dev/zero >> result.json",
+        "rm -f result.json; echo forged > result.json",
+        "rm -f result.json; ln -s ../home/victim result.json",
+        "mv result.json elsewhere.json",
+        "rm -f result.json; mkfifo result.json",
+    ];
+    for forgery in forgeries {
+        let place = Harness::new();
+        place.write("home/victim", "kept");
+        let ran = place.sh(
+            &["-q", "-w", ".", "--json=result.json"],
+            &format!("{forgery}; exit 7"),
+        );
+        assert_eq!(ran.status, 7, "{forgery}: {ran:?}");
+        let path = place.work().join("result.json");
+        assert!(path.symlink_metadata().expect("there").is_file(), "{forgery}");
+        let text = fs::read_to_string(path).expect("written");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("all of it is the result");
+        assert_eq!(json["exit"], 7, "{forgery}");
+        assert_eq!(
+            fs::read_to_string(place.home().join("victim")).expect("there"),
+            "kept"
+        );
+        let left = fs::read_dir(place.work()).expect("readable").count();
+        assert!(left <= 2, "{forgery}: something is left behind");
+    }
+}
+
+#[test]
+fn a_directory_of_the_result_that_is_replaced_by_a_link_leads_nowhere() {
+    let place = Harness::new();
+    place.write("work/out/keep", "");
+    place.write("home/keep", "");
+    let script = "mv out moved; ln -s ../home out; rm moved/result.json";
+    let ran = place.sh(&["-q", "-w", ".", "--json=out/result.json"], script);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(place.work().join("moved/result.json").is_file());
+    assert!(!place.home().join("result.json").exists());
+}
+
+#[test]
 fn a_command_that_does_not_start_has_an_error_a_hint_and_a_status() {
     let ran = Harness::new().sandbox(["run", "--json", "--", "no-such-command"]);
     let json = ran.json();

@@ -127,13 +127,40 @@ fn surroundings_are_as_the_flags_say() {
     let place = Harness::new();
     place
         .sh(
-            &["--hostname", "box", "--umask", "077", "--nice", "3"],
+            &["--hostname", "box", "--umask", "077", "--nice", "13"],
             "uname -n; umask; nice",
         )
-        .prints("box\n0077\n3\n");
+        .prints("box\n0077\n13\n");
     place.sh(&["--root"], "id -u").prints("0\n");
     place.sh(&["--cpus", "0"], "nproc").prints("1\n");
     place.sh(&["--open-files", "64"], "ulimit -n").prints("64\n");
+}
+
+#[test]
+fn a_program_is_looked_up_in_the_path_that_the_command_gets() {
+    let place = Harness::new();
+    place.script("work/bin/tool", "echo found");
+    let path = format!("PATH={}:/bin", place.work().join("bin").display());
+    let run = |path: &str, program: &str| place.sandbox(["run", "--env", path, "--", program]);
+    run(&path, "tool").prints("found\n");
+    run("PATH=/nowhere", "ls").says(127, &["ls"]);
+    run("PATH=bin", "tool").says(127, &["tool"]);
+}
+
+#[test]
+fn the_way_to_credentials_cannot_be_renamed_where_it_can_be_written() {
+    let place = Harness::new();
+    place.write("home/.config/gh/hosts.yml", "token");
+    let script = "mv ~/.config ~/elsewhere; mv -T ~/.config/gh ~/.config/hg; echo new > ~/.config/file";
+    let home = place.home();
+    let home = home.to_str().expect("UTF-8");
+    let ran = place.sh(&["-w", home], script);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(place.home().join(".config/gh/hosts.yml").is_file(), "{ran:?}");
+    assert!(place.home().join(".config/file").is_file(), "{ran:?}");
+    assert!(!place.home().join("elsewhere").exists(), "{ran:?}");
+    let again = place.sh(&["-r", home], "cat ~/.config/file; grep -r token ~");
+    assert_eq!((again.status, again.stdout.as_str()), (1, "new\n"), "{again:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::harness::{Harness, binary};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Session {
+pub(crate) struct Session {
     master: File,
     child: Child,
     seen: String,
@@ -25,7 +25,7 @@ struct Session {
 
 impl Session {
     /// Runs a script of `sh` as the leader of a session on a new terminal. `$S` is the program.
-    fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         let place = Harness::new();
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).expect("a terminal");
@@ -51,11 +51,11 @@ impl Session {
         }
     }
 
-    fn type_in(&mut self, keys: &[u8]) {
+    pub(crate) fn type_in(&mut self, keys: &[u8]) {
         self.master.write_all(keys).expect("the terminal takes it");
     }
 
-    fn resize(&self, rows: u16, columns: u16) {
+    pub(crate) fn resize(&self, rows: u16, columns: u16) {
         let size = Winsize {
             ws_row: rows,
             ws_col: columns,
@@ -67,7 +67,7 @@ impl Session {
 
     /// Reads until `text` has come, which is then behind us.
     #[track_caller]
-    fn expect(&mut self, text: &str) {
+    pub(crate) fn expect(&mut self, text: &str) {
         let start = Instant::now();
         loop {
             if let Some(at) = self.seen.find(text) {
@@ -100,6 +100,41 @@ impl Drop for Session {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+#[test]
+fn a_command_that_has_the_terminal_for_its_output_cannot_read_what_is_typed() {
+    if !crate::harness::has("python3") {
+        skip!(
+            "a_command_that_has_the_terminal_for_its_output_cannot_read_what_is_typed",
+            "no python3"
+        );
+    }
+    let script = r#"
+        for stream in 1 2; do
+            $S run -q -- python3 -c '
+import os, sys
+stream = int(sys.argv[1])
+print("terminal", os.isatty(stream), file=sys.stderr, flush=True)
+for attempt in (lambda: os.read(stream, 1),
+                lambda: os.read(os.open("/proc/self/fd/%d" % stream, os.O_RDONLY), 1),
+                lambda: os.read(os.open("/dev/tty", os.O_RDONLY), 1)):
+    try:
+        print("stolen", attempt(), file=sys.stderr)
+    except OSError as error:
+        print("refused", error.strerror, file=sys.stderr)
+' $stream < /dev/null
+        done
+        echo end"#;
+    let mut session = Session::new(script);
+    session.type_in(b"secret\n");
+    for _ in 0..2 {
+        session.expect("terminal True");
+        for _ in 0..3 {
+            session.expect("refused");
+        }
+    }
+    session.expect("end");
 }
 
 #[test]

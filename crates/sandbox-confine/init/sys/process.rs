@@ -246,16 +246,22 @@ pub fn fchdir(directory: &Fd) -> Result<()> {
     arch::call(arch::number::FCHDIR, [number(directory.number()), 0, 0, 0, 0, 0]).map(drop)
 }
 
-/// Makes the working directory, which must be a mount point, the root, and detaches the old root.
-///
-/// pivot_root(2) with both arguments "." stacks the old root on the new one, where one detach removes it
-/// (pivot_root(2), NOTES).
+/// Makes the working directory, which must be a mount point, the root, and stacks the old root on it: pivot_root(2)
+/// with both arguments ".", from which [`detach_root_on_top`] removes it (pivot_root(2), NOTES).
 pub fn change_root_here() -> Result<()> {
-    const MNT_DETACH: usize = 2;
     let here = c".".as_ptr() as usize;
-    arch::call(arch::number::PIVOT_ROOT, [here, here, 0, 0, 0, 0])?;
-    arch::call(arch::number::UMOUNT2, [here, MNT_DETACH, 0, 0, 0, 0])?;
-    chdir(c"/")
+    arch::call(arch::number::PIVOT_ROOT, [here, here, 0, 0, 0, 0]).map(drop)
+}
+
+/// Detaches what [`change_root_here`] has stacked on the working directory, which must be the same still. The kernel
+/// waits until no other CPU can be on its way through those mounts (synchronize_rcu_expedited).
+pub fn detach_root_on_top() -> Result<()> {
+    const MNT_DETACH: usize = 2;
+    arch::call(
+        arch::number::UMOUNT2,
+        [c".".as_ptr() as usize, MNT_DETACH, 0, 0, 0, 0],
+    )
+    .map(drop)
 }
 
 /// unshare(2) for this thread.

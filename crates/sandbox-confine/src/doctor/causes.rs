@@ -39,6 +39,10 @@ const INSIDE_SANDBOX: Cause = Cause {
     what: "this is already the inside of a sandbox",
     hint: "start the outer one with: sandbox run --nested",
 };
+const INSIDE_ROOTS_SANDBOX: Cause = Cause {
+    what: "this is the inside of a sandbox that root has started, where /proc is read-only",
+    hint: "start the outer one with: sandbox run --nested --user UID",
+};
 const NONE_ALLOWED: Cause = Cause {
     what: "user.max_user_namespaces is 0",
     hint: "sudo sysctl user.max_user_namespaces=15000",
@@ -111,6 +115,9 @@ impl Surroundings {
                 MASKED_PROC
             });
         }
+        if found.errno == libc::EROFS {
+            return Some(INSIDE_ROOTS_SANDBOX);
+        }
         match self.container {
             Some(Container::Sandbox) if self.is_filtered => return Some(INSIDE_SANDBOX),
             Some(Container::Docker) if self.is_filtered => return Some(DOCKER),
@@ -176,6 +183,16 @@ mod tests {
             ..docker
         };
         assert_eq!(cause(&inside, "clone with namespaces"), Some(INSIDE_SANDBOX));
+    }
+
+    #[test]
+    fn identity_maps_on_a_read_only_proc_are_those_of_roots_sandbox() {
+        let found = NoNamespaces {
+            step: "clone with namespaces".to_owned(),
+            errno: libc::EROFS,
+        };
+        let cause = Surroundings::default().cause(&found);
+        assert_eq!(cause, Some(INSIDE_ROOTS_SANDBOX));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What would be shown because of a default alone (the system, parts of /etc, toolchains) and is denied as a
 //! whole is left out. What lies in something larger that is shown is covered, and so is what is made anew.
 
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::root::DEVICES;
@@ -36,7 +37,9 @@ pub(super) fn masks(denied: &[PathBuf], grants: &[ResolvedGrant], view: &View) -
     }
     let shown = shown(grants, view);
     for path in denied {
-        for (source, at) in shown.iter().filter(|(source, _)| path.starts_with(source)) {
+        let is_there = path.symlink_metadata().is_ok();
+        let shows_it = |(source, _): &&(PathBuf, PathBuf)| is_there && path.starts_with(source);
+        for (source, at) in shown.iter().filter(shows_it) {
             let below = path.strip_prefix(source).unwrap_or(path);
             let is_whole = below.as_os_str().is_empty();
             masks.push(Masked {
@@ -48,8 +51,66 @@ pub(super) fn masks(denied: &[PathBuf], grants: &[ResolvedGrant], view: &View) -
             kind: kind_of(&path),
             path,
         }));
+        masks.extend(grants.iter().filter_map(|grant| by_name_inside(path, grant)));
     }
     masks
+}
+
+/// A denied path is also meant by the name it has inside, where a copy or a view of a directory is shown in its
+/// place: what is hidden on the host is not to be had from there.
+fn by_name_inside(denied: &Path, grant: &ResolvedGrant) -> Option<Masked> {
+    if grant.source == grant.at && grant.overlay.is_none() {
+        return None;
+    }
+    let below = denied.strip_prefix(&grant.at).ok()?;
+    Some(Masked {
+        path: denied.to_owned(),
+        kind: kind_in(grant, below)?,
+    })
+}
+
+/// What a mount shows at `below`; none where it shows nothing.
+fn kind_in(grant: &ResolvedGrant, below: &Path) -> Option<MaskedKind> {
+    let layers: Vec<&Path> = match &grant.overlay {
+        None => vec![&grant.source],
+        Some(overlay) => std::iter::once(&overlay.upper)
+            .chain(&overlay.lowers)
+            .map(PathBuf::as_path)
+            .collect(),
+    };
+    for layer in layers {
+        match found_in(layer, below) {
+            Found::Entry(kind) => return Some(kind),
+            Found::Whiteout => return None,
+            Found::Nothing => {}
+        }
+    }
+    None
+}
+
+/// What a layer says of an entry.
+enum Found {
+    /// It is there.
+    Entry(MaskedKind),
+    /// It is gone, whatever the layers beneath say.
+    Whiteout,
+    /// Nothing.
+    Nothing,
+}
+
+fn found_in(layer: &Path, below: &Path) -> Found {
+    let mut place = layer.to_owned();
+    for name in below {
+        place.push(name);
+        match place.symlink_metadata() {
+            Ok(metadata) if metadata.file_type().is_char_device() && metadata.rdev() == 0 => {
+                return Found::Whiteout;
+            }
+            Ok(_) => {}
+            Err(_) => return Found::Nothing,
+        }
+    }
+    Found::Entry(kind_of(&place))
 }
 
 /// Trees and files of the host: where they are, and where they appear.
@@ -126,5 +187,47 @@ mod tests {
         assert!(
             found("/proc/1").is_empty() && found("/proc/17/status").is_empty() && found("/srv").is_empty()
         );
+    }
+
+    fn grant(source: &Path, at: &str, overlay: Option<sandbox_types::Overlay>) -> ResolvedGrant {
+        ResolvedGrant {
+            at: at.into(),
+            source: source.to_owned(),
+            is_dir: true,
+            access: sandbox_types::Access::Write,
+            overlay,
+        }
+    }
+
+    #[test]
+    fn what_is_shown_in_a_directory_s_place_does_not_show_what_is_denied_of_it() {
+        let place = tempfile::tempdir().expect("a directory");
+        let copy = place.path().join("copy");
+        std::fs::create_dir_all(copy.join("secret/deep")).expect("mkdir");
+        let kind = |denied: &str| {
+            by_name_inside(Path::new(denied), &grant(&copy, "/srv/app", None)).map(|mask| mask.kind)
+        };
+        assert_eq!(kind("/srv/app/secret"), Some(MaskedKind::Dir));
+        assert_eq!(kind("/srv/app/none"), None);
+        assert_eq!(kind("/srv/other"), None);
+    }
+
+    #[test]
+    fn what_a_branch_alone_has_can_be_denied() {
+        let place = tempfile::tempdir().expect("a directory");
+        let dir = |name: &str| place.path().join(name);
+        for name in ["upper", "lower", "work"] {
+            std::fs::create_dir(dir(name)).expect("mkdir");
+        }
+        std::fs::write(dir("upper").join("new"), "").expect("write");
+        let overlay = sandbox_types::Overlay {
+            lowers: vec![dir("lower")],
+            upper: dir("upper"),
+            work: dir("work"),
+            lock: None,
+        };
+        let grant = grant(&dir("lower"), "/srv/app", Some(overlay));
+        let mask = by_name_inside(Path::new("/srv/app/new"), &grant).expect("masked");
+        assert_eq!(mask.kind, MaskedKind::File);
     }
 }

@@ -66,7 +66,15 @@ pub(super) fn environment(
     for (name, value) in &policy.process.env {
         set(&mut env, OsStr::new(name), OsStr::new(value));
     }
+    let path = asked_path(&env, &path).unwrap_or(path);
     (env, path)
+}
+
+/// The PATH that the policy gives the command instead of ours, where its program is looked up as well.
+fn asked_path(env: &[(OsString, OsString)], ours: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    let (_, value) = env.iter().find(|(name, _)| name == "PATH")?;
+    let asked: Vec<_> = std::env::split_paths(value).collect();
+    (asked != ours).then(|| asked.into_iter().filter(|path| path.is_absolute()).collect())
 }
 
 fn set(env: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use sandbox_types::policy::{Identity, NetworkMode};
 use sandbox_types::{Access, Mount, MountSource, Note, Overlay, Policy};
 
-use super::denied;
+use super::{denied, pins};
 use crate::error::PrepareError;
 use crate::host::Host;
 use crate::view::{
     Account, AgentKind, EtcEntry, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView,
-    Toolchains, agent_socket, host_resolv_conf,
+    Toolchains, agent_socket, among_credentials, host_resolv_conf,
 };
 
 /// What a plan has to know of the host besides its mechanisms.
@@ -148,13 +148,18 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         view.cwd = Some(resolver.resolve("process.cwd", cwd)?.0);
     }
     refuse_host_processes(&grants)?;
+    // What the host does not have, a view may.
     let denied: Vec<PathBuf> = filesystem
         .deny
         .iter()
-        .filter_map(|path| resolver.anchor(path).canonicalize().ok())
+        .map(|path| resolver.anchor(path))
+        .map(|path| path.canonicalize().unwrap_or(path))
         .collect();
+    refuse_denied_mounts(policy, &denied)?;
     denied::leave_out(&mut view, &denied);
-    view.masks = masks(&grants, &denied, &caller_home, &view);
+    let (masks, pinned) = masks(&grants, &denied, &caller_home, &view);
+    view.masks = masks;
+    grants.extend(pinned);
     view.grants = grants;
     view.links = links;
     for name in &filesystem.sockets {
@@ -164,6 +169,20 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         view.resolv_conf = host_resolv_conf().ok();
     }
     Ok(view)
+}
+
+/// A denial that would hide all of what is mounted, or be undone by it: one of the two is a mistake.
+fn refuse_denied_mounts(policy: &Policy, denied: &[PathBuf]) -> Result<(), PrepareError> {
+    let shows_host = |mount: &&Mount| matches!(mount.source, MountSource::Bind(_) | MountSource::Overlay(_));
+    for mount in policy.filesystem.mounts.iter().filter(shows_host) {
+        if let Some(denied) = denied.iter().find(|denied| mount.at.starts_with(denied)) {
+            return Err(PrepareError::DeniedMount {
+                at: mount.at.clone(),
+                denied: denied.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The caller's home at its real place; one of its own where that is a part of the system or the root.
@@ -214,7 +233,28 @@ impl Resolver<'_> {
         };
         let real = anchored.canonicalize().map_err(problem)?;
         let is_dir = real.metadata().map_err(problem)?.is_dir();
+        if anchored != real {
+            self.refuse_link_to_credentials(&anchored, &real)?;
+        }
         Ok((real, is_dir))
+    }
+
+    /// To name credentials is to ask for them; to name a link that somebody has left is not.
+    fn refuse_link_to_credentials(&self, named: &Path, real: &Path) -> Result<(), PrepareError> {
+        let real_home = self.home.canonicalize().unwrap_or_else(|_| self.home.to_owned());
+        let is_named = || {
+            [self.home, &real_home]
+                .iter()
+                .any(|home| among_credentials(named, home).is_some())
+        };
+        match among_credentials(real, &real_home) {
+            Some(what) if !is_named() => Err(PrepareError::LinkToCredentials {
+                path: named.to_owned(),
+                target: real.to_owned(),
+                what,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What a mount shows of the host; nothing for one that is made anew.
@@ -300,8 +340,15 @@ impl Resolver<'_> {
     }
 }
 
-/// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc.
-fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View) -> Vec<Masked> {
+/// What is covered: credentials, sockets and denied paths beneath granted trees, private parts of /etc; and the
+/// directories that keep credentials where they are known to be.
+fn masks(
+    grants: &[ResolvedGrant],
+    denied: &[PathBuf],
+    home: &Path,
+    view: &View,
+) -> (Vec<Masked>, Vec<ResolvedGrant>) {
+    let mut pinned = Vec::new();
     // Covering costs; what the caller cannot read on the host, it cannot read inside either.
     let readable = |mask: &&Masked| rustix::fs::access(&mask.path, rustix::fs::Access::READ_OK).is_ok();
     let mut masks: Vec<Masked> = view.etc.masked.iter().filter(readable).cloned().collect();
@@ -312,7 +359,10 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         ];
         for grant in grants.iter().filter(|grant| grant.is_dir) {
             let found = hidden.iter().flat_map(|places| places.under(&grant.source));
-            masks.extend(found.map(|mask| moved(&mask, grant)));
+            for mask in found.map(|mask| moved(&mask, grant)) {
+                pinned.extend(pins::of(&mask.path, grant, grants));
+                masks.push(mask);
+            }
         }
     }
     masks.extend(denied::masks(denied, grants, view));
@@ -330,7 +380,9 @@ fn masks(grants: &[ResolvedGrant], denied: &[PathBuf], home: &Path, view: &View)
         !all.iter()
             .any(|other| other != mask && mask.path.starts_with(&other.path))
     });
-    masks
+    pinned.sort_by(|a, b| a.at.cmp(&b.at));
+    pinned.dedup();
+    (masks, pinned)
 }
 
 /// Grants of /proc and of what it says of processes: the sandbox has a /proc of its own, and that of the host would

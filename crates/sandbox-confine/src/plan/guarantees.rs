@@ -1,6 +1,7 @@
 //! What a policy asks for, what holds it on this host, and whether that is enough.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use sandbox_types::guarantee::judge;
 use sandbox_types::policy::NetworkMode;
@@ -169,10 +170,17 @@ fn notes(policy: &Policy, host: &Host, view: &View) -> Vec<Note> {
             hint: Some("Linux 5.13 or later with landlock in the lsm= boot parameter".into()),
         });
     }
-    if is_host_root(policy, host) {
+    if is_host_root(policy, host) && host.has_the_hosts_users() {
         notes.push(Note {
             what: "the command is user 0 of the host, without its capabilities".into(),
             hint: Some("to run it as somebody else: --user UID".into()),
+        });
+    }
+    let grants = policy.filesystem.read.iter().chain(&policy.filesystem.write);
+    if grants.into_iter().any(|path| path == Path::new("/")) {
+        notes.push(Note {
+            what: "a grant of / leaves out /dev, /proc, /run, /sys and /tmp".into(),
+            hint: Some("to show one of them, name it".into()),
         });
     }
     if policy.syscalls.nested {

@@ -32,6 +32,8 @@ pub struct PathRule {
     pub rights: u64,
     /// Whether it is no error when the path is not there.
     pub may_be_missing: bool,
+    /// Whether the path was resolved when the plan was made: a link that is on it now is an error.
+    pub is_resolved: bool,
 }
 
 struct Rights {
@@ -103,14 +105,11 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: Place, view: &View) -> L
         Place::InPlace => in_place(view, &rights),
     };
     for grant in &view.grants {
-        paths.push(rule(&grant.at, rights.on(grant.access, grant.is_dir)));
+        let rule = rule(&grant.at, rights.on(grant.access, grant.is_dir));
+        paths.push(rule.resolved());
     }
     for (_, at) in &view.sockets {
-        paths.push(PathRule {
-            path: at.clone(),
-            rights: rights.file.bits(),
-            may_be_missing: true,
-        });
+        paths.push(optional(at, rights.file.bits()).resolved());
     }
     LandlockPlan {
         handled: [AccessFs::from_all(abi).bits(), net, scopes.bits()],
@@ -125,6 +124,7 @@ fn rule(path: impl Into<PathBuf>, rights: u64) -> PathRule {
         path: path.into(),
         rights,
         may_be_missing: false,
+        is_resolved: false,
     }
 }
 
@@ -133,6 +133,16 @@ fn optional(path: impl Into<PathBuf>, rights: u64) -> PathRule {
         path: path.into(),
         rights,
         may_be_missing: true,
+        is_resolved: false,
+    }
+}
+
+impl PathRule {
+    fn resolved(self) -> Self {
+        Self {
+            is_resolved: true,
+            ..self
+        }
     }
 }
 
@@ -189,8 +199,8 @@ fn in_place(view: &View, rights: &Rights) -> Vec<PathRule> {
     }
     for grant in &view.toolchains.grants {
         match grant.kind {
-            GrantKind::Dir => rules.push(optional(&grant.path, read_dir)),
-            GrantKind::File => rules.push(optional(&grant.path, read_file)),
+            GrantKind::Dir => rules.push(optional(&grant.path, read_dir).resolved()),
+            GrantKind::File => rules.push(optional(&grant.path, read_file).resolved()),
             GrantKind::Link { .. } => {}
         }
     }

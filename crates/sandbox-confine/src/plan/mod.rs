@@ -20,6 +20,7 @@ mod guarantees;
 mod in_place;
 mod landlock;
 mod limits;
+mod pins;
 mod refused;
 mod root;
 mod step;
@@ -42,7 +43,7 @@ use crate::init::{IdMaps, Launch};
 use crate::process::Watch;
 use crate::seccomp::{FilterSpec, Inet, Toggles};
 use crate::streams::OutputLimit;
-use crate::wire::{Confinement, MAX_SOURCES, Writer};
+use crate::wire::{Confinement, KEEP_NICE, MAX_SOURCES, RULE_IS_RESOLVED, RULE_MAY_BE_MISSING, Writer};
 
 pub(crate) use gather::gather;
 pub use gather::{ResolvedGrant, View};
@@ -77,7 +78,7 @@ pub struct Plan {
     pub(crate) output: Option<OutputLimit>,
     pub(crate) identity: Option<(u32, u32)>,
     umask: u32,
-    nice: i32,
+    nice: Option<i32>,
     cpus: Vec<u8>,
 }
 
@@ -140,7 +141,7 @@ pub fn plan(
         output: limits.output,
         identity: identity(policy, host),
         umask: policy.process.umask,
-        nice: i32::from(policy.process.nice.unwrap_or(0)),
+        nice: policy.process.nice.map(i32::from),
         cpus: cpu_mask(&policy.process.cpus),
         report,
     })
@@ -164,7 +165,7 @@ impl Plan {
             let path = placed(&rule.path, scratch);
             path_rules
                 .u64(rule.rights)
-                .byte(u8::from(rule.may_be_missing))
+                .byte(rule_flags(rule))
                 .text(&text(path.as_os_str())?);
         }
         let mut port_rules = Writer::default();
@@ -178,7 +179,7 @@ impl Plan {
         writer.confinement(&Confinement {
             identity: self.identity,
             umask: self.umask,
-            nice: self.nice,
+            nice: self.nice.unwrap_or(KEEP_NICE),
             cpus: &self.cpus,
             limits: &rlimits.finish(),
             handled: self.landlock.handled,
@@ -214,6 +215,16 @@ fn few_enough(steps: Vec<Step>) -> Result<Vec<Step>, PrepareError> {
         }),
         _ => Ok(steps),
     }
+}
+
+fn rule_flags(rule: &PathRule) -> u8 {
+    let missing = if rule.may_be_missing {
+        RULE_MAY_BE_MISSING
+    } else {
+        0
+    };
+    let resolved = if rule.is_resolved { RULE_IS_RESOLVED } else { 0 };
+    missing | resolved
 }
 
 fn placed(path: &Path, scratch: Option<&Path>) -> PathBuf {

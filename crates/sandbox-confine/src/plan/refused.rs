@@ -15,10 +15,14 @@ pub enum RefusedLimit {
         most: u64,
     },
     /// More urgent than the caller may be.
-    #[error("nice: {asked} is more urgent than you may make a process; from 0 to 19 nothing is needed")]
+    #[error(
+        "nice: {asked} is more urgent than {own}, at which you run; a command can only be made less urgent"
+    )]
     Nice {
         /// What the policy says.
         asked: i32,
+        /// The caller's own niceness.
+        own: i32,
     },
     /// None of the CPUs can be used.
     #[error("cpus: there is no CPU {}, or you may not use it", list(.asked))]
@@ -54,7 +58,9 @@ impl Plan {
         if !cpus.is_empty() && !cpus.iter().any(is_usable) {
             return Some(RefusedLimit::Cpus { asked: cpus });
         }
-        (self.nice < 0).then_some(RefusedLimit::Nice { asked: self.nice })
+        let own = rustix::process::getpriority_process(None).ok()?;
+        let asked = self.nice.filter(|asked| *asked < own)?;
+        Some(RefusedLimit::Nice { asked, own })
     }
 }
 

@@ -245,6 +245,12 @@ impl Layout {
         } = self;
         let is_inside = |path: &Path| host_above(mounts, path).is_some();
         for (at, attachment) in mounts.iter() {
+            if let Some(inside) = new_above(mounts, at) {
+                return Err(PrepareError::InsideNew {
+                    at: at.to_owned(),
+                    inside: inside.to_owned(),
+                });
+            }
             if let Some((above, source)) = host_above(mounts, at) {
                 let relative = at.strip_prefix(above).unwrap_or(at);
                 if source.join(relative).symlink_metadata().is_err() {
@@ -285,7 +291,7 @@ impl Layout {
         Ok(())
     }
 
-    fn into_steps(self, policy: &Policy, view: &View) -> Vec<Step> {
+    fn into_steps(mut self, policy: &Policy, view: &View) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.dirs.len() + self.files.len() + 3 * self.mounts.len() + 16);
         // Trees of the host are taken before the new root covers the old one.
         for (_, attachment) in self.mounts.iter() {
@@ -327,6 +333,7 @@ impl Layout {
                 steps.push(Step::Owner { path, uid, gid: uid });
             }
         }
+        let is_entered = enter_early(&mut self.mounts, &mut steps);
         steps.extend(self.files.into_iter().map(|(path, (mode, content))| Step::File {
             path,
             mode,
@@ -369,11 +376,41 @@ impl Layout {
             path: "/".into(),
             attributes: RDONLY | NOSUID | NODEV,
         });
-        // Last but one: by now another thread of init has made them.
+        // By now another thread of init has made them.
         steps.push(Step::Join);
-        steps.push(Step::Enter);
+        if !is_entered {
+            steps.push(Step::Enter);
+        }
         steps
     }
+}
+
+/// Enters the root as soon as it has a /proc, which the kernel mounts only beside one that shows as much
+/// (mount_too_revealing in fs/namespace.c): the wait for the old root's end then passes while the rest is built.
+/// Not where something else is shown at /proc, since init reads its own entries there until it has joined its
+/// namespaces.
+fn enter_early(mounts: &mut Tree<Attachment>, steps: &mut Vec<Step>) -> bool {
+    let path = Path::new("/proc");
+    match mounts.remove(path) {
+        Some(Attachment::New {
+            kind: kind @ "proc",
+            options,
+            attributes,
+        }) => steps.push(Step::Mount {
+            kind,
+            options,
+            path: path.to_owned(),
+            attributes,
+        }),
+        other => {
+            if let Some(other) = other {
+                mounts.insert(path, other);
+            }
+            return false;
+        }
+    }
+    steps.push(Step::Enter);
+    true
 }
 
 /// The nearest granted tree of the host above `path`, if any: there nothing can be made.
@@ -384,6 +421,13 @@ fn host_above<'a>(mounts: &'a Tree<Attachment>, path: &'a Path) -> Option<(&'a P
             Some(Attachment::Host { source, .. }) => Some((above, source.as_path())),
             _ => None,
         })
+}
+
+/// The mount above `path` where that is a new file system: there nothing is yet.
+fn new_above<'a>(mounts: &Tree<Attachment>, path: &'a Path) -> Option<&'a Path> {
+    let mut above = path.ancestors().skip(1);
+    let nearest = above.find(|above| mounts.contains(above))?;
+    matches!(mounts.get(nearest), Some(Attachment::New { .. })).then_some(nearest)
 }
 
 /// Covers what must be hidden with an empty directory or file, of which nothing stays behind.

@@ -116,7 +116,7 @@ pub enum Step {
         /// MOUNT_ATTR_*.
         attributes: u64,
     },
-    /// Enters the new root and lets go of the old one.
+    /// Enters the new root and lets go of the old one, which takes as long as what follows.
     Enter,
 }
 

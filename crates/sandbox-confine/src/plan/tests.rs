@@ -93,11 +93,59 @@ fn the_default_policy_is_fully_enforced_in_namespaces() {
 }
 
 #[test]
-fn the_root_is_read_only_before_it_is_entered_and_entered_last() {
+fn the_root_is_entered_as_soon_as_it_has_a_proc_and_is_read_only_at_the_end() {
     let steps = steps(&Policy::default(), &host(), &view());
-    assert_eq!(steps.last().map(String::as_str), Some("enter the new root"));
-    assert!(position(&steps, "make / ro") > position(&steps, "mount proc"));
+    let entered = position(&steps, "enter the new root");
+    assert_eq!(position(&steps, "mount proc") + 1, entered);
     assert!(position(&steps, "take /usr ro nosuid nodev") < position(&steps, "make a root"));
+    assert!(position(&steps, "mount source") > entered && position(&steps, "make / ro") > entered);
+    assert!(
+        steps.last().is_some_and(|last| last.starts_with("join")),
+        "{steps:#?}"
+    );
+}
+
+#[test]
+fn what_a_grant_of_everything_leaves_out_is_said() {
+    let said = |policy: &Policy| {
+        let notes = planned(policy, &host(), &view()).report.notes;
+        notes
+            .iter()
+            .any(|note| note.what.contains("a grant of / leaves out"))
+    };
+    assert!(said(&Policy::builder().read("/").build().expect("valid")));
+    assert!(said(&Policy::builder().write("/").build().expect("valid")));
+    assert!(!said(&Policy::builder().read("/srv").build().expect("valid")));
+}
+
+#[test]
+fn root_of_somebody_s_user_namespace_is_not_called_the_host_s() {
+    let said = |host: &Host| {
+        let notes = planned(&Policy::default(), host, &view()).report.notes;
+        notes.iter().any(|note| note.what.contains("user 0 of the host"))
+    };
+    assert!(said(&root()));
+    let somebody = Host {
+        uid_map: "         0       1000          1\n".into(),
+        ..root()
+    };
+    assert!(!said(&somebody));
+}
+
+#[test]
+fn a_root_with_something_else_at_proc_is_entered_last() {
+    let mount = sandbox_types::Mount {
+        at: "/proc".into(),
+        source: sandbox_types::MountSource::Tmpfs { size: 1.mib() },
+        access: Access::Read,
+    };
+    let policy = Policy::builder().mount(mount).build().expect("valid");
+    let steps = steps(&policy, &host(), &view());
+    assert_eq!(steps.last().map(String::as_str), Some("enter the new root"));
+    assert!(
+        !steps.iter().any(|step| step.starts_with("mount proc")),
+        "{steps:#?}"
+    );
 }
 
 #[test]

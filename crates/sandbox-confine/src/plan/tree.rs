@@ -38,8 +38,8 @@ impl<T> Tree<T> {
         self.0.contains_key(path.as_os_str())
     }
 
-    pub(super) fn remove(&mut self, path: &Path) {
-        self.0.remove(path.as_os_str());
+    pub(super) fn remove(&mut self, path: &Path) -> Option<T> {
+        self.0.remove(path.as_os_str())
     }
 
     /// Keeps what `keep` says.

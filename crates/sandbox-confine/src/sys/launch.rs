@@ -33,8 +33,8 @@ struct Child {
     errno: c_int,
 }
 
-/// Room for the few calls of [`child`].
-const STACK_WORDS: usize = 4096;
+/// Room for the few calls of [`child`]: 16 KiB, which the heap has without growing.
+const STACK_WORDS: usize = 1024;
 
 /// Starts init in new namespaces (CLONE_NEW* in `namespaces`), with the capabilities of `ambient` in the
 /// new user namespace. When it ends, it is a child like any other (execve(2) sets the exit signal back to

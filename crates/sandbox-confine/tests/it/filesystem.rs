@@ -25,6 +25,14 @@ fn listing(directory: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+#[track_caller]
+fn namespaces_are_used() {
+    let report = sh("true").report;
+    let files = report.get(sandbox_types::Guarantee::FilesRead).expect("always");
+    let by = &files.by;
+    assert!(by.contains(&sandbox_types::Mechanism::PrivateRoot), "{files:?}");
+}
+
 #[test]
 fn the_home_is_empty_private_and_writable() {
     in_own_process(name_of_test!(), || {
@@ -148,12 +156,7 @@ fn a_granted_path_that_became_a_link_is_refused_at_the_start() {
     assert!(step.contains(&granted.display().to_string()), "{step}");
     // And that was no reason to believe that there are no namespaces.
     crate::harness::namespaces().expect("as before");
-    let report = sh("true").report;
-    let files = report.get(sandbox_types::Guarantee::FilesRead).expect("always");
-    assert!(
-        files.by.contains(&sandbox_types::Mechanism::PrivateRoot),
-        "{files:?}"
-    );
+    namespaces_are_used();
 }
 
 #[test]
@@ -346,12 +349,7 @@ fn a_scratch_too_small_for_the_root_is_an_error_and_not_a_weaker_sandbox() {
             matches!(result, Err(RunError::Start(StartError::SetUp { .. }))),
             "{result:?}"
         );
-        let report = sh("true").report;
-        let files = report.get(sandbox_types::Guarantee::FilesRead).expect("always");
-        assert!(
-            files.by.contains(&sandbox_types::Mechanism::PrivateRoot),
-            "{files:?}"
-        );
+        namespaces_are_used();
     });
 }
 

@@ -8,9 +8,9 @@ use sandbox_types::policy::PolicyBuilder;
 use sandbox_types::{Guarantee, Mechanism, Require, RunResult, Status};
 
 use crate::harness::{
-    DEADLINE, Place, both, children, deny_landlock, deny_namespaces, descriptors, eventually, in_own_process,
-    live_with_argument, name_of_test, needs_program, own_process, private_entries, program, sh, sh_under,
-    skip, stdout, unique_seconds, within,
+    DEADLINE, MARKER, Place, both, children, deny_landlock, deny_namespaces, descriptors, eventually,
+    in_own_process, live_with_argument, name_of_test, needs_program, private_entries, program, sh, sh_under,
+    skip, start_marked, stdout, unique_seconds, within,
 };
 
 fn landlock_abi() -> u32 {
@@ -302,7 +302,7 @@ fn pause_stops_children_of_other_threads_and_deep_ones() {
 #[test]
 fn kill_9_of_the_supervising_process_leaves_no_process() {
     let name = name_of_test!();
-    let variable = std::env::var("CONFINE_IT_MARKER");
+    let variable = std::env::var(MARKER);
     if let Ok(marker) = variable {
         return in_own_process(name, || {
             deny_namespaces();
@@ -318,12 +318,7 @@ fn kill_9_of_the_supervising_process_leaves_no_process() {
         );
     }
     let marker = unique_seconds();
-    let mut supervisor = own_process(name)
-        .env("CONFINE_IT_MARKER", &marker)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("runs itself");
+    let mut supervisor = start_marked(name, &marker);
     eventually("all three run", || live_with_argument(&marker).len() >= 3);
     let private = format!(
         "sandbox-{}-{}-",
@@ -516,5 +511,27 @@ fn what_has_no_effect_without_namespaces_is_said() {
         assert!(said.contains("\"elsewhere\"") && said.contains("1MiB"), "{said}");
         let said = notes(&Policy::default());
         assert!(!said.contains("sandbox\"") && !said.contains("bound"), "{said}");
+    });
+}
+
+#[test]
+fn a_grant_that_has_become_a_link_is_not_followed() {
+    without_namespaces(name_of_test!(), || {
+        let place = Place::new();
+        let (granted, elsewhere) = (place.dir("granted"), place.dir("elsewhere"));
+        place.file("granted/file", "");
+        place.file("elsewhere/secret", "secret");
+        let policy = policy(|policy| policy.read(&granted));
+        let ready = Sandbox::prepare(&policy).expect("planned");
+        // The first run finds that there are no namespaces, and plans anew.
+        let ls = |argument: &std::path::Path| ready.command("ls").arg(argument).output();
+        assert_eq!(stdout(&ls(&granted).expect("runs")), "file\n");
+        std::fs::rename(&granted, place.path().join("moved")).expect("rename");
+        std::os::unix::fs::symlink(&elsewhere, &granted).expect("symlink");
+        let error = ls(&granted).expect_err("a link is no directory that was granted");
+        assert!(
+            matches!(error, RunError::Start(StartError::Confine { .. })),
+            "{error}"
+        );
     });
 }

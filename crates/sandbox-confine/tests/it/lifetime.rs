@@ -7,8 +7,9 @@ use std::time::Duration;
 use sandbox_confine::{Command, Outcome, Policy, Sandbox, Stdio};
 
 use crate::harness::{
-    DEADLINE, children, descriptors, eventually, in_own_process, live_with_argument, mounts, name_of_test,
-    needs_namespaces, needs_program, own_process, private_entries, sh, stdout, sys, unique_seconds, within,
+    DEADLINE, MARKER, children, descriptors, eventually, in_own_process, live_with_argument, mounts,
+    name_of_test, needs_namespaces, needs_program, private_entries, sh, start_marked, stdout, sys,
+    unique_seconds, within,
 };
 
 fn family(marker: &str) -> String {
@@ -47,7 +48,7 @@ fn dropping_a_sandbox_ends_all_of_its_commands() {
 #[test]
 fn kill_9_of_the_supervising_process_leaves_nothing() {
     let name = name_of_test!();
-    if let Ok(marker) = std::env::var("CONFINE_IT_MARKER") {
+    if let Ok(marker) = std::env::var(MARKER) {
         return in_own_process(name, || {
             let run = Sandbox::command(&Policy::default(), "sh")
                 .args(["-c", &family(&marker)])
@@ -57,12 +58,7 @@ fn kill_9_of_the_supervising_process_leaves_nothing() {
     }
     for delay in [None, Some(0), Some(1), Some(3), Some(8)] {
         let marker = unique_seconds();
-        let mut supervisor = own_process(name)
-            .env("CONFINE_IT_MARKER", &marker)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("runs itself");
+        let mut supervisor = start_marked(name, &marker);
         match delay {
             None => eventually("all four run", || live_with_argument(&marker).len() >= 4),
             // In the middle of starting, wherever that is.
@@ -434,7 +430,7 @@ fn the_supervisor_s_end_is_noticed_while_a_command_is_kept_from_starting() {
     needs_namespaces!();
     needs_program!("python3");
     let name = name_of_test!();
-    if std::env::var_os("CONFINE_IT_MARKER").is_some() {
+    if std::env::var_os(MARKER).is_some() {
         return in_own_process(name, || {
             let mut sandbox = Sandbox::new(&Policy::default()).expect("plans");
             let stopper = Command::new("python3").args(["-c", STOPPER]).stderr(Stdio::Null);
@@ -445,12 +441,7 @@ fn the_supervisor_s_end_is_noticed_while_a_command_is_kept_from_starting() {
         });
     }
     let marker = unique_seconds();
-    let mut supervisor = own_process(name)
-        .env("CONFINE_IT_MARKER", &marker)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("runs itself");
+    let mut supervisor = start_marked(name, &marker);
     std::thread::sleep(Duration::from_millis(300));
     let pid = supervisor.id();
     let inits = inits_of(pid);

@@ -90,7 +90,7 @@ impl Workspace {
         input: &mut dyn Read,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Branch, CarryError> {
-        self.establish()?;
+        let _making = self.making()?;
         let layers = self.places().layers();
         let (id, dir) = LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
         let made = self.unpack(name, input, progress, &dir, id);

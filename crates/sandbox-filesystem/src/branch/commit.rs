@@ -7,7 +7,7 @@ use sandbox_types::{BaseChange, Change, ChangeSet, ConflictPolicy, GitRef, Hold,
 
 use super::apply::{self, ApplyError, ApplyPlan, CommitStatus, Noted, PlanError};
 use super::create::now;
-use super::diff;
+use super::diff::Recheck;
 use super::error::BranchError;
 use super::git::{self, GitError};
 use super::handle::Branch;
@@ -413,13 +413,13 @@ fn forget_if_empty(place: &Path) {
 /// Whether the base has changed where it had not at the review. What has been settled may have.
 fn check_again(review: &Review, changes: &[Change], settled: &[Change]) -> Result<(), CommitError> {
     let known: BTreeSet<_> = settled.iter().map(|change| &change.path).collect();
+    // A second copy is at a path of its own, which the plan itself looks after.
+    let reviewed: BTreeSet<_> = review.set.changes.iter().map(|change| &change.path).collect();
+    let is_asked = |change: &&Change| reviewed.contains(&change.path) && !known.contains(&change.path);
+    let mut recheck = Recheck::new(&review.stack, &review.knowledge);
     let mut conflicts = Vec::new();
-    for change in changes.iter().filter(|change| !known.contains(&change.path)) {
-        // A second copy is at a path of its own, which the plan itself looks after.
-        if review.set.changes.iter().all(|other| other.path != change.path) {
-            continue;
-        }
-        let found = diff::check_one(&review.stack, &review.knowledge, change).map_err(ReviewError::from)?;
+    for change in changes.iter().filter(is_asked) {
+        let found = recheck.conflict(change).map_err(ReviewError::from)?;
         conflicts.extend(found.map(|conflict| (change.path.clone(), conflict)));
     }
     if conflicts.is_empty() {

@@ -77,7 +77,7 @@ impl Workspace {
         options: &CreateOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Branch, BranchError> {
-        self.establish()?;
+        let _making = self.making()?;
         if self.places().branch(name).symlink_metadata().is_ok() {
             return Err(self.exists(name));
         }
@@ -104,12 +104,25 @@ impl Workspace {
     /// # Errors
     /// See [`Workspace::create`].
     pub fn create_numbered(&self, prefix: &str, options: &CreateOptions) -> Result<Branch, BranchError> {
+        self.create_numbered_with(prefix, options, &mut |_| {})
+    }
+
+    /// [`Workspace::create_numbered`], telling how far a copy has come.
+    ///
+    /// # Errors
+    /// See [`Workspace::create`].
+    pub fn create_numbered_with(
+        &self,
+        prefix: &str,
+        options: &CreateOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Branch, BranchError> {
         let taken = self.names()?;
         let mut number = 1;
         loop {
             let name: BranchName = format!("{prefix}-{number}").parse()?;
             if !taken.contains(&name) {
-                match self.create(&name, options) {
+                match self.create_with(&name, options, progress) {
                     Err(BranchError::Exists { .. }) => {}
                     result => return result,
                 }
@@ -284,10 +297,15 @@ impl Workspace {
         })
     }
 
+    /// Why its branches cannot be in mode `kernel`, as far as that is known without trying.
+    pub fn why_no_kernel(&self) -> Option<Unsuitable> {
+        suitable::check(self.base(), self.places().root()).err()
+    }
+
     fn choose(&self, options: &CreateOptions) -> Result<Mode, BranchError> {
         let kernel = match &options.no_kernel {
             Some(reason) => Err(reason.clone()),
-            None => suitable::check(self.base(), self.places().root()),
+            None => self.why_no_kernel().map_or(Ok(()), Err),
         };
         match (options.mode, kernel) {
             (ModeChoice::Only(Mode::Copy), _) => Ok(Mode::Copy),
@@ -316,6 +334,12 @@ impl Workspace {
         let reflink = match snapshot {
             Snapshot::Off => return Ok(()),
             Snapshot::Auto if !can_reflink()? => return Ok(()),
+            Snapshot::Reflink if !can_reflink()? => {
+                return Err(BranchError::NoReflink {
+                    workspace: self.base().to_owned(),
+                    storage: self.places().root().to_owned(),
+                });
+            }
             Snapshot::Auto | Snapshot::Reflink => Reflink::Only,
             Snapshot::Copy => Reflink::Try,
         };

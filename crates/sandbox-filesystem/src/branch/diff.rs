@@ -89,59 +89,89 @@ pub(crate) fn changes(
     Ok(drafts.into_iter().map(|draft| draft.change).collect())
 }
 
-/// Whether the base stands in the way of one change now, found a moment ago by [`changes`]: to be asked again
-/// right before it is applied. A deleted directory is asked about itself and what is directly in it.
-pub(crate) fn check_one(
-    stack: &Stack,
-    knowledge: &BaseKnowledge,
-    change: &Change,
-) -> Result<Option<BaseChange>, DiffError> {
-    let mut look = Look::new(knowledge);
-    let found = check_path(stack, &mut look, &change.path, &change.change)?;
-    if let ChangeKind::Renamed { from, .. } = &change.change
-        && found.is_none()
-    {
-        return check_path(stack, &mut look, from, &ChangeKind::Deleted);
-    }
-    if matches!(change.change, ChangeKind::Deleted) && change.node == NodeKind::Directory && found.is_none() {
-        return check_inside(stack, &mut look, &change.path);
-    }
-    Ok(found)
+/// Asks again, right before changes are applied, whether the base stands in their way: changes that were found a
+/// moment ago by [`changes`], cheaply when they come in order. A deleted directory is asked about itself and what is
+/// directly in it.
+pub(crate) struct Recheck<'s> {
+    stack: &'s Stack,
+    look: Look<'s>,
+    /// The directory that was looked into last: the next path is most often in it too.
+    last: Option<(RelPath, Option<Place<'s>>)>,
 }
 
-fn check_path(
-    stack: &Stack,
-    look: &mut Look<'_>,
-    path: &RelPath,
-    change: &ChangeKind,
-) -> Result<Option<BaseChange>, DiffError> {
-    let parent = path.parent().unwrap_or_default();
-    let place = Place::find(stack, look.knowledge, &parent)?;
-    let (Some(place), Some(name)) = (place, path.name()) else {
-        return Ok(None);
-    };
-    let Some(draft) = look.at(&place, name)?.draft else {
-        return Ok(None);
-    };
-    let was_there = matches!(
-        change,
-        ChangeKind::Modified { .. } | ChangeKind::TypeChanged { .. }
-    );
-    if was_there && draft.is_added() && draft.change.conflict.is_none() {
-        return Ok(Some(BaseChange::Vanished));
-    }
-    Ok(draft.change.conflict)
-}
-
-fn check_inside(stack: &Stack, look: &mut Look<'_>, path: &RelPath) -> Result<Option<BaseChange>, DiffError> {
-    let Some(place) = Place::find(stack, look.knowledge, path)? else {
-        return Ok(None);
-    };
-    for name in place.names()? {
-        let draft = look.at(&place, &name)?.draft;
-        if draft.is_some_and(|draft| draft.change.conflict.is_some()) {
-            return Ok(Some(BaseChange::Modified));
+impl<'s> Recheck<'s> {
+    pub(crate) fn new(stack: &'s Stack, knowledge: &'s BaseKnowledge) -> Self {
+        Self {
+            stack,
+            look: Look::new(knowledge),
+            last: None,
         }
     }
-    Ok(None)
+
+    /// What the base has done meanwhile that stands in the way of `change`.
+    pub(crate) fn conflict(&mut self, change: &Change) -> Result<Option<BaseChange>, DiffError> {
+        let found = self.at(&change.path, &change.change)?;
+        if let ChangeKind::Renamed { from, .. } = &change.change
+            && found.is_none()
+        {
+            return self.at(from, &ChangeKind::Deleted);
+        }
+        if matches!(change.change, ChangeKind::Deleted)
+            && change.node == NodeKind::Directory
+            && found.is_none()
+        {
+            return self.inside(&change.path);
+        }
+        Ok(found)
+    }
+
+    fn at(&mut self, path: &RelPath, change: &ChangeKind) -> Result<Option<BaseChange>, DiffError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return Ok(None);
+        };
+        self.enter(parent)?;
+        let Some((_, Some(place))) = &self.last else {
+            return Ok(None);
+        };
+        let Some(draft) = self.look.at(place, name)?.draft else {
+            return Ok(None);
+        };
+        let was_there = matches!(
+            change,
+            ChangeKind::Modified { .. } | ChangeKind::TypeChanged { .. }
+        );
+        if was_there && draft.is_added() && draft.change.conflict.is_none() {
+            return Ok(Some(BaseChange::Vanished));
+        }
+        Ok(draft.change.conflict)
+    }
+
+    fn inside(&mut self, path: &RelPath) -> Result<Option<BaseChange>, DiffError> {
+        self.enter(path.clone())?;
+        let Some((_, Some(place))) = &self.last else {
+            return Ok(None);
+        };
+        for name in place.names()? {
+            let draft = self.look.at(place, &name)?.draft;
+            if draft.is_some_and(|draft| draft.change.conflict.is_some()) {
+                return Ok(Some(BaseChange::Modified));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes to a directory: from the last one if it is above it, else from the root.
+    fn enter(&mut self, path: RelPath) -> Result<(), DiffError> {
+        if self.last.as_ref().is_some_and(|(known, _)| *known == path) {
+            return Ok(());
+        }
+        let place = match self.last.take() {
+            Some((known, Some(place))) if path.is_beneath(&known) => {
+                place.descend(&path, self.look.knowledge)?
+            }
+            _ => Place::find(self.stack, self.look.knowledge, &path)?,
+        };
+        self.last = Some((path, place));
+        Ok(())
+    }
 }

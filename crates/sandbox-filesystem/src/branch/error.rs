@@ -88,6 +88,14 @@ pub enum BranchError {
         /// Which one.
         name: BranchName,
     },
+    /// The workspace cannot be frozen by sharing blocks.
+    #[error("what is in {workspace} cannot be shared by reflink with {storage}", workspace = workspace.display(), storage = storage.display())]
+    NoReflink {
+        /// Which one.
+        workspace: PathBuf,
+        /// Where its branches are.
+        storage: PathBuf,
+    },
     /// A whole copy could not be made.
     #[error("{from}: {source}", from = from.display())]
     Copy {
@@ -147,6 +155,14 @@ impl BranchError {
             Self::Mode {
                 mode: Mode::Kernel, ..
             } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::Workspace { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "name a directory that is there: --workspace DIR".into()
+            }
+            Self::NotADirectory { .. } => "name the directory that it is in: --workspace DIR".into(),
+            Self::NoReflink { .. } => {
+                "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
+                    .into()
+            }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
             Self::NotSettled { name } => {
                 format!("look at it with: sandbox branch diff {name}; then: sandbox branch recover {name}")

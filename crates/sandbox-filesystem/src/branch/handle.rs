@@ -327,7 +327,7 @@ impl Branch {
     }
 
     /// The file that says in which boot of the machine it was last mounted.
-    fn boot_file(&self) -> PathBuf {
+    pub(crate) fn boot_file(&self) -> PathBuf {
         self.directory().join("mounted")
     }
 

@@ -63,6 +63,19 @@ pub(crate) fn try_hold_directory(path: &Path) -> io::Result<Asked> {
     try_hold_file(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
+/// Shares the lock on a directory with others who do, after whoever has it alone.
+pub(crate) fn share_directory(path: &Path) -> io::Result<Held> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let file: File = rustix::fs::open(path, flags, Mode::empty())?.into();
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::LockShared) {
+            Ok(()) => return Ok(Held { file }),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 fn try_hold_file(file: File) -> io::Result<Asked> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Asked::Held(Held { file })),

@@ -45,10 +45,40 @@ impl Storage {
             Self::Beside => beside,
             Self::Found => match beside.filter(|path| is_own_directory(path)) {
                 Some(beside) => Some(beside),
-                None => state_directory().map(|state| state.join("workspaces").join(directory_name(base))),
+                None => Places::all().map(|all| all.join(directory_name(base))),
             },
         }
     }
+}
+
+impl Storage {
+    /// Places where branches of other workspaces are, which the one at `base` may have been.
+    pub(crate) fn known_beside(&self, base: &Path) -> Vec<PathBuf> {
+        let beside = || siblings(base).into_iter();
+        match self {
+            Self::At(path) => entries(path),
+            Self::Beside => beside().collect(),
+            Self::Found => beside()
+                .chain(Places::all().map(|all| entries(&all)).unwrap_or_default())
+                .collect(),
+        }
+    }
+}
+
+/// `.NAME.sandbox` of every name, in the directory that holds `base`.
+fn siblings(base: &Path) -> Vec<PathBuf> {
+    let is_place = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        name.starts_with(b".") && name.ends_with(b".sandbox") && is_own_directory(path)
+    };
+    let mut found = base.parent().map(entries).unwrap_or_default();
+    found.retain(is_place);
+    found
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
 }
 
 fn beside(base: &Path) -> Option<PathBuf> {
@@ -97,6 +127,11 @@ pub(crate) struct Places(PathBuf);
 impl Places {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self(directory)
+    }
+
+    /// Where the places of all workspaces are, but those beside one; none where nothing says where.
+    pub(crate) fn all() -> Option<PathBuf> {
+        state_directory().map(|state| state.join("workspaces"))
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -215,6 +215,26 @@ pub(crate) fn as_kernel_view<'s>(
     lines
 }
 
+/// Does what is to be done without privileges, also where the tests run as root: on a thread that has none.
+pub(crate) fn without_capabilities(act: impl FnOnce() + Send) {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    let drop_and_act = || {
+        set_capabilities(None, none).unwrap();
+        act();
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(drop_and_act);
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
 /// Says that the test `name` does not run, and why; where skips are counted as failures, fails
 /// (docs/CONTRIBUTING.md, "Skipping").
 pub(crate) fn skip(name: &str, reason: &str) {

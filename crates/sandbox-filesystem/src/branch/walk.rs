@@ -1,5 +1,5 @@
-//! Looking up many paths of one stack: the directory that was looked into last stays open, so that neighbors,
-//! asked for one after the other, cost no walk from the root each.
+//! Looking up many paths of one stack: the directory that was looked into last stays open, and some of those it is
+//! in, so that neighbors, asked for one after the other, cost no walk from the root each.
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -23,14 +24,18 @@ use super::xattr::Reading;
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     stack: &'a Stack,
-    last: RefCell<Option<Dir<'a>>>,
+    /// Directories that are open, each in the one before it: the last, up to [`NEAR`] above it, and further up one
+    /// in [`NEAR`].
+    open: RefCell<Vec<Dir<'a>>>,
 }
+
+const NEAR: usize = 16;
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(stack: &'a Stack) -> Self {
         Self {
             stack,
-            last: RefCell::new(None),
+            open: RefCell::default(),
         }
     }
 
@@ -126,26 +131,43 @@ impl<'a> Walk<'a> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
             return Ok(None);
         };
-        let Some(dir) = self.enter(&parent)? else {
-            return Ok(None);
+        let mut open = self.open.take();
+        let result = match self.enter(&mut open, &parent) {
+            Ok(true) => open.last().map(|dir| with(dir, name)).transpose(),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
         };
-        let result = with(&dir, name);
-        self.last.replace(Some(dir));
-        result.map(Some)
+        self.open.replace(open);
+        result
     }
 
-    fn enter(&self, path: &RelPath) -> io::Result<Option<Dir<'a>>> {
-        let mut dir = match self.last.take() {
-            Some(last) if path.is_beneath(last.path()) => last,
-            _ => self.stack.root()?,
-        };
-        let known = dir.path().as_path().iter().count();
-        for name in path.as_path().iter().skip(known) {
-            match dir.enter(name)? {
-                Some(next) => dir = next,
-                None => return Ok(None),
-            }
+    /// Makes the directory at `path` the last of those that are open; whether there is one.
+    fn enter(&self, open: &mut Vec<Dir<'a>>, path: &RelPath) -> io::Result<bool> {
+        while open.last().is_some_and(|last| path.within(last.path()).is_none()) {
+            open.pop();
         }
-        Ok(Some(dir))
+        if open.is_empty() {
+            open.push(self.stack.root()?);
+        }
+        let rest = open.last().and_then(|last| path.within(last.path()));
+        for name in rest.unwrap_or(Path::new("")) {
+            let Some(next) = open.last().map(|last| last.enter(name)).transpose()?.flatten() else {
+                return Ok(false);
+            };
+            open.push(next);
+            close_one(open);
+        }
+        Ok(true)
+    }
+}
+
+/// Closes the directory that has just become one too many.
+fn close_one(open: &mut Vec<Dir<'_>>) {
+    let Some(index) = open.len().checked_sub(NEAR + 1) else {
+        return;
+    };
+    let depth = open.get(index).map(|dir| dir.path().depth());
+    if depth.is_some_and(|depth| depth % NEAR != 0) {
+        open.remove(index);
     }
 }

@@ -9,8 +9,9 @@ use super::create::CreateOptions;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::LayerDir;
-use super::lock::{self, Held};
-use super::manifest::{self, Durability, FileError, Manifest, VERSION};
+use super::lock::{self, Asked, Held};
+use super::manifest::{self, Durability, FileError, Manifest};
+use super::moved::DirectoryId;
 use super::place::{Places, Storage, resolve};
 use super::remove::remove_tree;
 
@@ -35,9 +36,12 @@ pub struct Workspace {
 
 /// `workspace.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct WorkspaceFile {
-    version: u32,
-    path: PathBuf,
+pub(crate) struct WorkspaceFile {
+    pub(crate) version: u32,
+    pub(crate) path: PathBuf,
+    /// To be known when it has another path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<DirectoryId>,
 }
 
 impl Workspace {
@@ -79,14 +83,13 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Every workspace in the state directory whose directory is still there.
+    /// Every workspace in the state directory, also those whose directory is gone or elsewhere, see
+    /// [`Workspace::is_there`].
     ///
     /// # Errors
     /// The state directory cannot be read.
     pub fn all() -> Result<Vec<Self>, BranchError> {
-        let Some(directory) = super::place::state_directory().map(|state| state.join("workspaces")) else {
-            return Err(BranchError::NoStateDirectory);
-        };
+        let directory = Places::all().ok_or(BranchError::NoStateDirectory)?;
         let entries = match std::fs::read_dir(&directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             result => result.map_err(BranchError::io("read", &directory))?,
@@ -94,13 +97,31 @@ impl Workspace {
         let mut workspaces: Vec<Self> = entries
             .flatten()
             .filter_map(|entry| {
-                let file: WorkspaceFile = manifest::load(&entry.path().join("workspace.json")).ok()?;
-                Self::open(&file.path).ok()
+                let file = WorkspaceFile::load(&entry.path())?;
+                match Self::open(&file.path) {
+                    Err(BranchError::Workspace { .. } | BranchError::NotADirectory { .. }) => {
+                        Some(Self::at(file.path, entry.path()))
+                    }
+                    result => result.ok(),
+                }
             })
             .collect();
         workspaces.sort_by(|a, b| a.base.cmp(&b.base));
         workspaces.dedup_by(|a, b| a.base == b.base);
         Ok(workspaces)
+    }
+
+    /// The workspace that was at `base`, of which nothing but its branches is left.
+    pub(crate) fn at(base: PathBuf, place: PathBuf) -> Self {
+        Self {
+            base,
+            places: Places::new(place),
+        }
+    }
+
+    /// Whether its directory is there. What has become of one that is not, [`Workspace::attach`] is told.
+    pub fn is_there(&self) -> bool {
+        self.base.is_dir()
     }
 
     /// The directory, without links.
@@ -188,6 +209,12 @@ impl Workspace {
             return Ok(0);
         }
         let _lock = self.lock()?;
+        // While a branch is being made, nobody knows yet whose its layers are: then they are left for the next time.
+        let Asked::Held(_nobody_makes) =
+            lock::try_hold_directory(&directory).map_err(BranchError::io("lock", &directory))?
+        else {
+            return Ok(0);
+        };
         let mut used = Vec::new();
         for name in self.names()? {
             let branch = self.get(&name)?;
@@ -234,8 +261,15 @@ impl Workspace {
         lock::hold(&path).map_err(BranchError::io("lock", &path))
     }
 
+    /// Held while a branch is made, until its manifest says which layers are its own; nobody waits for another.
+    pub(crate) fn making(&self) -> Result<Held, BranchError> {
+        self.establish()?;
+        let layers = self.places.layers();
+        lock::share_directory(&layers).map_err(BranchError::io("lock", &layers))
+    }
+
     /// Makes the directories where they are missing.
-    pub(crate) fn establish(&self) -> Result<(), BranchError> {
+    fn establish(&self) -> Result<(), BranchError> {
         let file = self.places.workspace_file();
         if file.exists() {
             return Ok(());
@@ -243,10 +277,7 @@ impl Workspace {
         self.places
             .create()
             .map_err(BranchError::io("make directories in", self.places.root()))?;
-        let content = WorkspaceFile {
-            version: VERSION,
-            path: self.base.clone(),
-        };
+        let content = WorkspaceFile::of(&self.base);
         Ok(manifest::store(&file, &content, Durability::Machine)?)
     }
 

@@ -117,6 +117,14 @@ pub(crate) fn replace(node: BorrowedFd<'_>, wanted: &Xattrs) -> io::Result<Vec<B
     Ok(refused)
 }
 
+/// What a layer with the attributes `now` can show of those of the base: none that overlayfs hides, unless a command
+/// has put them there.
+pub(crate) fn seen(mut base: Xattrs, now: &Xattrs) -> Xattrs {
+    base.0
+        .retain(|name, _| !is_overlayfs(name) || now.0.contains_key(name));
+    base
+}
+
 /// Those that no layer shows, whatever was done there: they are not a command's to change.
 pub(crate) fn hidden(xattrs: &Xattrs) -> impl Iterator<Item = (Bytes, Bytes)> {
     let is_hidden = |name: &Bytes| name.0.starts_with(b"trusted.") || name.0.starts_with(OVERLAY);

@@ -1,5 +1,6 @@
 //! Paths inside a workspace.
 
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Names are bytes, as the kernel has them. In JSON a path is a text, or its bytes where it is not UTF-8:
 /// `{"bytes": [255, 47, 97]}`. Printed, it is one line that commands no terminal: in double quotes, with the escapes
 /// of C, where it has control characters, quotes or bytes that are not UTF-8 in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "Encoded", into = "Encoded")]
 pub struct RelPath(PathBuf);
 
@@ -48,7 +49,16 @@ impl RelPath {
     /// # Errors
     /// [`InvalidRelPath`] for a name with `/` or NUL in it, `.` and `..`.
     pub fn join(&self, name: impl AsRef<OsStr>) -> Result<Self, InvalidRelPath> {
-        Self::new(self.0.join(name.as_ref()))
+        let name = name.as_ref();
+        let bytes = name.as_bytes();
+        // What is plainly one name needs no second look at what is before it, which may be long.
+        let is_one =
+            !matches!(bytes, b"" | b"." | b"..") && !bytes.iter().any(|byte| matches!(byte, b'/' | 0));
+        if is_one {
+            Ok(Self(self.0.join(name)))
+        } else {
+            Self::new(self.0.join(name))
+        }
     }
 
     /// As a path, to be resolved beneath the root.
@@ -76,9 +86,50 @@ impl RelPath {
         self.0.file_name()
     }
 
+    /// How many names it has: none for the root.
+    pub fn depth(&self) -> usize {
+        match self.as_bytes() {
+            b"" => 0,
+            bytes => 1 + bytes.iter().filter(|byte| **byte == b'/').count(),
+        }
+    }
+
     /// Whether it is `directory` or beneath it.
     pub fn is_beneath(&self, directory: &Self) -> bool {
-        self.0.starts_with(&directory.0)
+        self.within(directory).is_some()
+    }
+
+    /// What of it is beneath `directory`, empty for `directory` itself; none where it is elsewhere.
+    pub fn within(&self, directory: &Self) -> Option<&Path> {
+        let rest = if directory.is_root() {
+            self.as_bytes()
+        } else {
+            match self.as_bytes().strip_prefix(directory.as_bytes())?.split_first() {
+                None => b"",
+                Some((b'/', rest)) => rest,
+                Some(_) => return None,
+            }
+        };
+        Some(Path::new(OsStr::from_bytes(rest)))
+    }
+}
+
+/// By component, names as bytes, a directory before what it holds: `a`, `a/b`, `a.b`.
+impl Ord for RelPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (one, other) = (self.as_bytes(), other.as_bytes());
+        // Only `/` comes before every byte of a name: a path never has NUL in it.
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        match one.iter().zip(other).find(|(a, b)| a != b) {
+            Some((a, b)) => rank(a).cmp(&rank(b)),
+            None => one.len().cmp(&other.len()),
+        }
+    }
+}
+
+impl PartialOrd for RelPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -211,5 +262,38 @@ mod tests {
             assert_eq!(serde_json::from_str::<RelPath>(&json).unwrap(), path, "{json}");
         }
         assert!(serde_json::from_str::<RelPath>("\"../x\"").is_err());
+    }
+
+    #[test]
+    fn order_and_nesting_are_those_of_components() {
+        let texts = [
+            "", "a", "a/b", "a/b/c", "a.b", "a b", "ab", "a/bc", "b", "\u{1}", "a/\u{1}", "/a/",
+        ];
+        let paths: Vec<_> = texts[..11]
+            .iter()
+            .map(|text| RelPath::new(text).unwrap())
+            .collect();
+        for one in &paths {
+            assert_eq!(one.depth(), one.as_path().components().count());
+            for other in &paths {
+                assert_eq!(
+                    one.cmp(other),
+                    one.as_path().cmp(other.as_path()),
+                    "{one} {other}"
+                );
+                let rest = one.as_path().strip_prefix(other.as_path()).ok();
+                assert_eq!(one.within(other), rest, "{one} in {other}");
+            }
+        }
+        assert!(RelPath::new(texts[11]).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_joined() {
+        let path = RelPath::new("a").unwrap();
+        assert_eq!(path.join("b").unwrap(), RelPath::new("a/b").unwrap());
+        for name in ["..", "/b", "b/../..", "b\0"] {
+            assert!(path.join(name).is_err(), "{name:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use super::Policy;
+use super::{Identity, Policy};
 use crate::{MountSource, Overlay, Span};
 
 /// One thing that is wrong with a policy.
@@ -45,8 +45,7 @@ pub enum PolicyProblem {
         path: PathBuf,
     },
     /// A grant that a denial makes void.
-    #[error("filesystem: {granted:?} is granted but lies beneath the denied {denied:?}; remove one of the two",
-        granted = granted.display(), denied = denied.display())]
+    #[error("filesystem: {}; remove one of the two", contradiction(.granted, .denied))]
     GrantUnderDenial {
         /// What was granted.
         granted: PathBuf,
@@ -78,6 +77,12 @@ pub enum PolicyProblem {
     Umask {
         /// The mask.
         umask: u32,
+    },
+    /// setresuid(2) takes the largest number for "leave it as it is".
+    #[error("process.identity: {uid} is nobody's number; the largest is {}", u32::MAX - 1)]
+    User {
+        /// The number.
+        uid: u32,
     },
     /// Out of range.
     #[error("process.nice: {nice} is not between -20 and 19")]
@@ -279,6 +284,9 @@ impl Policy {
                 name: process.hostname.clone(),
             });
         }
+        if let Identity::User(uid @ u32::MAX) = process.identity {
+            problems.push(PolicyProblem::User { uid });
+        }
         if process.umask > 0o777 {
             problems.push(PolicyProblem::Umask { umask: process.umask });
         }
@@ -286,6 +294,15 @@ impl Policy {
             problems.push(PolicyProblem::Nice { nice });
         }
     }
+}
+
+fn contradiction(granted: &Path, denied: &Path) -> String {
+    let is_same = granted == denied;
+    let (granted, denied) = (granted.display(), denied.display());
+    if is_same {
+        return format!("{granted:?} is both granted and denied");
+    }
+    format!("{granted:?} is granted but lies beneath the denied {denied:?}")
 }
 
 fn bad_path(field: &'static str, path: &Path) -> PolicyProblem {
@@ -330,6 +347,22 @@ mod tests {
             .expect_err("nine problems");
         assert_eq!(error.problems().len(), 9, "{error}");
         assert!(error.to_string().contains("limits.memory: 0"), "{error}");
+    }
+
+    #[test]
+    fn the_number_that_means_unchanged_to_the_kernel_is_no_user() {
+        let policy = |uid| Policy::builder().identity(Identity::User(uid)).build();
+        let error = policy(u32::MAX).expect_err("no user");
+        assert_eq!(error.problems(), [PolicyProblem::User { uid: u32::MAX }]);
+        assert!(error.to_string().contains("4294967295"), "{error}");
+        assert!(policy(u32::MAX - 1).is_ok());
+    }
+
+    #[test]
+    fn a_path_that_is_granted_and_denied_is_called_so() {
+        let error = Policy::builder().read("/data").deny("/data").build();
+        let text = error.expect_err("a contradiction").to_string();
+        assert!(text.contains("\"/data\" is both granted and denied"), "{text}");
     }
 
     #[test]

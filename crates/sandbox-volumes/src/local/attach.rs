@@ -22,14 +22,13 @@ impl LocalBackend {
         for attach in volumes {
             // One lock for a volume that is attached twice, by whoever writes if anybody does.
             let known = rows.iter().find(|row| row.name == attach.volume).cloned();
-            let row = match known {
-                Some(row) => row,
-                None => {
-                    let share = share(volumes, &attach.volume);
-                    let (row, lock) = self.locked_row(&attach.volume, share).await?;
-                    locks.push(lock);
-                    row
-                }
+            let row = if let Some(row) = known {
+                row
+            } else {
+                let share = share(volumes, &attach.volume);
+                let (row, lock) = self.locked_row(&attach.volume, share).await?;
+                locks.push(lock);
+                row
             };
             rows.push(row);
         }

@@ -5,19 +5,15 @@ use std::path::Path;
 use sandbox_types::ByteSize;
 
 use crate::error::VolumeError;
+use crate::ext4::{self, Ext4FormatOptions, Size, format_ext4};
 
 /// Makes an ext4 file system of `size` in a new file at `path`.
-pub(super) fn provision(_path: &Path, _size: ByteSize) -> Result<(), VolumeError> {
-    Err(VolumeError::Unsupported {
-        feature: "making a disk",
-        available_when: "a directory holds files as well: leave --disk out",
-    })
+pub(super) fn provision(path: &Path, size: ByteSize) -> Result<(), VolumeError> {
+    let options = Ext4FormatOptions::builder(Size::Bytes(size)).build()?;
+    Ok(format_ext4(path, &options).map(drop)?)
 }
 
 /// Makes the file system at `path` larger.
-pub(super) fn grow(_path: &Path, _size: ByteSize) -> Result<(), VolumeError> {
-    Err(VolumeError::Unsupported {
-        feature: "making a disk larger",
-        available_when: "export its files into a larger one",
-    })
+pub(super) fn grow(path: &Path, size: ByteSize) -> Result<(), VolumeError> {
+    Ok(ext4::grow(path, size).map(drop)?)
 }

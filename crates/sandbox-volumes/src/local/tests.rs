@@ -4,6 +4,7 @@ mod child;
 mod copies;
 mod crash;
 mod crowd;
+mod disks;
 mod health;
 mod leases;
 mod place;

@@ -10,6 +10,7 @@ use sandbox::{BranchName, ByteSize};
 
 use super::show_changes::thousands;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{note, tell};
 use crate::progress::Bar;
 use crate::workspace::WorkspaceArgs;
@@ -59,11 +60,13 @@ pub(super) fn export(args: &ExportArgs, workspace: &WorkspaceArgs) -> Result<Exi
             Box::new(BufWriter::new(file))
         }
     };
+    let guard = args.output.clone().map(Guard::removing);
     let result = branch.export(&mut out, &mut |progress| bar.show(progress));
     let result = result.map_err(CliError::from).and_then(|exported| {
         out.flush().map_err(CliError::Stdout)?;
         Ok(exported)
     });
+    drop(guard);
     if let (Err(_), Some(path)) = (&result, &args.output) {
         // Half an archive is none.
         std::fs::remove_file(path).ok();
@@ -98,8 +101,9 @@ pub(super) fn import(args: &ImportArgs, workspace: &WorkspaceArgs) -> Result<Exi
             Box::new(BufReader::new(file))
         }
     };
+    let guard = Guard::making(&workspace);
     let branch = workspace.import(args.name.as_ref(), &mut input, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    drop((bar, guard));
     let name = branch.name();
     tell(format_args!("imported {name}; see: sandbox branch diff {name}"));
     Ok(ExitCode::SUCCESS)

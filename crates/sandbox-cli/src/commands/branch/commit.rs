@@ -6,8 +6,10 @@ use sandbox::branch::{Branch, Commit, CommitError, CommitOptions, Held, Selectio
 use sandbox::{BranchName, ConflictPolicy, Unsettled};
 use serde::Serialize;
 
-use super::{review, show_changes};
+use super::review::{self, Decision, Purpose};
+use super::show_changes;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{note, print, print_json, tell};
 use crate::progress::Bar;
 use crate::workspace::{RuleArgs, WorkspaceArgs};
@@ -90,14 +92,22 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let branch = workspace.branch(&args.name)?;
     let mut options = args.what.options()?;
     if args.dry_run {
-        let mut set = branch.diff_with(&options.review, &mut |_| {})?;
+        let mut set = show_changes::of(&branch, &options.review)?;
         set.changes.retain(|change| options.selection.takes(change));
         return print(&show_changes::lines(&set), ExitCode::SUCCESS);
     }
     if args.interactive {
-        match review::ask(&branch, options)? {
-            Some(chosen) => options = chosen,
-            None => return Ok(ExitCode::SUCCESS),
+        let set = show_changes::of(&branch, &options.review)?;
+        if set.changes.is_empty() {
+            tell("nothing to commit");
+            return Ok(ExitCode::SUCCESS);
+        }
+        match review::ask(&branch, &set, Purpose::Commit, options)? {
+            Decision::Commit { options: chosen, .. } => options = chosen,
+            Decision::Keep | Decision::Discard => {
+                tell("nothing committed");
+                return Ok(ExitCode::SUCCESS);
+            }
         }
     }
     match commit(&branch, &options) {
@@ -116,6 +126,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
 
 /// Commits, with a bar.
 pub(crate) fn commit(branch: &Branch, options: &CommitOptions) -> Result<Commit, CommitError> {
+    let _guard = Guard::writing(branch.workspace());
     let mut bar = Bar::new();
     branch.commit_with(options, &mut |progress| bar.show(progress))
 }

@@ -46,7 +46,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let branch = workspace.branch(&args.name)?;
     let options = args.rules.options()?;
-    let mut set = branch.diff_with(&options, &mut |_| {})?;
+    let mut set = show_changes::of(&branch, &options)?;
     narrow(&mut set, &args.paths)?;
     if args.json {
         return print_json(&set, ExitCode::SUCCESS);
@@ -58,16 +58,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
         return patch(&branch, &set);
     }
     let texts = branch.texts()?;
-    let counted = |change: &Change| {
-        let counts = texts.counts(change).ok().flatten()?;
-        let parts = [('+', counts.added), ('−', counts.removed)];
-        let parts: Vec<_> = parts
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(sign, count)| format!("{sign}{count}"))
-            .collect();
-        Some(parts.join(" "))
-    };
+    let counted = |change: &Change| show_changes::counted(&texts, change);
     let text = if args.stat {
         show_changes::with_counts(&set, &counted)
     } else {

@@ -22,13 +22,17 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let mut status = ExitCode::SUCCESS;
     let names = if args.all {
-        workspace.open()?.names()?
+        workspace.open_kept()?.names()?
     } else {
         args.names.clone()
     };
     for name in &names {
         // One that cannot be dropped is no reason to keep the others.
-        let dropped = workspace.branch(name).and_then(|branch| Ok(branch.discard()?));
+        let branch = match workspace.branch(name) {
+            Err(CliError::WorkspaceGone { workspace }) => workspace.get(name).map_err(Into::into),
+            result => result,
+        };
+        let dropped = branch.and_then(|branch| Ok(branch.discard()?));
         match dropped {
             Ok(()) => tell(format_args!("discarded {name}")),
             Err(error) => {

@@ -15,7 +15,7 @@ use crate::workspace::WorkspaceArgs;
 /// List the branches of the workspace
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Of every workspace in the state directory
+    /// Of every workspace in the state directory, also of those that are gone
     #[arg(short, long)]
     all: bool,
     /// As JSON
@@ -27,6 +27,8 @@ pub(super) struct Args {
 struct Entry<'a> {
     name: &'a BranchName,
     workspace: &'a Path,
+    /// The workspace's directory is where it was.
+    is_there: bool,
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<&'a BranchName>,
@@ -42,7 +44,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let workspaces = if args.all {
         Workspace::all()?
     } else {
-        vec![workspace.open()?]
+        vec![workspace.open_kept()?]
     };
     let mut branches = Vec::new();
     let mut damaged = Vec::new();
@@ -76,6 +78,12 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
             _ => note("there are no branches"),
         }
     }
+    if let Some(gone) = entries.iter().find(|entry| !entry.is_there) {
+        let base = gone.workspace.display();
+        note(format_args!(
+            "{base} is not there; where it is now: sandbox branch attach {base}"
+        ));
+    }
     print(&table(&entries, args.all), status)
 }
 
@@ -83,6 +91,7 @@ fn entry(branch: &Branch) -> Result<Entry<'_>, BranchError> {
     Ok(Entry {
         name: branch.name(),
         workspace: branch.workspace().base(),
+        is_there: branch.workspace().is_there(),
         mode: branch.mode().name(),
         parent: branch.parent(),
         created: branch.created(),
@@ -121,6 +130,9 @@ fn table(entries: &[Entry<'_>], with_workspace: bool) -> String {
         }
         if with_workspace {
             line.push_str(&format!("  {}", entry.workspace.display()));
+            if !entry.is_there {
+                line.push_str("  (gone)");
+            }
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -7,6 +7,7 @@ use sandbox::{BranchName, ConflictOutcome, ConflictPolicy, MergeReport};
 use super::commit::NEEDS_A_DECISION;
 use super::show_changes::thousands;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{print_json, tell};
 use crate::workspace::WorkspaceArgs;
 
@@ -38,7 +39,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let policy = args.on_conflict.unwrap_or(ConflictPolicy::Text);
-    let report = workspace.open()?.merge(&args.names, &args.into, policy)?;
+    let workspace = workspace.open()?;
+    let guard = Guard::making(&workspace);
+    let report = workspace.merge(&args.names, &args.into, policy)?;
+    drop(guard);
     let is_settled = report.unsettled().next().is_none();
     let status = ExitCode::from(if is_settled { 0 } else { NEEDS_A_DECISION });
     if args.json {
@@ -57,15 +61,22 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
 }
 
 fn say(report: &MergeReport) {
-    let texts = match report.merged.len() {
-        0 => String::new(),
-        count => format!(", {} texts merged line by line", thousands(count as u64)),
-    };
-    tell(format_args!(
-        "{} paths taken{texts}, {} conflicts",
-        thousands(report.taken),
-        report.conflicts.len()
-    ));
+    let parts = [
+        (report.taken, "path taken", "paths taken"),
+        (
+            report.merged.len() as u64,
+            "text merged line by line",
+            "texts merged line by line",
+        ),
+        (report.conflicts.len() as u64, "conflict", "conflicts"),
+    ];
+    let parts = parts.iter().filter(|(count, ..)| *count > 0);
+    let said: Vec<_> = parts
+        .map(|(count, one, many)| format!("{} {}", thousands(*count), if *count == 1 { one } else { many }))
+        .collect();
+    if !said.is_empty() {
+        tell(said.join(", "));
+    }
     for conflict in &report.conflicts {
         let what = match &conflict.outcome {
             ConflictOutcome::Unsettled { why } => format!("not settled: {why}"),

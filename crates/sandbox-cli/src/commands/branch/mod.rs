@@ -2,6 +2,7 @@
 
 pub(crate) mod age;
 mod archive;
+mod attach;
 pub(crate) mod commit;
 mod diff;
 mod discard;
@@ -10,7 +11,7 @@ mod list;
 mod merge;
 mod recover;
 mod rename;
-mod review;
+pub(crate) mod review;
 mod show;
 pub(crate) mod show_changes;
 mod undo;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     action: Action,
     #[command(flatten)]
     workspace: WorkspaceArgs,
+    /// The status to exit with: this takes back what a signal has interrupted.
+    #[arg(long, hide = true, global = true, value_name = "STATUS")]
+    interrupted: Option<u8>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -52,10 +56,16 @@ enum Action {
     Recover(recover::Args),
     Export(archive::ExportArgs),
     Import(archive::ImportArgs),
+    Attach(attach::Args),
     Gc(gc::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let status = act(args)?;
+    Ok(args.interrupted.map_or(status, ExitCode::from))
+}
+
+fn act(args: &Args) -> Result<ExitCode, CliError> {
     let workspace = &args.workspace;
     match &args.action {
         Action::List(args) => list::run(args, workspace),
@@ -66,6 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Action::Merge(args) => merge::run(args, workspace),
         Action::Export(args) => archive::export(args, workspace),
         Action::Import(args) => archive::import(args, workspace),
+        Action::Attach(args) => attach::run(args, workspace),
         Action::Recover(args) => recover::run(args, workspace),
         Action::Discard(args) => discard::run(args, workspace),
         Action::Rename(args) => rename::run(args, workspace),

@@ -1,6 +1,15 @@
 //! A change set as lines of text.
 
+use sandbox::branch::{Branch, ReviewError, ReviewOptions, Texts};
 use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef};
+
+use crate::progress::Bar;
+
+/// What has changed on a branch, found with a bar.
+pub(crate) fn of(branch: &Branch, options: &ReviewOptions) -> Result<ChangeSet, ReviewError> {
+    let mut bar = Bar::new();
+    branch.diff_with(options, &mut |entries| bar.count("comparing", entries))
+}
 
 /// One line a path, then what is folded and what arrives by git.
 pub(crate) fn lines(set: &ChangeSet) -> String {
@@ -41,6 +50,18 @@ pub(crate) fn with_counts(set: &ChangeSet, counted: &dyn Fn(&Change) -> Option<S
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+/// The lines of a change that are new and gone; none of what is no text.
+pub(crate) fn counted(texts: &Texts, change: &Change) -> Option<String> {
+    let counts = texts.counts(change).ok().flatten()?;
+    let parts = [('+', counts.added), ('−', counts.removed)];
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(sign, count)| format!("{sign}{count}"))
+        .collect();
+    Some(parts.join(" "))
 }
 
 /// What there is, in one line.

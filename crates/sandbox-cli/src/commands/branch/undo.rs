@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use sandbox::branch::{CommitId, CommitStatus, Workspace};
 
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::tell;
 use crate::progress::Bar;
 use crate::workspace::WorkspaceArgs;
@@ -27,6 +28,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
         Some(id) => id,
         None => last(&workspace)?,
     };
+    let _guard = Guard::writing(&workspace);
     let mut bar = Bar::new();
     let info = workspace.undo(id, &mut |progress| bar.show(progress))?;
     drop(bar);

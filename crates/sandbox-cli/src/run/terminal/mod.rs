@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use sandbox::Process;
 
-use self::raw::RawMode;
+pub(crate) use self::raw::RawMode;
 use self::relay::Relay;
 use super::Ended;
+use super::live::Door;
 use super::signals::{self, Signals, Wish};
 use super::streams::{SIGCONT, SIGSTOP};
 use crate::error::CliError;
@@ -32,7 +33,7 @@ pub(crate) fn is_ours() -> bool {
 }
 
 /// Relays until the command has ended. The caller's terminal is as before, however this ends.
-pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, CliError> {
+pub(crate) fn wait(mut process: Process, mut signals: Signals, door: &mut Door) -> Result<Ended, CliError> {
     let mut relay = Relay::new(process.pty.take())?;
     relay.resize();
     let mut raw = RawMode::enter()?;
@@ -46,6 +47,7 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, 
                 cancelled_by: signals.cancelled_by,
                 goes_on: false,
                 status: None,
+                branch: None,
             });
         }
         let left = continued.map(|since| GRACE.saturating_sub(since.elapsed()));
@@ -62,7 +64,10 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals) -> Result<Ended, 
             }
         }
         let timeout = continued.map(|since| timespec(GRACE.saturating_sub(since.elapsed())));
-        relay.step(&[process.readiness(), signals.as_fd()], timeout.as_ref())?;
+        let fds = [process.readiness(), signals.as_fd()];
+        let fds: Vec<_> = fds.into_iter().chain(door.readiness()).collect();
+        relay.step(&fds, timeout.as_ref())?;
+        door.serve();
         for wish in signals.forward(&mut process)? {
             match wish {
                 Wish::Resize => relay.resize(),

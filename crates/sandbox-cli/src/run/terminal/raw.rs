@@ -11,10 +11,10 @@ static ORIGINAL: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Raw mode for as long as it lives; nothing where standard input is no terminal.
 #[derive(Debug)]
-pub(super) struct RawMode(());
+pub(crate) struct RawMode(());
 
 impl RawMode {
-    pub(super) fn enter() -> Result<Self, CliError> {
+    pub(crate) fn enter() -> Result<Self, CliError> {
         let stdin = rustix::stdio::stdin();
         if isatty(stdin) {
             restore_on_panic();

@@ -3,9 +3,12 @@
 //! Each of these is overlayfs without the options that a user namespace is not given. A test that fails here says
 //! that the table has to be changed; mode `copy` has no differences.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
 use super::plain::{in_plain, no_python, on_branch};
 use super::project::{modes, name_of_test};
-use crate::harness::skipped;
+use crate::harness::{Harness, Ran, binary, skipped};
 
 /// In a plain directory and in mode `copy` the program prints `plain`, in mode `kernel` it prints `kernel`.
 #[track_caller]
@@ -95,4 +98,40 @@ libc.statfs(b".", buffer)
 print(int.from_bytes(buffer[0:8], "little") == 0x794C7630)
 "#;
     differs(name_of_test!(), program, "False\n", "True\n");
+}
+
+/// Root alone can set it up, and a plain user alone meets it.
+#[test]
+fn a_plain_user_cannot_write_to_or_rename_files_of_other_owners() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Harness::new();
+    let program = place.root().join("sandbox");
+    fs::copy(binary(), &program).expect("copy");
+    place.write("work/f", "theirs\n");
+    fs::set_permissions(place.root(), fs::Permissions::from_mode(0o755)).expect("chmod");
+    fs::set_permissions(place.work().join("f"), fs::Permissions::from_mode(0o666)).expect("chmod");
+    for directory in [place.work(), place.home()] {
+        chown(directory, Some(NOBODY), Some(NOBODY)).expect("chown");
+    }
+    for mode in modes(name_of_test!()) {
+        let script = "(echo more >> f) 2>&1; mv f g 2>&1; ls";
+        let mut command = place.at_home("setpriv".as_ref());
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program)
+            .args(["run", "-q", "--branch", "--branch-mode", mode, "--workspace=."])
+            .args(["--", "sh", "-c", script])
+            .env("LC_ALL", "C");
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        if mode == "kernel" {
+            assert_eq!(ran.stdout.matches("Value too large").count(), 2, "{ran:?}");
+            assert!(ran.stdout.ends_with("f\n"), "{ran:?}");
+        } else {
+            assert_eq!(ran.stdout, "g\n");
+        }
+    }
 }

@@ -39,6 +39,12 @@ impl Fingerprint {
         Self(entries)
     }
 
+    /// What can be read of it: a path and its content each.
+    pub(super) fn content(self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = self.0.into_iter();
+        entries.map(|(path, entry)| (path, entry.content)).collect()
+    }
+
     /// Nothing has happened to the tree since.
     #[track_caller]
     pub(super) fn still_holds(&self) {

@@ -99,7 +99,11 @@ impl HiddenPlaces {
         };
         let mut found: Vec<Masked> = Vec::new();
         // In the order of paths a directory comes before everything in it.
-        for (place, &kind) in &self.places {
+        for (place, &kind) in self
+            .places
+            .iter()
+            .filter(|(place, _)| is_beneath(place, &real_root))
+        {
             let Ok(below) = place.strip_prefix(&real_root) else {
                 continue;
             };

@@ -18,7 +18,7 @@ pub(crate) use host::{
     children, descriptors, is_root, live_with_argument, mounts, namespaces, private_entries, program,
     unique_seconds,
 };
-pub(crate) use own_process::{in_own_process, own_process};
+pub(crate) use own_process::{MARKER, in_own_process, own_process, start_marked};
 pub(crate) use skip::skip;
 
 /// Long enough for a machine under load; a test that needs it has failed.

@@ -46,6 +46,19 @@ pub(crate) fn own_process(name: &str) -> Command {
     command
 }
 
+/// The variable that names the marker of [`start_marked`].
+pub(crate) const MARKER: &str = "CONFINE_IT_MARKER";
+
+/// Starts the test `name` in a process of its own that finds `marker` in its environment, and is heard by nobody.
+pub(crate) fn start_marked(name: &str, marker: &str) -> Child {
+    own_process(name)
+        .env(MARKER, marker)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs itself")
+}
+
 fn read_all(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use sandbox_confine::{Command, JoinError, Policy, Sandbox, ShareError, StartError};
 use sandbox_types::SandboxStatus;
 
-use super::{Room, hosts, two};
+use super::{Room, hosts, shared, two};
 use crate::harness::second::{Host, Second};
 use crate::harness::{
     DEADLINE, Place, eventually, is_root, name_of_test, needs_namespaces, needs_program, skip, within,
@@ -50,12 +50,7 @@ fn who_holds_a_sandbox_but_serves_nobody_leaves_the_next_without_an_answer() {
 #[test]
 fn a_hundred_join_one_after_the_other_and_twenty_at_once() {
     let room = Room::new();
-    let mut first = Sandbox::new(&Policy::default()).expect("plans");
-    let _gate = first
-        .share(room.path())
-        .expect("shares")
-        .in_thread()
-        .expect("a thread");
+    let (first, _gate) = shared(&room, &Policy::default());
     for _ in 0..100 {
         drop(Sandbox::join(room.path()).expect("joins"));
     }
@@ -86,12 +81,7 @@ fn a_hundred_join_one_after_the_other_and_twenty_at_once() {
 fn joining_and_leaving_leaks_no_descriptor() {
     crate::harness::in_own_process(name_of_test!(), || {
         let room = Room::new();
-        let mut first = Sandbox::new(&Policy::default()).expect("plans");
-        let gate = first
-            .share(room.path())
-            .expect("shares")
-            .in_thread()
-            .expect("a thread");
+        let (first, gate) = shared(&room, &Policy::default());
         let before = crate::harness::descriptors().len();
         for _ in 0..50 {
             let mut sandbox = Sandbox::join(room.path()).expect("joins");
@@ -168,12 +158,7 @@ fn a_directory_that_is_renamed_meanwhile_takes_the_socket_along() {
 fn what_cannot_be_shared_is_refused_with_the_reason_and_nothing_is_harmed() {
     let room = Room::new();
     let parent = room.path().parent().expect("in a directory").to_owned();
-    let mut first = Sandbox::new(&Policy::default()).expect("plans");
-    let _gate = first
-        .share(room.path())
-        .expect("shares")
-        .in_thread()
-        .expect("a thread");
+    let (mut first, _gate) = shared(&room, &Policy::default());
     assert!(matches!(first.share(room.path()), Err(ShareError::AlreadyShared)));
     let mut second = Sandbox::new(&Policy::default()).expect("plans");
     assert!(matches!(second.gate(), Err(ShareError::NotShared)));
@@ -229,12 +214,7 @@ fn another_user_is_refused_even_where_the_socket_can_be_reached() {
         return skip(name_of_test!(), "only root can be somebody else");
     }
     let room = Room::new();
-    let mut first = Sandbox::new(&Policy::default()).expect("plans");
-    let _gate = first
-        .share(room.path())
-        .expect("shares")
-        .in_thread()
-        .expect("a thread");
+    let (_first, _gate) = shared(&room, &Policy::default());
     let open = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("own file");
     };

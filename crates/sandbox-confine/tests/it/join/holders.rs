@@ -3,7 +3,7 @@
 use sandbox_confine::{JoinError, Policy, Sandbox};
 use sandbox_types::{Guarantee, Mechanism};
 
-use super::{Room, hosts, runs, two};
+use super::{Room, hosts, runs, shared, two, two_behind};
 use crate::harness::second::{Host, Second};
 use crate::harness::{eventually, live_with_argument, name_of_test, skip, unique_seconds};
 
@@ -187,12 +187,7 @@ fn one_that_is_killed_while_it_joins_or_leaves_does_not_disturb_the_others() {
 fn a_child_that_was_left_to_others_is_reaped_with_the_next_sandbox() {
     crate::harness::in_own_process(name_of_test!(), || {
         let room = Room::new();
-        let mut first = Sandbox::new(&Policy::default()).expect("plans");
-        let gate = first
-            .share(room.path())
-            .expect("shares")
-            .in_thread()
-            .expect("a thread");
+        let (first, gate) = shared(&room, &Policy::default());
         let mut second = Second::start();
         second.tell(&room.named("join"));
         assert_eq!(first.leave().expect("ours"), sandbox_confine::Left::GoesOn);
@@ -208,20 +203,10 @@ fn a_child_that_was_left_to_others_is_reaped_with_the_next_sandbox() {
 fn the_cgroup_of_a_killed_process_stays_until_the_last_one_leaves() {
     let policy = Policy::builder().processes(50).build().expect("valid");
     let room = Room::new();
-    let mut first = Second::start_with(Host::Usual, &policy, |_| {});
-    first.tell(&room.named("share"));
-    let mut second = Second::start();
-    second.tell(&room.named("join"));
-    let sandbox = Sandbox::join(room.path()).expect("joins");
-    let report = sandbox.report();
-    let by = report
-        .get(Guarantee::Processes)
-        .map(|entry| entry.by.clone())
-        .unwrap_or_default();
-    if !by.contains(&Mechanism::CgroupPids) {
+    let held = two_behind(&room, &policy, Guarantee::Processes, Mechanism::CgroupPids);
+    let Some((first, mut second)) = held else {
         return skip(name_of_test!(), "no pids controller here");
-    }
-    drop(sandbox);
+    };
     let part = format!("sandbox-{}-", first.id());
     first.kill_9();
     assert!(!second.tell("leftovers").contains(&part));

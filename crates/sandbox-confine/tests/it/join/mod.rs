@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sandbox_confine::{Command, Policy, Sandbox, StartError, Stdio};
+use sandbox_confine::{Command, GateThread, Policy, Sandbox, StartError, Stdio};
+use sandbox_types::{Guarantee, Mechanism};
 
 use crate::harness::second::{Host, Second, serve_if_asked, tidy_up};
 use crate::harness::{Place, live_with_argument, name_of_test, skip};
@@ -49,6 +50,34 @@ impl Drop for Room {
     fn drop(&mut self) {
         tidy_up();
     }
+}
+
+/// A sandbox of `policy` that others are let into.
+fn shared(room: &Room, policy: &Policy) -> (Sandbox, GateThread) {
+    let mut sandbox = Sandbox::new(policy).expect("plans");
+    let gate = sandbox.share(room.path()).expect("shares");
+    (sandbox, gate.in_thread().expect("a thread"))
+}
+
+/// Two processes that hold one sandbox of `policy`, whose `guarantee` is held by `mechanism`; none where it is held by
+/// something else here.
+fn two_behind(
+    room: &Room,
+    policy: &Policy,
+    guarantee: Guarantee,
+    mechanism: Mechanism,
+) -> Option<(Second, Second)> {
+    let mut first = Second::start_with(Host::Usual, policy, |_| {});
+    first.tell(&room.named("share"));
+    let mut second = Second::start();
+    second.tell(&room.named("join"));
+    let sandbox = Sandbox::join(room.path()).expect("joins");
+    let report = sandbox.report();
+    report
+        .get(guarantee)?
+        .by
+        .contains(&mechanism)
+        .then_some((first, second))
 }
 
 /// Two processes that hold one sandbox.
@@ -105,12 +134,7 @@ fn the_second_sees_what_the_first_has_left_and_runs_in_the_same_surroundings() {
 fn a_joined_sandbox_has_the_policy_the_report_and_the_pid_of_the_one_that_is_shared() {
     let room = Room::new();
     let policy = Policy::builder().env("WORD", "value").build().expect("valid");
-    let mut first = Sandbox::new(&policy).expect("plans");
-    let _gate = first
-        .share(room.path())
-        .expect("shares")
-        .in_thread()
-        .expect("a thread");
+    let (first, _gate) = shared(&room, &policy);
     let mut second = Sandbox::join(room.path()).expect("joins");
     assert_eq!((second.policy(), second.report()), (&policy, first.report()));
     assert_eq!(second.pid(), first.pid());

@@ -3,7 +3,7 @@
 use sandbox_confine::{Command, JoinError, Policy, RunError, Sandbox, Stdio};
 use sandbox_types::{Access, ByteSize, Guarantee, Mechanism, Mount, MountSource, Overlay};
 
-use super::{Room, hosts, two};
+use super::{Room, hosts, two, two_behind};
 use crate::harness::second::{Host, Second};
 use crate::harness::{Place, live_with_argument, name_of_test, needs_namespaces, skip, unique_seconds};
 
@@ -111,20 +111,10 @@ fn memory_has_its_verdict_for_who_has_joined() {
         .build()
         .expect("valid");
     let room = Room::new();
-    let mut first = Second::start_with(Host::Usual, &policy, |_| {});
-    first.tell(&room.named("share"));
-    let mut second = Second::start();
-    second.tell(&room.named("join"));
-    let sandbox = Sandbox::join(room.path()).expect("joins");
-    let report = sandbox.report();
-    let by = report
-        .get(Guarantee::Memory)
-        .map(|entry| entry.by.clone())
-        .unwrap_or_default();
-    if !by.contains(&Mechanism::CgroupMemory) {
+    let held = two_behind(&room, &policy, Guarantee::Memory, Mechanism::CgroupMemory);
+    let Some((first, mut second)) = held else {
         return skip(name_of_test!(), "no memory controller here");
-    }
-    drop(sandbox);
+    };
     first.kill_9();
     assert_eq!(
         second.tell("run exec head -c 200000000 /dev/zero > /tmp/big"),

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
 use sandbox_types::{Change, ChangeKind, NodeKind, RelPath};
 
-use super::super::beneath::{Root, names, node_at};
-use super::super::copy::{Attributes, symlink_target};
+use super::super::beneath::{Root, names};
+use super::super::copy::Attributes;
 use super::super::node::Meta;
-use super::super::stack::{Dir, Found, LayerFormat, Origin, Stack};
+use super::super::raw::Bytes;
+use super::super::stack::{Found, Origin, Stack};
+use super::super::walk::Walk;
 use super::super::xattr::{self, Reading};
 use super::error::PlanError;
 use super::links;
@@ -28,7 +30,7 @@ impl ApplyPlan {
             stack,
             base_path: base.to_owned(),
             base: Root::open(base).map_err(PlanError::read(&root))?,
-            dir: None,
+            walk: Walk::new(stack),
             steps: BTreeMap::new(),
             notes: Vec::new(),
         };
@@ -50,13 +52,12 @@ struct Builder<'a> {
     stack: &'a Stack,
     base_path: PathBuf,
     base: Root,
-    /// The directory of the view that was looked at last: the next path is most often in it too.
-    dir: Option<(RelPath, Option<Dir<'a>>)>,
+    walk: Walk<'a>,
     steps: BTreeMap<RelPath, Step>,
     notes: Vec<Note>,
 }
 
-impl<'a> Builder<'a> {
+impl Builder<'_> {
     fn change(&mut self, change: &Change) -> Result<(), PlanError> {
         let path = &change.path;
         match &change.change {
@@ -115,54 +116,19 @@ impl<'a> Builder<'a> {
         self.steps.insert(path.clone(), step);
     }
 
-    fn view(&mut self, path: &RelPath) -> Result<Option<Found>, PlanError> {
-        let Some(name) = path.name() else {
-            return self.root_of_view().map_err(PlanError::read(path));
-        };
-        match self.view_dir(path).map_err(PlanError::read(path))? {
-            Some(dir) => dir.view(name).map_err(PlanError::read(path)),
-            None => Ok(None),
-        }
-    }
-
-    /// The root itself, as it is in the topmost layer.
-    fn root_of_view(&self) -> io::Result<Option<Found>> {
-        let origin = Origin::Layer(0);
-        let root = self.stack.root()?;
-        let meta = Meta::of(root.holder(origin)?)?;
-        Ok(Some(Found { meta, origin }))
-    }
-
-    /// The directory of the view that holds `path`.
-    fn view_dir(&mut self, path: &RelPath) -> io::Result<Option<&Dir<'a>>> {
-        let parent = path.parent().unwrap_or_default();
-        if self.dir.as_ref().is_none_or(|(known, _)| *known != parent) {
-            let dir = self.stack.dir(&parent)?;
-            self.dir = Some((parent, dir));
-        }
-        Ok(self.dir.as_ref().and_then(|(_, dir)| dir.as_ref()))
+    fn view(&self, path: &RelPath) -> Result<Option<Found>, PlanError> {
+        self.walk.find(path).map_err(PlanError::read(path))
     }
 
     /// What `path` will be; none for what is not committed.
     fn after(&mut self, path: &RelPath, found: &Found) -> io::Result<Option<After>> {
-        let reading = reading(self.stack, found.origin);
-        let (root, meta) = (source_root(self.stack, found.origin), found.meta);
-        let Some(name) = path.name() else {
-            let dir = self.stack.root()?;
-            let attributes = Attributes::read(dir.holder(found.origin)?, &meta, reading)?;
-            let attributes = attributes.with_natural_time();
-            return Ok(Some(After::Directory { attributes }));
-        };
-        let name = Path::new(name);
-        let dir = self.view_dir(path)?.ok_or(Errno::NOENT)?;
-        let holder = dir.holder(found.origin)?;
+        let meta = found.meta;
         let noted = match meta.kind {
             NodeKind::Socket => Noted::SocketLeftOut,
             NodeKind::CharDevice if meta.is_whiteout() => Noted::WhiteoutLeftOut,
             _ => {
-                let node = node_at(holder, name)?;
-                let attributes = Attributes::read(node.as_fd(), &meta, reading)?;
-                return entry(path, holder, name, root, meta, attributes).map(Some);
+                let attributes = self.walk.attributes(path, found)?;
+                return self.entry(path, found, attributes).map(Some);
             }
         };
         self.notes.push(Note {
@@ -170,6 +136,33 @@ impl<'a> Builder<'a> {
             what: noted,
         });
         Ok(None)
+    }
+
+    fn entry(&self, path: &RelPath, found: &Found, attributes: Attributes) -> io::Result<After> {
+        let meta = found.meta;
+        Ok(match meta.kind {
+            NodeKind::Directory => After::Directory {
+                attributes: attributes.with_natural_time(),
+            },
+            NodeKind::File => After::File {
+                source: Source {
+                    root: source_root(self.stack, found.origin),
+                    path: path.clone(),
+                    meta,
+                },
+                attributes,
+                link_to: None,
+            },
+            NodeKind::Symlink => After::Symlink {
+                target: Bytes(self.walk.target(path, found.origin)?.into_vec()),
+                attributes,
+            },
+            kind => After::Special {
+                kind,
+                rdev: meta.rdev,
+                attributes,
+            },
+        })
     }
 
     /// `after`, of a path where the base has an entry of the same kind: in place if that can be, and with those
@@ -268,39 +261,6 @@ fn needs(parent: &RelPath, path: RelPath) -> PlanError {
     }
 }
 
-fn entry(
-    path: &RelPath,
-    holder: BorrowedFd<'_>,
-    name: &Path,
-    root: PathBuf,
-    meta: Meta,
-    attributes: Attributes,
-) -> io::Result<After> {
-    Ok(match meta.kind {
-        NodeKind::Directory => After::Directory {
-            attributes: attributes.with_natural_time(),
-        },
-        NodeKind::File => After::File {
-            source: Source {
-                root,
-                path: path.clone(),
-                meta,
-            },
-            attributes,
-            link_to: None,
-        },
-        NodeKind::Symlink => After::Symlink {
-            target: symlink_target(holder, name)?,
-            attributes,
-        },
-        kind => After::Special {
-            kind,
-            rdev: meta.rdev,
-            attributes,
-        },
-    })
-}
-
 fn source_root(stack: &Stack, origin: Origin) -> PathBuf {
     match origin {
         Origin::Base => stack.base_path().to_owned(),
@@ -309,17 +269,5 @@ fn source_root(stack: &Stack, origin: Origin) -> PathBuf {
             .get(index)
             .map(|layer| layer.path.clone())
             .unwrap_or_default(),
-    }
-}
-
-fn reading(stack: &Stack, origin: Origin) -> Reading {
-    match origin {
-        Origin::Base => Reading::Exact,
-        Origin::Layer(index) => Reading::Layer(
-            stack
-                .layers()
-                .get(index)
-                .map_or(LayerFormat::Complete, |layer| layer.format),
-        ),
     }
 }

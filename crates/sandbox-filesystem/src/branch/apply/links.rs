@@ -2,7 +2,7 @@
 //!
 //! Names that are committed together are linked to the first of them. Where another name was committed before,
 //! or is a file of the base that the branch has only linked to, they are linked to that: it must have the same
-//! content and attributes.
+//! content and attributes, extended ones included, because a name that is linked has what is there already.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,8 @@ use sandbox_types::{NodeKind, RelPath};
 
 use super::super::beneath::{Root, names};
 use super::super::node::Meta;
-use super::super::stack::Stack;
+use super::super::stack::{Layer, Stack};
+use super::super::xattr::{self, Reading};
 use super::plan::{After, LinkTo, Source, Step};
 
 /// An inode of a layer.
@@ -78,13 +79,23 @@ fn names_in_base(
             if is_wanted
                 && !steps.contains_key(&path)
                 && stack.find(&path)?.is_some_and(|seen| seen.meta.ino == meta.ino)
-                && let Some(meta) = same_in_base(&root, base, &path, &meta)?
+                && let Some(there) = same_in_base(layer, &root, base, &path, &meta)?
+                && !inodes
+                    .get(&inode)
+                    .is_some_and(|names| is_of(steps, names, &there))
             {
-                found.insert(inode, LinkTo::Base { path, meta });
+                found.insert(inode, LinkTo::Base { path, meta: there });
             }
         }
     }
     Ok(found)
+}
+
+/// Whether one of `names` is that inode of the base already: what is to replace it cannot be a name of it.
+fn is_of(steps: &BTreeMap<RelPath, Step>, names: &[RelPath], there: &Meta) -> bool {
+    let before = names.iter().filter_map(|name| steps.get(name)?.before);
+    let mut before = before.map(|before| (before.dev, before.ino));
+    before.any(|before| before == (there.dev, there.ino))
 }
 
 /// All files in a layer with several names. What cannot be read has none that count.
@@ -106,7 +117,13 @@ fn linked_files(root: &Root) -> io::Result<Vec<(RelPath, Meta)>> {
 }
 
 /// What the base has at `path`, if it is the file that the layer has there.
-fn same_in_base(layer: &Root, base: &Root, path: &RelPath, meta: &Meta) -> io::Result<Option<Meta>> {
+fn same_in_base(
+    layer: &Layer,
+    root: &Root,
+    base: &Root,
+    path: &RelPath,
+    meta: &Meta,
+) -> io::Result<Option<Meta>> {
     let alike = |there: &Meta| {
         let known = |meta: &Meta| (meta.kind, meta.size, meta.mtime, meta.mode, meta.uid, meta.gid);
         known(there) == known(meta)
@@ -114,9 +131,14 @@ fn same_in_base(layer: &Root, base: &Root, path: &RelPath, meta: &Meta) -> io::R
     let Some(there) = base.meta(path)?.filter(alike) else {
         return Ok(None);
     };
-    let (Ok(ours), Ok(theirs)) = (layer.file(path), base.file(path)) else {
+    let (Ok(ours), Ok(theirs)) = (root.file(path), base.file(path)) else {
         return Ok(None);
     };
+    let now = xattr::read(ours.as_fd(), Reading::Layer(layer.format))?;
+    let before = xattr::read(theirs.as_fd(), Reading::Exact)?;
+    if now != xattr::seen(before, &now) {
+        return Ok(None);
+    }
     Ok(is_equal(ours, theirs)?.then_some(there))
 }
 

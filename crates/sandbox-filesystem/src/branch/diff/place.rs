@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use sandbox_types::RelPath;
@@ -47,8 +48,18 @@ impl<'s> Place<'s> {
         knowledge: &BaseKnowledge,
         path: &RelPath,
     ) -> Result<Option<Self>, DiffError> {
-        let mut place = Self::root(stack, knowledge)?;
-        for name in path.as_path() {
+        Self::root(stack, knowledge)?.descend(path, knowledge)
+    }
+
+    /// What is at `path`, which is beneath this directory; none where there is nothing.
+    pub(super) fn descend(
+        self,
+        path: &RelPath,
+        knowledge: &BaseKnowledge,
+    ) -> Result<Option<Self>, DiffError> {
+        let rest = path.within(self.dir.path()).unwrap_or(Path::new("")).to_owned();
+        let mut place = self;
+        for name in &rest {
             match place.enter(name, knowledge)? {
                 Some(next) => place = next,
                 None => return Ok(None),

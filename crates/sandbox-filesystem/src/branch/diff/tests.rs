@@ -8,5 +8,4 @@ mod inside;
 mod kernel;
 mod naive;
 mod property;
-mod speed;
 mod world;

@@ -18,7 +18,7 @@ pub(super) fn follow(table: &mut BTreeMap<RelPath, Touched>, renames: &[Renames<
         .enumerate()
         .flat_map(|(side, of_side)| of_side.iter().map(move |(from, to)| (side, *from, *to)))
         .filter_map(|(side, from, to)| {
-            let old = can_follow(table, side, from, to)?;
+            let old = can_follow(table, renames, side, from, to)?;
             Some((side, from, to, old))
         })
         .collect();
@@ -28,9 +28,12 @@ pub(super) fn follow(table: &mut BTreeMap<RelPath, Touched>, renames: &[Renames<
     }
 }
 
-/// What was renamed, if it was a file, it is gone from its old place, and its new place was free.
+/// What was renamed, if it was a file, it is gone from its old place, and its new place was free and is nobody
+/// else's: what another side has put there is no version of this file, and what it has made of the file stays with
+/// the old name.
 fn can_follow(
     table: &BTreeMap<RelPath, Touched>,
+    renames: &[Renames<'_>],
     side: usize,
     from: &RelPath,
     to: &RelPath,
@@ -45,7 +48,10 @@ fn can_follow(
         .parties
         .iter()
         .any(|party| party.side == side && matches!(party.state, State::Here(_)));
-    (is_gone && has_arrived && target.ancestor.is_none()).then(|| old.clone())
+    let is_alike = |other: usize| renames.get(other).and_then(|of_side| of_side.get(from)) == Some(&to);
+    let mut others = target.parties.iter().filter(|party| party.side != side);
+    let is_free = target.ancestor.is_none() && others.all(|party| is_alike(party.side));
+    (is_gone && has_arrived && is_free).then(|| old.clone())
 }
 
 /// The parties at `from` that belong to `to`, which `side` has made of it.
@@ -94,7 +100,7 @@ fn arrive(
         }
     }
     for party in arriving {
-        // One that has put something else there has its say already.
+        // One that has renamed it alike has its say already.
         if target.parties.iter().all(|known| known.side != party.side) {
             target.parties.push(party);
         }

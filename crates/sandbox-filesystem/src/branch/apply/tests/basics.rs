@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::super::super::testing::{assert_same, picture, rel, skip};
+use super::super::super::testing::{assert_same, picture, rel, set_xattr, skip};
 use super::super::*;
 use super::scene::{Kept, Scene, edit, furnish, same_but_times};
 
@@ -218,6 +218,35 @@ fn a_name_that_is_changed_no_longer_shares_its_file_with_the_others() {
     assert_eq!(fs::read(scene.base.join("b")).unwrap(), b"content");
     undo(&commit, &mut |_| {}).unwrap();
     assert_same(&picture(&scene.base), &before, "the base after undo");
+}
+
+#[test]
+fn an_attribute_of_a_file_with_two_names_is_committed_with_one_of_them_and_then_with_the_other() {
+    for kept in [Kept::Copy, Kept::Upper] {
+        let scene = Scene::new();
+        fs::write(scene.base.join("a"), "content").unwrap();
+        fs::hard_link(scene.base.join("a"), scene.base.join("b")).unwrap();
+        scene.branch();
+        set_xattr(&scene.tree.join("a"), "x", b"1");
+        let before = picture(&scene.base);
+        let stack = scene.stack(kept);
+        let changes = scene.changes(&stack);
+        assert_eq!(changes.len(), 2, "{changes:?}");
+        let plan = ApplyPlan::from_changes(&stack, &scene.base, &changes[..1]).unwrap();
+        let first = scene.commit_dir();
+        apply(&plan, &first, &mut |_| {}).unwrap();
+        let now = picture(&scene.base);
+        let has_it = ["a", "b"].map(|name| !now[&rel(name)].attributes.xattrs.0.is_empty());
+        assert_eq!(has_it, [true, false]);
+        let plan = ApplyPlan::from_changes(&stack, &scene.base, &scene.changes(&stack)).unwrap();
+        let second = scene.commit_dir();
+        apply(&plan, &second, &mut |_| {}).unwrap();
+        let (base, tree) = same_but_times(&scene.base, &scene.tree);
+        assert_same(&base, &tree, "the base after both commits, and the branch");
+        undo(&second, &mut |_| {}).unwrap();
+        undo(&first, &mut |_| {}).unwrap();
+        assert_same(&picture(&scene.base), &before, "the base after both are undone");
+    }
 }
 
 #[test]

@@ -7,16 +7,15 @@ use sandbox_types::BaseChange;
 use super::super::super::base::Identity;
 use super::super::super::node::Meta;
 use super::super::super::testing::skip;
-use super::super::{changes, check_one};
+use super::super::{Recheck, changes};
 use super::world::{World, mode, opaque, same_time, whiteout, write, xattr};
 
 /// Asks again about each change, right before it would be applied.
 fn asked_again(world: &World) -> Vec<Option<BaseChange>> {
     let stack = world.stack();
     let changes = changes(&stack, &world.knowledge, &mut |_| {}).unwrap();
-    let again = changes
-        .iter()
-        .map(|change| check_one(&stack, &world.knowledge, change).unwrap());
+    let mut recheck = Recheck::new(&stack, &world.knowledge);
+    let again = changes.iter().map(|change| recheck.conflict(change).unwrap());
     again.collect()
 }
 
@@ -119,9 +118,11 @@ fn what_the_base_has_no_more_has_vanished() {
             "A file !Vanished"
         ]
     );
+    let stack = world.stack();
+    let mut recheck = Recheck::new(&stack, &world.knowledge);
     let again: Vec<_> = before
         .iter()
-        .map(|change| check_one(&world.stack(), &world.knowledge, change).unwrap())
+        .map(|change| recheck.conflict(change).unwrap())
         .collect();
     let vanished = Some(BaseChange::Vanished);
     assert_eq!(again, [vanished, None, vanished]);

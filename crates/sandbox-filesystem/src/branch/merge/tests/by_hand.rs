@@ -331,6 +331,34 @@ fn a_file_renamed_twice_is_a_conflict() {
 }
 
 #[test]
+fn a_new_name_that_another_branch_has_given_to_something_else_is_a_conflict_and_nothing_is_lost() {
+    let long = "line\n".repeat(100);
+    let make = |is_old_changed: bool| {
+        world(
+            |base| write(base, "old", &long),
+            |a| fs::rename(a.join("old"), a.join("new")).unwrap(),
+            |b| {
+                write(b, "new", "other");
+                if is_old_changed {
+                    write(b, "old", &format!("{long}more"));
+                }
+            },
+        )
+    };
+    let (moved, changed) = (format!("new={long}"), format!("old={long}more"));
+    assert_eq!(make(false).merge(Abort).report.conflicts.len(), 1);
+    assert_eq!(make(true).merge(Abort).report.conflicts.len(), 2);
+    assert_eq!(make(false).merge(Ours).lines(), [moved.as_str()]);
+    assert_eq!(make(false).merge(Theirs).lines(), ["new=other"]);
+    assert_eq!(make(false).merge(Both).lines(), [moved.as_str(), "new.b=other"]);
+    assert_eq!(make(true).merge(Theirs).lines(), ["new=other", changed.as_str()]);
+    assert_eq!(
+        make(true).merge(Both).lines(),
+        [moved.as_str(), "new.b=other", changed.as_str()]
+    );
+}
+
+#[test]
 fn a_file_that_one_renamed_and_another_deleted_is_a_conflict() {
     let long = "line\n".repeat(100);
     let make = || {

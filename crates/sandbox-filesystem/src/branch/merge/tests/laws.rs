@@ -121,16 +121,65 @@ fn world(base: &[Edit], sides: &[(&str, &[Edit])]) -> World {
     world
 }
 
-/// A rename onto a name that the other branch adds while it changes the old one is a known gap of `both`.
-fn without_renames() -> impl Strategy<Value = Vec<Edit>> {
-    edits().prop_map(|edits| {
-        let is_kept = |edit: &Edit| !matches!(edit, Edit::Rename(..));
-        edits.into_iter().filter(is_kept).collect()
-    })
+/// Many renames among names that are in use.
+fn crowded() -> impl Strategy<Value = Vec<Edit>> {
+    let name = prop::sample::select(vec![0_u8, 1, 8, 3]);
+    let edit = prop_oneof![
+        3 => (name.clone(), 0_u8..4).prop_map(|(name, content)| Edit::Write(name, content)),
+        1 => name.clone().prop_map(Edit::Remove),
+        3 => (name.clone(), name).prop_map(|(from, to)| Edit::Rename(from, to)),
+    ];
+    prop::collection::vec(edit, 1..6)
+}
+
+/// What a side has put somewhere is somewhere in the result, unless it was in the base and another side has changed
+/// or removed it there.
+fn loses_nothing(base: &[Edit], sides: &[(&str, &[Edit])]) -> Result<(), TestCaseError> {
+    let mut world = world(base, sides);
+    let before = seen_in(&world.base());
+    let merge = world.merge(Both);
+    prop_assert!(
+        merge.report.unsettled().next().is_none(),
+        "{:?}",
+        merge.conflicts()
+    );
+    let parent = merge.layer.parent().unwrap();
+    let trees: Vec<Seen> = sides
+        .iter()
+        .map(|(name, _)| seen_in(&parent.join(name)))
+        .collect();
+    let what =
+        |tree: &Seen, path: &RelPath| tree.get(path).map(|(kind, _, content)| (*kind, content.clone()));
+    for (side, tree) in trees.iter().enumerate() {
+        for path in tree.keys() {
+            let entry = what(tree, path);
+            let is_kept = merge.seen.keys().any(|kept| what(&merge.seen, kept) == entry);
+            let others = || trees.iter().enumerate().filter(|(other, _)| *other != side);
+            let mut were = before.keys().filter(|was| what(&before, was) == entry);
+            let is_given_up = were.any(|was| others().any(|(_, other)| what(other, was) != entry));
+            prop_assert!(
+                is_kept || is_given_up || what(&before, path) == entry,
+                "{} of {} is lost: {:?}",
+                path,
+                side,
+                merge.conflicts()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How many cases: `CASES` says more of them.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: std::env::var("CASES").map_or(64, |cases| cases.parse().unwrap()),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(config())]
 
     #[test]
     fn a_branch_merged_alone_is_itself(base in edits(), a in edits()) {
@@ -178,18 +227,19 @@ proptest! {
     }
 
     #[test]
-    fn keeping_both_loses_nothing(base in edits(), a in without_renames(), b in without_renames()) {
-        let mut world = world(&base, &[("a", &a), ("b", &b)]);
-        let before = seen_in(&world.base());
-        let merge = world.merge(Both);
-        let result = &merge.seen;
-        for side in ["a", "b"] {
-            let of_side = seen_in(&merge.layer.parent().unwrap().join(side));
-            for (path, (kind, _, content)) in of_side {
-                let is_in = |tree: &Seen| tree.values().any(|(other, _, now)| (*other, now) == (kind, &content));
-                prop_assert!(is_in(&before) || is_in(result), "{} of {} is lost: {:?}", path, side, merge.conflicts());
-            }
-        }
+    fn keeping_both_loses_nothing(base in edits(), a in edits(), b in edits()) {
+        loses_nothing(&base, &[("a", &a), ("b", &b)])?;
+    }
+
+    #[test]
+    fn keeping_all_loses_nothing_where_few_names_meet(
+        base in crowded(),
+        a in crowded(),
+        b in crowded(),
+        c in crowded(),
+    ) {
+        loses_nothing(&base, &[("a", &a), ("b", &b)])?;
+        loses_nothing(&base, &[("a", &a), ("b", &b), ("c", &c)])?;
     }
 
     #[test]

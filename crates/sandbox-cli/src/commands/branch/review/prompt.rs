@@ -1,9 +1,10 @@
-//! Asking about each change: `sandbox branch commit --interactive`.
+//! Asking about each change, where there is no screen.
 
-use sandbox::branch::{Branch, CommitOptions, Held, Selection};
-use sandbox::{Change, ConflictPolicy};
+use sandbox::branch::{Branch, CommitOptions};
+use sandbox::{Change, ChangeSet};
 
-use super::{question, show_changes};
+use super::super::{question, show_changes};
+use super::{Decision, commit, page};
 use crate::error::CliError;
 use crate::output::{harmless, tell};
 
@@ -27,9 +28,8 @@ const HELP: &str = "\
   s  show it              q  quit, and commit nothing
 ";
 
-/// Goes through the changes; none when the user quits.
-pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<CommitOptions>, CliError> {
-    let set = branch.diff_with(&options.review, &mut |_| {})?;
+/// Goes through the changes.
+pub(super) fn ask(branch: &Branch, set: &ChangeSet, options: CommitOptions) -> Result<Decision, CliError> {
     let texts = branch.texts()?;
     let mut chosen = Vec::new();
     let mut changes = set.changes.iter().enumerate();
@@ -51,9 +51,13 @@ pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<Comm
                     break 'changes;
                 }
                 Answer::Done => break 'changes,
-                Answer::Quit => return Ok(None),
+                Answer::Quit => return Ok(Decision::Keep),
                 Answer::Show => {
                     let patch = texts.patch(change)?;
+                    if patch.is_empty() {
+                        tell(format_args!("  {}", page::kind(change)));
+                        continue;
+                    }
                     tell(harmless(&String::from_utf8_lossy(&patch)).trim_end());
                     continue;
                 }
@@ -65,13 +69,7 @@ pub(super) fn ask(branch: &Branch, options: CommitOptions) -> Result<Option<Comm
             continue 'changes;
         }
     }
-    Ok(Some(CommitOptions {
-        selection: Selection::exactly(chosen),
-        // Each was shown as what it is, and answered.
-        held: Held::AcceptAll,
-        conflicts: ConflictPolicy::Ours,
-        ..options
-    }))
+    Ok(commit(set, chosen, options))
 }
 
 fn is_harmless(change: &Change) -> bool {
