@@ -34,7 +34,7 @@ pub(super) const LAYERS: &[Layer] = &[
         imports: &["sandbox-types"],
         // Nearly all of it is sea-orm with SQLite and tokio; then tar, zstd and sha2 for archives. For ext4: checksums
         // (crc32c), structures on disk (zerocopy), images that appear whole (tempfile).
-        budget: 240,
+        budget: 176,
     },
     Layer {
         name: "sandbox-confine",
@@ -50,17 +50,17 @@ pub(super) const LAYERS: &[Layer] = &[
             "sandbox-volumes",
         ],
         // What sandbox-filesystem and sandbox-volumes need, see there.
-        budget: 280,
+        budget: 193,
     },
     Layer {
         name: "sandbox-cli",
         imports: &["sandbox"],
-        budget: 320,
+        budget: 215,
     },
     Layer {
         name: "sandbox-examples",
         imports: &["sandbox"],
-        budget: 285,
+        budget: 194,
     },
     Layer {
         name: "xtask",
