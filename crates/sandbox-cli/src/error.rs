@@ -11,7 +11,8 @@ use sandbox::branch::{
 };
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
-use sandbox::{BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
+use sandbox::volume::{ArchiveError, FsError, VolumeError};
+use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
 use crate::output::tell;
 use crate::run::flags;
@@ -87,6 +88,18 @@ pub(crate) enum CliError {
     Stdin(io::Error),
     #[error("{directory} holds more than a project, and would be on the branch as a whole", directory = directory.display())]
     WorkspaceTooWide { directory: PathBuf },
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error(transparent)]
+    VolumeArchive(#[from] ArchiveError),
+    #[error(transparent)]
+    VolumeFile(#[from] FsError),
+    #[error(transparent)]
+    AttachVolumes(#[from] AttachVolumesError),
+    #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
+    VolumesOnBranch,
+    #[error("a runtime cannot be started: {0}")]
+    Runtime(io::Error),
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("{}", with_sources(.0))]
@@ -135,6 +148,9 @@ impl CliError {
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Mount(error) => error.hint().map(str::to_owned),
             Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Volume(error) => error.hint(),
+            Self::VolumeArchive(error) => error.hint(),
+            Self::AttachVolumes(error) => error.hint(),
             Self::WorkspaceGone { workspace } => {
                 let base = workspace.base().display();
                 Some(format!(

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{EnforcementReport, Mechanism, PolicyError};
+use sandbox_types::{EnforcementReport, Mechanism, PolicyError, VolumeName};
 
 use crate::plan::RefusedLimit;
 use crate::seccomp::SeccompError;
@@ -28,6 +28,12 @@ pub enum PrepareError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A volume that nobody has taken.
+    #[error("volume {name} is not attached")]
+    Unattached {
+        /// Which.
+        name: VolumeName,
     },
     /// A link that leads to credentials, which only their own name asks for.
     #[error("{path}: leads to {target}, which holds {what}; to show them, name {target} itself",

@@ -23,6 +23,7 @@ mod serving;
 mod size;
 mod span;
 mod tree;
+mod volume;
 
 pub use change::{
     Attribute, BaseChange, Change, ChangeCounts, ChangeKind, ChangeSet, Condition, ConflictKind,
@@ -31,7 +32,7 @@ pub use change::{
 };
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};
-pub use name::{BranchName, InvalidName, SandboxName};
+pub use name::{BranchName, InvalidName, SandboxName, VolumeName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
@@ -40,4 +41,8 @@ pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};
 pub use tree::{
     TreeDevice, TreeEntry, TreeFlags, TreeNode, TreeNodeId, TreeNodeKind, TreeSource, TreeTime, TreeXattr,
+};
+pub use volume::{
+    InvalidVolume, LARGEST_DISK, Label, Quota, SMALLEST_DISK, VolumeForm, VolumeKind, VolumeProblem,
+    VolumeSpec, VolumeSpecBuilder, check_quota,
 };

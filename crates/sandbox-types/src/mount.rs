@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ByteSize;
+use crate::{ByteSize, VolumeName};
 
 /// One entry of the composed root: `source` appears at `at`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub enum MountSource {
     },
     /// An overlay file system: what is written goes to a directory of its own, the rest stays as it is.
     Overlay(Overlay),
+    /// A volume, by its name. It has to be attached before anything starts: whoever starts a policy that still
+    /// names one is refused.
+    Volume(VolumeName),
 }
 
 /// A copy-on-write view, as the kernel's overlayfs makes it in the sandbox's own user namespace

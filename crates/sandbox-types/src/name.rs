@@ -1,4 +1,4 @@
-//! Names of sandboxes and branches: one rule, checked once.
+//! Names of sandboxes, branches and volumes: one rule, checked once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -75,6 +75,11 @@ name! {
 name! {
     /// The name of a branch: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
     BranchName
+}
+
+name! {
+    /// The name of a volume: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
+    VolumeName
 }
 
 #[cfg(test)]

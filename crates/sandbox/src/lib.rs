@@ -17,6 +17,8 @@
 #![forbid(unsafe_code)]
 
 mod branching;
+#[cfg(feature = "volumes")]
+mod volumes;
 
 pub use branching::OnBranch;
 pub use sandbox_confine::{
@@ -27,16 +29,22 @@ pub use sandbox_confine::{
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
     ConflictKind, ConflictOutcome, ConflictPolicy, EnforcementReport, GitRef, Guarantee, GuaranteeReport,
-    Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, MeasuredBy, Mebibytes, Mechanism, MergeConflict,
-    MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy, PolicyBuilder, PolicyError,
-    PolicyProblem, RelPath, Require, RiskRules, RuleSpec, RunResult, SandboxName, SandboxStatus, SizeExt,
-    Span, Status, Stream, Unsettled, Usage,
+    Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, InvalidVolume, Label, MeasuredBy, Mebibytes,
+    Mechanism, MergeConflict, MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy,
+    PolicyBuilder, PolicyError, PolicyProblem, Quota, RelPath, Require, RiskRules, RuleSpec, RunResult,
+    SandboxName, SandboxStatus, SizeExt, Span, Status, Stream, Unsettled, Usage, VolumeForm, VolumeKind,
+    VolumeName, VolumeProblem, VolumeSpec,
 };
+#[cfg(feature = "volumes")]
+pub use volumes::{AttachVolumesError, attach_volumes, names_volumes};
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
 pub use sandbox_filesystem::{backend, branch, fs, serve, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
+/// Named volumes; see [`volume::Volume`].
+#[cfg(feature = "volumes")]
+pub use sandbox_volumes as volume;
 
 /// The README's Rust example compiles and runs.
 #[cfg(doctest)]

@@ -7,6 +7,7 @@
 
 mod account;
 mod branch;
+mod catalog;
 mod error;
 mod figures;
 mod json;
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     Sustain(sustain::Args),
     /// What work on a branch costs, against the same work on the directory itself, and peers
     Branch(branch::Args),
+    /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
+    Catalog(catalog::Args),
     /// ext4 disks, made by this project and by mke2fs in turn
     Volumes(volumes::Args),
 }
@@ -48,6 +51,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
+        Bench::Catalog(args) => catalog::run(args),
         Bench::Volumes(args) => volumes::run(args),
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod gc;
 pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod profile;
+pub(crate) mod volume;

@@ -8,6 +8,7 @@ use clap::{ArgAction, ValueEnum, ValueHint};
 use sandbox::policy::{NetworkMode, OnOutput, SyscallProfile};
 use sandbox::{ByteSize, Require, Span};
 
+use super::attached::VolumeArg;
 use super::branch_args::BranchArgs;
 use super::examples;
 use super::values::{BindArg, CpuList, TmpfsArg, octal, uid};
@@ -88,6 +89,9 @@ pub(crate) struct FileArgs {
     /// Make SRC of the host appear at DST, read-only unless :rw is added
     #[arg(long, value_name = "SRC:DST[:rw]")]
     pub(crate) bind: Vec<BindArg>,
+    /// Attach a volume at DST, to read and write it, or to only read it; see: sandbox volume
+    #[arg(long, value_name = "NAME:DST[:ro]")]
+    pub(crate) volume: Vec<VolumeArg>,
     /// Mount an empty file system in memory [default size: 64M]
     #[arg(long, value_name = "DST[:SIZE]")]
     pub(crate) tmpfs: Vec<TmpfsArg>,

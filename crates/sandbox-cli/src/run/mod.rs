@@ -1,6 +1,7 @@
 //! `sandbox run`: one command, confined.
 
 pub(crate) mod args;
+mod attached;
 mod branch_args;
 pub(crate) mod branch_end;
 mod branch_report;
@@ -27,6 +28,7 @@ use sandbox::cgroup::{Adopt, Hierarchy};
 use sandbox::{Command, Left, Policy, Process, RunResult, Sandbox};
 
 use self::args::RunArgs;
+use self::attached::AttachedVolumes;
 use self::branch_report::BranchReport;
 use self::directory::Start;
 use self::json::JsonTo;
@@ -133,23 +135,35 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
 
 fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args, session)?;
-    stand_aside_for_limits(&policy);
+    let (policy, volumes) = AttachedVolumes::take(policy, args)?;
+    let ended = execute_under(args, session, &policy, &start);
+    volumes.give_back();
+    ended
+}
+
+fn execute_under(
+    args: &RunArgs,
+    session: Option<&Session>,
+    policy: &Policy,
+    start: &Start,
+) -> Result<Option<Ended>, CliError> {
+    stand_aside_for_limits(policy);
     if args.output.explain {
-        explain::print(&Sandbox::prepare(&policy)?, &start)?;
+        explain::print(&Sandbox::prepare(policy)?, start)?;
         return Ok(None);
     }
     if !args.output.quiet {
-        notes::hidden_directory(&start, &args.command);
+        notes::hidden_directory(start, &args.command);
         notes::unset_variables(&args.process.env);
     }
-    let on_terminal = wants_terminal(args, &policy)?;
-    let command = command(args, session, &start, on_terminal);
+    let on_terminal = wants_terminal(args, policy)?;
+    let command = command(args, session, start, on_terminal);
     // A signal that comes during the start is for the command as well.
     let signals = Signals::block()?;
     let (process, live) = match session {
-        None => (command.under(&policy).spawn()?, None),
+        None => (command.under(policy).spawn()?, None),
         Some(session) => {
-            let (live, process) = session.start(&policy, command)?;
+            let (live, process) = session.start(policy, command)?;
             (process, Some(live))
         }
     };

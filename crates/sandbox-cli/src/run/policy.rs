@@ -106,6 +106,9 @@ impl FileArgs {
         for bind in &self.bind {
             builder = builder.bind(existing("--bind", &bind.source)?, &bind.at, bind.access);
         }
+        for volume in &self.volume {
+            builder = builder.mount(volume.mount());
+        }
         for tmpfs in &self.tmpfs {
             let source = MountSource::Tmpfs { size: tmpfs.size };
             let mount = sandbox::Mount {

@@ -18,6 +18,7 @@ const GOLDEN: &[(&[&str], &str)] = &[
     (&["gc", "--help"], "gc.txt"),
     (&["completions", "--help"], "completions.txt"),
     (&["man", "--help"], "man.txt"),
+    (&["volume", "--help"], "volume.txt"),
 ];
 
 #[test]
@@ -80,7 +81,7 @@ fn every_example_of_run_works() {
 fn every_example_of_the_other_commands_works() {
     let place = Harness::new();
     fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
-    for command in ["doctor", "profile", "gc", "completions", "man"] {
+    for command in ["doctor", "profile", "gc", "completions", "man", "volume"] {
         let help = place.sandbox([command, "--help"]).stdout;
         for example in help
             .lines()
@@ -109,6 +110,8 @@ fn completions_and_manual_pages_know_every_command() {
         "sandbox-doctor.1",
         "sandbox-profile.1",
         "sandbox-gc.1",
+        "sandbox-volume.1",
+        "sandbox-volume-create.1",
     ] {
         let text = fs::read_to_string(place.work().join("pages").join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}");

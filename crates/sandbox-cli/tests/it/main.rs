@@ -16,3 +16,4 @@ mod profile;
 mod sees;
 mod signals;
 mod terminal;
+mod volumes;

@@ -276,6 +276,8 @@ impl Resolver<'_> {
                 let base = overlay.lowers.last().cloned().unwrap_or_default();
                 (base, true, Some(overlay))
             }
+            // Not to be left out silently: the command would write elsewhere.
+            MountSource::Volume(name) => return Err(PrepareError::Unattached { name: name.clone() }),
             _ => return Ok(None),
         };
         Ok(Some(ResolvedGrant {

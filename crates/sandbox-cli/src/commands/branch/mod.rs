@@ -1,6 +1,6 @@
 //! `sandbox branch`: what has been done on branches, and what becomes of it.
 
-mod age;
+pub(crate) mod age;
 mod archive;
 mod attach;
 pub(crate) mod commit;

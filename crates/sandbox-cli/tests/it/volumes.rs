@@ -1,0 +1,328 @@
+//! `sandbox volume` and `sandbox run --volume`.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::harness::{Harness, Ran, binary};
+
+fn with_input(place: &Harness, args: &[&str], input: &str) -> Ran {
+    let mut command = place.command(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(input.as_bytes())
+        .expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    Ran {
+        status: output.status.code().expect("it exits by itself"),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn a_volume_is_made_filled_copied_and_removed() {
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "data", "--label", "team=storage"])
+        .prints("data\n");
+    place.sandbox(["volume", "ensure", "data"]).prints("data\n");
+    with_input(&place, &["volume", "put", "-", "data:/greeting"], "hello\n").prints("");
+    place
+        .sandbox(["volume", "cat", "data:greeting"])
+        .prints("hello\n");
+    place
+        .sandbox(["volume", "cp", "data:/greeting", "data:/again"])
+        .prints("");
+    let listed = place.sandbox(["volume", "ls", "data"]);
+    assert!(
+        listed.stdout.contains("again") && listed.stdout.contains("greeting"),
+        "{listed:?}"
+    );
+    place
+        .sandbox(["volume", "snapshot", "data", "before"])
+        .says(0, &["kept data as before"]);
+    with_input(&place, &["volume", "put", "-", "data:/greeting"], "changed\n").prints("");
+    place
+        .sandbox(["volume", "clone", "data", "copy", "--snapshot", "before"])
+        .says(0, &["cloned"]);
+    place
+        .sandbox(["volume", "cat", "copy:/greeting"])
+        .prints("hello\n");
+    place.sandbox(["volume", "restore", "data", "before"]).prints("");
+    place
+        .sandbox(["volume", "get", "data:/greeting", "greeting"])
+        .prints("");
+    assert_eq!(
+        fs::read_to_string(place.work().join("greeting")).expect("it is there"),
+        "hello\n"
+    );
+    place
+        .sandbox(["volume", "rename", "copy", "moved"])
+        .says(0, &["moved"]);
+    place
+        .sandbox(["volume", "list", "--quiet"])
+        .prints("moved\ndata\n");
+    place
+        .sandbox(["volume", "list", "--quiet", "--label", "team"])
+        .prints("data\n");
+    place
+        .sandbox(["volume", "rm", "data"])
+        .says(1, &["data has 1 snapshots", "--snapshots"]);
+    place
+        .sandbox(["volume", "rm", "--snapshots", "data", "moved"])
+        .says(0, &["removed data", "removed moved"]);
+    place
+        .sandbox(["volume", "rm", "data"])
+        .says(1, &["there is no volume data"]);
+    place
+        .sandbox(["volume", "fsck"])
+        .prints("0 volumes, 0 snapshots, 0 problems\n");
+}
+
+#[test]
+fn volumes_are_said_in_json() {
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "data", "--quota", "3M", "-l", "a=1"])
+        .prints("data\n");
+    place
+        .sandbox(["volume", "resize", "data", "--inodes", "99"])
+        .says(0, &["3MiB, 99 inodes"]);
+    let json = |args: &[&str]| -> serde_json::Value {
+        let ran = place.sandbox(args);
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    };
+    let listed = json(&["volume", "list", "--json"]);
+    assert_eq!(listed[0]["quota_bytes"], 3 << 20);
+    assert_eq!(listed[0]["labels"]["a"], "1");
+    let shown = json(&["volume", "show", "data", "--json"]);
+    assert_eq!(
+        (&shown["quota_inodes"], &shown["holders"]),
+        (&99.into(), &serde_json::json!([]))
+    );
+    let used = json(&["volume", "df", "--json"]);
+    assert_eq!(
+        (&used[0]["name"], &used[0]["inodes"]),
+        (&"data".into(), &1.into())
+    );
+    assert_eq!(json(&["volume", "ls", "data", "--json"]), serde_json::json!([]));
+    let checked = json(&["volume", "fsck", "--json"]);
+    assert_eq!(checked["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn an_archive_goes_from_one_home_to_another() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    with_input(&place, &["volume", "put", "-", "data:/file"], "x").prints("");
+    place
+        .sandbox(["volume", "export", "data", "--output", "data.tar.zst"])
+        .says(0, &["exported data"]);
+    let mut other = place.command(["volume", "import", "data.tar.zst", "--name", "theirs"]);
+    Ran::of(other.env("SANDBOX_HOME", place.root().join("other"))).says(0, &["imported theirs"]);
+    place
+        .sandbox(["volume", "import", "data.tar.zst"])
+        .says(1, &["data exists already"]);
+    fs::write(place.work().join("none"), "no archive").expect("write");
+    place
+        .sandbox(["volume", "import", "none"])
+        .says(1, &["not an archive of a volume"]);
+    place
+        .sandbox(["volume", "prune", "--older-than", "0s", "--dry-run"])
+        .prints("data\n");
+    place
+        .sandbox(["volume", "prune", "--older-than", "1h"])
+        .prints("");
+    place
+        .sandbox(["volume", "prune", "--all"])
+        .says(0, &["removed data"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let place = Harness::new();
+    for (args, said) in [
+        (&["create", "a/b"][..], "\"a/b\" is not a name"),
+        (&["create", ".."], "\"..\" is not a name"),
+        (
+            &["create", "d", "--size", "8M"],
+            "size 8MiB: a directory has none",
+        ),
+        (&["create", "d", "--disk", "--size", "0"], "size 0B"),
+        (
+            &["create", "d", "--disk", "--size", "8M", "--quota", "1M"],
+            "a disk has no quota",
+        ),
+        (&["create", "d", "--quota", "0"], "a quota of 0 bytes"),
+        (&["create", "d", "-l", "k=1", "-l", "k=2"], "\"k\" is given twice"),
+        (&["show", "none"], "there is no volume none"),
+        (&["cat", "none:/x"], "there is no volume none"),
+    ] {
+        let ran = place.sandbox([&["volume"], args].concat());
+        ran.says(1, &[said]);
+    }
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    place
+        .sandbox(["volume", "cat", "data:../x"])
+        .says(1, &["no path in a volume"]);
+    place
+        .sandbox(["volume", "fsck"])
+        .prints("1 volumes, 0 snapshots, 0 problems\n");
+}
+
+#[test]
+fn a_command_works_on_a_volume_and_what_it_wrote_stays() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    place
+        .sh(&["--volume", "data:/data"], "echo kept > /data/file; ls /data")
+        .prints("file\n");
+    place
+        .sh(&["--volume", "data:/data:ro"], "cat /data/file")
+        .prints("kept\n");
+    let ran = place.sh(&["--volume", "data:/data:ro"], "echo no > /data/file");
+    assert!(ran.status != 0 && ran.stderr.contains("Read-only"), "{ran:?}");
+    place.sandbox(["volume", "cat", "data:/file"]).prints("kept\n");
+    let shown = place.sandbox(["volume", "show", "data"]);
+    assert!(!shown.stdout.contains("used by"), "{shown:?}");
+    place
+        .sh(&["--volume", "none:/data"], "true")
+        .says(125, &["there is no volume none"]);
+    place
+        .sandbox(["volume", "create", "limited", "--quota", "1M"])
+        .prints("limited\n");
+    place
+        .sh(&["--volume", "limited:/data"], "true")
+        .says(125, &["limited has a quota", "--quota none"]);
+    place
+        .sh(&["--volume", "data:/data", "--branch"], "true")
+        .says(125, &["on a branch"]);
+}
+
+#[test]
+fn a_volume_in_use_is_kept_and_its_user_named_until_it_ends() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    let mut child = place.start(&["--volume", "data:/data"], "echo ready; exec sleep 600");
+    let pid = format!("process {}", child.id());
+    place
+        .sandbox(["volume", "rm", "data"])
+        .says(1, &["data is in use by", &pid, "sleep 600", "writing"]);
+    place
+        .sh(&["--volume", "data:/x:ro"], "true")
+        .says(125, &["data is in use by", &pid]);
+    let shown = place.sandbox(["volume", "show", "data"]);
+    assert!(
+        shown.stdout.contains(&pid) && shown.stdout.contains("at /data"),
+        "{shown:?}"
+    );
+    child.kill().expect("kill -9");
+    child.wait().expect("it is dead");
+    place.sh(&["--volume", "data:/x"], "true").prints("");
+    place
+        .sandbox(["volume", "fsck", "--repair"])
+        .prints("1 holders are gone, and struck out\n1 volumes, 0 snapshots, 0 problems\n");
+    place.sandbox(["volume", "rm", "data"]).says(0, &["removed data"]);
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_said_to_be() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    // Of a sandbox that has it read-only, so that it holds for root as well.
+    let home = place.home().join(".local/state/sandbox");
+    let at = "/state";
+    let flags = [
+        "--bind".to_owned(),
+        format!("{}:{at}", home.display()),
+        "--read".to_owned(),
+        binary().display().to_string(),
+        "--env".to_owned(),
+        format!("SANDBOX_HOME={at}"),
+    ];
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let script = format!("{} volume create more", binary().display());
+    place
+        .sh(&flags, &script)
+        .says(1, &[at, "cannot be written", "SANDBOX_HOME"]);
+    place.sandbox(["volume", "list", "--quiet"]).prints("data\n");
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let place = Harness::new();
+    let binary = binary().display().to_string();
+    let flags = [
+        "--tmpfs",
+        "/state:8M",
+        "--read",
+        &binary,
+        "--env",
+        "SANDBOX_HOME=/state",
+    ];
+    let script = format!(
+        "alias v='{binary} volume'
+        v create data && head -c 5000000 /dev/urandom > /tmp/x && v put /tmp/x data:/x || exit 1
+        v export data > /tmp/archive || exit 1
+        v clone data copy && exit 1
+        v import --name copy /tmp/archive && exit 1
+        v snapshot data before && exit 1
+        v put /tmp/x data:/y && exit 1
+        v list -q; v ls data; ls -A /state/volumes/.pending; v fsck"
+    );
+    let ran = place.sh(&flags, &script);
+    ran.says(0, &["no space left", "No space left on device"]);
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{ran:?}");
+    assert!(
+        lines[2].ends_with(" x") && lines[3] == "1 volumes, 0 snapshots, 0 problems",
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn signals_reach_a_command_that_has_a_volume() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    let script = "trap 'echo caught > /data/file; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = place.start(&["--volume", "data:/data"], script);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+    child.wait().expect("it ends");
+    place.sandbox(["volume", "cat", "data:/file"]).prints("caught\n");
+}
+
+#[test]
+fn a_damaged_catalog_is_mended_by_fsck() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    let catalog = place.home().join(".local/state/sandbox/catalog.db");
+    // What is in the log would be read from there.
+    for log in ["catalog.db-wal", "catalog.db-shm"] {
+        fs::remove_file(catalog.with_file_name(log)).ok();
+    }
+    fs::write(&catalog, vec![b'x'; 9000]).expect("write");
+    place
+        .sandbox(["volume", "list"])
+        .says(1, &["catalog.db is damaged", "fsck --repair"]);
+    let found = place.sandbox(["volume", "fsck"]);
+    assert_eq!(found.status, 1, "{found:?}");
+    let mended = place.sandbox(["volume", "fsck", "--repair"]);
+    assert_eq!(mended.status, 0, "{mended:?}");
+    place.sandbox(["volume", "list", "--quiet"]).prints("data\n");
+}
+
+#[test]
+fn a_run_without_volumes_makes_nothing_of_them() {
+    let place = Harness::new();
+    place.sh(&[], "true").prints("");
+    assert!(!place.home().join(".local/state/sandbox/catalog.db").exists());
+}

@@ -1,0 +1,143 @@
+//! The catalog: which volumes there are, in SQLite.
+//!
+//! It guarantees: what is committed survives the machine (WAL, `synchronous=FULL`); any number of processes use it
+//! at once, readers never waiting for writers; a schema that a later version has made is refused, an earlier one
+//! migrated. Writers take the one write lock at the begin of their transaction (`BEGIN IMMEDIATE`), so that none
+//! fails in its middle; they are retried a bounded number of times.
+
+mod connect;
+mod entity;
+mod error;
+mod leases;
+mod migration;
+mod schema;
+mod snapshots;
+#[cfg(test)]
+mod tests;
+mod time;
+mod volumes;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+
+pub use error::CatalogError;
+pub(crate) use leases::{NewAttachment, NewSandbox};
+pub(crate) use snapshots::NewSnapshot;
+pub(crate) use time::{from_micros, now};
+pub(crate) use volumes::{NewVolume, VolumeRow};
+
+/// How often a writer asks for the lock, each time for as long as [`connect::PATIENCE`].
+const ATTEMPTS: u32 = 6;
+
+/// The catalog of one home.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    path: PathBuf,
+    readers: DatabaseConnection,
+    writer: DatabaseConnection,
+}
+
+/// A transaction that holds the write lock.
+#[derive(Debug)]
+pub(crate) struct Change<'c> {
+    transaction: DatabaseTransaction,
+    path: &'c Path,
+}
+
+impl Catalog {
+    /// Opens the catalog at `path`, and makes or migrates it where that is needed. `lock` is a file that is locked
+    /// meanwhile.
+    pub(crate) async fn open(path: &Path, lock: &Path) -> Result<Self, CatalogError> {
+        let catalog = Self {
+            path: path.to_owned(),
+            readers: connect::readers(path).await.map_err(CatalogError::of(path))?,
+            writer: connect::writer(path).await.map_err(CatalogError::of(path))?,
+        };
+        schema::bring_up(&catalog, lock).await?;
+        Ok(catalog)
+    }
+
+    /// Begins to write; others who want to wait.
+    pub(crate) async fn change(&self) -> Result<Change<'_>, CatalogError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.writer.begin_with_options(options).await {
+                Ok(transaction) => {
+                    return Ok(Change {
+                        transaction,
+                        path: &self.path,
+                    });
+                }
+                Err(error) => match CatalogError::of(&self.path)(error) {
+                    CatalogError::Busy { .. } if attempt < ATTEMPTS => {
+                        tokio::time::sleep(jitter(attempt)).await;
+                    }
+                    error => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// What SQLite finds wrong with the file; nothing when it is sound.
+    pub(crate) async fn integrity(&self) -> Result<Vec<String>, CatalogError> {
+        let mut problems = Vec::new();
+        for check in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
+            for row in self.query(check).await? {
+                let text: String = row.try_get_by_index(0).map_err(CatalogError::of(&self.path))?;
+                if text != "ok" {
+                    problems.push(text);
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn close(self) {
+        for connection in [self.readers, self.writer] {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "closing the catalog");
+            }
+        }
+    }
+
+    async fn query(&self, sql: &str) -> Result<Vec<sea_orm::QueryResult>, CatalogError> {
+        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        let rows = self.readers.query_all_raw(statement).await;
+        rows.map_err(CatalogError::of(&self.path))
+    }
+
+    fn failed(&self) -> impl Fn(DbErr) -> CatalogError + use<'_> {
+        CatalogError::of(&self.path)
+    }
+}
+
+impl Change<'_> {
+    /// Makes it so. It survives the machine when this returns.
+    pub(crate) async fn commit(self) -> Result<(), CatalogError> {
+        self.transaction
+            .commit()
+            .await
+            .map_err(CatalogError::of(self.path))
+    }
+
+    fn failed(&self) -> impl Fn(DbErr) -> CatalogError + use<'_> {
+        CatalogError::of(self.path)
+    }
+}
+
+/// A pause before the lock is asked for again: not the same for all who were refused at once.
+fn jitter(attempt: u32) -> Duration {
+    let spread = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9) >> 7;
+    Duration::from_millis(u64::from(attempt) * 5 + spread % 20)
+}

@@ -1,0 +1,258 @@
+//! Looking whether everything is as it should be, and mending it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use sandbox_types::VolumeName;
+
+use super::LocalBackend;
+use crate::backend::{Health, Problem, Repair};
+use crate::catalog::{NewSnapshot, NewVolume, VolumeRow};
+use crate::error::{VolumeError, blocking};
+use crate::lease::lock_path;
+use crate::manifest::Manifest;
+use crate::pending::settle;
+use crate::record::VolumeFilter;
+
+/// What is not as it should be, as it is mended.
+#[derive(Debug, Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    /// Volumes whose directories are gone.
+    missing: Vec<VolumeRow>,
+    /// Places of snapshots whose directories are gone.
+    missing_snapshots: Vec<String>,
+    /// Volumes whose directories say something else.
+    differing: Vec<VolumeName>,
+    /// Directories of volumes that are in no catalog.
+    orphans: Vec<(String, Manifest)>,
+    /// The same of snapshots.
+    orphan_snapshots: Vec<(String, Manifest)>,
+    volumes: usize,
+    snapshots: usize,
+}
+
+impl LocalBackend {
+    pub(super) async fn check_all(&self) -> Result<Health, VolumeError> {
+        match self.find_all().await {
+            Ok(found) => Ok(Health {
+                problems: found.problems,
+                volumes: found.volumes,
+                snapshots: found.snapshots,
+            }),
+            Err(VolumeError::Catalog(error)) if error.is_damage() => Ok(Health {
+                problems: vec![Problem::Unreadable {
+                    why: error.to_string(),
+                }],
+                ..Health::default()
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn repair_all(&self) -> Result<Repair, VolumeError> {
+        let mut repair = Repair::default();
+        let found = match self.find_all().await {
+            Ok(found) if !found.problems.iter().any(is_damage) => found,
+            Err(VolumeError::Catalog(error)) if !error.is_damage() => return Err(error.into()),
+            Ok(_) | Err(VolumeError::Catalog(_)) => {
+                repair.set_aside = Some(self.set_aside().await?);
+                self.find_all().await?
+            }
+            Err(error) => return Err(error),
+        };
+        repair.dead_holders = self.bury().await?;
+        self.strike_out_missing(&found, &mut repair).await?;
+        self.enter_orphans(&found, &mut repair).await?;
+        for name in &found.differing {
+            self.say_anew(name).await?;
+            repair.manifests += 1;
+        }
+        repair.left = self.find_all().await?.problems;
+        Ok(repair)
+    }
+
+    async fn find_all(&self) -> Result<Findings, VolumeError> {
+        let catalog = self.catalog().await?;
+        settle(&self.home, &catalog).await?;
+        let mut found = Findings::default();
+        let damage = catalog.integrity().await?;
+        found
+            .problems
+            .extend(damage.into_iter().map(|what| Problem::Damaged { what }));
+        let rows = catalog.volumes(&VolumeFilter::all()).await?;
+        let snapshots = catalog.snapshot_places().await?;
+        (found.volumes, found.snapshots) = (rows.len(), snapshots.len());
+        for id in self.dead_holders().await? {
+            let path = lock_path(&self.home.run(), &id);
+            found.problems.push(Problem::DeadHolder { path });
+        }
+        let this = self.clone();
+        blocking(move || {
+            this.look_at_volumes(&rows, &mut found)?;
+            this.look_at_snapshots(snapshots, &mut found)?;
+            Ok::<_, VolumeError>(found)
+        })
+        .await
+    }
+
+    fn look_at_volumes(&self, rows: &[VolumeRow], found: &mut Findings) -> Result<(), VolumeError> {
+        let known: HashSet<_> = rows.iter().map(|row| row.place.as_str()).collect();
+        for row in rows {
+            let path = self.place(row);
+            if !path.is_dir() {
+                found.problems.push(missing(row, &path));
+                found.missing.push(row.clone());
+                continue;
+            }
+            let why = match Manifest::load(&path) {
+                Ok(manifest) if manifest == Manifest::of(row) => continue,
+                Ok(_) => "volume.json differs from the catalog".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            found.problems.push(Problem::Manifest { path, why });
+            found.differing.push(row.name.clone());
+        }
+        for (id, path) in places_in(&self.home.volumes())? {
+            if !known.contains(id.as_str()) {
+                found.orphans.extend(orphan(id, path, &mut found.problems));
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_snapshots(&self, places: Vec<String>, found: &mut Findings) -> Result<(), VolumeError> {
+        for place in &places {
+            let path = self.home.snapshots().join(place);
+            if !path.is_dir() {
+                found.problems.push(Problem::Orphan { path });
+                found.missing_snapshots.push(place.clone());
+            }
+        }
+        let known: HashSet<_> = places.into_iter().collect();
+        for (id, path) in places_in(&self.home.snapshots())? {
+            if !known.contains(&id) {
+                found
+                    .orphan_snapshots
+                    .extend(orphan(id, path, &mut found.problems));
+            }
+        }
+        Ok(())
+    }
+
+    async fn strike_out_missing(&self, found: &Findings, repair: &mut Repair) -> Result<(), VolumeError> {
+        let catalog = self.catalog().await?;
+        for place in &found.missing_snapshots {
+            let change = catalog.change().await?;
+            change.remove_snapshot(place).await?;
+            change.commit().await?;
+            repair.lost_snapshots += 1;
+        }
+        for row in &found.missing {
+            // A volume that has snapshots can be restored from them.
+            if catalog.snapshots(row.id).await?.is_empty() {
+                let change = catalog.change().await?;
+                change.remove_volume(row.id).await?;
+                change.commit().await?;
+                repair.lost.push(row.name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn enter_orphans(&self, found: &Findings, repair: &mut Repair) -> Result<(), VolumeError> {
+        for (place, manifest) in &found.orphans {
+            let name = self.enter_orphan(place, manifest).await?;
+            if name != manifest.name {
+                self.say_anew(&name).await?;
+            }
+            repair.found.push(name);
+        }
+        let catalog = self.catalog().await?;
+        let rows = catalog.volumes(&VolumeFilter::all()).await?;
+        for (place, manifest) in &found.orphan_snapshots {
+            // Of the volume that it was taken of, which has another place when it was restored since.
+            let of = |row: &&VolumeRow| manifest.of.as_ref() == Some(&row.place);
+            let by_name = |row: &&VolumeRow| manifest.name == row.name;
+            let Some(row) = rows.iter().find(of).or_else(|| rows.iter().find(by_name)) else {
+                continue;
+            };
+            let Some(name) = &manifest.snapshot else { continue };
+            let change = catalog.change().await?;
+            let new = NewSnapshot {
+                volume: row.id,
+                name,
+                place,
+                created: manifest.created,
+            };
+            if change.add_snapshot(&new).await? {
+                change.commit().await?;
+                repair.found_snapshots += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Under its own name, or where that is taken, another like it.
+    async fn enter_orphan(&self, place: &str, manifest: &Manifest) -> Result<VolumeName, VolumeError> {
+        let catalog = self.catalog().await?;
+        let mut name = manifest.name.clone();
+        loop {
+            let change = catalog.change().await?;
+            let new = NewVolume {
+                name: &name,
+                form: manifest.form,
+                labels: &manifest.labels,
+                place,
+                created: manifest.created,
+            };
+            if change.add_volume(&new).await?.is_some() {
+                change.commit().await?;
+                return Ok(name);
+            }
+            drop(change);
+            let base: String = manifest.name.as_str().chars().take(100).collect();
+            name = format!("{base}-{place}").parse()?;
+        }
+    }
+}
+
+fn is_damage(problem: &Problem) -> bool {
+    matches!(problem, Problem::Damaged { .. } | Problem::Unreadable { .. })
+}
+
+fn missing(row: &VolumeRow, path: &Path) -> Problem {
+    Problem::Missing {
+        volume: row.name.clone(),
+        path: path.to_owned(),
+    }
+}
+
+/// A directory that the catalog does not know, if it says what it is.
+fn orphan(id: String, path: PathBuf, problems: &mut Vec<Problem>) -> Option<(String, Manifest)> {
+    match Manifest::load(&path) {
+        Ok(manifest) => {
+            problems.push(Problem::Orphan { path });
+            Some((id, manifest))
+        }
+        Err(error) => {
+            let why = error.to_string();
+            problems.push(Problem::Manifest { path, why });
+            None
+        }
+    }
+}
+
+/// The places in a directory, by their names.
+fn places_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, VolumeError> {
+    let mut places = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(VolumeError::io(directory))? {
+        let entry = entry.map_err(VolumeError::io(directory))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            places.push((name, entry.path()));
+        }
+    }
+    places.sort();
+    Ok(places)
+}

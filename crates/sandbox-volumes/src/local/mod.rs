@@ -1,0 +1,295 @@
+//! Volumes on this machine: a catalog, and a directory for each volume.
+//!
+//! Every change follows one order: the name's lock, the new place made in `.pending` and synced, the row, the place
+//! moved to where it belongs (see `pending`). Locks are only tried while the catalog's write lock is held, never
+//! waited for.
+
+mod attach;
+mod builder;
+mod change;
+mod check;
+mod copies;
+mod create;
+mod disk;
+mod look;
+mod rebuild;
+mod remove;
+#[cfg(test)]
+mod tests;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sandbox_types::{Label, VolumeForm, VolumeKind, VolumeName, VolumeSpec};
+use tokio::sync::Mutex;
+
+pub use builder::LocalBackendBuilder;
+pub(crate) use copies::sync_file_system;
+pub(crate) use create::make_data;
+
+use crate::archive::{ArchiveError, ImportOptions};
+use crate::backend::{Backend, BackendKind, CloneSource, Health, Repair, Resize, Snapshots};
+use crate::catalog::{Catalog, VolumeRow, from_micros};
+use crate::copy::Progress;
+use crate::error::{VolumeError, blocking};
+use crate::fs::VolumeFs;
+use crate::home::Home;
+use crate::lease::{Attach, Holder, Lease};
+use crate::lock::{Lock, Share};
+use crate::manifest::Manifest;
+use crate::pending::settle;
+use crate::record::{HolderRecord, SnapshotRecord, Usage, VolumeFilter, VolumeRecord};
+
+/// Volumes in a directory of this machine.
+#[derive(Debug, Clone)]
+pub struct LocalBackend {
+    home: Home,
+    catalog: Arc<Mutex<Option<Arc<Catalog>>>>,
+}
+
+/// What holds the files of a volume, in its directory.
+const DATA: &str = "data";
+/// What holds a disk, in its volume's directory.
+const DISK: &str = "disk.raw";
+
+impl LocalBackend {
+    /// A backend whose home is still to be said.
+    pub fn builder() -> LocalBackendBuilder {
+        LocalBackendBuilder::default()
+    }
+
+    /// The directory that holds everything.
+    pub fn home(&self) -> &Path {
+        self.home.root()
+    }
+
+    /// The catalog, opened when it is first needed. What a crash has left half done is decided then.
+    pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, VolumeError> {
+        let mut opened = self.catalog.lock().await;
+        if let Some(catalog) = &*opened {
+            return Ok(Arc::clone(catalog));
+        }
+        let catalog = Arc::new(Catalog::open(&self.home.catalog(), &self.home.catalog_lock()).await?);
+        settle(&self.home, &catalog).await?;
+        *opened = Some(Arc::clone(&catalog));
+        Ok(catalog)
+    }
+
+    /// Nobody else changes what `name` means while it is held.
+    async fn hold(&self, name: &VolumeName) -> Result<Lock, VolumeError> {
+        let path = self.home.name_lock(name);
+        let held = blocking(move || Lock::file(&path).map_err(VolumeError::io(&path))).await?;
+        held.ok_or_else(|| VolumeError::Busy { name: name.clone() })
+    }
+
+    async fn row(&self, name: &VolumeName) -> Result<VolumeRow, VolumeError> {
+        let found = self.catalog().await?.volume(name).await?;
+        found.ok_or_else(|| VolumeError::NotFound { name: name.clone() })
+    }
+
+    /// The directory of a volume.
+    fn place(&self, row: &VolumeRow) -> PathBuf {
+        self.home.volumes().join(&row.place)
+    }
+
+    /// The volume of that name, and the lock of its directory. One that is just being moved is waited for.
+    async fn locked_row(&self, name: &VolumeName, share: Share) -> Result<(VolumeRow, Lock), VolumeError> {
+        const ATTEMPTS: u32 = 200;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let row = self.row(name).await?;
+            match self.lock_place(&row, share).await {
+                Ok(lock) => return Ok((row, lock)),
+                Err(VolumeError::Missing { .. }) if attempt < ATTEMPTS && self.is_pending(&row) => {
+                    settle(&self.home, &*self.catalog().await?).await?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                // It may have been put elsewhere, or be where it belongs by now.
+                Err(VolumeError::Missing { .. }) if attempt < 3 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn is_pending(&self, row: &VolumeRow) -> bool {
+        self.home.pending().join(&row.place).is_dir()
+    }
+
+    /// Takes the lock of a volume's directory.
+    async fn lock_place(&self, row: &VolumeRow, share: Share) -> Result<Lock, VolumeError> {
+        let path = self.place(row);
+        let locked = {
+            let path = path.clone();
+            blocking(move || match Lock::try_directory(&path, share) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                result => result.map(Some).map_err(VolumeError::io(&path)),
+            })
+            .await?
+        };
+        match locked {
+            Some(Some(lock)) => Ok(lock),
+            Some(None) => Err(VolumeError::InUse {
+                name: row.name.clone(),
+                holders: self.living_holders(row.id).await?,
+            }),
+            None => Err(VolumeError::Missing {
+                name: row.name.clone(),
+                path,
+            }),
+        }
+    }
+
+    /// What is said of a volume, where its content is, and its lock.
+    pub(crate) async fn to_be_read(
+        &self,
+        name: &VolumeName,
+        share: Share,
+    ) -> Result<(Manifest, PathBuf, Lock), VolumeError> {
+        let (row, lock) = self.locked_row(name, share).await?;
+        let content = content_of(&self.place(&row), row.form);
+        Ok((Manifest::of(&row), content, lock))
+    }
+
+    fn record(&self, row: VolumeRow) -> VolumeRecord {
+        VolumeRecord {
+            directory: Some(self.place(&row)),
+            name: row.name,
+            form: row.form,
+            labels: row.labels,
+            created_at: from_micros(row.created),
+            usage: row.usage,
+            place: row.place,
+        }
+    }
+}
+
+/// What of a volume's directory a sandbox gets to see.
+pub(crate) fn content_of(directory: &Path, form: VolumeForm) -> PathBuf {
+    match form.kind() {
+        VolumeKind::Directory => directory.join(DATA),
+        VolumeKind::Disk => directory.join(DISK),
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Local
+    }
+
+    async fn create(&self, spec: &VolumeSpec) -> Result<VolumeRecord, VolumeError> {
+        self.create_volume(spec).await
+    }
+
+    async fn get(&self, name: &VolumeName) -> Result<VolumeRecord, VolumeError> {
+        self.find(name).await
+    }
+
+    async fn list(&self, filter: &VolumeFilter) -> Result<Vec<VolumeRecord>, VolumeError> {
+        let rows = self.catalog().await?.volumes(filter).await?;
+        Ok(rows.into_iter().map(|row| self.record(row)).collect())
+    }
+
+    async fn remove(&self, name: &VolumeName, snapshots: Snapshots) -> Result<(), VolumeError> {
+        self.remove_volume(name, snapshots).await
+    }
+
+    async fn rename(&self, name: &VolumeName, to: &VolumeName) -> Result<VolumeRecord, VolumeError> {
+        self.rename_volume(name, to).await
+    }
+
+    async fn resize(&self, name: &VolumeName, to: Resize) -> Result<VolumeRecord, VolumeError> {
+        self.resize_volume(name, to).await
+    }
+
+    async fn clone_volume(
+        &self,
+        source: CloneSource<'_>,
+        name: &VolumeName,
+        labels: &[Label],
+        progress: &Progress,
+    ) -> Result<VolumeRecord, VolumeError> {
+        self.clone_to(source, name, labels, progress).await
+    }
+
+    async fn snapshot(
+        &self,
+        name: &VolumeName,
+        snapshot: &VolumeName,
+        progress: &Progress,
+    ) -> Result<SnapshotRecord, VolumeError> {
+        self.take_snapshot(name, snapshot, progress).await
+    }
+
+    async fn snapshots(&self, name: &VolumeName) -> Result<Vec<SnapshotRecord>, VolumeError> {
+        let row = self.row(name).await?;
+        Ok(self.catalog().await?.snapshots(row.id).await?)
+    }
+
+    async fn remove_snapshot(&self, name: &VolumeName, snapshot: &VolumeName) -> Result<(), VolumeError> {
+        self.drop_snapshot(name, snapshot).await
+    }
+
+    async fn restore(
+        &self,
+        name: &VolumeName,
+        snapshot: &VolumeName,
+        progress: &Progress,
+    ) -> Result<(), VolumeError> {
+        self.restore_snapshot(name, snapshot, progress).await
+    }
+
+    async fn attach(&self, volumes: &[Attach], holder: &Holder) -> Result<Lease, VolumeError> {
+        self.attach_volumes(volumes, holder).await
+    }
+
+    async fn holders(&self, name: &VolumeName) -> Result<Vec<HolderRecord>, VolumeError> {
+        let row = self.row(name).await?;
+        self.living_holders(row.id).await
+    }
+
+    async fn usage(&self, name: &VolumeName, age: Duration) -> Result<Usage, VolumeError> {
+        self.measure(name, age).await
+    }
+
+    fn fs(&self, volume: &VolumeRecord) -> Result<VolumeFs, VolumeError> {
+        self.open_fs(volume)
+    }
+
+    async fn export(
+        &self,
+        name: &VolumeName,
+        to: Box<dyn Write + Send>,
+        progress: &Progress,
+    ) -> Result<(), ArchiveError> {
+        self.export_volume(name, to, progress).await
+    }
+
+    async fn import(
+        &self,
+        from: Box<dyn Read + Send>,
+        options: &ImportOptions,
+        progress: &Progress,
+    ) -> Result<VolumeRecord, ArchiveError> {
+        self.import_volume(from, options, progress).await
+    }
+
+    async fn check(&self) -> Result<Health, VolumeError> {
+        self.check_all().await
+    }
+
+    async fn repair(&self) -> Result<Repair, VolumeError> {
+        self.repair_all().await
+    }
+
+    async fn close(&self) {
+        let catalog = self.catalog.lock().await.take().and_then(Arc::into_inner);
+        if let Some(catalog) = catalog {
+            catalog.close().await;
+        }
+    }
+}

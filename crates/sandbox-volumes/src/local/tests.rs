@@ -1,0 +1,10 @@
+mod bad_input;
+mod basics;
+mod child;
+mod copies;
+mod crash;
+mod crowd;
+mod disks;
+mod health;
+mod leases;
+mod place;

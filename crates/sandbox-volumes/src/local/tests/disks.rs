@@ -1,0 +1,80 @@
+//! Disks: made, grown, copied, carried. Whether the image is sound is for `ext4::check` to say, which has tests of its own.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandbox_types::{SizeExt, VolumeKind};
+
+use super::place::{Place, assert_sound, name, run};
+use crate::archive::ImportOptions;
+use crate::backend::Resize;
+use crate::copy::Progress;
+use crate::error::VolumeError;
+use crate::ext4;
+use crate::volume::Volume;
+
+fn image(volume: &Volume) -> PathBuf {
+    volume.disk_path().unwrap().unwrap()
+}
+
+fn assert_image(volume: &Volume, bytes: u64) {
+    let path = image(volume);
+    assert_eq!(path.metadata().unwrap().len(), bytes);
+    let report = ext4::check(std::fs::File::open(&path).unwrap()).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[test]
+fn a_disk_is_made_grown_copied_and_carried() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let mut disk = Volume::builder("disk")
+            .disk()
+            .size(64.mib())
+            .create_on(Arc::clone(&backend))
+            .await
+            .unwrap();
+        assert_eq!(
+            (disk.kind(), disk.disk_format(), disk.disk_fstype()),
+            (VolumeKind::Disk, Some("raw"), Some("ext4"))
+        );
+        assert_eq!((disk.capacity_bytes(), disk.quota_mib()), (Some(64 << 20), None));
+        assert_image(&disk, 64 << 20);
+        let allocated = image(&disk).metadata().unwrap().blocks() * 512;
+        assert!(allocated < 16 << 20, "{allocated}: sparse");
+        assert_eq!(disk.used_bytes().await.unwrap(), allocated);
+        disk.resize(Resize::Size(128.mib())).await.unwrap();
+        assert_image(&disk, 128 << 20);
+        let error = disk.resize(Resize::Size(64.mib())).await.unwrap_err();
+        assert!(matches!(error, VolumeError::Unsupported { .. }), "{error}");
+        let error = disk.fs().unwrap_err();
+        assert!(matches!(error, VolumeError::Unsupported { .. }), "{error}");
+        disk.snapshot("first").await.unwrap();
+        let clone = disk.clone_as("clone", &[], &Progress::none()).await.unwrap();
+        assert_eq!(
+            std::fs::read(image(&clone)).unwrap(),
+            std::fs::read(image(&disk)).unwrap()
+        );
+        disk.restore("first").await.unwrap();
+        let archive = place.path("archive");
+        disk.export(std::fs::File::create(&archive).unwrap())
+            .await
+            .unwrap();
+        assert!(archive.metadata().unwrap().len() < 16 << 20);
+        let options = ImportOptions::new().name(name("theirs"));
+        let from = Box::new(std::fs::File::open(&archive).unwrap());
+        backend.import(from, &options, &Progress::none()).await.unwrap();
+        let theirs = Volume::get_on(Arc::clone(&backend), "theirs").await.unwrap();
+        assert_eq!(
+            std::fs::read(image(&theirs)).unwrap(),
+            std::fs::read(image(&disk)).unwrap()
+        );
+        assert!(
+            image(&theirs).metadata().unwrap().blocks() * 512 < 16 << 20,
+            "holes stay holes"
+        );
+        assert_sound(&place.home()).await;
+    });
+}

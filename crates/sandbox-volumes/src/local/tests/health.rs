@@ -1,0 +1,120 @@
+//! What is wrong is found, said and mended; nothing that is there is lost.
+
+use std::fs;
+use std::sync::Arc;
+
+use sandbox_types::SizeExt;
+
+use super::place::{Place, assert_sound, name, run, volume};
+use crate::backend::{Backend, Problem};
+use crate::catalog::CatalogError;
+use crate::error::VolumeError;
+use crate::record::VolumeFilter;
+use crate::volume::Volume;
+
+#[test]
+fn a_damaged_catalog_is_an_error_with_a_hint_and_is_made_anew_from_the_directories() {
+    for kind in ["text", "header", "inside"] {
+        let place = Place::new();
+        run(async {
+            let local = place.local().await;
+            let backend: Arc<dyn Backend> = Arc::new(local.clone());
+            let data = volume(&backend, "data").await;
+            data.snapshot("first").await.unwrap();
+            let builder = Volume::builder("limited").quota(5.mib()).label("k", "v");
+            builder.create_on(Arc::clone(&backend)).await.unwrap();
+            local.close().await;
+        });
+        damage(&place, kind);
+        run(async {
+            let backend = place.backend().await;
+            let error = backend.list(&VolumeFilter::all()).await.map(drop);
+            if let Err(error) = error {
+                assert!(
+                    matches!(error, VolumeError::Catalog(CatalogError::Damaged { .. })),
+                    "{kind}: {error}"
+                );
+                assert!(error.hint().unwrap().contains("fsck --repair"), "{kind}");
+            }
+            assert_ne!(backend.check().await.unwrap().problems, [], "{kind}");
+            let repair = backend.repair().await.unwrap();
+            assert!(repair.set_aside.unwrap().exists(), "{kind}");
+            assert_eq!((repair.found.len(), repair.found_snapshots), (2, 1), "{kind}");
+            assert_eq!(repair.left, [], "{kind}");
+            let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
+            assert_eq!(data.fs().unwrap().read_to_string("file").unwrap(), "data");
+            assert_eq!(data.snapshots().await.unwrap().len(), 1);
+            let limited = Volume::get_on(Arc::clone(&backend), "limited").await.unwrap();
+            assert_eq!((limited.quota_mib(), limited.labels()[0].value()), (Some(5), "v"));
+            assert_sound(&place.home()).await;
+        });
+    }
+}
+
+/// Damages the file, which has everything in it once it is closed.
+fn damage(place: &Place, kind: &str) {
+    let path = place.home().join("catalog.db");
+    for suffix in ["-wal", "-shm"] {
+        let other = path.with_file_name(format!("catalog.db{suffix}"));
+        assert!(!other.exists(), "the last one to close it leaves no {suffix}");
+    }
+    let mut bytes = fs::read(&path).unwrap();
+    match kind {
+        "text" => bytes = b"this is no catalog, and long enough to be taken for one".repeat(20),
+        "header" => bytes[..16].fill(0),
+        _ => {
+            // Every page but the first, which says how large they are.
+            for page in bytes[4096..].chunks_mut(4096) {
+                page[..64].fill(0xff);
+            }
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_directory_without_a_row_and_a_row_without_a_directory_are_found_and_mended() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        volume(&backend, "kept").await;
+        let lost = volume(&backend, "lost").await;
+        let orphan = place.home().join("volumes/00000000000000aa");
+        let kept = Volume::get_on(Arc::clone(&backend), "kept").await.unwrap();
+        let copied = std::process::Command::new("cp")
+            .arg("-a")
+            .args([kept.record().directory.as_ref().unwrap(), &orphan])
+            .status();
+        assert!(copied.unwrap().success());
+        fs::remove_dir_all(lost.record().directory.as_ref().unwrap()).unwrap();
+        let error = lost.fs().unwrap_err();
+        assert!(matches!(error, VolumeError::Missing { .. }), "{error}");
+        let problems = backend.check().await.unwrap().problems;
+        assert!(
+            problems.contains(&Problem::Orphan { path: orphan }),
+            "{problems:?}"
+        );
+        let is_missing =
+            |problem: &Problem| matches!(problem, Problem::Missing { volume, .. } if *volume == name("lost"));
+        assert!(problems.iter().any(is_missing), "{problems:?}");
+        let repair = backend.repair().await.unwrap();
+        assert_eq!(repair.lost, [name("lost")]);
+        // Its name is taken.
+        assert_eq!(repair.found, [name("kept-00000000000000aa")]);
+        assert_eq!(backend.list(&VolumeFilter::all()).await.unwrap().len(), 2);
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
+fn a_manifest_that_is_damaged_is_written_anew_from_the_catalog() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let data = volume(&backend, "data").await;
+        fs::write(data.record().directory.as_ref().unwrap().join("volume.json"), "{").unwrap();
+        assert_eq!(backend.check().await.unwrap().problems.len(), 1);
+        assert_eq!(backend.repair().await.unwrap().manifests, 1);
+        assert_sound(&place.home()).await;
+    });
+}

@@ -1,0 +1,277 @@
+//! Places on their way in or out: `volumes/.pending/ID`.
+//!
+//! What is made is made there, and what is removed is moved there first, so that a crash leaves nothing anywhere
+//! else. **The catalog decides:** a place in `.pending` that a row names is moved to where it belongs, one that no row
+//! names is removed. Whoever works on a place holds its lock, so that nobody else decides meanwhile.
+//!
+//! A *file* in `.pending` is called as the place of a volume whose manifest is about to be written anew, because the
+//! catalog is about to say something else of it.
+
+use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::Catalog;
+use crate::crash::crash_point;
+use crate::error::{VolumeError, blocking};
+use crate::home::Home;
+use crate::lock::{Lock, Share};
+use crate::manifest::Manifest;
+use crate::remove::remove_tree;
+
+/// 16 hexadecimal digits that nobody else has.
+pub(crate) fn random_name() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if filled < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes.iter().fold(String::with_capacity(16), |mut name, byte| {
+        // Writing to a text does not fail.
+        write!(name, "{byte:02x}").ok();
+        name
+    }))
+}
+
+/// A place in `.pending`. Dropped, it is removed, unless the catalog was asked to name it.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    id: String,
+    path: PathBuf,
+    lock: Option<Lock>,
+    is_kept: bool,
+}
+
+impl Pending {
+    /// An empty one.
+    pub(crate) fn make(home: &Home) -> Result<Self, VolumeError> {
+        loop {
+            let id = random_name().map_err(VolumeError::io(home.root()))?;
+            let path = home.pending().join(&id);
+            let made = DirBuilder::new().mode(0o700).create(&path);
+            made.map_err(VolumeError::io(&path))?;
+            crash_point("place made");
+            match Lock::try_directory(&path, Share::Exclusive) {
+                Ok(Some(lock)) => {
+                    return Ok(Self {
+                        id,
+                        path,
+                        lock: Some(lock),
+                        is_kept: false,
+                    });
+                }
+                // Somebody who tidied up was faster.
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(VolumeError::io(&path)(error)),
+            }
+        }
+    }
+
+    /// Moves what is at `place` there; `lock` is that of it. The catalog still names it.
+    pub(crate) fn withdraw(home: &Home, place: &Path, id: &str, lock: Lock) -> Result<Self, VolumeError> {
+        let path = home.pending().join(id);
+        std::fs::rename(place, &path).map_err(VolumeError::io(place))?;
+        let pending = Self {
+            id: id.to_owned(),
+            path,
+            lock: Some(lock),
+            is_kept: true,
+        };
+        for directory in [place.parent(), pending.path.parent()].into_iter().flatten() {
+            sync(directory).map_err(VolumeError::io(directory))?;
+        }
+        crash_point("withdrawn");
+        Ok(pending)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is in it survives the machine when this returns. Contents of files have to be synced already.
+    pub(crate) fn sync(&self) -> Result<(), VolumeError> {
+        sync(&self.path).map_err(VolumeError::io(&self.path))?;
+        if let Some(parent) = self.path.parent() {
+            sync(parent).map_err(VolumeError::io(parent))?;
+        }
+        crash_point("provisioned");
+        Ok(())
+    }
+
+    /// From now on the catalog decides.
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// Moves it to where it belongs.
+    pub(crate) fn publish(mut self, to: &Path) -> Result<Lock, VolumeError> {
+        self.is_kept = true;
+        std::fs::rename(&self.path, to).map_err(VolumeError::io(to))?;
+        crash_point("published");
+        match self.lock.take() {
+            Some(lock) => Ok(lock),
+            // A lock is taken with the value that has it.
+            None => Err(VolumeError::Cancelled),
+        }
+    }
+
+    /// Removes it: no row names it any more.
+    pub(crate) fn remove(mut self) -> Result<(), VolumeError> {
+        self.is_kept = true;
+        remove_tree(&self.path).map_err(VolumeError::io(&self.path))?;
+        crash_point("tree removed");
+        Ok(())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = remove_tree(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "is removed with the next command");
+        }
+    }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
+}
+
+/// While it is there, the manifest of a volume may say something else than the catalog.
+#[derive(Debug)]
+pub(crate) struct Restating {
+    path: PathBuf,
+    lock: Lock,
+}
+
+impl Restating {
+    /// Before the catalog changes; after whoever is at it.
+    pub(crate) fn begin(home: &Home, place: &str) -> Result<Option<Self>, VolumeError> {
+        let path = home.pending().join(place);
+        let lock = Lock::file(&path).map_err(VolumeError::io(&path))?;
+        Ok(lock.map(|lock| Self { path, lock }))
+    }
+
+    /// The manifest says what the catalog says.
+    pub(crate) fn end(self) -> Result<(), VolumeError> {
+        self.lock.remove(&self.path).map_err(VolumeError::io(&self.path))
+    }
+}
+
+/// What is in `.pending` and nobody works on.
+enum Left {
+    Place(Lock),
+    Restating(Restating),
+}
+
+/// Decides on everything in `.pending` that nobody works on. Says what was removed.
+pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<PathBuf>, VolumeError> {
+    let mut removed = Vec::new();
+    for path in candidates(home).await? {
+        let left = {
+            let path = path.clone();
+            blocking(move || left_at(&path)).await?
+        };
+        let is_removed = match left {
+            Some(Left::Place(lock)) => decide(home, catalog, &path, lock).await?,
+            Some(Left::Restating(restating)) => {
+                restate(home, catalog, restating).await?;
+                false
+            }
+            None => false,
+        };
+        if is_removed {
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+/// None where somebody works on it, or it is gone meanwhile.
+fn left_at(path: &Path) -> Result<Option<Left>, VolumeError> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let look = || -> io::Result<Option<Left>> {
+        if path.symlink_metadata()?.is_dir() {
+            return Ok(Lock::try_directory(path, Share::Exclusive)?.map(Left::Place));
+        }
+        let lock = Lock::try_file(path, Share::Exclusive)?;
+        Ok(lock.map(|lock| {
+            Left::Restating(Restating {
+                path: path.to_owned(),
+                lock,
+            })
+        }))
+    };
+    match look() {
+        Err(error) if is_gone(&error) => Ok(None),
+        result => result.map_err(VolumeError::io(path)),
+    }
+}
+
+async fn restate(home: &Home, catalog: &Catalog, restating: Restating) -> Result<(), VolumeError> {
+    let row = catalog.volume_at(&place_name(&restating.path)).await?;
+    let row = row.map(|row| (Manifest::of(&row), home.volumes().join(&row.place)));
+    blocking(move || {
+        if let Some((manifest, directory)) = row {
+            match manifest.replace_in(&directory).map_err(VolumeError::from) {
+                // It is on its way out.
+                Err(VolumeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        restating.end()
+    })
+    .await
+}
+
+fn place_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+async fn candidates(home: &Home) -> Result<Vec<PathBuf>, VolumeError> {
+    let pending = home.pending();
+    blocking(move || {
+        let list = || {
+            std::fs::read_dir(&pending)?
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()
+        };
+        list().map_err(VolumeError::io(&pending))
+    })
+    .await
+}
+
+/// Whether it was removed.
+async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Result<bool, VolumeError> {
+    let id = place_name(path);
+    let to = if catalog.volume_at(&id).await?.is_some() {
+        Some(home.volumes().join(&id))
+    } else if catalog.has_snapshot_place(&id).await? {
+        Some(home.snapshots().join(&id))
+    } else {
+        None
+    };
+    let path = path.to_owned();
+    blocking(move || {
+        // Held until it is done.
+        let _lock = lock;
+        match to {
+            Some(to) => std::fs::rename(&path, &to)
+                .map(|()| false)
+                .map_err(VolumeError::io(&to)),
+            None => remove_tree(&path).map(|()| true).map_err(VolumeError::io(&path)),
+        }
+    })
+    .await
+}
