@@ -202,10 +202,10 @@ fn archives_that_would_write_elsewhere_are_refused_and_leave_nothing() {
             put(tar, "data/link", Regular, b"x");
         }),
         ("link to outside", |tar| {
-            link(tar, "data/passwd", Link, "/etc/passwd")
+            link(tar, "data/passwd", Link, "/etc/passwd");
         }),
         ("link up", |tar| {
-            link(tar, "data/passwd", Link, "data/../../../catalog.db")
+            link(tar, "data/passwd", Link, "data/../../../catalog.db");
         }),
         ("character device", |tar| put(tar, "data/null", Char, b"")),
         ("block device", |tar| put(tar, "data/disk", Block, b"")),
