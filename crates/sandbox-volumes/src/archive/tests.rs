@@ -202,10 +202,10 @@ fn archives_that_would_write_elsewhere_are_refused_and_leave_nothing() {
             put(tar, "data/link", Regular, b"x");
         }),
         ("link to outside", |tar| {
-            link(tar, "data/passwd", Link, "/etc/passwd")
+            link(tar, "data/passwd", Link, "/etc/passwd");
         }),
         ("link up", |tar| {
-            link(tar, "data/passwd", Link, "data/../../../catalog.db")
+            link(tar, "data/passwd", Link, "data/../../../catalog.db");
         }),
         ("character device", |tar| put(tar, "data/null", Char, b"")),
         ("block device", |tar| put(tar, "data/disk", Block, b"")),
@@ -229,7 +229,10 @@ fn archives_that_would_write_elsewhere_are_refused_and_leave_nothing() {
 #[test]
 fn archives_that_are_damaged_cut_off_or_something_else_make_no_volume() {
     let scene = Scene::new();
-    let good = archive(|tar| put(tar, "data/x", EntryType::Regular, &[7; 100_000]), None);
+    let good = archive(
+        |tar| put(tar, "data/x", EntryType::Regular, &vec![7; 100_000]),
+        None,
+    );
     let mut tried = 0;
     for length in (0..good.len()).step_by(7) {
         scene
@@ -259,7 +262,12 @@ fn archives_that_are_damaged_cut_off_or_something_else_make_no_volume() {
 #[test]
 fn archives_hold_no_more_than_is_allowed_and_bring_no_privileges() {
     let scene = Scene::new();
-    let large = || archive(|tar| put(tar, "data/x", EntryType::Regular, &[7; 100_000]), None);
+    let large = || {
+        archive(
+            |tar| put(tar, "data/x", EntryType::Regular, &vec![7; 100_000]),
+            None,
+        )
+    };
     let error = scene
         .import(large(), &ImportOptions::new().limit(ByteSize::from_bytes(99_999)))
         .unwrap_err();

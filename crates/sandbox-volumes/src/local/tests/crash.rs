@@ -87,9 +87,10 @@ async fn picture(backend: &Arc<dyn Backend>) -> BTreeMap<String, (String, Vec<St
         .unwrap()
     {
         let fs = volume.fs().unwrap();
-        let content = match fs.exists("file").unwrap() {
-            true => fs.read_to_string("file").unwrap(),
-            false => String::new(),
+        let content = if fs.exists("file").unwrap() {
+            fs.read_to_string("file").unwrap()
+        } else {
+            String::new()
         };
         let snapshots = volume.snapshots().await.unwrap();
         let snapshots = snapshots
