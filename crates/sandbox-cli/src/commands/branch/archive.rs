@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueHint;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sandbox::branch::{Branch, Exported, Progress};
 use sandbox::{BranchName, ByteSize};
 
 use super::show_changes::thousands;
@@ -49,29 +51,12 @@ pub(super) struct ImportArgs {
 pub(super) fn export(args: &ExportArgs, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {
     let branch = workspace.branch(&args.name)?;
     let mut bar = Bar::new();
-    let mut out: Box<dyn Write> = match &args.output {
+    let mut show = |progress| bar.show(progress);
+    let exported = match &args.output {
         None if io::stdout().is_terminal() => return Err(CliError::ArchiveOnTerminal),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-        Some(path) => {
-            let file = File::create_new(path).map_err(|source| CliError::File {
-                path: path.clone(),
-                source,
-            })?;
-            Box::new(BufWriter::new(file))
-        }
+        None => written(&branch, BufWriter::new(io::stdout().lock()), &mut show)?,
+        Some(path) => exported_to(&branch, path, &mut show)?,
     };
-    let guard = args.output.clone().map(Guard::removing);
-    let result = branch.export(&mut out, &mut |progress| bar.show(progress));
-    let result = result.map_err(CliError::from).and_then(|exported| {
-        out.flush().map_err(CliError::Stdout)?;
-        Ok(exported)
-    });
-    drop(guard);
-    if let (Err(_), Some(path)) = (&result, &args.output) {
-        // Half an archive is none.
-        std::fs::remove_file(path).ok();
-    }
-    let exported = result?;
     drop(bar);
     for path in &exported.skipped {
         note(format_args!(
@@ -86,6 +71,43 @@ pub(super) fn export(args: &ExportArgs, workspace: &WorkspaceArgs) -> Result<Exi
         thousands(exported.entries)
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn written(
+    branch: &Branch,
+    mut out: impl Write,
+    show: &mut dyn FnMut(Progress),
+) -> Result<Exported, CliError> {
+    let exported = branch.export(&mut out, show)?;
+    out.flush().map_err(CliError::Stdout)?;
+    Ok(exported)
+}
+
+/// Writes the archive beside `path`, and gives it that name when it is whole: half an archive is none, whatever ends
+/// this process. What has the name already stays.
+fn exported_to(branch: &Branch, path: &Path, show: &mut dyn FnMut(Progress)) -> Result<Exported, CliError> {
+    let failed = |source: io::Error| CliError::File {
+        path: path.to_owned(),
+        source,
+    };
+    if path.symlink_metadata().is_ok() {
+        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let guard = Guard::removing(part.clone());
+    let file = File::create_new(&part).map_err(failed)?;
+    let result = written(branch, BufWriter::new(file), show).and_then(|exported| {
+        renameat_with(CWD, &part, CWD, path, RenameFlags::NOREPLACE)
+            .map_err(|errno| failed(errno.into()))
+            .map(|()| exported)
+    });
+    if result.is_err() {
+        std::fs::remove_file(&part).ok();
+    }
+    drop(guard);
+    result
 }
 
 pub(super) fn import(args: &ImportArgs, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {

@@ -108,7 +108,7 @@ impl OverlayMount {
         })
     }
 
-    /// Where the view is, see [`OverlayPlace`]; where it is wanted while it is not mounted.
+    /// Where the view is, see [`OverlayPlace`](super::OverlayPlace); where it is wanted while it is not mounted.
     pub fn merged_path(&self) -> &Path {
         self.mounted
             .as_ref()
