@@ -3,16 +3,16 @@
 use sandbox_types::StatVirtualization;
 
 use super::PassthroughFs;
-use crate::conformance::{self, Known};
+use crate::conformance;
 
-fn check(stat: StatVirtualization, known: &[Known]) {
+fn check(stat: StatVirtualization) {
     let (host, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let fs = PassthroughFs::builder()
         .root_dir(root.path())
         .stat_virtualization(stat)
         .build()
         .unwrap();
-    let report = conformance::run(&fs, host.path(), known).unwrap();
+    let report = conformance::run(&fs, host.path(), &[]).unwrap();
     assert!(
         report.differences.is_empty() && report.unseen.is_empty(),
         "{report}"
@@ -21,21 +21,12 @@ fn check(stat: StatVirtualization, known: &[Known]) {
 
 #[test]
 fn passthrough_with_virtual_owners_answers_every_case_as_the_host_does() {
-    let no_home_on_links = [Known {
-        title: "trusted attributes",
-        reason: "they are kept as user.* attributes, which a link cannot have",
-    }];
-    // As a plain user nobody asks for them.
-    let root = rustix::process::geteuid().is_root();
-    check(
-        StatVirtualization::Strict,
-        if root { &no_home_on_links } else { &[] },
-    );
+    check(StatVirtualization::Strict);
 }
 
 #[test]
 fn passthrough_with_the_hosts_owners_answers_every_case_as_the_host_does() {
-    check(StatVirtualization::Off, &[]);
+    check(StatVirtualization::Off);
 }
 
 #[test]

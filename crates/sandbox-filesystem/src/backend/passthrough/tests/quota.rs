@@ -357,7 +357,7 @@ fn the_state_cannot_be_in_the_tree() {
 }
 
 #[test]
-fn writers_at_the_same_time_never_pass_the_limit() {
+fn writers_at_the_same_time_pass_the_limit_by_no_more_than_the_hosts_own_blocks() {
     let world = limited(4 * MIB, None);
     let files: Vec<_> = (0..4).map(|n| world.file(&format!("f{n}"), b"")).collect();
     std::thread::scope(|scope| {
@@ -369,6 +369,7 @@ fn writers_at_the_same_time_never_pass_the_limit() {
             });
         }
     });
-    assert!(usage(&world).bytes <= 4 * MIB);
+    // Each file may have fallen in so many pieces that the host needs a block to list them.
+    assert!(usage(&world).bytes <= 4 * MIB + 4 * 4096);
     assert_eq!(usage(&world), counted(&world));
 }
