@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let count: u32 = arguments.next().map_or(Ok(10_000), |count| count.parse())?;
+    let count: u32 = arguments.next().map_or(Ok(100), |count| count.parse())?;
     let parent = arguments.next().unwrap_or_else(|| ".".to_owned());
     let place = tempfile::Builder::new()
         .prefix("bench-volumes-")

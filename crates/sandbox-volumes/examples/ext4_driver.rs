@@ -6,6 +6,8 @@ use std::{env, error::Error, process::ExitCode};
 use sandbox_types::ByteSize;
 use sandbox_volumes::ext4::{self, DirectoryTree, Ext4FormatOptions, Size, Source};
 
+const USAGE: &str = "format IMAGE BYTES | populate IMAGE DIRECTORY BYTES | check IMAGE | grow IMAGE BYTES; 0 BYTES fit what is in it";
+
 fn main() -> ExitCode {
     match run(&env::args().skip(1).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -26,6 +28,8 @@ fn causes(error: &dyn Error) -> String {
 fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments.as_slice() {
+        // As an example it says what it is for.
+        [] => println!("{USAGE}"),
         ["format", image, bytes] => {
             ext4::format_ext4(image, &Ext4FormatOptions::builder(size(bytes)?).build()?)?;
         }
@@ -43,7 +47,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         ["grow", image, bytes] => {
             ext4::grow(image, ByteSize::from_bytes(bytes.parse()?))?;
         }
-        _ => return Err("format IMAGE BYTES | populate IMAGE DIRECTORY BYTES".into()),
+        _ => return Err(USAGE.into()),
     }
     Ok(())
 }
