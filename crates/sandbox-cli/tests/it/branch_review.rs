@@ -242,3 +242,24 @@ fn a_branch_that_replaces_the_repository_takes_nothing_of_it_from_the_workspace(
         assert!(harness.work().join(path).is_file(), "{path}");
     }
 }
+
+#[test]
+fn a_conflict_that_was_settled_is_one_again_when_the_commit_is_undone() {
+    for mode in ["--branch-mode=auto", "--branch-mode=copy"] {
+        let harness = with_file("one\n");
+        harness.write("work/gone", "one\n");
+        harness.write("work/quiet", "one\n");
+        let script = "echo mine > f; rm gone; echo mine > quiet";
+        harness.sh(&["-q", mode, "--branch=x"], script).says(0, &[]);
+        harness.write("work/f", "yours\n");
+        harness.write("work/gone", "yours\n");
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts"]);
+        branch(&harness, &["commit", "x", "--on-conflict=ours"]).says(0, &["3 changes"]);
+        branch(&harness, &["undo"]).says(0, &[]);
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts in the way: f, gone"]);
+        for name in ["f", "gone"] {
+            let text = fs::read_to_string(harness.work().join(name)).unwrap();
+            assert_eq!(text, "yours\n", "{mode}: {name}");
+        }
+    }
+}
