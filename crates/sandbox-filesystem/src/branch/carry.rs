@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use sandbox_types::BranchName;
 
-use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Part};
+use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Over, Part};
 use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::{self, LayerDir, Model};
 use super::manifest::{Manifest, Mode, VERSION};
+use super::moved::DirectoryId;
+use super::node::Timestamp;
 use super::progress::Progress;
 use super::workspace::Workspace;
 
@@ -55,6 +57,10 @@ impl Branch {
         let about = About {
             branch: self.name(),
             created: self.created(),
+            over: DirectoryId::of(self.workspace().base()).map(|workspace| Over {
+                workspace,
+                birth: self.manifest().birth,
+            }),
         };
         let stacks = std::iter::once(None)
             .chain((0..self.manifest().extras.len()).map(Some))
@@ -79,8 +85,9 @@ impl Branch {
 impl Workspace {
     /// Makes a branch from an archive; without `name` it is called as it was.
     ///
-    /// The archive may come from anybody: what is hostile in it is an error, and nothing is left then. It is over the
-    /// base as it is now.
+    /// The archive may come from anybody: what is hostile in it is an error, and nothing is left then. What has
+    /// changed in the base since the branch was made is a conflict; over another directory than it was made over, so
+    /// is all that it changes there and that does not have the same content.
     ///
     /// # Errors
     /// [`CarryError::Import`]; [`BranchError::Exists`].
@@ -153,7 +160,16 @@ impl Workspace {
             ));
         }
         manifest.notes.extend(notes);
+        manifest.birth = self.birth_of(imported.manifest.over, manifest.birth);
         Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
+    }
+
+    /// Since when what others do to the base is in the way of a branch that was made `over` a workspace. Of another one
+    /// it is not known what the branch was made over: whatever is there was put there by somebody else.
+    fn birth_of(&self, over: Option<Over>, now: Timestamp) -> Timestamp {
+        let is_same = |over: &Over| DirectoryId::of(self.base()) == Some(over.workspace);
+        over.filter(is_same)
+            .map_or((i64::MIN, 0), |over| over.birth.min(now))
     }
 
     /// The manifest of a branch of the workspace as it is, with nothing on it.

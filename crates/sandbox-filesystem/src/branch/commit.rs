@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{BaseChange, Change, ChangeSet, ConflictPolicy, GitRef, Hold, RelPath, Unsettled};
+use sandbox_types::{
+    BaseChange, Change, ChangeKind, ChangeSet, ConflictPolicy, GitRef, Hold, RelPath, Unsettled,
+};
 
 use super::apply::{self, ApplyError, ApplyPlan, CommitStatus, Noted, PlanError};
 use super::create::now;
@@ -239,6 +241,7 @@ impl Branch {
         let request = Request {
             review,
             plan: &plan,
+            settled: &conflicts,
             place,
             with_git: options.selection.is_all(),
         };
@@ -255,6 +258,7 @@ impl Branch {
         let Request {
             review,
             plan,
+            settled,
             place,
             with_git,
         } = *request;
@@ -264,6 +268,7 @@ impl Branch {
             layer: self.manifest().layers.first().cloned(),
             created: now(),
             changes: changes.len(),
+            settled: Some(settled.iter().flat_map(paths).cloned().collect()),
             git: Vec::new(),
         };
         let mut arriving = Vec::new();
@@ -295,7 +300,7 @@ impl Branch {
             Err(error) => {
                 record.take_back_references();
                 if let ApplyError::RolledBack { left, .. } = &error {
-                    self.note_ours(left)?;
+                    self.note_restored(left, &record)?;
                 }
                 return Err(error.into());
             }
@@ -354,9 +359,20 @@ impl Record {
 struct Request<'a> {
     review: &'a Review,
     plan: &'a ApplyPlan,
+    /// The changes that the base stood in the way of.
+    settled: &'a [Change],
     place: &'a Path,
     /// Whether git references arrive too.
     with_git: bool,
+}
+
+/// Where a change is made: a rename takes something away, too.
+fn paths(change: &Change) -> impl Iterator<Item = &RelPath> {
+    let from = match &change.change {
+        ChangeKind::Renamed { from, .. } => Some(from),
+        _ => None,
+    };
+    std::iter::once(&change.path).chain(from)
 }
 
 /// What of a change set is to be committed.

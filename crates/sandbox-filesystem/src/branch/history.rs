@@ -1,11 +1,12 @@
 //! What was committed to a workspace: listed, undone, recovered.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sandbox_types::BranchName;
+use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Applied, CommitStatus, Direction};
@@ -65,6 +66,10 @@ pub(crate) struct Record {
     pub(crate) layer: Option<String>,
     pub(crate) created: u64,
     pub(crate) changes: usize,
+    /// Where the base stood in the way, and that was settled: what was there before is somebody else's, and stays so
+    /// when it is back. Not known of commits that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<BTreeSet<RelPath>>,
     /// References that were moved, by repository.
     pub(crate) git: Vec<(PathBuf, Vec<RefMove>)>,
 }
@@ -72,6 +77,13 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn store(&self, place: &Path, durability: Durability) -> Result<(), FileError> {
         manifest::store(&place.join("commit.json"), self, durability)
+    }
+
+    /// Whether what was at `path` before was what the branch knew to be there.
+    pub(crate) fn was_known(&self, path: &RelPath) -> bool {
+        self.settled
+            .as_ref()
+            .is_some_and(|settled| !settled.contains(path))
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -171,9 +183,8 @@ impl Workspace {
         let place = self.place_of(id);
         let record = Record::load(&place)?;
         let applied = apply::recover(&place, direction, progress)?;
-        let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
         self.note_what_is_left(&record, &applied)?;
-        if is_back {
+        if is_back(applied.status) {
             for (repository, moves) in &record.git {
                 git::undo(repository, moves)?;
             }
@@ -189,18 +200,25 @@ impl Workspace {
         self.places().commits().join(id.to_string())
     }
 
-    /// What a branch has done to the base is no conflict for it, undone or not, nor for those that were made of it
-    /// since. The branch may be gone.
+    /// What a branch has done to the base is no conflict for it, nor for those that were made of it since; nor is what
+    /// is back, unless it was one before. The branch may be gone.
     fn note_what_is_left(&self, record: &Record, applied: &Applied) -> Result<(), CommitError> {
         for branch in self.list()?.into_iter().flatten() {
             let is_its_own = match &record.layer {
                 Some(layer) => branch.manifest().layers.contains(layer),
                 None => *branch.name() == record.branch,
             };
-            if is_its_own {
+            if is_its_own && is_back(applied.status) {
+                branch.note_restored(&applied.left, record)?;
+            } else if is_its_own {
                 branch.note_ours(&applied.left)?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether the base has what it had before the commit.
+fn is_back(status: CommitStatus) -> bool {
+    matches!(status, CommitStatus::RolledBack | CommitStatus::Undone)
 }

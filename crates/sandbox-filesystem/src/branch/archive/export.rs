@@ -13,7 +13,7 @@ use tar::{Builder, EntryType};
 use super::entry::{Entry, name_of};
 use super::error::ExportError;
 use super::writer::Writer;
-use super::{ArchiveManifest, END, MANIFEST, PartManifest, VERSION};
+use super::{ArchiveManifest, END, MANIFEST, Over, PartManifest, VERSION};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::progress::{Phase, Progress};
@@ -27,6 +27,8 @@ pub(crate) struct About<'a> {
     pub(crate) branch: &'a BranchName,
     /// In seconds since the epoch.
     pub(crate) created: u64,
+    /// None where the workspace could not be known again.
+    pub(crate) over: Option<Over>,
 }
 
 /// One directory that it is of: the workspace, or one that belongs to it.
@@ -98,6 +100,7 @@ fn manifest(parts: &[Part<'_>], about: &About<'_>) -> Result<Vec<u8>, ExportErro
         version: VERSION,
         branch: about.branch.clone(),
         created: about.created,
+        over: about.over,
         parts: parts.collect(),
     };
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(ExportError::Manifest)?;

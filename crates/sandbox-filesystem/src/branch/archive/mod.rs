@@ -31,6 +31,8 @@ mod writer;
 use sandbox_types::BranchName;
 use serde::{Deserialize, Serialize};
 
+use super::moved::DirectoryId;
+use super::node::Timestamp;
 use super::raw::Bytes;
 use super::stack::LayerFormat;
 
@@ -59,8 +61,18 @@ pub(crate) struct ArchiveManifest {
     pub(crate) branch: BranchName,
     /// When the branch was created, in seconds since the epoch.
     pub(crate) created: u64,
+    /// Which workspace it was of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) over: Option<Over>,
     /// The workspace, then the directories that belong to it.
     pub(crate) parts: Vec<PartManifest>,
+}
+
+/// The workspace that a branch was made over, and since when what others do to it is in the branch's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Over {
+    pub(crate) workspace: DirectoryId,
+    pub(crate) birth: Timestamp,
 }
 
 /// One directory that the branch is of.

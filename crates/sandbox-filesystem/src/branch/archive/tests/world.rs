@@ -55,6 +55,7 @@ impl World {
         let about = About {
             branch: &"fix".parse().unwrap(),
             created: 7,
+            over: None,
         };
         let part = Part {
             stack: &self.stack(layer),
