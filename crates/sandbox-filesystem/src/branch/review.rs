@@ -17,7 +17,7 @@ use super::handle::Branch;
 use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
-use super::risk::{MarkError, RuleError, Rules};
+use super::risk::{MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 
 /// What a change set is to say.
@@ -138,7 +138,8 @@ impl Branch {
         options: &ReviewOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Review, ReviewError> {
-        let rules = Rules::extended(&options.rules)?;
+        let reached = Reached::from_base(self.workspace().base());
+        let rules = Rules::extended(&options.rules)?.with(reached);
         let stack = self.stack()?;
         let knowledge = self.knowledge()?;
         let all = diff::changes(&stack, &knowledge, progress)?;
