@@ -314,3 +314,65 @@ fn a_directory_that_was_put_in_the_place_of_another_is_in_the_way() {
         branch(&harness, &["commit", "x", "/quiet"]).says(0, &["1 change"]);
     }
 }
+
+#[test]
+fn a_path_that_has_no_change_is_named_and_nothing_is_committed() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f; echo new > g");
+    for nowhere in ["nothere", "../x", "/etc/passwd"] {
+        for more in [&[][..], &["f"], &["--dry-run"]] {
+            let words = [&["commit", "x", nowhere], more].concat();
+            branch(&harness, &words).says(1, &[&format!("no change at {nowhere}"), "sandbox branch diff"]);
+        }
+    }
+    assert_eq!(fs::read_to_string(harness.work().join("f")).unwrap(), "one\n");
+    branch(&harness, &["commit", "x", "f", "g"]).says(0, &["2 changes"]);
+}
+
+#[test]
+fn a_rule_that_is_none_is_named_where_it_is_accepted() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo > .envrc");
+    branch(&harness, &["commit", "x", "--accept", "rule:nosuch"])
+        .says(1, &["no rule is called \"nosuch\"", "directory-environment"]);
+    branch(
+        &harness,
+        &["commit", "x", "--accept", "rule:directory-environment"],
+    )
+    .says(0, &["committed c1"]);
+}
+
+#[test]
+fn what_would_be_committed_is_json_where_that_is_asked_for() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f; echo new > g");
+    let tried = branch(&harness, &["commit", "x", "g", "--dry-run", "--json"]);
+    let set: serde_json::Value = serde_json::from_str(&tried.stdout).unwrap();
+    assert_eq!(set["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(set["changes"][0]["path"], "g");
+}
+
+#[test]
+fn an_undo_that_cannot_be_done_says_what_can() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    branch(&harness, &["undo", "c99"]).says(1, &["there is no commit c99", "nothing was committed"]);
+    branch(&harness, &["commit", "x"]).says(0, &["committed c1"]);
+    branch(&harness, &["undo", "c99"]).says(1, &["there is no commit c99", "the latest: c1"]);
+    fs::write(harness.work().join("f"), "else\n").unwrap();
+    let refused = branch(&harness, &["undo"]);
+    assert!(!refused.stderr.contains("--on-conflict"), "{refused:?}");
+    assert!(!refused.stderr.contains("win"), "{refused:?}");
+    refused.says(1, &["f was changed in the base meanwhile", "take back by hand"]);
+}
+
+#[test]
+fn a_commit_that_is_undone_is_named_by_its_number() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    branch(&harness, &["commit", "x"]).says(0, &["committed c1"]);
+    branch(&harness, &["undo"]).says(0, &[]);
+    let again = branch(&harness, &["undo", "c1"]);
+    assert!(!again.stderr.contains("commits/"), "{again:?}");
+    again.says(1, &["commit c1 is undone already"]);
+}

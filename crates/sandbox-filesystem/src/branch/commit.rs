@@ -78,6 +78,20 @@ pub enum CommitError {
     /// There is nothing to commit.
     #[error("nothing to commit")]
     Nothing,
+    /// Nothing that was changed is meant by some of what was selected.
+    #[error("no change at {}; nothing was committed", paths.join(", "))]
+    NoSuchChange {
+        /// As they were given.
+        paths: Vec<String>,
+    },
+    /// There is no such commit.
+    #[error("there is no commit {id}")]
+    NoSuchCommit {
+        /// Its number.
+        id: CommitId,
+        /// The last ones there are, the newest first.
+        latest: Vec<CommitId>,
+    },
     /// A pattern is none.
     #[error(transparent)]
     Pattern(#[from] super::selection::InvalidPattern),
@@ -116,12 +130,21 @@ impl CommitError {
                 format!("accept it: {one}, or all: --accept-all; leave out what is held: --skip-held")
             }),
             Self::Conflicts { .. } => Some(
-                "--on-conflict ours: the branch wins; theirs: the workspace; both: a second copy; text: merge lines"
+                "--on-conflict ours: the branch wins; theirs: the workspace; both: a second copy; text: merge lines, of files known as they were: --snapshot"
                     .into(),
             ),
             Self::Plan { hint, .. } | Self::Apply { hint, .. } => hint.clone(),
             Self::Git(error) => error.hint(),
             Self::Interrupted(id) => Some(format!("sandbox branch recover {id} --finish, or --roll-back")),
+            Self::NoSuchChange { .. } => Some(
+                "paths start at the workspace's root; sandbox branch diff lists what has changed; what git ignores \
+                 is committed with --ignored"
+                    .into(),
+            ),
+            Self::NoSuchCommit { latest, .. } => Some(match &**latest {
+                [] => "nothing was committed to this workspace".to_owned(),
+                latest => format!("the latest: {}", latest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            }),
             Self::Nothing | Self::Pattern(_) => None,
         }
     }
@@ -205,7 +228,12 @@ impl Branch {
         {
             return Err(CommitError::Interrupted(commit.id));
         }
+        options.check_rules()?;
         let review = self.review(&options.review, &mut |_| {})?;
+        let paths = options.selection.unmatched(&review.set)?;
+        if !paths.is_empty() {
+            return Err(CommitError::NoSuchChange { paths });
+        }
         let chosen = choose(&review.set, options)?;
         if chosen.changes.is_empty() && chosen.conflicts.is_empty() && review.set.git.is_empty() {
             return Err(CommitError::Nothing);

@@ -9,13 +9,18 @@ use std::str::FromStr;
 use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
-use super::apply::{self, Applied, CommitStatus, Direction};
+use super::apply::{self, Applied, ApplyError, CommitStatus, Direction};
 use super::commit::CommitError;
 use super::error::BranchError;
 use super::git::{self, RefMove};
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
 use super::workspace::Workspace;
+
+/// How many commits are named to somebody who has asked for one that is not there.
+const LATEST: usize = 3;
+/// An undo takes no side: it is done as a whole, or not.
+const PUT_BACK: &str = "undo loses nothing of that: keep it elsewhere and put back there what the commit has left, or take back by hand what it has done";
 
 /// The number of a commit: `c7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -160,8 +165,8 @@ impl Workspace {
     pub fn undo(&self, id: CommitId, progress: &mut dyn FnMut(Progress)) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
         let place = self.place_of(id);
-        let record = Record::load(&place)?;
-        let applied = apply::undo(&place, progress)?;
+        let record = self.record(id)?;
+        let applied = apply::undo(&place, progress).map_err(not_undone)?;
         self.note_what_is_left(&record, &applied)?;
         for (repository, moves) in &record.git {
             git::undo(repository, moves)?;
@@ -181,7 +186,7 @@ impl Workspace {
     ) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
         let place = self.place_of(id);
-        let record = Record::load(&place)?;
+        let record = self.record(id)?;
         let applied = apply::recover(&place, direction, progress)?;
         self.note_what_is_left(&record, &applied)?;
         if is_back(applied.status) {
@@ -194,6 +199,22 @@ impl Workspace {
 
     fn info(&self, id: CommitId) -> Result<CommitInfo, CommitError> {
         self.commit_info(id)?.ok_or(CommitError::Nothing)
+    }
+
+    fn record(&self, id: CommitId) -> Result<Record, CommitError> {
+        match Record::load(&self.place_of(id)) {
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let latest = self
+                    .commits()?
+                    .iter()
+                    .rev()
+                    .take(LATEST)
+                    .map(|commit| commit.id)
+                    .collect();
+                Err(CommitError::NoSuchCommit { id, latest })
+            }
+            result => Ok(result?),
+        }
     }
 
     fn place_of(&self, id: CommitId) -> PathBuf {
@@ -221,4 +242,16 @@ impl Workspace {
 /// Whether the base has what it had before the commit.
 fn is_back(status: CommitStatus) -> bool {
     matches!(status, CommitStatus::RolledBack | CommitStatus::Undone)
+}
+
+fn not_undone(error: ApplyError) -> CommitError {
+    let hint = if error.conflicts().is_empty() {
+        error.hint()
+    } else {
+        Some(PUT_BACK)
+    };
+    CommitError::Apply {
+        hint: hint.map(str::to_owned),
+        source: error.into(),
+    }
 }

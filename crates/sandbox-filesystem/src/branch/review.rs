@@ -9,6 +9,7 @@ use sandbox_types::{Change, ChangeKind, ChangeSet, RelPath, RiskRules};
 use serde::{Deserialize, Serialize};
 
 use super::base::{BaseKnowledge, Identity};
+use super::commit::{CommitOptions, Held};
 use super::copied::CopyIndex;
 use super::diff::{self, DiffError};
 use super::error::BranchError;
@@ -17,7 +18,7 @@ use super::handle::Branch;
 use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
-use super::risk::{MarkError, Reached, RuleError, Rules};
+use super::risk::{self, MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 
 /// What a change set is to say.
@@ -80,6 +81,16 @@ impl ReviewError {
             Self::Git(error) => error.hint(),
             Self::Rule { hint, .. } => hint.clone(),
             Self::Look { .. } => None,
+        }
+    }
+}
+
+impl CommitOptions {
+    /// Whether every rule that is accepted is one: a misspelled name would accept nothing, and say nothing.
+    pub(crate) fn check_rules(&self) -> Result<(), ReviewError> {
+        match &self.held {
+            Held::Accept(texts) => Ok(risk::check_accepted(&self.review.rules, texts)?),
+            _ => Ok(()),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sandbox_types::{Change, ChangeKind, RelPath};
+use sandbox_types::{Change, ChangeKind, ChangeSet, RelPath};
 
 pub use super::patterns::InvalidPattern;
-use super::patterns::Patterns;
+use super::patterns::{Globs, Patterns};
 
 /// A part of a change set.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +15,7 @@ pub struct Selection(Chosen);
 enum Chosen {
     #[default]
     All,
-    Matching(Patterns),
+    Matching(Patterns, Vec<String>),
     Exactly(BTreeSet<RelPath>),
 }
 
@@ -34,11 +34,28 @@ impl Selection {
         if patterns.is_empty() {
             return Ok(Self::all());
         }
-        let with_contents = patterns.iter().flat_map(|pattern| {
-            let directory = pattern.as_ref().trim_end_matches('/');
-            [directory.to_owned(), format!("{directory}/")]
-        });
-        Ok(Self(Chosen::Matching(Patterns::new(with_contents)?)))
+        let texts: Vec<_> = patterns
+            .iter()
+            .map(|pattern| pattern.as_ref().to_owned())
+            .collect();
+        let with_contents = texts.iter().flat_map(|text| with_contents(text));
+        Ok(Self(Chosen::Matching(Patterns::new(with_contents)?, texts)))
+    }
+
+    /// What was given and is for no change of `set`: patterns, or paths.
+    ///
+    /// # Errors
+    /// [`InvalidPattern`].
+    pub fn unmatched(&self, set: &ChangeSet) -> Result<Vec<String>, InvalidPattern> {
+        match &self.0 {
+            Chosen::All => Ok(Vec::new()),
+            Chosen::Matching(_, texts) => unmatched(texts, set),
+            Chosen::Exactly(paths) => {
+                let known: BTreeSet<_> = set.changes.iter().flat_map(names).collect();
+                let missing = paths.iter().filter(|path| !known.contains(path));
+                Ok(missing.map(ToString::to_string).collect())
+            }
+        }
     }
 
     /// Exactly these paths.
@@ -55,7 +72,7 @@ impl Selection {
     pub fn has(&self, path: &RelPath) -> bool {
         match &self.0 {
             Chosen::All => true,
-            Chosen::Matching(patterns) => patterns.matches(path),
+            Chosen::Matching(patterns, _) => patterns.matches(path),
             Chosen::Exactly(paths) => paths.contains(path),
         }
     }
@@ -64,6 +81,44 @@ impl Selection {
     pub fn takes(&self, change: &Change) -> bool {
         self.has(&change.path) || matches!(&change.change, ChangeKind::Renamed { from, .. } if self.has(from))
     }
+}
+
+/// The patterns of what is called `text`, and of what is in it.
+fn with_contents(text: &str) -> [String; 2] {
+    let directory = text.trim_end_matches('/');
+    [directory.to_owned(), format!("{directory}/")]
+}
+
+/// The names of a change, of which a rename has two.
+fn names(change: &Change) -> impl Iterator<Item = &RelPath> {
+    let before = match &change.change {
+        ChangeKind::Renamed { from, .. } => Some(from),
+        _ => None,
+    };
+    std::iter::once(&change.path).chain(before)
+}
+
+fn unmatched(texts: &[String], set: &ChangeSet) -> Result<Vec<String>, InvalidPattern> {
+    let mut globs = Globs::default();
+    let mut texts_of = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        for pattern in with_contents(text) {
+            globs.add(&pattern)?;
+            texts_of.push(index);
+        }
+    }
+    let (globs, owners) = globs.build()?;
+    let mut found: BTreeSet<usize> = BTreeSet::new();
+    for path in set.changes.iter().flat_map(names) {
+        let patterns = globs.matches(path.as_path()).into_iter();
+        let patterns = patterns.filter_map(|glob| owners.get(glob));
+        found.extend(patterns.filter_map(|pattern| texts_of.get(*pattern).copied()));
+    }
+    let missing = texts
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !found.contains(index));
+    Ok(missing.map(|(_, text)| text.clone()).collect())
 }
 
 #[cfg(test)]

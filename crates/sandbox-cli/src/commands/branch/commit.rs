@@ -93,7 +93,14 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let mut options = args.what.options()?;
     if args.dry_run {
         let mut set = show_changes::of(&branch, &options.review)?;
+        let paths = options.selection.unmatched(&set)?;
+        if !paths.is_empty() {
+            return Err(CommitError::NoSuchChange { paths }.into());
+        }
         set.changes.retain(|change| options.selection.takes(change));
+        if args.json {
+            return print_json(&set, ExitCode::SUCCESS);
+        }
         return print(&show_changes::lines(&set), ExitCode::SUCCESS);
     }
     if args.interactive {

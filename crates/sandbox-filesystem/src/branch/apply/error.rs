@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use sandbox_types::{BaseChange, RelPath};
@@ -10,6 +10,8 @@ use sandbox_types::{BaseChange, RelPath};
 use super::super::base::Identity;
 use super::journal::CommitStatus;
 
+const READ_ONLY: &str =
+    "its file system is mounted read-only: remount it (mount -o remount,rw), then do it again";
 const MOUNTED: &str = "something is mounted there: make that a workspace of its own";
 
 /// Why changes cannot be made a plan.
@@ -92,9 +94,9 @@ impl StepError {
 /// Why a plan was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    #[error("{commit} is being worked on by another process", commit = commit.display())]
+    #[error("commit {} is being worked on by another process", number(commit))]
     Busy { commit: PathBuf },
-    #[error("{commit} is {status}", commit = commit.display())]
+    #[error("commit {} is {status}", number(commit))]
     Status { commit: PathBuf, status: CommitStatus },
     #[error("{base}: {source}", base = base.display())]
     Base {
@@ -104,7 +106,7 @@ pub(crate) enum ApplyError {
     },
     #[error("{base} is not the directory that it was", base = base.display())]
     BaseReplaced { base: PathBuf },
-    #[error("{path}: may not be written: {source}")]
+    #[error("{path}: {}: {source}", unwritable(source))]
     NotWritable {
         path: RelPath,
         #[source]
@@ -195,6 +197,7 @@ impl ApplyError {
                 ..
             } => "look at them, and say which side is to win",
             Self::Locked { .. } => "on the branch, let its owner in (chmod u+rwx), or leave it out",
+            Self::NotWritable { source, .. } if is_read_only(source) => READ_ONLY,
             Self::NotWritable { .. } => "give yourself permission to write there",
             Self::OtherFileSystem { .. } => MOUNTED,
             Self::SourceMoved { .. } => "end what runs on the branch, and commit again",
@@ -207,6 +210,7 @@ impl ApplyError {
                 ..
             } => match Errno::from_io_error(source)? {
                 Errno::NOSPC | Errno::DQUOT => "free some space on the workspace's file system",
+                Errno::ROFS => READ_ONLY,
                 Errno::ACCESS | Errno::PERM => "give yourself permission to write there",
                 Errno::XDEV => "keep the branches beside the workspace instead of in the state directory",
                 _ => return None,
@@ -214,6 +218,24 @@ impl ApplyError {
             Self::Newer { .. } => "use the newer program",
             _ => return None,
         })
+    }
+}
+
+/// `c7`, of the directory it is kept in.
+fn number(commit: &Path) -> String {
+    let name = commit.file_name().unwrap_or(commit.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ROFS)
+}
+
+fn unwritable(error: &io::Error) -> &'static str {
+    if is_read_only(error) {
+        "cannot be written by anybody"
+    } else {
+        "may not be written"
     }
 }
 
@@ -236,4 +258,37 @@ fn listed(conflicts: &[Conflict]) -> String {
         text.push(format!("{more} more"));
     }
     text.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_file_system_is_not_taken_for_a_missing_permission() {
+        for (errno, message, hint) in [
+            (
+                Errno::ROFS,
+                "d: cannot be written by anybody",
+                "mounted read-only",
+            ),
+            (Errno::ACCESS, "d: may not be written", "give yourself permission"),
+        ] {
+            let path = RelPath::new("d").unwrap();
+            let source = errno.into();
+            let error = ApplyError::NotWritable { path, source };
+            assert!(error.to_string().starts_with(message), "{error}");
+            assert!(error.hint().unwrap().contains(hint), "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_named_by_its_number() {
+        let commit = PathBuf::from("/somewhere/commits/c7");
+        let status = CommitStatus::Undone;
+        assert_eq!(
+            ApplyError::Status { commit, status }.to_string(),
+            "commit c7 is undone already"
+        );
+    }
 }

@@ -6,7 +6,8 @@ use sandbox_types::Change;
 
 use crate::branch::patterns::{InvalidPattern, Patterns};
 
-const RULE: &str = "rule:";
+/// What a rule's name comes after, among patterns.
+pub(super) const RULE: &str = "rule:";
 
 /// Held changes that are committed nevertheless.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sandbox_types::{Hold, RiskRules, RuleSpec};
 
+use super::acceptance::RULE;
 use super::lines::Lines;
 use super::reached::Reached;
 use super::{Rule, Rules, Use, fold};
@@ -37,15 +38,17 @@ pub(crate) enum RuleError {
     UnknownGroup { name: String, known: Vec<String> },
     #[error("disable: no rule is called {name:?}")]
     UnknownRule { name: String, known: Vec<String> },
+    #[error("accept: no rule is called {name:?}")]
+    UnknownAccepted { name: String, known: Vec<String> },
 }
 
 impl RuleError {
     /// What a user can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownGroup { known, .. } | Self::UnknownRule { known, .. } => {
-                Some(format!("there are: {}", known.join(", ")))
-            }
+            Self::UnknownGroup { known, .. }
+            | Self::UnknownRule { known, .. }
+            | Self::UnknownAccepted { known, .. } => Some(format!("there are: {}", known.join(", "))),
             Self::Unconditional { .. } => Some("give it paths = [\"…\"], kinds or when".to_owned()),
             _ => None,
         }
@@ -94,6 +97,21 @@ pub(super) fn rules(more: &RiskRules) -> Result<Rules, RuleError> {
         allow,
         reached: Reached::default(),
     })
+}
+
+/// Whether each `rule:NAME` of `texts` is a rule's, built in or one of `more`.
+pub(crate) fn check_accepted(more: &RiskRules, texts: &[String]) -> Result<(), RuleError> {
+    let builtin: RiskRules = toml::from_str(BUILTIN).map_err(RuleError::Builtin)?;
+    let all = builtin.hold.iter().chain(&more.hold);
+    let known: BTreeSet<_> = all.map(|spec| spec.name.clone()).collect();
+    let mut named = texts.iter().filter_map(|text| text.strip_prefix(RULE));
+    match named.find(|name| !known.contains(*name)) {
+        None => Ok(()),
+        Some(name) => Err(RuleError::UnknownAccepted {
+            name: name.to_owned(),
+            known: known.into_iter().collect(),
+        }),
+    }
 }
 
 /// Names that are nowhere are mistakes, and one in `disable` or `enable` would go unnoticed.

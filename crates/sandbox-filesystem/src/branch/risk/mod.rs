@@ -29,7 +29,7 @@ use fold::Forms;
 use lines::Lines;
 
 pub(crate) use acceptance::Acceptance;
-pub(crate) use compile::RuleError;
+pub(crate) use compile::{RuleError, check_accepted};
 pub(crate) use reached::Reached;
 
 /// Rules, ready to be applied.
