@@ -18,7 +18,7 @@ use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
 use super::node::Meta;
-use super::risk::{MarkError, RuleError, Rules};
+use super::risk::{MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 
 /// What a change set is to say.
@@ -139,7 +139,8 @@ impl Branch {
         options: &ReviewOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Review, ReviewError> {
-        let rules = Rules::extended(&options.rules)?;
+        let reached = Reached::from_base(self.workspace().base());
+        let rules = Rules::extended(&options.rules)?.with(reached);
         let stack = self.stack()?;
         let knowledge = self.knowledge()?;
         let all = diff::changes(&stack, &knowledge, progress)?;
