@@ -376,3 +376,17 @@ fn a_commit_that_is_undone_is_named_by_its_number() {
     assert!(!again.stderr.contains("commits/"), "{again:?}");
     again.says(1, &["commit c1 is undone already"]);
 }
+
+#[test]
+fn what_a_branch_has_committed_itself_puts_the_rest_of_the_directory_in_no_doubt() {
+    for mode in ["--branch-mode=auto", "--branch-mode=copy"] {
+        let harness = with_file("one\n");
+        harness.write("work/d/x", "one\n");
+        harness.write("work/d/y", "one\n");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let script = "echo two > d/x; rm d/y; echo new > new; echo new > d/new";
+        harness.sh(&["-q", mode, "--branch=x"], script).says(0, &[]);
+        branch(&harness, &["commit", "x", "/new", "/d/new"]).says(0, &["2 changes"]);
+        branch(&harness, &["commit", "x"]).says(0, &["2 changes"]);
+    }
+}

@@ -334,6 +334,7 @@ impl Branch {
             }
         };
         self.note_ours(&applied.left)?;
+        self.note_directories(&applied.directories)?;
         notes.extend(
             applied
                 .notes

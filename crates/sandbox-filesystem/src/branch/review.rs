@@ -18,6 +18,7 @@ use super::handle::Branch;
 use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
+use super::node::Meta;
 use super::risk::{self, MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 
@@ -332,6 +333,19 @@ impl Branch {
             };
         }
         self.remember_ours(ours)
+    }
+
+    /// Notes directories that only its commit has changed, each as it was and as it is: others have put none in the
+    /// place of another there.
+    pub(crate) fn note_directories(&self, directories: &[(RelPath, Meta, Meta)]) -> Result<(), BranchError> {
+        let mut knowledge = self.knowledge()?;
+        let known: Vec<_> = directories
+            .iter()
+            .filter(|(path, was, _)| !knowledge.is_newer(was) || knowledge.is_ours(path, was))
+            .map(|(path, _, is)| (path.clone(), Identity::of(is)))
+            .collect();
+        knowledge.ours.extend(known);
+        self.remember_ours(knowledge.ours)
     }
 
     /// Remembers what its commits have left in the base.

@@ -1,6 +1,9 @@
 //! Carrying out a plan.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use sandbox_types::RelPath;
 
 use super::super::node::Meta;
 use super::super::progress::{Phase, Progress};
@@ -8,7 +11,7 @@ use super::check;
 use super::crash::crash_point;
 use super::engine::{Engine, OnFailure, Side};
 use super::error::{ApplyError, Conflict, StepError};
-use super::journal::{CommitStatus, Journal, PlanHead, Staged, StagedHead, Undo};
+use super::journal::{CommitStatus, Journal, Left, PlanHead, Staged, StagedHead, Undo};
 use super::plan::ApplyPlan;
 use super::session::{Applied, Session, base_error, open_base};
 use super::slots::{Slots, Staging};
@@ -141,13 +144,9 @@ impl Session {
         self.tell_older(&left.linked_since(self.linked()));
         self.journal.enter(CommitStatus::Done)?;
         self.log_untidy(CommitStatus::Done);
-        Ok(Self::applied(
-            CommitStatus::Done,
-            Side::After,
-            engine.known,
-            &left,
-            notes,
-        ))
+        let mut applied = Self::applied(CommitStatus::Done, Side::After, engine.known, &left, notes);
+        applied.directories = left.directories_since(&staged.head.directories);
+        Ok(applied)
     }
 
     /// Restores the base after a step has failed.
@@ -184,6 +183,23 @@ impl Session {
         if let Err(error) = self.tidy(status) {
             tracing::warn!(commit = %self.journal.path().display(), %error, "left behind");
         }
+    }
+}
+
+impl Left {
+    /// The directories that were there before and are the same still: as they were, and as they are.
+    fn directories_since(&self, before: &[(RelPath, Meta)]) -> Vec<(RelPath, Meta, Meta)> {
+        let now: BTreeMap<_, _> = self
+            .head
+            .directories
+            .iter()
+            .map(|(path, is)| (path, is))
+            .collect();
+        let both = before.iter().filter_map(|(path, was)| {
+            let is = now.get(path).filter(|is| is.ino == was.ino)?;
+            Some((path.clone(), *was, **is))
+        });
+        both.collect()
     }
 }
 

@@ -75,6 +75,7 @@ fn nothing(status: CommitStatus) -> Applied {
     Applied {
         status,
         left: std::collections::BTreeMap::new(),
+        directories: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Applied {
     /// What is now at each path that was touched; none for what is gone. These are the branch's own doing, and no
     /// conflict for it later.
     pub(crate) left: BTreeMap<RelPath, Option<Identity>>,
+    /// Directories in which a commit has made or removed entries: as they were, and as they are.
+    pub(crate) directories: Vec<(RelPath, Meta, Meta)>,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -258,6 +260,7 @@ impl Session {
         Applied {
             status,
             left: paths,
+            directories: Vec::new(),
             notes,
         }
     }
