@@ -1,8 +1,10 @@
 //! A branch to an archive, and an archive to a branch.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use sandbox_types::BranchName;
 
@@ -12,6 +14,7 @@ use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::{self, LayerDir, Model};
 use super::manifest::{Manifest, Mode, VERSION};
+use super::moved::DirectoryId;
 use super::progress::Progress;
 use super::workspace::Workspace;
 
@@ -55,13 +58,19 @@ impl Branch {
         let about = About {
             branch: self.name(),
             created: self.created(),
+            birth: Some(self.manifest().birth),
+            directory: DirectoryId::of(self.workspace().base()),
         };
+        // Files are had also where the git directory is another one now.
+        let extras = self.extras().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what git has outside is left out");
+            Vec::new()
+        });
         let stacks = std::iter::once(None)
-            .chain((0..self.manifest().extras.len()).map(Some))
+            .chain((0..extras.len()).map(Some))
             .map(|extra| self.stack_of(extra))
             .collect::<Result<Vec<_>, _>>()?;
-        let bases = std::iter::once(self.workspace().base())
-            .chain(self.manifest().extras.iter().map(PathBuf::as_path));
+        let bases = std::iter::once(self.workspace().base()).chain(extras.iter().map(PathBuf::as_path));
         let parts: Vec<_> = stacks
             .iter()
             .zip(bases)
@@ -153,7 +162,28 @@ impl Workspace {
             ));
         }
         manifest.notes.extend(notes);
+        self.count_from_birth(&mut manifest, &imported.manifest);
         Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
+    }
+
+    /// In the workspace that the branch was made of, what others have changed since then, and not only since the import,
+    /// is in its way. In another one its files are what the branch is over; whoever looks at it is told.
+    fn count_from_birth(&self, manifest: &mut Manifest, archived: &ArchiveManifest) {
+        let was_at = archived
+            .parts
+            .first()
+            .map(|part| Path::new(OsStr::from_bytes(&part.base.0)));
+        let is_same = was_at == Some(self.base())
+            || (archived.directory.is_some() && archived.directory == DirectoryId::of(self.base()));
+        if is_same {
+            let created = (i64::try_from(archived.created).unwrap_or(i64::MIN), 0);
+            manifest.birth = manifest.birth.min(archived.birth.unwrap_or(created));
+        } else {
+            manifest.notes.push(
+                "it was made of another directory: what that had elsewise than this one is no conflict"
+                    .to_owned(),
+            );
+        }
     }
 
     /// The manifest of a branch of the workspace as it is, with nothing on it.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{BaseChange, Change, ChangeSet, ConflictPolicy, GitRef, Hold, RelPath, Unsettled};
+use sandbox_types::{
+    BaseChange, Change, ChangeKind, ChangeSet, ConflictPolicy, GitRef, Hold, RelPath, Unsettled,
+};
 
 use super::apply::{self, ApplyError, ApplyPlan, CommitStatus, Noted, PlanError};
 use super::create::now;
@@ -236,7 +238,9 @@ impl Branch {
         // What was in the base when the plan was made is what must be there when it is applied: whatever has happened
         // between the review and the plan is found now, and whatever happens from now on by the plan itself.
         check_again(review, &changes, &conflicts)?;
+        let over: Vec<_> = conflicts.iter().flat_map(paths_of).cloned().collect();
         let request = Request {
+            over: &over,
             review,
             plan: &plan,
             place,
@@ -257,6 +261,7 @@ impl Branch {
             plan,
             place,
             with_git,
+            ..
         } = *request;
         let mut record = Record {
             version: VERSION,
@@ -264,6 +269,7 @@ impl Branch {
             layer: self.manifest().layers.first().cloned(),
             created: now(),
             changes: changes.len(),
+            over: request.over.to_vec(),
             git: Vec::new(),
         };
         let mut arriving = Vec::new();
@@ -295,7 +301,7 @@ impl Branch {
             Err(error) => {
                 record.take_back_references();
                 if let ApplyError::RolledBack { left, .. } = &error {
-                    self.note_ours(left)?;
+                    self.note_ours(&record.taken_back(left))?;
                 }
                 return Err(error.into());
             }
@@ -355,6 +361,8 @@ struct Request<'a> {
     review: &'a Review,
     plan: &'a ApplyPlan,
     place: &'a Path,
+    /// Where others have changed the base, and that was settled.
+    over: &'a [RelPath],
     /// Whether git references arrive too.
     with_git: bool,
 }
@@ -399,6 +407,15 @@ fn choose(set: &ChangeSet, options: &CommitOptions) -> Result<Chosen, CommitErro
     } else {
         Err(CommitError::Held { held })
     }
+}
+
+/// Where a change is seen in the base.
+fn paths_of(change: &Change) -> impl Iterator<Item = &RelPath> {
+    let from = match &change.change {
+        ChangeKind::Renamed { from, .. } => Some(from),
+        _ => None,
+    };
+    std::iter::once(&change.path).chain(from)
 }
 
 /// Removes the directory of a commit that never came to anything: nothing of it is in the base.

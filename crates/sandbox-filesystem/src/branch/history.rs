@@ -1,14 +1,16 @@
 //! What was committed to a workspace: listed, undone, recovered.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sandbox_types::BranchName;
+use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Applied, CommitStatus, Direction};
+use super::base::Identity;
 use super::commit::CommitError;
 use super::error::BranchError;
 use super::git::{self, RefMove};
@@ -65,6 +67,9 @@ pub(crate) struct Record {
     pub(crate) layer: Option<String>,
     pub(crate) created: u64,
     pub(crate) changes: usize,
+    /// Where it has written over what others had changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) over: Vec<RelPath>,
     /// References that were moved, by repository.
     pub(crate) git: Vec<(PathBuf, Vec<RefMove>)>,
 }
@@ -72,6 +77,23 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn store(&self, place: &Path, durability: Durability) -> Result<(), FileError> {
         manifest::store(&place.join("commit.json"), self, durability)
+    }
+
+    /// Of what is in the base after the commit was taken back, what the branch need not be told of: what others had
+    /// changed before is theirs again.
+    pub(crate) fn taken_back(
+        &self,
+        left: &BTreeMap<RelPath, Option<Identity>>,
+    ) -> BTreeMap<RelPath, Option<Identity>> {
+        let is_theirs = |path: &RelPath| {
+            let mut over = self.over.iter();
+            over.any(|theirs| path.as_path().starts_with(theirs.as_path()))
+        };
+        let left = left.iter().map(|(path, identity)| {
+            let identity = identity.filter(|_| !is_theirs(path));
+            (path.clone(), identity)
+        });
+        left.collect()
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -190,15 +212,21 @@ impl Workspace {
     }
 
     /// What a branch has done to the base is no conflict for it, undone or not, nor for those that were made of it
-    /// since. The branch may be gone.
+    /// since; what it had written over is one again. The branch may be gone.
     fn note_what_is_left(&self, record: &Record, applied: &Applied) -> Result<(), CommitError> {
+        let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
+        let left = if is_back {
+            record.taken_back(&applied.left)
+        } else {
+            applied.left.clone()
+        };
         for branch in self.list()?.into_iter().flatten() {
             let is_its_own = match &record.layer {
                 Some(layer) => branch.manifest().layers.contains(layer),
                 None => *branch.name() == record.branch,
             };
             if is_its_own {
-                branch.note_ours(&applied.left)?;
+                branch.note_ours(&left)?;
             }
         }
         Ok(())

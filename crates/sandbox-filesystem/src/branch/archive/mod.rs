@@ -31,6 +31,8 @@ mod writer;
 use sandbox_types::BranchName;
 use serde::{Deserialize, Serialize};
 
+use super::moved::DirectoryId;
+use super::node::Timestamp;
 use super::raw::Bytes;
 use super::stack::LayerFormat;
 
@@ -59,6 +61,12 @@ pub(crate) struct ArchiveManifest {
     pub(crate) branch: BranchName,
     /// When the branch was created, in seconds since the epoch.
     pub(crate) created: u64,
+    /// The same as the file system of the workspace had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) birth: Option<Timestamp>,
+    /// Which directory the workspace was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<DirectoryId>,
     /// The workspace, then the directories that belong to it.
     pub(crate) parts: Vec<PartManifest>,
 }

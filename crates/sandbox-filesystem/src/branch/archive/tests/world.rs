@@ -55,6 +55,8 @@ impl World {
         let about = About {
             branch: &"fix".parse().unwrap(),
             created: 7,
+            birth: None,
+            directory: None,
         };
         let part = Part {
             stack: &self.stack(layer),
