@@ -81,6 +81,20 @@ impl Cmd {
         self
     }
 
+    /// The same, started by `wrapper`, which gets the command line as its last arguments.
+    pub(crate) fn through(self, mut wrapper: Self) -> Self {
+        if !self.own_env {
+            wrapper = wrapper.clear_env();
+        }
+        let (inner, outer) = (&self.command, &mut wrapper.command);
+        outer.arg(inner.get_program()).args(inner.get_args());
+        outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(dir) = inner.get_current_dir() {
+            outer.current_dir(dir);
+        }
+        wrapper
+    }
+
     /// Does not echo: the caller shows it in its own way.
     pub(crate) fn silent(mut self) -> Self {
         self.echo = false;

@@ -1,5 +1,6 @@
 //! Makes ext4 images for the benchmarks: `ext4_driver format IMAGE BYTES`, `ext4_driver populate IMAGE DIRECTORY
 //! BYTES` (0: as small as fits), `ext4_driver grow IMAGE BYTES`, `ext4_driver check IMAGE`.
+#![expect(clippy::print_stdout, reason = "what it is for is told there")]
 
 use std::{env, error::Error, process::ExitCode};
 

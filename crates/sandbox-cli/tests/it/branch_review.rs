@@ -242,3 +242,75 @@ fn a_branch_that_replaces_the_repository_takes_nothing_of_it_from_the_workspace(
         assert!(harness.work().join(path).is_file(), "{path}");
     }
 }
+
+#[test]
+fn a_conflict_that_was_settled_is_one_again_when_the_commit_is_undone() {
+    for mode in ["--branch-mode=auto", "--branch-mode=copy"] {
+        let harness = with_file("one\n");
+        harness.write("work/gone", "one\n");
+        harness.write("work/quiet", "one\n");
+        let script = "echo mine > f; rm gone; echo mine > quiet";
+        harness.sh(&["-q", mode, "--branch=x"], script).says(0, &[]);
+        harness.write("work/f", "yours\n");
+        harness.write("work/gone", "yours\n");
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts"]);
+        branch(&harness, &["commit", "x", "--on-conflict=ours"]).says(0, &["3 changes"]);
+        branch(&harness, &["undo"]).says(0, &[]);
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts in the way: f, gone"]);
+        for name in ["f", "gone"] {
+            let text = fs::read_to_string(harness.work().join(name)).unwrap();
+            assert_eq!(text, "yours\n", "{mode}: {name}");
+        }
+    }
+}
+
+#[test]
+fn what_has_changed_since_a_branch_was_exported_is_in_its_way_when_it_is_imported() {
+    for mode in ["--branch-mode=auto", "--branch-mode=copy"] {
+        let harness = with_file("one\n");
+        for name in ["work/gone", "work/quiet"] {
+            harness.write(name, "one\n");
+        }
+        let script = "echo two > f; rm gone; echo two > quiet";
+        harness.sh(&["-q", mode, "--branch=x"], script).says(0, &[]);
+        branch(&harness, &["export", "x", "--output", "../x.tar"]).says(0, &[]);
+        branch(&harness, &["discard", "x"]).says(0, &[]);
+        for name in ["f", "gone"] {
+            harness.write(&format!("work/{name}"), "precious\n");
+        }
+        branch(&harness, &["import", "../x.tar"]).says(0, &[]);
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts in the way: f, gone"]);
+        branch(&harness, &["commit", "x", "/quiet"]).says(0, &["1 change"]);
+        // Over another workspace nothing is known of what is there.
+        let other = harness.root().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("gone"), "precious\n").unwrap();
+        fs::write(other.join("quiet"), "two\n").unwrap();
+        let mut command = harness.command(["branch", "import", "../x.tar"]);
+        Ran::of(command.current_dir(&other)).says(0, &[]);
+        let mut command = harness.command(["branch", "commit", "x"]);
+        Ran::of(command.current_dir(&other)).says(3, &["1 conflict in the way: gone"]);
+        assert_eq!(fs::read_to_string(other.join("gone")).unwrap(), "precious\n");
+    }
+}
+
+#[test]
+fn a_directory_that_was_put_in_the_place_of_another_is_in_the_way() {
+    for mode in ["--branch-mode=auto", "--branch-mode=copy"] {
+        let harness = with_file("one\n");
+        for name in ["d/x", "d/y", "e/x", "e/y", "quiet/x"] {
+            harness.write(&format!("work/{name}"), name);
+        }
+        // Files made within the same tick of the clock as the branch count as newer.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let script = "echo two >> d/x; rm d/y; echo two >> quiet/x";
+        harness.sh(&["-q", mode, "--branch=x"], script).says(0, &[]);
+        let work = harness.work();
+        for (from, to) in [("d", "t"), ("e", "d"), ("t", "e")] {
+            fs::rename(work.join(from), work.join(to)).unwrap();
+        }
+        branch(&harness, &["commit", "x"]).says(3, &["2 conflicts in the way: d/x, d/y"]);
+        assert_eq!(fs::read_to_string(work.join("d/x")).unwrap(), "e/x");
+        branch(&harness, &["commit", "x", "/quiet"]).says(0, &["1 change"]);
+    }
+}

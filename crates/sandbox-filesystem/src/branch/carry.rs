@@ -1,20 +1,19 @@
 //! A branch to an archive, and an archive to a branch.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sandbox_types::BranchName;
 
-use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Part};
+use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Over, Part};
 use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::{self, LayerDir, Model};
 use super::manifest::{Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
+use super::node::Timestamp;
 use super::progress::Progress;
 use super::workspace::Workspace;
 
@@ -58,8 +57,10 @@ impl Branch {
         let about = About {
             branch: self.name(),
             created: self.created(),
-            birth: Some(self.manifest().birth),
-            directory: DirectoryId::of(self.workspace().base()),
+            over: DirectoryId::of(self.workspace().base()).map(|workspace| Over {
+                workspace,
+                birth: self.manifest().birth,
+            }),
         };
         // Files are had also where the git directory is another one now.
         let extras = self.extras().unwrap_or_else(|error| {
@@ -88,8 +89,9 @@ impl Branch {
 impl Workspace {
     /// Makes a branch from an archive; without `name` it is called as it was.
     ///
-    /// The archive may come from anybody: what is hostile in it is an error, and nothing is left then. It is over the
-    /// base as it is now.
+    /// The archive may come from anybody: what is hostile in it is an error, and nothing is left then. What has
+    /// changed in the base since the branch was made is a conflict; over another directory than it was made over, so
+    /// is all that it changes there and that does not have the same content.
     ///
     /// # Errors
     /// [`CarryError::Import`]; [`BranchError::Exists`].
@@ -162,28 +164,16 @@ impl Workspace {
             ));
         }
         manifest.notes.extend(notes);
-        self.count_from_birth(&mut manifest, &imported.manifest);
+        manifest.birth = self.birth_of(imported.manifest.over, manifest.birth);
         Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
     }
 
-    /// In the workspace that the branch was made of, what others have changed since then, and not only since the import,
-    /// is in its way. In another one its files are what the branch is over; whoever looks at it is told.
-    fn count_from_birth(&self, manifest: &mut Manifest, archived: &ArchiveManifest) {
-        let was_at = archived
-            .parts
-            .first()
-            .map(|part| Path::new(OsStr::from_bytes(&part.base.0)));
-        let is_same = was_at == Some(self.base())
-            || (archived.directory.is_some() && archived.directory == DirectoryId::of(self.base()));
-        if is_same {
-            let created = (i64::try_from(archived.created).unwrap_or(i64::MIN), 0);
-            manifest.birth = manifest.birth.min(archived.birth.unwrap_or(created));
-        } else {
-            manifest.notes.push(
-                "it was made of another directory: what that had elsewise than this one is no conflict"
-                    .to_owned(),
-            );
-        }
+    /// Since when what others do to the base is in the way of a branch that was made `over` a workspace. Of another one
+    /// it is not known what the branch was made over: whatever is there was put there by somebody else.
+    fn birth_of(&self, over: Option<Over>, now: Timestamp) -> Timestamp {
+        let is_same = |over: &Over| DirectoryId::of(self.base()) == Some(over.workspace);
+        over.filter(is_same)
+            .map_or((i64::MIN, 0), |over| over.birth.min(now))
     }
 
     /// The manifest of a branch of the workspace as it is, with nothing on it.

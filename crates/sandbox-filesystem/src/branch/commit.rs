@@ -238,11 +238,10 @@ impl Branch {
         // What was in the base when the plan was made is what must be there when it is applied: whatever has happened
         // between the review and the plan is found now, and whatever happens from now on by the plan itself.
         check_again(review, &changes, &conflicts)?;
-        let over: Vec<_> = conflicts.iter().flat_map(paths_of).cloned().collect();
         let request = Request {
-            over: &over,
             review,
             plan: &plan,
+            settled: &conflicts,
             place,
             with_git: options.selection.is_all(),
         };
@@ -259,9 +258,9 @@ impl Branch {
         let Request {
             review,
             plan,
+            settled,
             place,
             with_git,
-            ..
         } = *request;
         let mut record = Record {
             version: VERSION,
@@ -269,7 +268,7 @@ impl Branch {
             layer: self.manifest().layers.first().cloned(),
             created: now(),
             changes: changes.len(),
-            over: request.over.to_vec(),
+            settled: Some(settled.iter().flat_map(paths).cloned().collect()),
             git: Vec::new(),
         };
         let mut arriving = Vec::new();
@@ -301,7 +300,7 @@ impl Branch {
             Err(error) => {
                 record.take_back_references();
                 if let ApplyError::RolledBack { left, .. } = &error {
-                    self.note_ours(&record.taken_back(left))?;
+                    self.note_restored(left, &record)?;
                 }
                 return Err(error.into());
             }
@@ -360,11 +359,20 @@ impl Record {
 struct Request<'a> {
     review: &'a Review,
     plan: &'a ApplyPlan,
+    /// The changes that the base stood in the way of.
+    settled: &'a [Change],
     place: &'a Path,
-    /// Where others have changed the base, and that was settled.
-    over: &'a [RelPath],
     /// Whether git references arrive too.
     with_git: bool,
+}
+
+/// Where a change is made: a rename takes something away, too.
+fn paths(change: &Change) -> impl Iterator<Item = &RelPath> {
+    let from = match &change.change {
+        ChangeKind::Renamed { from, .. } => Some(from),
+        _ => None,
+    };
+    std::iter::once(&change.path).chain(from)
 }
 
 /// What of a change set is to be committed.
@@ -407,15 +415,6 @@ fn choose(set: &ChangeSet, options: &CommitOptions) -> Result<Chosen, CommitErro
     } else {
         Err(CommitError::Held { held })
     }
-}
-
-/// Where a change is seen in the base.
-fn paths_of(change: &Change) -> impl Iterator<Item = &RelPath> {
-    let from = match &change.change {
-        ChangeKind::Renamed { from, .. } => Some(from),
-        _ => None,
-    };
-    std::iter::once(&change.path).chain(from)
 }
 
 /// Removes the directory of a commit that never came to anything: nothing of it is in the base.

@@ -361,7 +361,9 @@ impl Workspace {
         let index = dir.index_file();
         let write = || {
             let mut file = io::BufWriter::new(fs::File::create(&index)?);
-            CopyIndex::of(&dir.part(None).tree())?.write_to(&mut file)?;
+            let mut copied = CopyIndex::of(&dir.part(None).tree())?;
+            copied.note_sources(self.base(), manifest.birth)?;
+            copied.write_to(&mut file)?;
             io::Write::flush(&mut file)
         };
         write().map_err(BranchError::io("write", &index))?;

@@ -1,6 +1,6 @@
 //! What was committed to a workspace: listed, undone, recovered.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Applied, CommitStatus, Direction};
-use super::base::Identity;
 use super::commit::CommitError;
 use super::error::BranchError;
 use super::git::{self, RefMove};
@@ -67,9 +66,10 @@ pub(crate) struct Record {
     pub(crate) layer: Option<String>,
     pub(crate) created: u64,
     pub(crate) changes: usize,
-    /// Where it has written over what others had changed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) over: Vec<RelPath>,
+    /// Where the base stood in the way, and that was settled: what was there before is somebody else's, and stays so
+    /// when it is back. Not known of commits that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<BTreeSet<RelPath>>,
     /// References that were moved, by repository.
     pub(crate) git: Vec<(PathBuf, Vec<RefMove>)>,
 }
@@ -79,21 +79,11 @@ impl Record {
         manifest::store(&place.join("commit.json"), self, durability)
     }
 
-    /// Of what is in the base after the commit was taken back, what the branch need not be told of: what others had
-    /// changed before is theirs again.
-    pub(crate) fn taken_back(
-        &self,
-        left: &BTreeMap<RelPath, Option<Identity>>,
-    ) -> BTreeMap<RelPath, Option<Identity>> {
-        let is_theirs = |path: &RelPath| {
-            let mut over = self.over.iter();
-            over.any(|theirs| path.as_path().starts_with(theirs.as_path()))
-        };
-        let left = left.iter().map(|(path, identity)| {
-            let identity = identity.filter(|_| !is_theirs(path));
-            (path.clone(), identity)
-        });
-        left.collect()
+    /// Whether what was at `path` before was what the branch knew to be there.
+    pub(crate) fn was_known(&self, path: &RelPath) -> bool {
+        self.settled
+            .as_ref()
+            .is_some_and(|settled| !settled.contains(path))
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -193,9 +183,8 @@ impl Workspace {
         let place = self.place_of(id);
         let record = Record::load(&place)?;
         let applied = apply::recover(&place, direction, progress)?;
-        let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
         self.note_what_is_left(&record, &applied)?;
-        if is_back {
+        if is_back(applied.status) {
             for (repository, moves) in &record.git {
                 git::undo(repository, moves)?;
             }
@@ -211,24 +200,25 @@ impl Workspace {
         self.places().commits().join(id.to_string())
     }
 
-    /// What a branch has done to the base is no conflict for it, undone or not, nor for those that were made of it
-    /// since; what it had written over is one again. The branch may be gone.
+    /// What a branch has done to the base is no conflict for it, nor for those that were made of it since; nor is what
+    /// is back, unless it was one before. The branch may be gone.
     fn note_what_is_left(&self, record: &Record, applied: &Applied) -> Result<(), CommitError> {
-        let is_back = matches!(applied.status, CommitStatus::RolledBack | CommitStatus::Undone);
-        let left = if is_back {
-            record.taken_back(&applied.left)
-        } else {
-            applied.left.clone()
-        };
         for branch in self.list()?.into_iter().flatten() {
             let is_its_own = match &record.layer {
                 Some(layer) => branch.manifest().layers.contains(layer),
                 None => *branch.name() == record.branch,
             };
-            if is_its_own {
-                branch.note_ours(&left)?;
+            if is_its_own && is_back(applied.status) {
+                branch.note_restored(&applied.left, record)?;
+            } else if is_its_own {
+                branch.note_ours(&applied.left)?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether the base has what it had before the commit.
+fn is_back(status: CommitStatus) -> bool {
+    matches!(status, CommitStatus::RolledBack | CommitStatus::Undone)
 }

@@ -4,17 +4,17 @@
 //! (`core.excludesFile`). A file that the base's index has is never ignored. What a command has ignored by writing
 //! rules of its own stays on the branch, and is listed as ignored: it is not committed unseen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use sandbox_types::{Change, ChangeKind, Ignored, NodeKind, RelPath};
 
 use super::git::{self, Layout};
 use super::stack::Stack;
+use super::walk::Walk;
 
 /// The longest file of rules that is read.
 const MAX_RULES: u64 = 1 << 20;
@@ -72,15 +72,32 @@ pub(crate) fn fold(changes: Vec<Change>, stack: &Stack, workspace: &Path) -> Fol
 
 /// The rules that hold in a working tree, read as they are needed.
 struct Rules<'a> {
-    stack: &'a Stack,
+    walk: Walk<'a>,
     workspace: &'a Path,
     /// Of directories above the workspace, the nearest first.
     above: Vec<Gitignore>,
-    levels: BTreeMap<RelPath, Gitignore>,
     /// `info/exclude` and the user's.
     general: Vec<Gitignore>,
-    /// Directories that are known to be ignored, or not.
-    known: BTreeMap<RelPath, bool>,
+    /// Those of the directories in it that have any.
+    own: Vec<Own>,
+    /// Directories that were looked at: what is in them costs no look at what they are in.
+    known: HashMap<RelPath, Level>,
+}
+
+/// The rules that a directory has.
+struct Own {
+    rules: Gitignore,
+    /// Those of the nearest directory around it that has any.
+    around: Option<usize>,
+}
+
+/// What is known of a directory.
+#[derive(Debug, Clone)]
+enum Level {
+    /// It is ignored as a whole, with that directory.
+    Ignored(RelPath),
+    /// It is not; those rules are the nearest.
+    Seen(Option<usize>),
 }
 
 impl<'a> Rules<'a> {
@@ -94,12 +111,12 @@ impl<'a> Rules<'a> {
         let exclude = read(&layout.common_dir.join("info/exclude"));
         let user = GitignoreBuilder::new(top).build_global().0;
         Self {
-            stack,
+            walk: Walk::new(stack),
             workspace,
             above: above.collect(),
-            levels: BTreeMap::new(),
             general: vec![parse(top, &exclude), user],
-            known: BTreeMap::new(),
+            own: Vec::new(),
+            known: HashMap::new(),
         }
     }
 
@@ -108,67 +125,80 @@ impl<'a> Rules<'a> {
         if path.as_path().iter().any(|name| name == ".git") {
             return None;
         }
-        let mut prefix = RelPath::root();
-        for name in path.as_path() {
-            prefix = prefix.join(name).ok()?;
-            let is_leaf = prefix == *path;
-            let is_ignored = match self.known.get(&prefix) {
-                Some(known) if !is_leaf || is_dir => *known,
-                _ => {
-                    let found = self.matches(&prefix, is_dir || !is_leaf);
-                    if !is_leaf || is_dir {
-                        self.known.insert(prefix.clone(), found);
-                    }
-                    found
-                }
-            };
-            if is_ignored {
-                return Some(prefix);
-            }
+        let level = if is_dir {
+            self.level(path)
+        } else {
+            self.level(&path.parent()?)
+        };
+        match level {
+            Level::Ignored(topmost) => Some(topmost),
+            Level::Seen(nearest) if !is_dir && self.matches(path, false, nearest) => Some(path.clone()),
+            Level::Seen(_) => None,
         }
-        None
     }
 
-    /// The nearest rule that says something decides (gitignore(5)).
-    fn matches(&mut self, path: &RelPath, is_dir: bool) -> bool {
+    /// What holds in `directory`: found from the nearest directory around it that is known, downwards.
+    fn level(&mut self, directory: &RelPath) -> Level {
+        let mut unknown = Vec::new();
+        let mut at = Some(directory.clone());
+        let mut level = Level::Seen(None);
+        while let Some(path) = at {
+            if let Some(known) = self.known.get(&path) {
+                level = known.clone();
+                break;
+            }
+            at = path.parent();
+            unknown.push(path);
+        }
+        for path in unknown.into_iter().rev() {
+            if let Level::Seen(around) = level {
+                level = if !path.is_root() && self.matches(&path, true, around) {
+                    Level::Ignored(path.clone())
+                } else {
+                    Level::Seen(self.load(&path, around))
+                };
+            }
+            self.known.insert(path, level.clone());
+        }
+        level
+    }
+
+    /// Whether `path` is ignored, where `nearest` are the nearest rules: the nearest that says something decides
+    /// (gitignore(5)).
+    fn matches(&self, path: &RelPath, is_dir: bool, mut nearest: Option<usize>) -> bool {
         let place = self.workspace.join(path.as_path());
-        let mut level = path.parent();
-        while let Some(directory) = level {
-            self.load(&directory);
-            let rules = self.levels.get(&directory);
-            match rules.map_or(Match::None, |rules| rules.matched(&place, is_dir)) {
-                Match::None => level = directory.parent(),
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
-            }
-        }
-        for rules in self.above.iter().chain(&self.general) {
-            match rules.matched(&place, is_dir) {
-                Match::None => {}
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
-            }
-        }
-        false
+        let own = std::iter::from_fn(|| {
+            let own = self.own.get(nearest?)?;
+            nearest = own.around;
+            Some(&own.rules)
+        });
+        let found = own
+            .chain(&self.above)
+            .chain(&self.general)
+            .map(|rules| rules.matched(&place, is_dir))
+            .find(|found| !found.is_none());
+        found.is_some_and(|found| found.is_ignore())
     }
 
-    fn load(&mut self, directory: &RelPath) {
-        if self.levels.contains_key(directory) {
-            return;
-        }
-        let mut text = Vec::new();
-        if let Some(file) = directory
-            .join(".gitignore")
-            .ok()
-            .and_then(|path| self.stack.open_file(&path).ok())
-        {
-            // A file that cannot be read says nothing.
-            if file.take(MAX_RULES).read_to_end(&mut text).is_err() {
-                text.clear();
-            }
-        }
+    /// The nearest rules in `directory`: its own, if it has any.
+    fn load(&mut self, directory: &RelPath, around: Option<usize>) -> Option<usize> {
+        let text = self.text_in(directory).unwrap_or_default();
         let rules = parse(&self.workspace.join(directory.as_path()), &text);
-        self.levels.insert(directory.clone(), rules);
+        if rules.is_empty() {
+            return around;
+        }
+        self.own.push(Own { rules, around });
+        self.own.len().checked_sub(1)
+    }
+
+    /// A file that cannot be read says nothing.
+    fn text_in(&self, directory: &RelPath) -> Option<Vec<u8>> {
+        let path = directory.join(".gitignore").ok()?;
+        let found = self.walk.find(&path).ok()??;
+        let file = self.walk.open(&path, found.origin).ok()?;
+        let mut text = Vec::new();
+        file.take(MAX_RULES).read_to_end(&mut text).ok()?;
+        Some(text)
     }
 }
 
@@ -257,5 +287,43 @@ mod tests {
             ignored,
             expected.map(|(path, files, bytes)| (path.to_owned(), files, bytes))
         );
+    }
+
+    #[test]
+    fn rules_hold_from_top_to_bottom_of_a_tree_that_is_nested_deeply() {
+        let place = tempfile::tempdir().unwrap();
+        let base = place.path().canonicalize().unwrap().join("base");
+        let upper = place.path().join("upper");
+        for (path, text) in [(".git/HEAD", ""), (".gitignore", "*.log\n")] {
+            let path = base.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        for directory in [".git/objects", ".git/refs"] {
+            std::fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        let deep = |depth| "d/".repeat(depth);
+        std::fs::create_dir_all(upper.join(deep(600))).unwrap();
+        std::fs::write(upper.join(deep(300)).join(".gitignore"), "!kept.log\n/e/\n").unwrap();
+        let stack = Stack::open(&[(upper, LayerFormat::Overlay)], &base).unwrap();
+        let mut changes: Vec<_> = (1..=600)
+            .flat_map(|depth| {
+                ["a", "x.log", "kept.log"].map(|name| change(&format!("{}{name}", deep(depth))))
+            })
+            .collect();
+        changes.push(change(&format!("{}e/f/g", deep(300))));
+        let folded = fold(changes, &stack, &base);
+        let ignored: Vec<_> = folded.ignored.iter().map(|one| one.path.to_string()).collect();
+        let is_ignored = |path: String| ignored.contains(&path);
+        for depth in 1..=600 {
+            assert!(is_ignored(format!("{}x.log", deep(depth))), "{depth}");
+            assert_eq!(
+                is_ignored(format!("{}kept.log", deep(depth))),
+                depth < 300,
+                "{depth}"
+            );
+        }
+        assert!(is_ignored(format!("{}e", deep(300))));
+        assert_eq!(folded.changes.len(), 600 + 301);
     }
 }

@@ -14,9 +14,10 @@ use super::diff::{self, DiffError};
 use super::error::BranchError;
 use super::git::{self, Arrivals, GitError, GitPath, Repositories, Repository};
 use super::handle::Branch;
+use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
-use super::risk::{MarkError, RuleError, Rules};
+use super::risk::{MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 
 /// What a change set is to say.
@@ -137,7 +138,8 @@ impl Branch {
         options: &ReviewOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Review, ReviewError> {
-        let rules = Rules::extended(&options.rules)?;
+        let reached = Reached::from_base(self.workspace().base());
+        let rules = Rules::extended(&options.rules)?.with(reached);
         let stack = self.stack()?;
         let knowledge = self.knowledge()?;
         let all = diff::changes(&stack, &knowledge, progress)?;
@@ -300,7 +302,20 @@ impl Branch {
         }
     }
 
-    /// Notes what a commit, or taking one back, has left in the base.
+    /// Notes what is back in the base since a commit was taken back: what stood in its way is in the way again.
+    pub(crate) fn note_restored(
+        &self,
+        left: &BTreeMap<RelPath, Option<Identity>>,
+        record: &Record,
+    ) -> Result<(), BranchError> {
+        let known = left.iter().map(|(path, identity)| {
+            let identity = identity.filter(|_| record.was_known(path));
+            (path.clone(), identity)
+        });
+        self.note_ours(&known.collect())
+    }
+
+    /// Notes what a commit has left in the base.
     pub(crate) fn note_ours(&self, left: &BTreeMap<RelPath, Option<Identity>>) -> Result<(), BranchError> {
         let mut ours = self.ours()?;
         for (path, identity) in left {

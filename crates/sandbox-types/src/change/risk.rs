@@ -77,6 +77,9 @@ pub struct RuleSpec {
     /// Names that must exist beside it (`HEAD`), or relative to its directory (`../HEAD`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<String>,
+    /// Of those, what must have been there before, in the base.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside_in_base: Vec<String>,
 }
 
 /// Something about a change that is more than its path. The cheapest to find out are first.

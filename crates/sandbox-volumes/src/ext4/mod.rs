@@ -1,7 +1,7 @@
 //! ext4 disks in pure Rust: made, filled, grown and checked, without mkfs, mount or root.
 //!
 //! [`format_ext4`] makes an empty disk, [`write_ext4`] fills one from a [`TreeSource`](sandbox_types::TreeSource)
-//! (a host directory is a [`DirectoryTree`]); [`write`] does the same on anything that reads, writes and seeks.
+//! (a host directory is a [`DirectoryTree`]); [`write()`] does the same on anything that reads, writes and seeks.
 //! `docs/on-disk-format.md` says what is written; `docs/architecture.md` how this is built.
 //!
 //! # It is not

@@ -39,8 +39,10 @@ pub(super) fn run(built: &[Artifact], skip_list: &SkipList, seen: &mut Observed)
     let scratch = Scratch::new(Path::new("/tmp"), "sandbox-test")?;
     let place = Place::prepare(scratch.path(), built, &user)?;
     let mut tally = Tally::default();
+    let fuse_node = place.fuse_node()?;
     for tests in commands(built, &place)? {
-        let tests = skip_list.tell(as_user(tests, &user, &place));
+        let tests = skip_list.tell(with_environment(tests, &user, &place));
+        let tests = as_user(tests, &user, fuse_node.as_deref());
         tally = tally + watch(tests, RUN_LIMIT, seen)?;
     }
     Ok(Outcome::Tested(tally))
@@ -86,9 +88,23 @@ fn commands(built: &[Artifact], place: &Place) -> Result<Vec<Cmd>> {
     Ok(vec![run])
 }
 
-fn as_user(tests: Cmd, user: &Account, place: &Place) -> Cmd {
+/// Gives up root. A node of our own is shown at `/dev/fuse` first, in a mount namespace of the tests; the system's own
+/// stays as it is.
+fn as_user(tests: Cmd, user: &Account, fuse_node: Option<&Path>) -> Cmd {
+    const SCRIPT: &str = r#"node=$1 uid=$2 gid=$3; shift 3; mount --bind "$node" /dev/fuse &&
+        exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$@""#;
+    let Some(node) = fuse_node else {
+        return tests.user(user.uid, user.gid);
+    };
+    let wrapper = Cmd::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, "sh"])
+        .arg(node)
+        .args([user.uid.to_string(), user.gid.to_string()]);
+    tests.through(wrapper)
+}
+
+fn with_environment(tests: Cmd, user: &Account, place: &Place) -> Cmd {
     tests
-        .user(user.uid, user.gid)
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
         .env("USER", USER)

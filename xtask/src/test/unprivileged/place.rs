@@ -69,6 +69,23 @@ impl<'a> Place<'a> {
         self.root.join("tests.tar.zst")
     }
 
+    /// A node for FUSE that the user may open, where the system's own is root's alone, as on a bare devtmpfs.
+    pub(super) fn fuse_node(&self) -> Result<Option<PathBuf>> {
+        let Ok(device) = fs::metadata("/dev/fuse") else {
+            return Ok(None);
+        };
+        if device.permissions().mode() & 0o006 == 0o006 {
+            return Ok(None);
+        }
+        let node = self.root.join("fuse");
+        Cmd::new("mknod")
+            .args(["-m", "666"])
+            .arg(&node)
+            .args(["c", "10", "229"])
+            .run()?;
+        Ok(Some(node))
+    }
+
     /// The user's own.
     pub(super) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")

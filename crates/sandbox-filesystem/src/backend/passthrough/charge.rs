@@ -3,7 +3,8 @@
 //! The data of a file is settled by what the host says it has allocated, after the operation and when it is closed; what
 //! an operation may need at most is taken first, so the limit is never passed by what was written. What the host allocates
 //! for itself (a block that lists the pieces of a file in many pieces) is in its answer, too, and cannot be told before:
-//! the limit can be passed by that much.
+//! the limit can be passed by that much. While the host writes back it may answer more than it will in the end, which can
+//! only refuse too early, until the file is settled again.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};

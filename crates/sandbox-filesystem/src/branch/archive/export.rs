@@ -13,11 +13,9 @@ use tar::{Builder, EntryType};
 use super::entry::{Entry, name_of};
 use super::error::ExportError;
 use super::writer::Writer;
-use super::{ArchiveManifest, END, MANIFEST, PartManifest, VERSION};
+use super::{ArchiveManifest, END, MANIFEST, Over, PartManifest, VERSION};
 use crate::branch::copy::Attributes;
-use crate::branch::moved::DirectoryId;
 use crate::branch::node::Meta;
-use crate::branch::node::Timestamp;
 use crate::branch::progress::{Phase, Progress};
 use crate::branch::raw::Bytes;
 use crate::branch::stack::{Dir, Found, LayerFormat, Origin, Stack};
@@ -29,10 +27,8 @@ pub(crate) struct About<'a> {
     pub(crate) branch: &'a BranchName,
     /// In seconds since the epoch.
     pub(crate) created: u64,
-    /// The same as the file system of the workspace has it.
-    pub(crate) birth: Option<Timestamp>,
-    /// Which directory the workspace is.
-    pub(crate) directory: Option<DirectoryId>,
+    /// None where the workspace could not be known again.
+    pub(crate) over: Option<Over>,
 }
 
 /// One directory that it is of: the workspace, or one that belongs to it.
@@ -104,8 +100,7 @@ fn manifest(parts: &[Part<'_>], about: &About<'_>) -> Result<Vec<u8>, ExportErro
         version: VERSION,
         branch: about.branch.clone(),
         created: about.created,
-        birth: about.birth,
-        directory: about.directory,
+        over: about.over,
         parts: parts.collect(),
     };
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(ExportError::Manifest)?;

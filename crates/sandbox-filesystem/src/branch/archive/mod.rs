@@ -61,14 +61,18 @@ pub(crate) struct ArchiveManifest {
     pub(crate) branch: BranchName,
     /// When the branch was created, in seconds since the epoch.
     pub(crate) created: u64,
-    /// The same as the file system of the workspace had it.
+    /// Which workspace it was of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) birth: Option<Timestamp>,
-    /// Which directory the workspace was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) directory: Option<DirectoryId>,
+    pub(crate) over: Option<Over>,
     /// The workspace, then the directories that belong to it.
     pub(crate) parts: Vec<PartManifest>,
+}
+
+/// The workspace that a branch was made over, and since when what others do to it is in the branch's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Over {
+    pub(crate) workspace: DirectoryId,
+    pub(crate) birth: Timestamp,
 }
 
 /// One directory that the branch is of.

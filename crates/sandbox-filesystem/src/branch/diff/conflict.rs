@@ -1,7 +1,9 @@
 //! Whether the base has changed at a path that the branch changes.
 //!
 //! What nobody but us has touched since the branch was created has an older ctime than the branch, which
-//! cannot be forged; on every local file system of Linux a rename sets it too. What our own commit has left
+//! cannot be forged; on every local file system of Linux a rename sets it too. A directory that was put in the place
+//! of another brings along entries with old ones: where that can have happened, only what is known to be the entry
+//! that the branch was made over counts as unchanged (see `Place::doubt`). What our own commit has left
 //! there is no conflict, nor is what now holds the same as the branch.
 
 use sandbox_types::{Attribute, BaseChange, NodeKind, RelPath};
@@ -76,10 +78,10 @@ pub(super) fn matters(content: Content, attributes: &[Attribute]) -> bool {
     content != Content::Same || attributes.iter().any(|attribute| *attribute != Attribute::Time)
 }
 
-/// How the base as it is now differs from the copy that was frozen.
+/// How the base as it is now differs from the copy that was frozen; `is_old` where it has not been changed since.
 pub(super) fn moved_on(
     comparer: &mut Comparer,
-    knowledge: &BaseKnowledge,
+    is_old: bool,
     frozen: Option<&Entry<'_>>,
     live: Option<&Entry<'_>>,
 ) -> Result<Option<BaseChange>, Failure> {
@@ -89,7 +91,7 @@ pub(super) fn moved_on(
         (Some(_), None) => return Ok(Some(BaseChange::Vanished)),
         (Some(frozen), Some(live)) => (frozen, live),
     };
-    if !knowledge.is_newer(&live.meta) {
+    if is_old {
         return Ok(None);
     }
     if frozen.meta.kind != live.meta.kind {

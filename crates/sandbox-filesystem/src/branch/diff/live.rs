@@ -54,7 +54,9 @@ impl Look<'_> {
         if is_settled || is_ours {
             return Ok(Some(Now::Stands(Verdict::Clear)));
         }
-        let change = conflict::moved_on(&mut self.comparer, self.knowledge, frozen, live.as_ref())?;
+        let is_old = |live: &Entry<'_>| !spot.place.is_live_doubtful && !self.knowledge.is_newer(&live.meta);
+        let is_old = live.as_ref().is_some_and(is_old);
+        let change = conflict::moved_on(&mut self.comparer, is_old, frozen, live.as_ref())?;
         Ok(Some(Now::Stands(change.map_or(Verdict::Old, Verdict::Newer))))
     }
 

@@ -190,6 +190,11 @@ impl<'k> Look<'k> {
         let is_gone = spot.found.is_none_or(|view| view.meta.kind != base.meta.kind);
         Ok(match verdict {
             Verdict::Newer(_) if is_gone && conflict::is_only_its_entries(&base.meta) => Verdict::Old,
+            Verdict::Old
+                if spot.place.is_doubtful && !spot.place.is_original(path, base, self.knowledge)? =>
+            {
+                Verdict::Newer(BaseChange::Replaced)
+            }
             verdict => verdict,
         })
     }

@@ -104,6 +104,20 @@ pub(super) fn source_in(dir: &Dir<'_>, entry: &Entry<'_>, origin: Origin) -> io:
     Ok(Source::Unknown)
 }
 
+/// Whether a layer notes that what it has of that name was copied up from `base`, which is in `dir`.
+pub(super) fn is_noted(dir: &Dir<'_>, base: &Entry<'_>) -> io::Result<bool> {
+    let Some(handle) = handle_of(base.dir, base.name)? else {
+        return Ok(false);
+    };
+    let source = Source::File(handle);
+    for found in dir.beneath(base.name, None)? {
+        if source_of(&entry_at(dir, base.name, &found)?)? == source {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Where an entry of a layer comes from.
 fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
     if !has_origin(entry.meta.kind) || entry.is_in_copy() {

@@ -14,7 +14,7 @@ use super::super::stack::{Dir, Found, Origin, Stack, access, names};
 use super::super::xattr::Reading;
 use super::DiffError;
 use super::entry::{Entry, Failure, Side};
-use super::origin::{Source, source_in};
+use super::origin::{Source, is_noted, source_in};
 
 /// A directory of the branch, of its base and of the base as it is now: of those that have it.
 #[derive(Debug)]
@@ -25,6 +25,13 @@ pub(super) struct Place<'s> {
     pub(super) is_settled: bool,
     /// Whether others have added, removed or renamed something in the base's directory.
     pub(super) base_moved_on: bool,
+    /// Whether anybody has.
+    base_is_newer: bool,
+    /// Whether the base's directory, or one above it, may have been another when the branch was created: to put one
+    /// in the place of another changes nothing of what is in it.
+    pub(super) is_doubtful: bool,
+    /// The same of the base as it is now.
+    pub(super) is_live_doubtful: bool,
 }
 
 impl<'s> Place<'s> {
@@ -37,6 +44,9 @@ impl<'s> Place<'s> {
             live: live.map_err(|error| failure(Side::Live, error))?,
             is_settled: true,
             base_moved_on: false,
+            base_is_newer: false,
+            is_doubtful: false,
+            is_live_doubtful: false,
         };
         place.look_at_base(knowledge)?;
         Ok(place)
@@ -87,8 +97,13 @@ impl<'s> Place<'s> {
             live,
             is_settled: self.is_settled && self.has_settled(name, knowledge)?,
             base_moved_on: false,
+            base_is_newer: false,
+            is_doubtful: self.is_doubtful,
+            is_live_doubtful: self.is_live_doubtful,
         };
         place.look_at_base(knowledge)?;
+        self.doubt(name, &mut place, knowledge)
+            .map_err(|error| error.at(place.dir.path().clone()))?;
         if place.dir.holder(Origin::Base).is_err() {
             place.base_moved_on = self
                 .was_copied_up(name)
@@ -198,8 +213,42 @@ impl<'s> Place<'s> {
             let side = Side::Base;
             Failure { side, source }.at(path.clone())
         })?;
-        self.base_moved_on = knowledge.is_newer(&meta) && !knowledge.is_ours(path, &meta);
+        self.base_is_newer = knowledge.is_newer(&meta);
+        self.base_moved_on = self.base_is_newer && !knowledge.is_ours(path, &meta);
         Ok(())
+    }
+
+    /// Finds out whether the directory `name` may be another than when the branch was created. A rename sets the
+    /// ctime of what is renamed and of the directory that holds it.
+    fn doubt(&self, name: &OsStr, inner: &mut Self, knowledge: &BaseKnowledge) -> Result<(), Failure> {
+        if let Some(live) = &inner.live {
+            let meta = Meta::of(live).map_err(|source| Failure {
+                side: Side::Live,
+                source,
+            })?;
+            inner.is_live_doubtful |= knowledge.is_newer(&meta);
+        }
+        if inner.base_moved_on && self.base_is_newer && !inner.is_doubtful {
+            inner.is_doubtful = match self.base(name)? {
+                Some(base) => !self.is_original(inner.dir.path(), &base, knowledge)?,
+                None => true,
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether it is known that `base` was at `path` when the branch was made, or first changed it.
+    pub(super) fn is_original(
+        &self,
+        path: &RelPath,
+        base: &Entry<'_>,
+        knowledge: &BaseKnowledge,
+    ) -> Result<bool, Failure> {
+        let copied = knowledge.copied.as_ref();
+        if copied.is_some_and(|index| index.was_copied_from(path, &base.meta)) {
+            return Ok(true);
+        }
+        is_noted(&self.dir, base).map_err(|error| base.failure(error))
     }
 }
 

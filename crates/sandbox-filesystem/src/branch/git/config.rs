@@ -1,23 +1,28 @@
 //! The few settings that must be known of a base's repository before git is run in it.
 //!
 //! Reads the format of git-config(1) as git itself does when it looks at a repository's format: that one file,
-//! without includes. Only ever used on the base.
+//! without includes. Never used on a branch.
 
 /// The last value of `section.key`; none where it is not set. Sections with a subsection are others.
 pub(super) fn value(text: &str, section: &str, key: &str) -> Option<String> {
+    let named = |(in_section, name, _): &(String, String, String)| {
+        in_section.eq_ignore_ascii_case(section) && name.eq_ignore_ascii_case(key)
+    };
+    let found = settings(text).into_iter().rfind(named);
+    found.map(|(_, _, value)| value)
+}
+
+/// Every setting in order: its section, with the subsection in quotes, its key and its value.
+pub(super) fn settings(text: &str) -> Vec<(String, String, String)> {
     let mut parser = Parser {
         rest: text.chars().peekable(),
     };
-    let mut found = None;
+    let mut found = Vec::new();
     let mut current = String::new();
     while let Some(item) = parser.next_item() {
         match item {
             Item::Section(name) => current = name,
-            Item::Value(name, value) => {
-                if current.eq_ignore_ascii_case(section) && name.eq_ignore_ascii_case(key) {
-                    found = Some(value);
-                }
-            }
+            Item::Value(name, value) => found.push((current.clone(), name, value)),
         }
     }
     found

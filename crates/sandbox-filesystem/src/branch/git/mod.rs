@@ -31,6 +31,7 @@ mod config;
 mod error;
 mod link;
 mod locate;
+mod named;
 mod note;
 mod object;
 mod objects;
@@ -58,6 +59,7 @@ pub use error::GitError;
 #[cfg(test)]
 pub(crate) use error::LocateError;
 pub(crate) use locate::{Layout, locate};
+pub(crate) use named::named;
 #[cfg(test)]
 pub(crate) use note::Note;
 pub(crate) use repository::Repository;

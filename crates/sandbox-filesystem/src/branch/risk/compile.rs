@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sandbox_types::{Hold, RiskRules, RuleSpec};
 
 use super::lines::Lines;
+use super::reached::Reached;
 use super::{Rule, Rules, Use, fold};
 use crate::branch::patterns::{Globs, InvalidPattern, Patterns};
 
@@ -91,6 +92,7 @@ pub(super) fn rules(more: &RiskRules) -> Result<Rules, RuleError> {
         globs,
         uses,
         allow,
+        reached: Reached::default(),
     })
 }
 
@@ -133,6 +135,7 @@ fn rule(spec: &RuleSpec) -> Result<Rule, RuleError> {
         when,
         lines,
         beside: spec.beside.clone(),
+        beside_in_base: spec.beside_in_base.clone(),
     })
 }
 
@@ -146,7 +149,7 @@ fn add_globs(spec: &RuleSpec, globs: &mut Globs) -> Result<Vec<Use>, InvalidPatt
     for path in &spec.paths {
         add(path, Use::Path)?;
         // What must be beside it cannot be looked for beside a directory above.
-        if spec.beside.is_empty() {
+        if spec.beside.is_empty() && spec.beside_in_base.is_empty() {
             ways(path).try_for_each(|way| add(way, Use::Way))?;
         }
     }

@@ -125,19 +125,31 @@ impl<'f, 'a> Facts<'f, 'a> {
 
     /// Whether something is at `relative`, seen from the change's directory.
     pub(super) fn is_beside(&self, relative: &str) -> io::Result<bool> {
+        match self.beside(relative) {
+            Some(path) => Ok(self.walk.find(&path)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the base has something there.
+    pub(super) fn was_beside(&self, relative: &str) -> io::Result<bool> {
+        match self.beside(relative) {
+            Some(path) => Ok(self.walk.base(&path)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// `relative`, seen from the change's directory; none where that is outside.
+    fn beside(&self, relative: &str) -> Option<RelPath> {
         let mut path = self.change.path.parent().unwrap_or_default();
         for component in Path::new(relative).components() {
-            let next = match component {
-                Component::Normal(name) => path.join(name).ok(),
-                Component::ParentDir => path.parent(),
-                _ => Some(path.clone()),
+            path = match component {
+                Component::Normal(name) => path.join(name).ok()?,
+                Component::ParentDir => path.parent()?,
+                _ => path,
             };
-            match next {
-                Some(next) => path = next,
-                None => return Ok(false),
-            }
         }
-        Ok(self.walk.find(&path)?.is_some())
+        Some(path)
     }
 
     /// The regular file that it is now.

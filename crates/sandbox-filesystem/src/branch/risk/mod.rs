@@ -3,8 +3,8 @@
 //! The rules are data (`rules.toml`, [`RiskRules`]); this module knows how they are applied and nothing of what
 //! they are about. It guarantees: a rule looks at every spelling of a path that some file system takes for the
 //! same (see [`fold`]); what it would have to read and cannot, because it is too long or no file, counts against
-//! the change. It does not know directories that are reached through a link of the base: a base whose hooks are
-//! elsewhere (`core.hooksPath`) needs a rule of its own.
+//! the change. What git reaches from the base's own configuration, and through links among its hooks, is looked for
+//! when a branch is reviewed (see [`Reached`]).
 
 mod acceptance;
 mod compile;
@@ -12,6 +12,7 @@ mod facts;
 mod fold;
 mod lines;
 mod link;
+mod reached;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use lines::Lines;
 
 pub(crate) use acceptance::Acceptance;
 pub(crate) use compile::RuleError;
+pub(crate) use reached::Reached;
 
 /// Rules, ready to be applied.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Rules {
     /// Whose each of them is, and what for.
     uses: Vec<(usize, Use)>,
     allow: Patterns,
+    reached: Reached,
 }
 
 /// What a glob is to its rule.
@@ -61,10 +64,11 @@ struct Rule {
     when: Vec<Condition>,
     lines: Option<Lines>,
     beside: Vec<String>,
+    beside_in_base: Vec<String>,
 }
 
 /// What the globs of a rule say about a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Interest {
     None,
     /// Its conditions decide.
@@ -83,6 +87,11 @@ impl Rules {
     /// What is built in, and `more`.
     pub(crate) fn extended(more: &RiskRules) -> Result<Self, RuleError> {
         compile::rules(more)
+    }
+
+    /// The same rules, which apply to what is `reached` too.
+    pub(crate) fn with(self, reached: Reached) -> Self {
+        Self { reached, ..self }
     }
 
     /// Notes in `changes`, which are those of `stack`, what is held back. The order of a change set is the
@@ -129,7 +138,10 @@ impl Rules {
             plain.contains(found) && lenient.as_ref().is_none_or(|uses| uses.contains(found))
         };
         let interest = |(number, rule): (usize, &Rule)| {
-            if change.node == NodeKind::Symlink && is_in_one(&(number, Use::Way)) {
+            let reached = self.reached.by(&rule.hold.rule, &forms, change.node);
+            if reached != Interest::None {
+                reached
+            } else if change.node == NodeKind::Symlink && is_in_one(&(number, Use::Way)) {
                 Interest::Held
             } else if (rule.is_everywhere || is_in_one(&(number, Use::Path)))
                 && !is_in_all(&(number, Use::Except))
@@ -174,6 +186,11 @@ impl Rule {
         }
         for name in &self.beside {
             if !facts.is_beside(name)? {
+                return Ok(false);
+            }
+        }
+        for name in &self.beside_in_base {
+            if !facts.was_beside(name)? {
                 return Ok(false);
             }
         }

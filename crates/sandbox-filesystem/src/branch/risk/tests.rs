@@ -344,6 +344,102 @@ fn a_bare_repository_in_the_tree_is_held() {
 }
 
 #[test]
+fn what_makes_a_repository_of_a_directory_is_held_when_a_config_or_hooks_are_there_already() {
+    for (before, rule) in [
+        ("x/config", "git-bare-made"),
+        ("x/hooks/post-checkout", "git-bare-made-hooks"),
+    ] {
+        let fixture = Fixture::new();
+        fixture.in_base(before, "[core]\n\tfsmonitor = evil\n", 0o644);
+        fixture.in_branch("x/HEAD", "ref: refs/heads/main\n", 0o644);
+        fixture.in_branch("x/objects/a", "", 0o644);
+        assert_eq!(fixture.rule(added("x/HEAD")), None, "{before}: no refs");
+        fs::create_dir(fixture.upper.join("x/refs")).unwrap();
+        assert_eq!(fixture.rule(added("x/HEAD")).as_deref(), Some(rule));
+        let refs = change("x/refs", NodeKind::Directory, ChangeKind::Added);
+        assert_eq!(fixture.rule(refs).as_deref(), Some(rule));
+        assert_eq!(fixture.rule(added("x/objects/a")), None);
+    }
+}
+
+#[test]
+fn what_git_init_puts_among_the_hooks_is_held_in_no_repository() {
+    for path in [
+        ".git/hooks/update.sample",
+        ".git/modules/dep/hooks/update.sample",
+        "x.git/hooks/update.sample",
+    ] {
+        let fixture = Fixture::new();
+        for beside in ["HEAD", "objects/a", "refs/a"] {
+            fixture.in_branch(&format!("x.git/{beside}"), "", 0o644);
+        }
+        fixture.in_branch(path, "#!/bin/sh\n", 0o755);
+        assert_eq!(fixture.rule(added(path)), None, "{path}");
+    }
+}
+
+#[test]
+fn what_the_bases_configuration_and_hooks_lead_to_is_held() {
+    let fixture = Fixture::new();
+    for directory in [".git/objects", ".git/refs", ".git/hooks", "scripts"] {
+        fs::create_dir_all(fixture.base.join(directory)).unwrap();
+    }
+    fixture.in_base(".git/HEAD", "ref: refs/heads/main\n", 0o644);
+    let config = "[core]\n\thooksPath = my/hooks\n[include]\n\tpath = ../conf/shared\n";
+    fixture.in_base(".git/config", config, 0o644);
+    fixture.in_base(
+        "conf/shared",
+        "[includeIf \"onbranch:x\"]\n\tpath = more\n",
+        0o644,
+    );
+    fixture.in_base("scripts/hook", "#!/bin/sh\n", 0o755);
+    symlink("../../scripts/hook", fixture.base.join(".git/hooks/post-commit")).unwrap();
+    fs::create_dir(fixture.base.join("my")).unwrap();
+    symlink("../other", fixture.base.join("my/hooks")).unwrap();
+    for (path, content) in [
+        ("my/hooks", ""),
+        ("other/pre-commit", "x"),
+        ("other/pre-commit.sample", "x"),
+        ("OTHER/pre-commit", "x"),
+        ("scripts/hook", "x"),
+        ("scripts/hooks", "x"),
+        ("conf/shared", "[core]\n\tfsmonitor = evil\n"),
+        ("conf/more", "[user]\n\tname = a\n"),
+        ("conf/evil", "[core]\n\tfsmonitor = evil\n"),
+    ] {
+        fixture.in_branch(path, content, 0o644);
+    }
+    let base = fixture.base.canonicalize().unwrap();
+    let rules = Rules::builtin().unwrap().with(Reached::from_base(&base));
+    for (change, rule) in [
+        (added("other/pre-commit"), Some("git-hooks")),
+        (added("OTHER/pre-commit"), Some("git-hooks")),
+        (added("other/pre-commit.sample"), None),
+        (modified("scripts/hook", true, &[]), Some("git-hooks")),
+        (added("scripts/hooks"), None),
+        (modified("conf/shared", true, &[]), Some("git-config")),
+        (added("conf/more"), None),
+        (added("conf/evil"), None),
+        (
+            change("my/hooks", NodeKind::Symlink, ChangeKind::Added),
+            Some("git-hooks"),
+        ),
+        (
+            change("conf", NodeKind::Symlink, ChangeKind::Added),
+            Some("git-config"),
+        ),
+    ] {
+        let path = change.path.clone();
+        assert_eq!(fixture.rule_by(&rules, change).as_deref(), rule, "{path}");
+    }
+    fixture.in_branch("conf/more", "[core]\n\tsshCommand = evil\n", 0o644);
+    assert_eq!(
+        fixture.rule_by(&rules, added("conf/more")).as_deref(),
+        Some("git-config")
+    );
+}
+
+#[test]
 fn an_executable_is_held_when_it_has_become_one() {
     let fixture = Fixture::new();
     fixture.in_base("run.sh", "#!/bin/sh\n", 0o755);

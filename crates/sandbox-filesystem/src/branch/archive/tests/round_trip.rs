@@ -126,8 +126,7 @@ fn layers_are_flattened() {
     let about = About {
         branch: &"fix".parse().unwrap(),
         created: 0,
-        birth: None,
-        directory: None,
+        over: None,
     };
     let part = Part {
         stack: &stack,
@@ -170,8 +169,7 @@ fn directories_that_belong_to_the_workspace_come_along() {
     let about = About {
         branch: &"fix".parse().unwrap(),
         created: 0,
-        birth: None,
-        directory: None,
+        over: None,
     };
     let mut archive = Vec::new();
     export(&parts, &about, &mut archive, &mut |_| {}).unwrap();

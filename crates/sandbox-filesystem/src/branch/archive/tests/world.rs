@@ -55,8 +55,7 @@ impl World {
         let about = About {
             branch: &"fix".parse().unwrap(),
             created: 7,
-            birth: None,
-            directory: None,
+            over: None,
         };
         let part = Part {
             stack: &self.stack(layer),

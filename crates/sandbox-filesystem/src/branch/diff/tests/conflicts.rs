@@ -8,7 +8,7 @@ use super::super::super::base::Identity;
 use super::super::super::node::Meta;
 use super::super::super::testing::skip;
 use super::super::{Recheck, changes};
-use super::world::{World, mode, opaque, same_time, whiteout, write, xattr};
+use super::world::{World, mode, opaque, same_time, swap, whiteout, write, xattr};
 
 /// Asks again about each change, right before it would be applied.
 fn asked_again(world: &World) -> Vec<Option<BaseChange>> {
@@ -222,4 +222,60 @@ fn a_directory_made_again_hides_what_the_base_gets_there() {
     opaque(world.up("dir"));
     write(world.base("dir/new"), "the base's");
     assert_eq!(world.lines(), ["D dir/new !Appeared", "D dir/old"]);
+}
+
+#[test]
+fn a_directory_in_the_place_of_another_is_a_conflict_of_what_is_in_it() {
+    let mut world = World::new();
+    for name in ["one/file", "one/deleted", "two/file", "two/deleted", "quiet/file"] {
+        write(world.base(name), name);
+    }
+    world.is_born();
+    for name in ["one/file", "quiet/file"] {
+        write(world.up(name), "the branch's");
+        xattr(world.up(name), "user.overlay.origin", "");
+    }
+    whiteout(world.up("one/deleted"));
+    write(world.base("new"), "the base's");
+    assert_eq!(
+        world.lines(),
+        ["D one/deleted", "M one/file content", "M quiet/file content"]
+    );
+    swap(&world.base("one"), &world.base("two"));
+    let in_the_way = [
+        "D one/deleted !Replaced",
+        "M one/file content !Replaced",
+        "M quiet/file content",
+    ];
+    assert_eq!(world.lines(), in_the_way);
+    let replaced = Some(BaseChange::Replaced);
+    assert_eq!(asked_again(&world), [replaced, replaced, None]);
+    // What is the same is no conflict, wherever it comes from.
+    write(world.up("one/file"), "two/file");
+    same_time(world.base("one/file"), world.up("one/file"));
+    assert_eq!(world.lines(), ["D one/deleted !Replaced", "M quiet/file content"]);
+}
+
+#[test]
+fn what_is_added_to_a_directory_that_the_layers_know_again_is_no_conflict() {
+    let test = "what_is_added_to_a_directory_that_the_layers_know_again_is_no_conflict";
+    if !rustix::process::geteuid().is_root() {
+        return skip(test, "overlayfs notes handles for root only");
+    }
+    let mut world = World::new();
+    for name in ["one/file", "one/deleted", "two/file", "two/deleted"] {
+        write(world.base(name), name);
+    }
+    world.is_born();
+    if !world.in_view(test, "echo more >> one/file; rm one/deleted") {
+        return;
+    }
+    write(world.base("new"), "the base's");
+    write(world.base("one/new"), "the base's");
+    assert_eq!(world.lines(), ["D one/deleted", "M one/file content"]);
+    swap(&world.base("one"), &world.base("two"));
+    assert_eq!(
+        world.lines(),
+        ["D one/deleted !Replaced", "M one/file content !Replaced"]
+    );
 }

@@ -9,7 +9,7 @@ use super::super::super::copied::CopyIndex;
 use super::super::super::node::Meta;
 use super::super::super::stack::LayerFormat;
 use super::super::super::testing::rel;
-use super::world::{World, mode, write};
+use super::world::{World, mode, swap, write};
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
@@ -21,7 +21,11 @@ fn copied(mut world: World) -> World {
     let tree = world.path("tree");
     world.is_born();
     copy(&world.path("base"), &tree);
-    world.knowledge.copied = Some(CopyIndex::of(&tree).unwrap());
+    let mut index = CopyIndex::of(&tree).unwrap();
+    index
+        .note_sources(&world.path("base"), world.knowledge.birth)
+        .unwrap();
+    world.knowledge.copied = Some(index);
     world.knowledge.copied_at = Some(world.stamp());
     world.layers = vec![(tree, LayerFormat::Complete)];
     // Whatever happens from here on is later than that.
@@ -94,12 +98,13 @@ fn the_index_of_a_copy_survives_being_written() {
         write(world.base(name), "");
     }
     fs::create_dir(world.path("base").join(super::world::odd(b"\xff\n"))).unwrap();
-    let index = CopyIndex::of(&world.path("base")).unwrap();
+    let mut index = CopyIndex::of(&world.path("base")).unwrap();
+    index.note_sources(&world.path("base"), (i64::MAX, 0)).unwrap();
     let mut bytes = Vec::new();
     index.write_to(&mut bytes).unwrap();
     assert_eq!(CopyIndex::read_from(&mut bytes.as_slice()).unwrap(), index);
     assert!(index.contains(&rel("a/b/c")) && !index.contains(&rel("a/c")));
-    for broken in [&bytes[..bytes.len() - 1], b"sandbox copy 2\n", b""] {
+    for broken in [&bytes[..bytes.len() - 1], b"sandbox copy 3\n", b""] {
         assert!(CopyIndex::read_from(&mut &*broken).is_err());
     }
 }
@@ -180,4 +185,44 @@ fn after_a_commit_a_branch_of_a_frozen_base_is_compared_with_what_it_committed()
         world.lines(),
         ["D added", "D added/inner", "M again content", "M back content"]
     );
+}
+
+#[test]
+fn a_directory_of_the_base_in_the_place_of_another_is_a_conflict_of_what_is_in_it() {
+    let world = World::new();
+    for name in ["one/file", "one/deleted", "two/file", "two/deleted", "other/file"] {
+        write(world.base(name), name);
+    }
+    let world = copied(world);
+    for name in ["one/file", "other/file"] {
+        write(world.path("tree").join(name), "the branch's");
+    }
+    fs::remove_file(world.path("tree/one/deleted")).unwrap();
+    // That somebody adds something stands in nobody's way.
+    write(world.base("other/new"), "the base's");
+    write(world.base("one/new"), "the base's");
+    let changed = ["D one/deleted", "M one/file content", "M other/file content"];
+    assert_eq!(world.lines(), changed);
+    swap(&world.base("one"), &world.base("two"));
+    assert_eq!(
+        world.lines(),
+        [
+            "D one/deleted !Replaced",
+            "M one/file content !Replaced",
+            "M other/file content"
+        ]
+    );
+}
+
+#[test]
+fn a_directory_in_the_place_of_another_is_a_conflict_for_a_branch_of_a_frozen_base() {
+    let world = World::new();
+    for name in ["one/file", "two/file"] {
+        write(world.base(name), name);
+    }
+    let world = frozen(world);
+    write(world.up("one/file"), "the branch's");
+    assert_eq!(world.lines(), ["M one/file content"]);
+    swap(&world.path("live/one"), &world.path("live/two"));
+    assert_eq!(world.lines(), ["M one/file content !Modified"]);
 }

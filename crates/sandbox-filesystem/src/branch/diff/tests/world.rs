@@ -209,3 +209,8 @@ pub(super) fn opaque(path: impl AsRef<Path>) {
 pub(super) fn odd(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
+
+/// Puts each in the place of the other.
+pub(super) fn swap(one: &Path, other: &Path) {
+    rustix::fs::renameat_with(CWD, one, CWD, other, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+}

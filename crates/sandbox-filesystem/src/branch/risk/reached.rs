@@ -1,0 +1,89 @@
+//! What git runs or reads of a workspace because the base says so.
+//!
+//! `core.hooksPath`, `include.path` and a link among the hooks name files that look like any others. Which these
+//! are is asked of the base and of the user's configuration, never of the branch: what it changes there is held
+//! already. Of repositories within the workspace's own, only its own is asked.
+
+use std::path::Path;
+
+use sandbox_types::{NodeKind, RelPath};
+
+use super::Interest;
+use super::fold::Forms;
+use crate::branch::git;
+
+const HOOKS: &str = "git-hooks";
+const CONFIG: &str = "git-config";
+/// What `git init` puts among the hooks, and never runs.
+const SAMPLE: &[u8] = b".sample";
+
+/// Places of a workspace to which rules apply besides those that they name.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    hooks: Vec<Forms>,
+    programs: Vec<Forms>,
+    configs: Vec<Forms>,
+}
+
+impl Reached {
+    /// Of the repository that `workspace` is or is in; nothing where there is none.
+    pub(crate) fn from_base(workspace: &Path) -> Self {
+        let Ok(Some(layout)) = git::locate(workspace) else {
+            return Self::default();
+        };
+        let named = git::named(&layout);
+        let inside = |paths: &[std::path::PathBuf]| {
+            let relative = paths.iter().filter_map(|path| path.strip_prefix(workspace).ok());
+            relative
+                .filter_map(|path| RelPath::new(path).ok())
+                .filter(|path| !path.is_root())
+                .map(|path| Forms::of(&path))
+                .collect()
+        };
+        Self {
+            hooks: inside(&named.hook_directories),
+            programs: inside(&named.hook_targets),
+            configs: inside(&named.configs),
+        }
+    }
+
+    /// What is to be asked of a change at `path` for the rule that is called `rule`.
+    pub(super) fn by(&self, rule: &str, path: &Forms, node: NodeKind) -> Interest {
+        let at = |places: &[Forms]| {
+            let interests = places.iter().map(|place| interest(place, path, node));
+            interests.max().unwrap_or(Interest::None)
+        };
+        match rule {
+            HOOKS if is_sample(path) => at(&self.programs),
+            HOOKS => at(&self.hooks).max(at(&self.programs)),
+            CONFIG => at(&self.configs),
+            _ => Interest::None,
+        }
+    }
+}
+
+/// A change at the place or beneath it counts, and a link in the place of a directory around it.
+fn interest(place: &Forms, path: &Forms, node: NodeKind) -> Interest {
+    let mut found = Interest::None;
+    for (place, path) in all(place).flat_map(|place| all(path).map(move |path| (place, path))) {
+        if is_at_or_beneath(path, place) {
+            found = found.max(Interest::Conditions);
+        } else if node == NodeKind::Symlink && is_at_or_beneath(place, path) {
+            found = Interest::Held;
+        }
+    }
+    found
+}
+
+fn all(forms: &Forms) -> impl Iterator<Item = &[u8]> {
+    std::iter::once(&*forms.plain).chain(forms.lenient.as_deref())
+}
+
+fn is_at_or_beneath(path: &[u8], place: &[u8]) -> bool {
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+fn is_sample(path: &Forms) -> bool {
+    all(path).all(|form| form.ends_with(SAMPLE))
+}
