@@ -26,7 +26,7 @@ pub(crate) struct WorkspaceArgs {
     /// The directory that has branches [default: the git repository around the current directory, else that]
     #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) workspace: Option<PathBuf>,
-    /// Where branches are kept: `state`, `beside` the workspace, or a directory [default: state]
+    /// Where branches are kept: `state`, `beside` the workspace, or a directory [default: beside if branches are there, else state]
     #[arg(long, global = true, value_name = "WHERE", value_parser = storage)]
     pub(crate) storage: Option<Storage>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct WorkspaceArgs {
 fn storage(text: &str) -> Result<Storage, &'static str> {
     match text {
         "" => Err("write state, beside or a directory"),
-        "state" => Ok(Storage::Found),
+        "state" => Ok(Storage::State),
         "beside" => Ok(Storage::Beside),
         path => Ok(Storage::At(path.into())),
     }
@@ -45,6 +45,15 @@ impl WorkspaceArgs {
     pub(crate) fn open(&self) -> Result<Workspace, CliError> {
         let (directory, storage) = (self.directory()?, self.storage());
         let here = Workspace::open_in(&directory, &storage).map_err(|error| gone(error, &directory))?;
+        if self.storage.is_none()
+            && let Some(state) = here.also_in()
+        {
+            note(format_args!(
+                "these are the branches in {}; there are others in {}: --storage state",
+                here.storage().display(),
+                state.display()
+            ));
+        }
         let Some(moved) = here.moved_here(&storage) else {
             return Ok(here);
         };

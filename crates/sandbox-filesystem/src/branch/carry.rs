@@ -62,12 +62,16 @@ impl Branch {
                 birth: self.manifest().birth,
             }),
         };
+        // Files are had also where the git directory is another one now.
+        let extras = self.extras().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what git has outside is left out");
+            Vec::new()
+        });
         let stacks = std::iter::once(None)
-            .chain((0..self.manifest().extras.len()).map(Some))
+            .chain((0..extras.len()).map(Some))
             .map(|extra| self.stack_of(extra))
             .collect::<Result<Vec<_>, _>>()?;
-        let bases = std::iter::once(self.workspace().base())
-            .chain(self.manifest().extras.iter().map(PathBuf::as_path));
+        let bases = std::iter::once(self.workspace().base()).chain(extras.iter().map(PathBuf::as_path));
         let parts: Vec<_> = stacks
             .iter()
             .zip(bases)

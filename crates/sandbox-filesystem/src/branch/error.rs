@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox_types::{BranchName, InvalidName};
 
+use super::beside::Distrust;
 use super::copy::CopyError;
 use super::lock::Holder;
 use super::manifest::{FileError, Mode};
@@ -116,6 +117,33 @@ pub enum BranchError {
         /// Of which workspace.
         of: PathBuf,
     },
+    /// A directory beside the workspace is not believed to hold its branches.
+    #[error("{directory} is not used for branches: {reason}", directory = directory.display())]
+    Distrusted {
+        /// Which one.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        reason: Distrust,
+    },
+    /// Where branches are kept, something leads elsewhere.
+    #[error("{path} is a link, or no directory: nothing that branches are kept in is", path = path.display())]
+    Linked {
+        /// What.
+        path: PathBuf,
+    },
+    /// The git directory that a branch has a layer of is not the workspace's, or no longer.
+    #[error("branch {name} has changes of {}, and the git directory of {} is {}", paths(recorded), workspace.display(), paths(found))]
+    Repository {
+        /// The branch.
+        name: BranchName,
+        /// Of which workspace.
+        workspace: PathBuf,
+        /// What the branch says.
+        recorded: Vec<PathBuf>,
+        /// What is there.
+        found: Vec<PathBuf>,
+    },
     /// The system refused something.
     #[error("{what} {path}: {source}", path = path.display())]
     Io {
@@ -127,6 +155,14 @@ pub enum BranchError {
         #[source]
         source: io::Error,
     },
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    match paths.as_slice() {
+        [] => "not elsewhere".to_owned(),
+        paths => paths.join(", "),
+    }
 }
 
 fn by(holder: Option<&Holder>) -> String {
@@ -166,6 +202,24 @@ impl BranchError {
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
             Self::NotSettled { name } => {
                 format!("look at it with: sandbox branch diff {name}; then: sandbox branch recover {name}")
+            }
+            Self::Distrusted { directory, reason } => match reason {
+                Distrust::Mode { .. } => format!(
+                    "if it is yours: chmod 0700 {0}; else leave it alone with: --storage state",
+                    directory.display()
+                ),
+                _ => format!(
+                    "leave it alone with: --storage state; if you know what is in it, name it: --storage {}",
+                    directory.display()
+                ),
+            },
+            Self::Linked { path } => {
+                format!("look at it, and remove it if it is not yours: {}", path.display())
+            }
+            Self::Repository { .. } => {
+                "put the git directory back, or take the files to a new branch: sandbox branch export, \
+                 sandbox branch import"
+                    .into()
             }
             Self::Root => "name a directory: --workspace DIR".into(),
             Self::NoStateDirectory => "set HOME, or SANDBOX_HOME to a directory of yours".into(),

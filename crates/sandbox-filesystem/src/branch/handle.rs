@@ -109,7 +109,8 @@ impl Branch {
     fn mounts_of_held(&self) -> Result<Vec<Mount>, BranchError> {
         self.check_settled()?;
         let base = self.workspace.base();
-        let visible = self.manifest.visible.iter().map(|path| Mount {
+        let found = self.surroundings()?;
+        let visible = found.visible.iter().map(|path| Mount {
             at: path.clone(),
             source: MountSource::Bind(path.clone()),
             access: Access::Read,
@@ -126,6 +127,35 @@ impl Branch {
         }
         self.mark_used()?;
         Ok(mounts)
+    }
+
+    /// What git needs of the surroundings as they are now: what of the host is shown is never taken from the manifest,
+    /// which is a file.
+    fn surroundings(&self) -> Result<Manifest, BranchError> {
+        let mut found = self.manifest.clone();
+        found.extras.clear();
+        found.visible.clear();
+        self.workspace.find_repository(&mut found);
+        if found.extras == self.manifest.extras {
+            return Ok(found);
+        }
+        Err(BranchError::Repository {
+            name: self.name.clone(),
+            workspace: self.workspace.base().to_owned(),
+            recorded: self.manifest.extras.clone(),
+            found: found.extras,
+        })
+    }
+
+    /// Directories outside the workspace that it has layers of.
+    ///
+    /// # Errors
+    /// [`BranchError::Repository`].
+    pub(crate) fn extras(&self) -> Result<Vec<PathBuf>, BranchError> {
+        if self.manifest.extras.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.surroundings()?.extras)
     }
 
     /// Variables that a command needs for git to find its repository.

@@ -67,6 +67,10 @@ impl LayerDir {
 pub(crate) struct Part(PathBuf);
 
 impl Part {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn upper(&self) -> PathBuf {
         self.0.join("upper")
     }

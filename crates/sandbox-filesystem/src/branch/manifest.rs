@@ -78,7 +78,11 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) visible: Vec<PathBuf>,
     /// Variables that git needs to find its repository.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "environment"
+    )]
     pub(crate) environment: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_run: Option<LastRun>,
@@ -95,6 +99,14 @@ fn layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
         None if layers.is_empty() => Err(D::Error::custom("no layers")),
         None => Ok(layers),
     }
+}
+
+/// Those that [`Layout::environment`](super::git::Layout::environment) gives; what others would do to a command is not
+/// the branch's to say.
+fn environment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    let mut variables = Vec::<(String, String)>::deserialize(deserializer)?;
+    variables.retain(|(name, _)| name == "GIT_DISCOVERY_ACROSS_FILESYSTEM");
+    Ok(variables)
 }
 
 fn snapshot<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

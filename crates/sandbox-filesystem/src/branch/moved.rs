@@ -16,7 +16,7 @@ use super::history::CommitId;
 use super::lock::Held;
 use super::manifest::{self, Durability, VERSION};
 use super::node::{Meta, Timestamp};
-use super::place::{Places, Storage};
+use super::place::{self, Places, Storage};
 use super::remove::remove_tree;
 use super::workspace::{Workspace, WorkspaceFile};
 
@@ -153,7 +153,7 @@ impl Workspace {
         if from.is_dir() {
             return Err(AttachError::StillThere { from });
         }
-        let places = storage.directory(&from).into_iter();
+        let places = storage.directory(&from).ok().into_iter();
         let found = places.chain(storage.known_beside(here.base())).find_map(|place| {
             let file = WorkspaceFile::load(&place)?;
             (file.path == from).then(|| Moved::new(&here, place, file))
@@ -169,7 +169,7 @@ impl Moved {
     fn new(here: &Workspace, place: PathBuf, file: WorkspaceFile) -> Self {
         // What was beside it stays on its file system.
         let is_beside = place.parent() == here.base().parent();
-        let beside = Storage::Beside.directory(here.base()).filter(|_| is_beside);
+        let beside = place::beside(here.base()).filter(|_| is_beside);
         Self {
             workspace: Workspace::at(here.base().to_owned(), place),
             from: file.path,
@@ -204,7 +204,9 @@ impl Moved {
             to: new.to_owned(),
             source,
         })?;
-        Ok(Workspace::at(workspace.base().to_owned(), new.to_owned()))
+        let attached = Workspace::at(workspace.base().to_owned(), new.to_owned());
+        attached.remember_beside()?;
+        Ok(attached)
     }
 
     fn check_commits(&self) -> Result<(), AttachError> {

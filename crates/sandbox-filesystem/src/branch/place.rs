@@ -4,60 +4,111 @@ use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use sandbox_types::BranchName;
+
+use super::beside::{self, Records};
+use super::error::BranchError;
 
 pub use crate::state_directory::state_directory;
 
 /// Where the branches of a workspace are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Storage {
-    /// Beside the workspace where that is prepared already ([`Storage::Beside`]), else in the state directory.
+    /// Beside the workspace where branches are already ([`Storage::Beside`]), else in the state directory.
     #[default]
     Found,
+    /// In the state directory, whatever is beside the workspace.
+    State,
     /// In `.NAME.sandbox` in the directory that holds the workspace: on its file system, so that contents are
-    /// shared by reflink and put in place by rename.
+    /// shared by reflink and put in place by rename. One that this program has not made is not used.
     Beside,
-    /// In this directory.
+    /// In this directory; if it is the one beside the workspace, whoever has made it.
     At(PathBuf),
 }
 
 impl Storage {
     /// The directory for the workspace at `base`, which need not exist yet.
-    pub(crate) fn directory(&self, base: &Path) -> Option<PathBuf> {
-        let beside = beside(base);
-        match self {
-            Self::At(path) => Some(path.join(directory_name(base))),
-            Self::Beside => beside,
-            Self::Found => match beside.filter(|path| is_own_directory(path)) {
-                Some(beside) => Some(beside),
-                None => Places::all().map(|all| all.join(directory_name(base))),
-            },
+    pub(crate) fn directory(&self, base: &Path) -> Result<PathBuf, BranchError> {
+        match (self, beside(base)) {
+            (Self::At(path), Some(beside)) if is_same(path, &beside) => {
+                beside::private(&beside).map_err(distrusted(&beside))?;
+                Ok(beside)
+            }
+            (Self::At(path), _) => Ok(path.join(directory_name(base))),
+            (Self::Beside, Some(beside)) => checked(beside),
+            (Self::Found, Some(beside)) if Places::new(beside.clone()).is_used() => {
+                let (beside, state) = match (checked(beside), in_state(base)?) {
+                    // What somebody else has put there is in nobody's way.
+                    (
+                        Err(BranchError::Distrusted {
+                            reason: beside::Distrust::Owner { .. },
+                            ..
+                        }),
+                        state,
+                    ) => {
+                        return Ok(state);
+                    }
+                    (beside, state) => (beside?, state),
+                };
+                let has_branches = |place: &PathBuf| Places::new(place.clone()).has_branches();
+                // For its commits alone, which can be undone, it does not hide branches elsewhere.
+                let is_state = !has_branches(&beside) && has_branches(&state);
+                Ok(if is_state { state } else { beside })
+            }
+            _ => in_state(base),
         }
     }
+}
+
+/// Where the state directory has the branches of the workspace at `base`.
+pub(crate) fn in_state(base: &Path) -> Result<PathBuf, BranchError> {
+    let all = Places::all().ok_or(BranchError::NoStateDirectory)?;
+    Ok(all.join(directory_name(base)))
+}
+
+fn checked(beside: PathBuf) -> Result<PathBuf, BranchError> {
+    let records = Records::of_user().ok_or(BranchError::NoStateDirectory)?;
+    records.check(&beside).map_err(distrusted(&beside))?;
+    Ok(beside)
+}
+
+fn distrusted(directory: &Path) -> impl FnOnce(beside::Distrust) -> BranchError + use<> {
+    let directory = directory.to_owned();
+    move |reason| BranchError::Distrusted { directory, reason }
+}
+
+/// Whether `path` names `beside`, which itself is not followed.
+fn is_same(path: &Path, beside: &Path) -> bool {
+    let named = std::path::absolute(path).unwrap_or_default();
+    let parent = named.parent().and_then(|parent| parent.canonicalize().ok());
+    named.file_name() == beside.file_name() && parent.as_deref() == beside.parent()
 }
 
 impl Storage {
     /// Places where branches of other workspaces are, which the one at `base` may have been.
     pub(crate) fn known_beside(&self, base: &Path) -> Vec<PathBuf> {
         let beside = || siblings(base).into_iter();
+        let state = || Places::all().map(|all| entries(&all)).unwrap_or_default();
         match self {
             Self::At(path) => entries(path),
             Self::Beside => beside().collect(),
-            Self::Found => beside()
-                .chain(Places::all().map(|all| entries(&all)).unwrap_or_default())
-                .collect(),
+            Self::State => state(),
+            Self::Found => beside().chain(state()).collect(),
         }
     }
 }
 
-/// `.NAME.sandbox` of every name, in the directory that holds `base`.
+/// `.NAME.sandbox` of every name, in the directory that holds `base`, as far as they were made for branches.
 fn siblings(base: &Path) -> Vec<PathBuf> {
+    let Some(records) = Records::of_user() else {
+        return Vec::new();
+    };
     let is_place = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().as_bytes();
-        name.starts_with(b".") && name.ends_with(b".sandbox") && is_own_directory(path)
+        name.starts_with(b".") && name.ends_with(b".sandbox") && records.has(path)
     };
     let mut found = base.parent().map(entries).unwrap_or_default();
     found.retain(is_place);
@@ -69,17 +120,12 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).collect()
 }
 
-fn beside(base: &Path) -> Option<PathBuf> {
+/// Where branches are kept beside the workspace at `base`.
+pub(crate) fn beside(base: &Path) -> Option<PathBuf> {
     let mut name = std::ffi::OsString::from(".");
     name.push(base.file_name()?);
     name.push(".sandbox");
     Some(base.parent()?.join(name))
-}
-
-/// Whether it is a directory of the caller's, and no link: what others have left there is not believed.
-fn is_own_directory(path: &Path) -> bool {
-    path.symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// A name a person can recognize, and a hash of the whole path.
@@ -151,6 +197,20 @@ impl Places {
         self.0.join("lock")
     }
 
+    /// Whether a branch is in it.
+    pub(crate) fn has_branches(&self) -> bool {
+        let entries = std::fs::read_dir(self.branches()).into_iter().flatten();
+        let mut names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        names.any(|name| name.parse::<BranchName>().is_ok())
+    }
+
+    /// Whether a branch is in it, or a commit.
+    fn is_used(&self) -> bool {
+        self.has_branches() || !entries(&self.commits()).is_empty()
+    }
+
     /// Makes the directories, for nobody but their owner.
     pub(crate) fn create(&self) -> io::Result<()> {
         for directory in [self.branches(), self.layers(), self.commits()] {
@@ -201,15 +261,29 @@ mod tests {
     }
 
     #[test]
-    fn a_place_beside_the_workspace_is_used_when_it_is_there() {
+    fn a_directory_beside_the_workspace_in_which_nothing_is_hides_nothing() {
         let place = tempfile::tempdir().unwrap();
         let base = place.path().join("app");
         let beside = place.path().join(".app.sandbox");
-        assert_ne!(Storage::Found.directory(&base), Some(beside.clone()));
-        std::fs::create_dir(&beside).unwrap();
-        assert_eq!(Storage::Found.directory(&base), Some(beside.clone()));
-        std::fs::remove_dir(&beside).unwrap();
-        std::os::unix::fs::symlink("/tmp", &beside).unwrap();
-        assert_ne!(Storage::Found.directory(&base), Some(beside));
+        std::fs::create_dir_all(beside.join("branches")).unwrap();
+        if let Ok(found) = Storage::Found.directory(&base) {
+            assert_ne!(found, beside);
+        }
+    }
+
+    #[test]
+    fn what_nobody_is_known_to_have_made_beside_the_workspace_is_an_error_when_branches_are_in_it() {
+        let place = tempfile::tempdir().unwrap();
+        let base = place.path().canonicalize().unwrap().join("app");
+        let beside = base.with_file_name(".app.sandbox");
+        make_private(&beside.join("branches/x")).unwrap();
+        assert!(Storage::Found.directory(&base).is_err());
+        assert!(Storage::Beside.directory(&base).is_err());
+        let named = Storage::At(beside.clone()).directory(&base).unwrap();
+        assert_eq!(named, beside);
+        std::fs::rename(&beside, base.with_file_name("moved")).unwrap();
+        std::os::unix::fs::symlink("moved", &beside).unwrap();
+        assert!(Storage::Found.directory(&base).is_err());
+        assert!(Storage::At(beside).directory(&base).is_err());
     }
 }

@@ -175,7 +175,11 @@ impl Branch {
             (all, Vec::new())
         };
         let mut extras = Vec::new();
-        for index in 0..self.manifest().extras.len() {
+        let outside = self.extras().unwrap_or_else(|error| {
+            notes.push(format!("what git has outside is left out: {error}"));
+            Vec::new()
+        });
+        for index in 0..outside.len() {
             let extra = self.stack_of(Some(index))?;
             if has_git {
                 self.gather_outside(&extra, &knowledge, &mut arrivals, &mut notes)?;

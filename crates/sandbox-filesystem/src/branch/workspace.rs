@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
+use super::beside::Records;
 use super::create::CreateOptions;
 use super::error::BranchError;
+use super::genuine;
 use super::handle::Branch;
 use super::layer::LayerDir;
 use super::lock::{self, Asked, Held};
 use super::manifest::{self, Durability, FileError, Manifest};
 use super::moved::DirectoryId;
-use super::place::{Places, Storage, resolve};
+use super::place::{self, Places, Storage, resolve};
 use super::remove::remove_tree;
 
 /// A directory that has branches, and where they are kept. Opening it changes nothing.
@@ -48,7 +50,7 @@ impl Workspace {
     /// The workspace at `directory`, with its branches where they are found, see [`Storage::Found`].
     ///
     /// # Errors
-    /// It is not a directory, is `/`, or nothing says where branches are kept.
+    /// It is not a directory, is `/`, or nothing says where branches are kept; [`BranchError::Distrusted`].
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, BranchError> {
         Self::open_in(directory, &Storage::Found)
     }
@@ -72,18 +74,19 @@ impl Workspace {
         if base == Path::new("/") {
             return Err(BranchError::Root);
         }
-        let place = storage.directory(&base).ok_or(BranchError::NoStateDirectory)?;
+        let place = storage.directory(&base)?;
         // Whether it is inside the workspace is decided by this path.
         let place = resolve(&place).map_err(BranchError::io("find", &place))?;
         let workspace = Self {
             places: Places::new(place),
             base,
         };
+        genuine::without_links(workspace.places.root())?;
         workspace.check_owner()?;
         Ok(workspace)
     }
 
-    /// Every workspace in the state directory, also those whose directory is gone or elsewhere, see
+    /// Every workspace in the state directory, and those that it knows to be kept beside a workspace, also those whose directory is gone or elsewhere, see
     /// [`Workspace::is_there`].
     ///
     /// # Errors
@@ -98,7 +101,7 @@ impl Workspace {
             .flatten()
             .filter_map(|entry| {
                 let file = WorkspaceFile::load(&entry.path())?;
-                match Self::open(&file.path) {
+                match Self::open_in(&file.path, &Storage::State) {
                     Err(BranchError::Workspace { .. } | BranchError::NotADirectory { .. }) => {
                         Some(Self::at(file.path, entry.path()))
                     }
@@ -106,9 +109,34 @@ impl Workspace {
                 }
             })
             .collect();
-        workspaces.sort_by(|a, b| a.base.cmp(&b.base));
-        workspaces.dedup_by(|a, b| a.base == b.base);
+        workspaces.extend(Self::all_beside());
+        let key = |workspace: &Self| (workspace.base.clone(), workspace.places.root().to_owned());
+        workspaces.sort_by_key(key);
+        workspaces.dedup_by_key(|workspace| key(workspace));
         Ok(workspaces)
+    }
+
+    fn all_beside() -> Vec<Self> {
+        let Some(records) = Records::of_user() else {
+            return Vec::new();
+        };
+        let mut known = records.paths();
+        known.retain(|place| records.has(place));
+        let known = known.into_iter().filter_map(|place| {
+            let file = WorkspaceFile::load(&place)?;
+            (place::beside(&file.path)? == place).then(|| Self::at(file.path, place))
+        });
+        known.collect()
+    }
+
+    /// The other one of the two places where branches are found without being told, if some are there as well.
+    pub fn also_in(&self) -> Option<PathBuf> {
+        let state = place::in_state(&self.base).ok()?;
+        (self.is_beside() && Places::new(state.clone()).has_branches()).then_some(state)
+    }
+
+    fn is_beside(&self) -> bool {
+        place::beside(&self.base).is_some_and(|beside| beside == self.places.root())
     }
 
     /// The workspace that was at `base`, of which nothing but its branches is left.
@@ -161,7 +189,10 @@ impl Workspace {
     pub fn get(&self, name: &BranchName) -> Result<Branch, BranchError> {
         let file = self.places.branch(name).join("branch.json");
         match manifest::load::<Manifest>(&file) {
-            Ok(manifest) => Ok(Branch::new(self.clone(), name.clone(), manifest)),
+            Ok(manifest) => {
+                genuine::check(&self.places, name, &manifest)?;
+                Ok(Branch::new(self.clone(), name.clone(), manifest))
+            }
             Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 Err(BranchError::NotFound {
                     name: name.clone(),
@@ -270,6 +301,7 @@ impl Workspace {
 
     /// Makes the directories where they are missing.
     fn establish(&self) -> Result<(), BranchError> {
+        self.remember_beside()?;
         let file = self.places.workspace_file();
         if file.exists() {
             return Ok(());
@@ -279,6 +311,15 @@ impl Workspace {
             .map_err(BranchError::io("make directories in", self.places.root()))?;
         let content = WorkspaceFile::of(&self.base);
         Ok(manifest::store(&file, &content, Durability::Machine)?)
+    }
+
+    /// Where branches are kept beside the workspace, makes the directory and writes down that it is for them.
+    pub(crate) fn remember_beside(&self) -> Result<(), BranchError> {
+        if !self.is_beside() {
+            return Ok(());
+        }
+        let records = Records::of_user().ok_or(BranchError::NoStateDirectory)?;
+        records.establish(self.places.root())
     }
 
     /// Where branches are kept inside the workspace itself: never a part of any view or difference.

@@ -37,6 +37,7 @@ mod plain;
 mod project;
 
 mod bad_input;
+mod beside;
 mod content;
 mod denied;
 mod differences;
@@ -50,3 +51,4 @@ mod moved;
 mod names;
 mod review;
 mod tools;
+mod unseen;
