@@ -177,7 +177,7 @@ mod tests {
         records.establish(&beside).unwrap();
         fs::write(beside.join("workspace.json"), "").unwrap();
         records.check(&beside).unwrap();
-        assert_eq!(records.paths(), [beside.clone()]);
+        assert_eq!(records.paths(), std::slice::from_ref(&beside));
         let renamed = place.path().join(".other.sandbox");
         fs::rename(&beside, &renamed).unwrap();
         if born(&renamed).unwrap().is_some() {

@@ -35,12 +35,12 @@ fn named_for(layout: &Layout, home: Option<&Path>) -> Named {
         read: BTreeSet::new(),
         hooks: BTreeSet::from([layout.common_dir.join("hooks")]),
     };
-    configs.read(layout.common_dir.join("config"), 0);
-    configs.read(layout.git_dir.join("config.worktree"), 0);
+    configs.read(&layout.common_dir.join("config"), 0);
+    configs.read(&layout.git_dir.join("config.worktree"), 0);
     if let Some(home) = home {
-        configs.read(home.join(".gitconfig"), 0);
+        configs.read(&home.join(".gitconfig"), 0);
         let general = std::env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
-        configs.read(general.join("git/config"), 0);
+        configs.read(&general.join("git/config"), 0);
     }
     let mut targets = BTreeSet::new();
     for directory in &configs.hooks {
@@ -67,18 +67,18 @@ struct Configs<'a> {
 }
 
 impl Configs<'_> {
-    fn read(&mut self, path: PathBuf, depth: usize) {
-        if depth > MAX_DEPTH || !self.read.insert(path.clone()) {
+    fn read(&mut self, path: &Path, depth: usize) {
+        if depth > MAX_DEPTH || !self.read.insert(path.to_owned()) {
             return;
         }
-        let text = read_text(&path).unwrap_or_default();
-        let beside = path.parent().unwrap_or(&path).to_owned();
+        let text = read_text(path).unwrap_or_default();
+        let beside = path.parent().unwrap_or(path).to_owned();
         for (section, key, value) in config::settings(&text) {
             let section = section.to_ascii_lowercase();
             let is_include = section == "include" || section.starts_with("includeif");
             // A condition may be met at any time.
             if is_include && key.eq_ignore_ascii_case("path") {
-                self.read(self.place(&beside, &value), depth + 1);
+                self.read(&self.place(&beside, &value), depth + 1);
             } else if section == "core" && key.eq_ignore_ascii_case("hookspath") && !value.is_empty() {
                 self.hooks.insert(self.place(self.top, &value));
             }
