@@ -26,6 +26,8 @@ pub(crate) struct Evidence {
 }
 
 const SIGKILL: i32 = 9;
+/// What a shell ends with when what it waited for was killed.
+const SHELL_SIGKILL: i32 = 128 + SIGKILL;
 const SIGXCPU: i32 = 24;
 const SIGXFSZ: i32 = 25;
 
@@ -52,7 +54,11 @@ impl Evidence {
         // The kernel's clock for RLIMIT_CPU is sampled and runs up to a tenth ahead of the accounts.
         let cpu_is_used_up = self.cpu_rlimit.is_some_and(|limit| self.cpu >= limit * 4 / 5);
         match own {
-            None | Some(Outcome::Signaled { signal: SIGKILL }) if self.killed_for.is_some() => {
+            // Without a pid namespace our kill reaches one after the other: a shell may still say with which signal
+            // what it waited for has ended.
+            None | Some(Outcome::Signaled { signal: SIGKILL } | Outcome::Exited { code: SHELL_SIGKILL })
+                if self.killed_for.is_some() =>
+            {
                 self.killed_for
             }
             _ if self.is_output_violated => self.killed_for,
@@ -82,6 +88,14 @@ mod tests {
             status: Some(signal),
             ..Evidence::default()
         }
+    }
+
+    #[test]
+    fn a_shell_whose_child_we_killed_first_has_the_same_verdict() {
+        let mut evidence = exited(137);
+        evidence.killed_for = Some(Outcome::WallTime);
+        assert_eq!(evidence.verdict(), Some(Outcome::WallTime));
+        assert_eq!(exited(137).verdict(), Some(Outcome::Exited { code: 137 }));
     }
 
     #[test]
