@@ -95,11 +95,32 @@ fn pjdfstest(tools: &Tools, directory: &Path) -> Result<Results> {
     let config = directory.with_extension("pjdfstest.toml");
     fs::write(&config, pjdfstest_config()).map_err(Error::io(&config))?;
     let mut results = Results::default();
+    pjdfstest_once(tools, &config, &work, &[], &mut results)?;
+    // Some of its tests look at a program of theirs while it runs, and fail where that has ended too soon. What fails
+    // every time is wrong.
+    for test in std::mem::take(&mut results.failed) {
+        println!("{test} once more, alone");
+        pjdfstest_once(tools, &config, &work, &["--exact", &test], &mut results)?;
+        if !results.passed.contains(&test) {
+            results.failed.insert(test);
+        }
+    }
+    Ok(results)
+}
+
+fn pjdfstest_once(
+    tools: &Tools,
+    config: &Path,
+    work: &Path,
+    which: &[&str],
+    results: &mut Results,
+) -> Result<()> {
     let mut test = Cmd::new(&tools.pjdfstest)
         .arg("-c")
-        .arg(&config)
+        .arg(config)
         .arg("-p")
-        .arg(&work);
+        .arg(work)
+        .args(which);
     if Path::new("/dev/shm").is_dir() {
         test = test.args(["-s", "/dev/shm"]);
     }
@@ -116,7 +137,7 @@ fn pjdfstest(tools: &Tools, directory: &Path) -> Result<Results> {
             _ => {}
         }
     })?;
-    Ok(results)
+    Ok(())
 }
 
 /// Two users that every distribution has, with their groups.
