@@ -191,6 +191,10 @@ fn dropping_one_command_ends_it_and_no_other() {
     let mut sandbox = new();
     let first = sandbox.spawn(Command::new("sleep").arg(&gone)).expect("starts");
     let second = sandbox.spawn(Command::new("sleep").arg(&stays)).expect("starts");
+    // A command has started when the kernel has taken its program; its arguments show a moment later.
+    eventually("both run", || {
+        live_with_argument(&gone).len() == 1 && live_with_argument(&stays).len() == 1
+    });
     drop(first);
     eventually("the first ends", || live_with_argument(&gone).is_empty());
     assert_eq!(live_with_argument(&stays).len(), 1);

@@ -164,21 +164,8 @@ impl PassthroughFs {
 
     /// Makes the figure follow what the host has allocated.
     pub(super) fn settle(&self, inode: &Inode, file: BorrowedFd<'_>) {
-        let Some(quota) = &self.quota else { return };
-        let Ok(stat) = host::stat(file) else { return };
-        let now = data_of(&stat);
-        let state = inode.state();
-        let before = u64::try_from(
-            inode
-                .charged
-                .swap(i64::try_from(now).unwrap_or(i64::MAX), Ordering::Relaxed),
-        );
-        let before = before.unwrap_or(now);
-        quota.add(now.saturating_sub(before));
-        quota.give_back(before.saturating_sub(now), 0);
-        if state.orphan {
-            quota.add_nameless(now.saturating_sub(before), 0);
-            quota.less_nameless(before.saturating_sub(now), 0);
+        if let Some(quota) = &self.quota {
+            settle_taken(quota, inode, file, 0);
         }
     }
 
@@ -206,8 +193,7 @@ impl PassthroughFs {
         let most = rounded(more);
         quota.take(most, 0)?;
         let result = operation();
-        quota.give_back(most, 0);
-        self.settle(inode, file);
+        settle_taken(quota, inode, file, most);
         result
     }
 
@@ -226,12 +212,11 @@ impl PassthroughFs {
         let most = rounded(wanted);
         let (taken, allowed) = match quota.take(most, 0) {
             Ok(()) => (most, wanted),
-            Err(Errno::ENOSPC) => (0, fits(quota, file, offset, wanted)?),
+            Err(Errno::ENOSPC) => take_what_fits(quota, file, offset, wanted)?,
             Err(error) => return Err(error),
         };
         let result = operation(allowed);
-        quota.give_back(taken, 0);
-        self.settle(inode, file);
+        settle_taken(quota, inode, file, taken);
         drop(entered);
         result
     }
@@ -280,8 +265,54 @@ impl PassthroughFs {
     }
 }
 
-/// How much of a write needs no more than what is free: what overwrites data, and whole blocks that are left.
-fn fits(quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -> FsResult<usize> {
+/// Replaces what was taken for an operation by what the host has allocated, in one step: in between, nobody else finds free
+/// what is written already.
+fn settle_taken(quota: &QuotaKeeper, inode: &Inode, file: BorrowedFd<'_>, taken: u64) {
+    // Locked before it is asked, or a later answer could be overtaken by an earlier one.
+    let state = inode.state();
+    let Ok(stat) = host::stat(file) else {
+        quota.give_back(taken, 0);
+        return;
+    };
+    let now = data_of(&stat);
+    let before = u64::try_from(
+        inode
+            .charged
+            .swap(i64::try_from(now).unwrap_or(i64::MAX), Ordering::Relaxed),
+    );
+    let before = before.unwrap_or(now);
+    let (more, less) = (now.saturating_sub(before), before.saturating_sub(now));
+    quota.exchange(taken.saturating_add(less), more);
+    if state.orphan {
+        quota.add_nameless(more, 0);
+        quota.less_nameless(less, 0);
+    }
+}
+
+/// Takes what is free, up to what a write can need, and says how much of the write that is enough for.
+fn take_what_fits(
+    quota: &QuotaKeeper,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    wanted: usize,
+) -> FsResult<(u64, usize)> {
+    let taken = quota.take_free(rounded(wanted), BLOCK)?;
+    match fits(quota, file, (offset, wanted), taken) {
+        Ok(fits) => Ok((taken, fits)),
+        Err(error) => {
+            quota.give_back(taken, 0);
+            Err(error)
+        }
+    }
+}
+
+/// How much of a write needs no more than this room: what overwrites data, and the whole blocks that are left.
+fn fits(
+    quota: &QuotaKeeper,
+    file: BorrowedFd<'_>,
+    (offset, wanted): (u64, usize),
+    room: u64,
+) -> FsResult<usize> {
     let end = offset.saturating_add(weight(wanted));
     let stat = host::stat(file)?;
     let over = quota.usage().bytes > quota.limits().bytes;
@@ -290,7 +321,6 @@ fn fits(quota: &QuotaKeeper, file: BorrowedFd<'_>, offset: u64, wanted: usize) -
         return Ok(wanted);
     }
     let in_place = in_place_until(file, offset, &stat);
-    let room = quota.free() / BLOCK * BLOCK;
     let limit = in_place.max(offset / BLOCK * BLOCK).saturating_add(room);
     match usize::try_from(limit.min(end).saturating_sub(offset)) {
         Ok(0) | Err(_) => Err(Errno::ENOSPC),

@@ -113,11 +113,6 @@ impl QuotaKeeper {
         self.shared.exact.load(Ordering::Acquire)
     }
 
-    /// Bytes that can still be taken.
-    pub(crate) fn free(&self) -> u64 {
-        self.shared.account().free()
-    }
-
     /// While it is held, nobody counts: for a change and what is charged for it.
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.shared.gate.enter()
@@ -134,6 +129,25 @@ impl QuotaKeeper {
                 Taken::NeedsBound(bound) => self.shared.raise_bound(bound)?,
             }
         }
+    }
+
+    /// Charges what is free, in whole units, and no more than this; returns how much that is.
+    pub(crate) fn take_free(&self, most: u64, unit: u64) -> FsResult<u64> {
+        loop {
+            let free = self.shared.account().free().min(most) / unit * unit;
+            match self.take(free, 0) {
+                // Somebody else has taken some of it.
+                Err(Errno::ENOSPC) => {}
+                taken => return taken.map(|()| free),
+            }
+        }
+    }
+
+    /// Gives back what was taken, and charges what is there now, in one step.
+    pub(crate) fn exchange(&self, less: u64, more: u64) {
+        let mut account = self.shared.account();
+        account.used.bytes = account.used.bytes.saturating_add(more).saturating_sub(less);
+        account.changes += 1;
     }
 
     /// Charges what is there already, however much that is.

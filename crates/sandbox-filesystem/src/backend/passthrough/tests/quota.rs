@@ -376,6 +376,11 @@ fn writers_at_the_same_time_pass_the_limit_by_no_more_than_the_hosts_own_blocks(
         world.close(file, handle);
     }
     // Each file may have fallen in so many pieces that the host needs a block to list them.
-    assert!(usage(&world).bytes <= 4 * MIB + 4 * 4096);
+    assert!(
+        usage(&world).bytes <= 4 * MIB + 4 * 4096,
+        "{:?} used, {:?} counted",
+        usage(&world),
+        counted(&world)
+    );
     assert_eq!(usage(&world), counted(&world));
 }
