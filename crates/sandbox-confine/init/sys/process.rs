@@ -92,11 +92,19 @@ pub enum State {
     Ended,
 }
 
+// WNOHANG, WSTOPPED, WEXITED, WNOWAIT, __WALL.
+const LOOK: usize = 1 | 2 | 4 | 0x0100_0000 | 0x4000_0000;
+
+/// Whether there is a child, running or ended, leaving everything as it is.
+pub fn has_children() -> bool {
+    const P_ALL: usize = 0;
+    // ECHILD: there is none.
+    arch::call(arch::number::WAITID, [P_ALL, 0, 0, LOOK, 0, 0]).is_ok()
+}
+
 /// waitid(2) for a child, leaving everything as it is.
 pub fn state(pid: i32) -> State {
     const P_PID: usize = 1;
-    // WNOHANG, WSTOPPED, WEXITED, WNOWAIT, __WALL.
-    const LOOK: usize = 1 | 2 | 4 | 0x0100_0000 | 0x4000_0000;
     const CLD_STOPPED: i32 = 5;
     // struct siginfo: signal, errno, code; all zero when there is nothing to tell.
     let mut information = [0_i32; 32];
