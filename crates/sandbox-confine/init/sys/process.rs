@@ -181,6 +181,26 @@ pub fn wait_for_any() -> bool {
     arch::call(arch::number::WAIT4, [usize::MAX, 0, WALL, 0, 0, 0]).is_ok()
 }
 
+/// Reaps every child that has ended, without waiting; whether one is left.
+pub fn reap_ended() -> bool {
+    const WALL_NOHANG: usize = 0x4000_0001;
+    loop {
+        match arch::call(arch::number::WAIT4, [usize::MAX, 0, WALL_NOHANG, 0, 0, 0]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            // ECHILD: none is left.
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The user and group that init acts as.
+pub fn own_identity() -> (u32, u32) {
+    // Neither can fail.
+    let own = |number| arch::call(number, [0; 6]).map_or(0, |id| id as u32);
+    (own(arch::number::GETEUID), own(arch::number::GETEGID))
+}
+
 /// kill(2).
 pub fn kill(pid: i32, signal: u64) -> Result<()> {
     arch::call(arch::number::KILL, [number(pid), signal as usize, 0, 0, 0, 0]).map(drop)

@@ -43,6 +43,7 @@ struct Item {
 impl PassthroughFs {
     pub(super) fn do_opendir(&self, ino: Ino) -> FsResult<Opened> {
         let (inode, fd) = self.directory(ino)?;
+        self.watch_entries(&inode, fd.as_fd());
         let dir = self.with_descriptors(|| host::reopen_dir(fd.as_fd()))?;
         self.cache.file_opened();
         let handle = self.handles.add_dir(OpenDir {

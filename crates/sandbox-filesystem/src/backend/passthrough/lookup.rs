@@ -29,8 +29,9 @@ impl PassthroughFs {
             }
             _ => self.check_name(&dir, name)?,
         }
+        self.watch_entries(&dir, fd.as_fd());
         match self.find(&dir, fd.as_fd(), name) {
-            Err(Errno::ENOENT) if self.config.cache == CachePolicy::Always => Ok(self.nothing()),
+            Err(Errno::ENOENT) if self.config.cache == CachePolicy::Always => Ok(self.nothing_in(&dir)),
             other => other,
         }
     }
@@ -99,7 +100,9 @@ impl PassthroughFs {
         let (inode, gone) = self.table.found(Identity::of(stat), attr.mode, dir, name);
         self.charge_known(&inode, stat);
         self.forgotten(gone);
-        let entry = self.entry_for(&inode, attr);
+        let mut entry = self.entry_for(&inode, attr);
+        entry.attr_timeout = self.believed(dir, entry.attr_timeout);
+        entry.entry_timeout = self.believed(dir, entry.entry_timeout);
         (inode, entry)
     }
 
@@ -123,13 +126,13 @@ impl PassthroughFs {
         Ok(self.entry_for(inode, attr))
     }
 
-    fn nothing(&self) -> Entry {
+    fn nothing_in(&self, dir: &Inode) -> Entry {
         Entry {
             ino: 0,
             generation: 0,
             attr: Attr::default(),
             attr_timeout: self.config.attr_timeout,
-            entry_timeout: self.config.entry_timeout,
+            entry_timeout: self.believed(dir, self.config.entry_timeout),
         }
     }
 
@@ -156,6 +159,7 @@ impl PassthroughFs {
     /// Ends what nobody knows any more. Descriptors are closed here, with no lock held.
     pub(super) fn forgotten(&self, gone: Vec<Arc<Inode>>) {
         for inode in gone {
+            self.unwatch(&inode);
             self.give_back_data(&inode);
         }
     }

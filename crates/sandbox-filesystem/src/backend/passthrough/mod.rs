@@ -36,18 +36,20 @@ mod rename;
 mod resolve;
 mod statfs;
 mod unlink;
+mod watch;
 mod xattr;
 
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use builder::PassthroughBuilder;
 pub use error::{PassthroughError, PassthroughProblem};
 pub use identity::{IdRange, IdentityMap};
+pub use watch::HostWatch;
 
 use super::quota::QuotaKeeper;
 use crate::fs::Capabilities;
@@ -55,6 +57,7 @@ use config::Config;
 use handle::Handles;
 use inode::{DescriptorCache, Identity, Table};
 use lock::RecordLocks;
+use watch::{Channel, Watches};
 
 /// A directory of the host. See the [module](self).
 ///
@@ -86,6 +89,8 @@ pub struct PassthroughFs {
     /// What was agreed on with the kernel.
     agreed: AtomicU64,
     quota: Option<QuotaKeeper>,
+    channel: Channel,
+    watches: OnceLock<Watches>,
 }
 
 impl PassthroughFs {
@@ -119,6 +124,8 @@ impl PassthroughFs {
             locks: RecordLocks::default(),
             agreed: AtomicU64::new(0),
             quota,
+            channel: Channel::default(),
+            watches: OnceLock::new(),
         })
     }
 

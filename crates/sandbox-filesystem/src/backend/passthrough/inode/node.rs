@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::Statx;
@@ -55,8 +55,13 @@ pub(in super::super) struct Inode {
     pub(in super::super) charged: AtomicI64,
     /// Whether it is known to have neither setuid nor setgid bits nor capabilities.
     plain: AtomicBool,
+    /// The number of its watch, where it is a directory and has one; otherwise [`NO_WATCH`].
+    watch: AtomicI32,
     state: Mutex<State>,
 }
+
+/// Watches are numbered from 1.
+const NO_WATCH: i32 = 0;
 
 #[derive(Debug)]
 pub(in super::super) struct State {
@@ -85,6 +90,7 @@ impl Inode {
             used: AtomicBool::new(false),
             charged: AtomicI64::new(-1),
             plain: AtomicBool::new(false),
+            watch: AtomicI32::new(NO_WATCH),
             state: Mutex::new(State {
                 identity,
                 mode,
@@ -132,6 +138,20 @@ impl Inode {
         if state.open.strong_count() == 0 {
             state.open = Arc::downgrade(file);
         }
+    }
+
+    pub(in super::super) fn is_watched(&self) -> bool {
+        self.watch.load(Ordering::Acquire) != NO_WATCH
+    }
+
+    pub(in super::super) fn watched(&self, watch: i32) {
+        self.watch.store(watch, Ordering::Release);
+    }
+
+    /// It is not watched any more; the number that its watch had.
+    pub(in super::super) fn unwatched(&self) -> Option<i32> {
+        let watch = self.watch.swap(NO_WATCH, Ordering::AcqRel);
+        (watch != NO_WATCH).then_some(watch)
     }
 
     pub(in super::super) fn has_no_privileges(&self) -> bool {

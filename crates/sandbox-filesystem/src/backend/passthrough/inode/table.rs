@@ -153,6 +153,16 @@ impl Table {
             .unwrap_or_default()
     }
 
+    /// All that are known.
+    pub(in super::super) fn all(&self) -> Vec<Arc<Inode>> {
+        let mut all = vec![Arc::clone(&self.root)];
+        for shard in &self.by_number {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.values().cloned());
+        }
+        all
+    }
+
     /// Everything but the root is forgotten.
     pub(in super::super) fn clear(&self) -> Vec<Arc<Inode>> {
         let mut gone = Vec::new();
