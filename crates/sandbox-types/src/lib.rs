@@ -18,6 +18,7 @@ mod mount;
 mod name;
 mod outcome;
 pub mod policy;
+pub mod quota;
 mod report;
 mod serving;
 mod size;

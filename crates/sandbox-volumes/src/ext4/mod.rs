@@ -25,6 +25,7 @@ mod grow;
 mod inventory;
 mod journal;
 mod layout;
+mod look;
 mod options;
 mod plan;
 mod tree;
@@ -38,6 +39,7 @@ pub use error::{FormatError, XattrRefused};
 pub use file::{format_ext4, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};
 pub use journal::{RecoverError, Recovered, recover, recover_device};
+pub use look::{DiskUsage, look};
 pub use options::{
     Ext4FormatOptions, Ext4FormatOptionsBuilder, Ext4OptionsError, Ext4OptionsProblem, InodeCount,
     JournalSize, MAX_SIZE, MIN_SIZE, Size,

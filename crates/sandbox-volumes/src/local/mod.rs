@@ -54,6 +54,8 @@ pub struct LocalBackend {
 const DATA: &str = "data";
 /// What holds a disk, in its volume's directory.
 const DISK: &str = "disk.raw";
+/// What holds the figure of a quota, in its volume's directory.
+const QUOTA: &str = "quota";
 
 impl LocalBackend {
     /// A backend whose home is still to be said.
