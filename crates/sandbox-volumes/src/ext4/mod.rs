@@ -17,6 +17,8 @@
 mod check;
 mod device;
 mod disk;
+#[cfg(feature = "catalog")]
+pub(crate) mod edit;
 mod error;
 mod execute;
 mod file;

@@ -16,6 +16,7 @@ mod rebuild;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
