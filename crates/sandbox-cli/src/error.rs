@@ -94,10 +94,10 @@ pub(crate) enum CliError {
     VolumeArchive(#[from] ArchiveError),
     #[error(transparent)]
     VolumeFile(#[from] FsError),
-    #[error(transparent)]
+    #[error("{}", with_sources(.0))]
     AttachVolumes(#[from] AttachVolumesError),
-    #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
-    VolumesOnBranch,
+    #[error("branch {name} is in use, and no volume can be added to a sandbox that runs already")]
+    VolumeOnJoin { name: BranchName },
     #[error("a runtime cannot be started: {0}")]
     Runtime(io::Error),
     #[error("{path}: {source}", path = path.display())]

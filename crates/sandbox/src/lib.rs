@@ -36,10 +36,10 @@ pub use sandbox_types::{
     Usage, VolumeForm, VolumeKind, VolumeName, VolumeProblem, VolumeSpec,
 };
 #[cfg(feature = "volumes")]
-pub use volumes::{AttachVolumesError, attach_volumes, names_volumes};
+pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
 pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::{backend, branch, fs, serve, tree};
+pub use sandbox_filesystem::{backend, branch, disk, fs, serve, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 /// Named volumes; see [`volume::Volume`].

@@ -1,12 +1,16 @@
 //! `sandbox run --volume`: volumes for as long as the command runs.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sandbox::volume::{Holder, Lease, default_backend};
+use rustix::event::{PollFd, PollFlags};
+use sandbox::volume::{Holder, default_backend};
 use sandbox::{Access, Mount, MountSource, Policy, VolumeName, attach_volumes, names_volumes};
 
+use super::Ended;
 use super::args::RunArgs;
+use super::on_branch::Session;
 use crate::commands::volume::block_on;
 use crate::error::CliError;
 use crate::output::note;
@@ -63,37 +67,50 @@ impl VolumeArg {
 
 /// The volumes of a run. Where there are none, nothing is looked at and nothing is kept.
 #[derive(Debug)]
-pub(super) struct AttachedVolumes(Option<Lease>);
+pub(super) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
 
 impl AttachedVolumes {
     /// Takes the volumes that the policy names; the policy with their directories in the places of their names.
-    pub(super) fn take(policy: Policy, args: &RunArgs) -> Result<(Policy, Self), CliError> {
+    pub(super) fn take(
+        policy: Policy,
+        args: &RunArgs,
+        session: Option<&Session>,
+    ) -> Result<(Policy, Self), CliError> {
         if !names_volumes(&policy) {
             return Ok((policy, Self(None)));
         }
-        // Another command may join a branch, and go on when this one has left and given the volumes back.
-        if args.branch.is_asked() {
-            return Err(CliError::VolumesOnBranch);
+        if let Some(name) = session.and_then(Session::joined) {
+            // Whoever joins is under the policy of whoever began, volumes among it.
+            return if args.files.volume.is_empty() {
+                Ok((policy, Self(None)))
+            } else {
+                Err(CliError::VolumeOnJoin { name: name.clone() })
+            };
         }
         let holder = Holder {
             sandbox: None,
             command: shown(args),
         };
-        let (policy, lease) = block_on(async {
+        let (policy, attached) = block_on(async {
             let backend = default_backend().await?;
             let attached = attach_volumes(&policy, &*backend, &holder).await;
             // No thread is to be left that signals could go to instead of this one, which relays them.
             backend.close().await;
             Ok(attached?)
         })?;
-        Ok((policy, Self(Some(lease))))
+        Ok((policy, Self(Some(attached))))
     }
 
-    /// Gives them back. Nothing that ran in the sandbox is left by now.
-    pub(super) fn give_back(self) {
-        let Some(lease) = self.0 else { return };
+    /// Gives them back, once nothing in the sandbox is left: those who have joined it go on with its volumes, which
+    /// end with this process.
+    pub(super) fn give_back(self, ended: Option<&Ended>) {
+        let Some(attached) = self.0 else { return };
+        if let Some(rest) = ended.and_then(|ended| ended.rest.as_ref()) {
+            note("others go on in this sandbox, with its volumes: waiting for them to end");
+            wait_for(rest);
+        }
         let given = block_on(async {
-            let given = lease.detach().await;
+            let given = attached.detach().await;
             default_backend().await?.close().await;
             Ok(given?)
         });
@@ -101,6 +118,12 @@ impl AttachedVolumes {
             note(error);
         }
     }
+}
+
+/// Until a process has ended, of which this is the descriptor.
+fn wait_for(process: &OwnedFd) {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    while rustix::event::poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
 }
 
 fn shown(args: &RunArgs) -> String {

@@ -1,9 +1,10 @@
 //! A sandbox that other commands may join: `sandbox exec`, and `sandbox run` on a branch that is in use.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags};
 use sandbox::branch::{Branch, Use};
 use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Policy, Process, Sandbox};
 
@@ -95,6 +96,13 @@ impl Live {
     /// Where others come in.
     pub(crate) fn door(&mut self) -> &mut Door {
         &mut self.door
+    }
+
+    /// Readable when all of it has ended, whoever else holds it.
+    pub(crate) fn ended(&self) -> Option<OwnedFd> {
+        let pid = i32::try_from(self.sandbox.pid()?).ok().and_then(Pid::from_raw)?;
+        // It is held by this process until `leave`, so the number is still its own.
+        rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
     }
 
     /// Lets go of it. Whether others go on in it.

@@ -21,6 +21,7 @@ pub(crate) mod terminal;
 mod values;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ pub(crate) struct Ended {
     pub(crate) cancelled_by: Option<u8>,
     /// Others go on in its sandbox.
     pub(crate) goes_on: bool,
+    /// By which it can be known when they have ended.
+    pub(crate) rest: Option<OwnedFd>,
     /// The status to exit with, where it is not for the command to say.
     pub(crate) status: Option<u8>,
     /// What has become of the branch it ran on.
@@ -135,9 +138,9 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
 
 fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args, session)?;
-    let (policy, volumes) = AttachedVolumes::take(policy, args)?;
+    let (policy, volumes) = AttachedVolumes::take(policy, args, session)?;
     let ended = execute_under(args, session, &policy, &start);
-    volumes.give_back();
+    volumes.give_back(ended.as_ref().ok().and_then(Option::as_ref));
     ended
 }
 
@@ -206,7 +209,9 @@ fn wait(
         OnTerminal::No => streams::wait(process, signals, door)?,
     };
     if let Some(live) = live {
+        let rest = live.ended();
         ended.goes_on = live.leave()? == Left::GoesOn;
+        ended.rest = rest.filter(|_| ended.goes_on);
     }
     Ok(ended)
 }

@@ -106,6 +106,11 @@ impl Session {
         Ok(builder.on_branch(&self.branch)?)
     }
 
+    /// The branch, where its sandbox runs already.
+    pub(crate) fn joined(&self) -> Option<&BranchName> {
+        self.is_joined.then(|| self.branch.name())
+    }
+
     /// Starts a command on it: the first in a sandbox of its own, any other in the one that has it mounted.
     pub(crate) fn start(&self, policy: &Policy, command: Command) -> Result<(Live, Process), CliError> {
         if self.is_joined {

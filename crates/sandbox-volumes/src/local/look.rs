@@ -1,15 +1,12 @@
 //! Looking at volumes.
 
-use std::time::{Duration, SystemTime};
-
 use sandbox_types::{VolumeKind, VolumeName};
 
-use super::{DATA, DISK, LocalBackend, content_of};
-use crate::error::{VolumeError, blocking};
+use super::{DATA, LocalBackend};
+use crate::error::VolumeError;
 use crate::fs::VolumeFs;
 use crate::pending::settle;
-use crate::record::{Usage, VolumeRecord};
-use crate::usage::{allocated, measure};
+use crate::record::VolumeRecord;
 
 impl LocalBackend {
     /// The volume of that name. One that is just being moved to its place is waited for.
@@ -38,30 +35,5 @@ impl LocalBackend {
             },
             _ => VolumeError::io(&path)(source),
         })
-    }
-
-    pub(super) async fn measure(&self, name: &VolumeName, age: Duration) -> Result<Usage, VolumeError> {
-        let row = self.row(name).await?;
-        let directory = self.place(&row);
-        if row.form.kind() == VolumeKind::Disk {
-            let path = directory.join(DISK);
-            let bytes = blocking(move || allocated(&path).map_err(VolumeError::io(&path))).await?;
-            return Ok(Usage {
-                bytes,
-                inodes: 0,
-                measured_at: SystemTime::now(),
-            });
-        }
-        let young = |usage: &Usage| usage.measured_at.elapsed().is_ok_and(|elapsed| elapsed <= age);
-        if let Some(usage) = row.usage.filter(young) {
-            return Ok(usage);
-        }
-        let path = content_of(&directory, row.form);
-        let usage = blocking(move || measure(&path).map_err(VolumeError::io(&path))).await?;
-        let catalog = self.catalog().await?;
-        let change = catalog.change().await?;
-        change.note_usage(&row.place, usage).await?;
-        change.commit().await?;
-        Ok(usage)
     }
 }

@@ -16,6 +16,7 @@ mod rebuild;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct LocalBackend {
 const DATA: &str = "data";
 /// What holds a disk, in its volume's directory.
 const DISK: &str = "disk.raw";
+/// What holds the figure of a quota, in its volume's directory.
+const QUOTA: &str = "quota";
 
 impl LocalBackend {
     /// A backend whose home is still to be said.

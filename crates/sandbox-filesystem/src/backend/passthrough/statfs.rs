@@ -20,10 +20,13 @@ impl PassthroughFs {
         if let Some(quota) = &self.quota {
             let unit = host.f_frsize.max(1);
             let (total, used) = (quota.limits(), quota.usage());
-            let free = total.bytes.saturating_sub(used.bytes) / unit;
-            found.blocks = total.bytes / unit;
-            found.blocks_free = free.min(host.f_bfree);
-            found.blocks_available = free.min(host.f_bavail);
+            if total.bytes < u64::MAX {
+                let free = total.bytes.saturating_sub(used.bytes) / unit;
+                found.blocks = total.bytes / unit;
+                // What is used is the difference of these two, also where the host has less room than the quota.
+                found.blocks_free = free;
+                found.blocks_available = free.min(host.f_bavail);
+            }
             if let Some(inodes) = total.inodes {
                 found.files = inodes;
                 found.files_free = inodes.saturating_sub(used.inodes).min(host.f_ffree.max(inodes));

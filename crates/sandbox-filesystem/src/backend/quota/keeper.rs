@@ -8,14 +8,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use sandbox_types::quota::QuotaRecord;
 
 use super::Quota;
-use super::account::{Account, Limits, Taken, Usage};
+use super::account::{Account, Figure, Limits, Taken, Usage};
 use super::count::count;
 use super::error::QuotaError;
 use super::gate::{Entered, Gate};
-use super::state::{Record, StateFile};
+use super::state::StateFile;
 use crate::fs::{Errno, FsResult};
+use crate::sys::signals::SignalsBlocked;
 
 /// So many times it is counted while others write, before they wait for it.
 const TRIES: u32 = 6;
@@ -54,16 +56,16 @@ impl QuotaKeeper {
         let state = StateFile::of(root.as_fd(), &directory)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (used, exact) = match state.read()? {
-            Some(record) => (record.usage, record.exact),
+            Some(record) => {
+                let QuotaRecord { exact, bytes, inodes } = record;
+                (Usage { bytes, inodes }, exact)
+            }
             None => (
                 count(root, &stop).map_err(|error| QuotaError::Root(error.into()))?,
                 true,
             ),
         };
-        state.write(Record {
-            exact: false,
-            usage: used,
-        })?;
+        state.write(used.recorded(Figure::Bound))?;
         let account = Account {
             limits: quota.limits,
             used,
@@ -204,10 +206,7 @@ impl Drop for QuotaKeeper {
             let account = self.shared.account();
             account.used.less(account.nameless)
         };
-        if let Err(error) = self.shared.state().write(Record {
-            exact: true,
-            usage: named,
-        }) {
+        if let Err(error) = self.shared.state().write(named.recorded(Figure::Exact)) {
             tracing::warn!(%error, "the figure of a quota is lost: the next start counts");
         }
     }
@@ -229,10 +228,7 @@ impl Shared {
             return Ok(());
         }
         state
-            .write(Record {
-                exact: false,
-                usage: bound,
-            })
+            .write(bound.recorded(Figure::Bound))
             .map_err(|error| {
                 tracing::error!(%error, "the bound of a quota cannot be written");
                 Errno::EIO
@@ -280,6 +276,8 @@ fn start_counting(
         Err(rustix::io::Errno::INTR) => {}
         Err(error) => tracing::warn!(%error, "a quota cannot be counted: its last bound stays charged"),
     };
+    // A signal is for the program's own threads.
+    let _blocked = SignalsBlocked::new().map_err(QuotaError::Root)?;
     std::thread::Builder::new()
         .name("quota".into())
         .spawn(work)

@@ -1,5 +1,7 @@
 //! What is in a directory, counted by looking at everything in it.
 
+pub(crate) mod weigh;
+
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
@@ -73,14 +75,6 @@ impl Count {
         // In units of 512 bytes, whatever the file system's blocks are: stat(2).
         self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
     }
-}
-
-/// What a file takes on the disk.
-pub(crate) fn allocated(path: &Path) -> io::Result<ByteSize> {
-    let stat = rustix::fs::stat(path)?;
-    Ok(ByteSize::from_bytes(
-        u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
-    ))
 }
 
 #[cfg(test)]
