@@ -33,7 +33,9 @@ pub mod backend;
 pub mod branch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod content;
 pub mod fs;
+mod holder;
 pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
