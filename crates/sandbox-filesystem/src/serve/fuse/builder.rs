@@ -14,7 +14,7 @@ use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
 use crate::fs::{Capabilities, DynFileSystem};
-use crate::serve::{Backing, Server, ServerOptions};
+use crate::serve::{Server, ServerOptions};
 use crate::sys::signals::SignalsBlocked;
 
 /// How a filesystem is mounted and served. Ends with [`mount`](Self::mount), [`mount_detached`](Self::mount_detached)
