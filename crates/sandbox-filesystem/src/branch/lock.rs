@@ -50,6 +50,8 @@ pub struct Holder {
     pub pid: u32,
     /// What it was started as.
     pub command: String,
+    /// The init of the sandbox that has it, where it is one; `pid` has started that then.
+    pub sandbox: Option<u32>,
 }
 
 /// Takes the lock at `path`, or says who has it.
@@ -128,7 +130,13 @@ fn holder(file: &File) -> Option<Holder> {
     Some(Holder {
         pid: named,
         command: command_of(named),
+        sandbox: is_init.then_some(pid),
     })
+}
+
+/// Who holds the lock at `path`, without asking for it; none where nobody does, or that cannot be told.
+pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
+    holder(&File::open(path).ok()?)
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
@@ -161,10 +169,14 @@ mod tests {
             panic!("nobody had it");
         };
         match try_hold(&path).unwrap() {
-            Asked::By(Some(holder)) => assert_eq!(holder.pid, std::process::id()),
+            Asked::By(Some(holder)) => {
+                assert_eq!((holder.pid, holder.sandbox), (std::process::id(), None));
+                assert_eq!(holder_of(&path), Some(holder));
+            }
             other => panic!("{other:?}"),
         }
         drop(held);
+        assert_eq!(holder_of(&path), None);
         assert!(matches!(try_hold(&path).unwrap(), Asked::Held(_)));
     }
 }
