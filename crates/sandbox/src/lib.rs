@@ -16,15 +16,17 @@
 //! - a layer of its own: whoever needs one part can depend on that crate alone.
 #![forbid(unsafe_code)]
 
+mod alive;
 mod branching;
 #[cfg(feature = "volumes")]
 mod volumes;
 
+pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
     BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
-    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
-    SandboxBuilder, ShareError, StartError, StartStage, Stdio,
+    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Running, Sandbox,
+    SandboxBuilder, ShareError, StartError, StartStage, Stdio, running,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,

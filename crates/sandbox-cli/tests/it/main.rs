@@ -13,6 +13,7 @@ mod gc;
 mod help;
 mod json;
 mod profile;
+mod ps;
 mod sees;
 mod signals;
 mod terminal;
