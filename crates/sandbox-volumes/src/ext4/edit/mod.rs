@@ -31,7 +31,7 @@ use std::ops::Range;
 use rustix::io::Errno;
 
 pub(crate) use content::Filling;
-pub(crate) use node::Node;
+pub(crate) use node::{Node, device_numbers};
 pub(crate) use ops::{NewNode, Owner};
 pub(crate) use path::Follow;
 

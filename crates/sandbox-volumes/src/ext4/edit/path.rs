@@ -29,10 +29,6 @@ struct Walk {
 }
 
 impl Editor {
-    pub(crate) fn root(&mut self) -> io::Result<Node> {
-        self.node(ROOT)
-    }
-
     /// What a path leads to. Relative links are followed as far as they stay beneath the root, absolute ones lead
     /// nowhere: `EXDEV`.
     ///
