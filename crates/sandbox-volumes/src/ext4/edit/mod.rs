@@ -20,6 +20,8 @@ mod inodes;
 mod node;
 mod ops;
 mod path;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod xattrs;
 

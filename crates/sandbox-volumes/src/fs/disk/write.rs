@@ -114,9 +114,9 @@ impl DiskFs {
         let changed = self.changing(WRITE, path, |editor| {
             let mut node = match editor.resolve(bytes(path), Follow::All) {
                 Err(error) if missing == Missing::Make && is_nothing(&error) => {
-                    let (mut parent, name) = editor.resolve_parent(bytes(path))?;
+                    let (mut parent, name) = editor.resolve_new(bytes(path))?;
                     let new = NewNode::plain(NEW_FILE, owner());
-                    editor.put_file(&mut parent, name, &new, &mut Filling::default())?
+                    editor.put_file(&mut parent, &name, &new, &mut Filling::default())?
                 }
                 found => found?,
             };

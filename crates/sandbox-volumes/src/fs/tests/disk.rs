@@ -124,6 +124,12 @@ impl Random {
     }
 }
 
+/// How many times over; `SANDBOX_TEST_VOLUMES_SEEDS=200` is a full run.
+fn seeds(usual: u64) -> u64 {
+    let asked = std::env::var("SANDBOX_TEST_VOLUMES_SEEDS");
+    asked.map_or(usual, |count| count.parse().expect("a number"))
+}
+
 fn step(twins: &Twins, random: &mut Random) {
     let (path, other) = (random.path(), random.path());
     let what = random.below(14);
@@ -161,7 +167,7 @@ fn step(twins: &Twins, random: &mut Random) {
 
 #[test]
 fn random_operations_have_the_results_that_they_have_on_the_host() {
-    for seed in 1..=3 {
+    for seed in 1..=seeds(2) {
         let twins = Twins::new(8.mib());
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
         for number in 0..400 {
@@ -313,7 +319,7 @@ fn damage_is_an_error_and_never_a_panic() {
         step(&twins, &mut random);
     }
     let image = fs::read(twins.image()).unwrap();
-    for seed in 1..120 {
+    for seed in 1..seeds(40) {
         let mut random = Random(seed * 7919);
         let mut broken = image.clone();
         for _ in 0..1 + random.below(40) {
