@@ -20,6 +20,7 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod beneath;
+mod builder;
 pub mod cgroup;
 mod command;
 pub mod doctor;
@@ -40,6 +41,7 @@ mod run;
 mod sandbox;
 mod scratch;
 pub mod seccomp;
+mod served;
 mod share;
 mod start;
 mod streams;
@@ -49,6 +51,7 @@ mod verdict;
 pub mod view;
 mod wire;
 
+pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
 pub use host::{Host, NoNamespaces};

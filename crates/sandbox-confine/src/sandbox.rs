@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 
+use crate::builder::SandboxBuilder;
 use crate::command::Command;
 use crate::error::{PrepareError, StartError};
 use crate::prepared::Prepared;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A sandbox. Dropping it kills and reaps everything that was started in it.
 ///
 /// One that is shared ([`Sandbox::share`], [`Sandbox::join`]) has several holders of equal rank, and goes on until
-/// the last of them has left. Dropping it then ends the commands that were started through this handle, with
+/// the last of them has left, or the one has that serves a filesystem in it. Dropping it then ends the commands that were started through this handle, with
 /// their process groups; everything, if this was the last holder.
 ///
 /// ```no_run
@@ -58,11 +59,20 @@ impl Sandbox {
     /// # Errors
     /// See [`Prepared::new`].
     pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
-        Ok(Self {
-            origin: Origin::Prepared(Prepared::new(policy)?),
+        Prepared::new(policy).map(Self::of_prepared)
+    }
+
+    /// A sandbox for `policy` with filesystems in it that this process serves.
+    pub fn builder(policy: &Policy) -> SandboxBuilder {
+        SandboxBuilder::new(policy)
+    }
+
+    pub(crate) fn of_prepared(prepared: Prepared) -> Self {
+        Self {
+            origin: Origin::Prepared(prepared),
             live: None,
             status: SandboxStatus::Created,
-        })
+        }
     }
 
     /// Plans `policy` once, for many commands, each in a sandbox of its own.

@@ -33,9 +33,11 @@ pub mod backend;
 pub mod branch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod content;
 #[cfg(feature = "fuse")]
 pub mod disk;
 pub mod fs;
+mod holder;
 pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]

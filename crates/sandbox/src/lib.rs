@@ -24,7 +24,7 @@ pub use branching::OnBranch;
 pub use sandbox_confine::{
     BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
     Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
-    ShareError, StartError, StartStage, Stdio,
+    SandboxBuilder, ShareError, StartError, StartStage, Stdio,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
@@ -32,8 +32,8 @@ pub use sandbox_types::{
     Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, InvalidVolume, Label, MeasuredBy, Mebibytes,
     Mechanism, MergeConflict, MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy,
     PolicyBuilder, PolicyError, PolicyProblem, Quota, RelPath, Require, RiskRules, RuleSpec, RunResult,
-    SandboxName, SandboxStatus, SizeExt, Span, Status, Stream, Unsettled, Usage, VolumeForm, VolumeKind,
-    VolumeName, VolumeProblem, VolumeSpec,
+    SandboxName, SandboxStatus, ServeFuse, ServedName, Serving, SizeExt, Span, Status, Stream, Unsettled,
+    Usage, VolumeForm, VolumeKind, VolumeName, VolumeProblem, VolumeSpec,
 };
 #[cfg(feature = "volumes")]
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};

@@ -16,10 +16,10 @@ pub mod sockets;
 pub use memory::{Mapping, Stack};
 pub use process::{
     State, become_subreaper, bounding_drop, capabilities, change_root_here, chdir, clone_sharing,
-    detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, join_namespace, kill, leave_namespaces,
-    monotonic_us, no_new_privileges, own_usage, reset_signals, set_affinity, set_dumpable_off, set_groups,
-    set_hostname, set_identity, set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask,
-    set_umask, setsid, signal_fd, state, wait, wait_for_any,
+    detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children, join_namespace, kill,
+    leave_namespaces, monotonic_us, no_new_privileges, own_identity, own_usage, reap_ended, reset_signals,
+    set_affinity, set_dumpable_off, set_groups, set_hostname, set_identity, set_limit, set_name, set_nice,
+    set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd, state, wait, wait_for_any,
 };
 pub use thread::Thread;
 

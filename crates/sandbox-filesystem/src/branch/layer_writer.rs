@@ -110,7 +110,7 @@ impl LayerWriter {
         attributes: Attributes,
     ) -> io::Result<()> {
         let file = self.file(path)?;
-        self.copier.copy(source, &file, meta, &mut |_| {})?;
+        self.copier.copy(source, &file, &meta.shape(), &mut |_| {})?;
         self.complete(path, file.as_fd(), attributes)
     }
 

@@ -47,6 +47,7 @@ mod walk;
 mod workspace;
 mod xattr;
 
+pub use crate::holder::Holder;
 pub use apply::{CommitStatus, Direction};
 pub use archive::{ExportError, ImportError};
 pub use beside::Distrust;
@@ -60,7 +61,6 @@ pub use error::BranchError;
 pub use git::GitError;
 pub use handle::{Branch, Use};
 pub use history::{CommitId, CommitInfo, InvalidCommitId};
-pub use lock::Holder;
 pub use manifest::{FileError, LastRun, Mode};
 pub use meanwhile::Meanwhile;
 pub use merge::MergeError;

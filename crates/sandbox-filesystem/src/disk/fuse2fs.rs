@@ -151,7 +151,9 @@ fn last_words(child: &mut Child) -> String {
 
 /// For one that has mounted nothing.
 fn end(child: &mut Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // One that has ended already is not waited for yet, so the number is still its own.
         let _ = rustix::process::kill_process(pid, Signal::TERM);

@@ -187,9 +187,10 @@ fn used_by(disk: &Disk<'_>) -> Option<PathBuf> {
     devices
         .filter(|entry| entry.file_name().as_bytes().starts_with(b"loop"))
         .find(|entry| {
-            let is_image = text(entry.path().join("loop/backing_file"))
-                .is_ok_and(|path| Path::new(&path) == image);
-            let reads = disk.access == Access::Read && text(entry.path().join("ro")).is_ok_and(|ro| ro == "1");
+            let is_image =
+                text(entry.path().join("loop/backing_file")).is_ok_and(|path| Path::new(&path) == image);
+            let reads =
+                disk.access == Access::Read && text(entry.path().join("ro")).is_ok_and(|ro| ro == "1");
             is_image && !reads
         })
         .map(|entry| Path::new("/dev").join(entry.file_name()))

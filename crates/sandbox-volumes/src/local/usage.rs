@@ -134,7 +134,10 @@ pub(super) fn of_quota(data: &Path, state: &Path) -> std::io::Result<QuotaRecord
 
 fn write_record(path: &Path, record: QuotaRecord) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
     }
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;

@@ -68,7 +68,9 @@ pub(crate) fn record_path(root: &Path, directory: &Path) -> io::Result<PathBuf> 
 /// The figure; none where there is none that can be read.
 pub(crate) fn read_record(path: &Path) -> io::Result<Option<QuotaRecord>> {
     match std::fs::read(path) {
-        Ok(bytes) => Ok(QuotaRecord::parse(&String::from_utf8_lossy(&bytes)).ok().flatten()),
+        Ok(bytes) => Ok(QuotaRecord::parse(&String::from_utf8_lossy(&bytes))
+            .ok()
+            .flatten()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -4,7 +4,7 @@ use super::PassthroughFs;
 use crate::fs::{FsResult, StatFs};
 
 impl PassthroughFs {
-    pub(super) fn do_statfs(&self) -> FsResult<StatFs> {
+    pub(in crate::backend) fn do_statfs(&self) -> FsResult<StatFs> {
         let host = rustix::fs::fstatvfs(&self.root)?;
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut found = StatFs {
@@ -36,7 +36,7 @@ impl PassthroughFs {
     }
 
     /// Everything on the host's filesystem is on the disk.
-    pub(super) fn do_syncfs(&self) -> FsResult<()> {
+    pub(in crate::backend) fn do_syncfs(&self) -> FsResult<()> {
         Ok(rustix::fs::syncfs(&self.root)?)
     }
 }

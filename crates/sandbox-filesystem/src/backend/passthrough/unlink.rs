@@ -12,11 +12,11 @@ use super::owner::Kind;
 use crate::fs::{Errno, FsResult, Ino};
 
 impl PassthroughFs {
-    pub(super) fn do_unlink(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_unlink(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
         self.remove(parent, name, AtFlags::empty())
     }
 
-    pub(super) fn do_rmdir(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_rmdir(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
         self.remove(parent, name, AtFlags::REMOVEDIR)
     }
 
@@ -34,7 +34,7 @@ impl PassthroughFs {
     }
 
     /// A name has gone, with what it led to if that was its last one.
-    pub(super) fn gone(
+    pub(in crate::backend) fn gone(
         &self,
         dir: &Arc<Inode>,
         name: &OsStr,

@@ -227,12 +227,10 @@ impl Shared {
         if bound.within(self.account().bound) {
             return Ok(());
         }
-        state
-            .write(bound.recorded(Figure::Bound))
-            .map_err(|error| {
-                tracing::error!(%error, "the bound of a quota cannot be written");
-                Errno::EIO
-            })?;
+        state.write(bound.recorded(Figure::Bound)).map_err(|error| {
+            tracing::error!(%error, "the bound of a quota cannot be written");
+            Errno::EIO
+        })?;
         self.account().bound = bound;
         Ok(())
     }

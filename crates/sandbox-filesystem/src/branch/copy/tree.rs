@@ -19,8 +19,8 @@ use super::super::node::Meta;
 use super::super::progress::{Phase, Progress};
 use super::super::xattr::Reading;
 use super::attributes::{Attributes, Refused};
-use super::bytes::{Copier, Reflink};
 use super::make;
+use super::{Copier, Reflink};
 
 /// How a tree is copied.
 #[derive(Debug, Clone, Default)]
@@ -255,7 +255,7 @@ impl TreeCopy<'_> {
 
     fn content(&mut self, source: &File, target: &File, meta: &Meta) -> io::Result<()> {
         let (state, progress) = (&mut self.state, &mut self.progress);
-        self.copier.copy(source, target, meta, &mut |copied| {
+        self.copier.copy(source, target, &meta.shape(), &mut |copied| {
             state.bytes += copied;
             progress(*state);
         })

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
 use super::backing::DeviceBacking;
@@ -13,22 +14,25 @@ use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
 use crate::fs::{Capabilities, DynFileSystem};
-use crate::serve::{Backing, Server, ServerOptions};
+use crate::serve::{Server, ServerOptions};
 use crate::sys::signals::SignalsBlocked;
 
 /// How a filesystem is mounted and served. Ends with [`mount`](Self::mount), [`mount_detached`](Self::mount_detached)
 /// or [`serve`](Self::serve).
 #[must_use]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SessionBuilder {
-    served: Served,
+    pub(super) served: Served,
     options: Options,
     server: ServerOptions,
-    backing: Option<Arc<DeviceBacking>>,
+    backing: bool,
     most_workers: usize,
+    /// Whether it is served in a sandbox.
+    pub(super) inside: Arc<AtomicBool>,
 }
 
-struct Served(Arc<dyn DynFileSystem>);
+#[derive(Clone)]
+pub(super) struct Served(pub(super) Arc<dyn DynFileSystem>);
 
 impl std::fmt::Debug for Served {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,8 +46,9 @@ impl SessionBuilder {
             served: Served(fs),
             options: Options::default(),
             server: ServerOptions::default(),
-            backing: None,
+            backing: false,
             most_workers: 64,
+            inside: Arc::default(),
         }
     }
 
@@ -101,9 +106,7 @@ impl SessionBuilder {
     ///
     /// Needs Linux 6.9 and root; elsewhere it changes nothing. Excludes the write-back cache.
     pub fn backing_files(mut self) -> Self {
-        let backing = Arc::new(DeviceBacking::default());
-        self.server.backing = Some(Arc::clone(&backing) as Arc<dyn Backing>);
-        self.backing = Some(backing);
+        self.backing = true;
         self
     }
 
@@ -153,12 +156,13 @@ impl SessionBuilder {
     fn start(&self, device: OwnedFd) -> Result<Arc<Pool>, MountError> {
         let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
         let link = Arc::new(link);
-        if let Some(backing) = &self.backing {
-            let _ = backing.link.set(Arc::clone(&link));
+        let mut options = self.server.clone();
+        if self.backing {
+            options.backing = Some(Arc::new(DeviceBacking(Arc::clone(&link))));
         }
         let channel = Channel(Arc::downgrade(&link));
         self.served.0.attach_invalidate(Arc::new(channel));
-        let server = Server::new(Arc::clone(&self.served.0), self.server.clone());
+        let server = Server::new(Arc::clone(&self.served.0), options);
         let cpus = available_parallelism().map_or(2, usize::from);
         let bounds = Bounds {
             idle: (2 * cpus).min(self.most_workers),

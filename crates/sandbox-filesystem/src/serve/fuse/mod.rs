@@ -21,6 +21,7 @@ mod backing;
 mod buffer;
 mod builder;
 mod error;
+mod inside;
 mod link;
 mod mount;
 mod notify;

@@ -131,7 +131,9 @@ impl Editor {
             let piece = self.writable(&mut map, logical, last, offset..end)?;
             let to = end.min((u64::from(logical) + u64::from(piece.len)) * size);
             let place = self.geometry.byte(piece.physical) + at % size;
-            let part = data.get(index(at - offset)..index(to - offset)).unwrap_or_default();
+            let part = data
+                .get(index(at - offset)..index(to - offset))
+                .unwrap_or_default();
             self.device.write_at(place, part)?;
             at = to;
         }
@@ -143,15 +145,13 @@ impl Editor {
 
     /// Blocks from `logical` on that can be written in place, up to `last`. New ones are zero where `covered`, in
     /// bytes of the file, will not fill them.
-    fn writable(
-        &mut self,
-        map: &mut Map,
-        logical: u32,
-        last: u32,
-        covered: Range<u64>,
-    ) -> io::Result<Piece> {
+    fn writable(&mut self, map: &mut Map, logical: u32, last: u32, covered: Range<u64>) -> io::Result<Piece> {
         let at = map.pieces.partition_point(|piece| piece.end() <= logical);
-        let found = map.pieces.get(at).copied().filter(|piece| piece.logical <= logical);
+        let found = map
+            .pieces
+            .get(at)
+            .copied()
+            .filter(|piece| piece.logical <= logical);
         let next = map.pieces.get(at).map_or(u32::MAX, |piece| piece.logical);
         let new = match found {
             Some(piece) if piece.is_written => {
@@ -226,7 +226,11 @@ impl Editor {
         }
         // What is read behind the end, once the file is longer again, is zero.
         let within = len % u64::from(self.geometry.block_size);
-        if let Some(last) = map.pieces.last().filter(|last| within > 0 && last.is_written && last.end() == keep) {
+        if let Some(last) = map
+            .pieces
+            .last()
+            .filter(|last| within > 0 && last.is_written && last.end() == keep)
+        {
             let at = self.geometry.byte(last.physical + u64::from(last.len) - 1) + within;
             let rest = vec![0; self.geometry.block_len() - index(within)];
             self.device.write_at(at, &rest)?;

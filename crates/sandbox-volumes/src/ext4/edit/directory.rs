@@ -46,9 +46,7 @@ impl Editor {
     /// What a name names.
     pub(crate) fn look_up(&mut self, directory: &Node, name: &[u8]) -> io::Result<Option<Entry>> {
         let map = self.directory_map(directory)?;
-        Ok(self
-            .find(directory, &map, name)?
-            .map(|(_, _, _, entry)| entry))
+        Ok(self.find(directory, &map, name)?.map(|(_, _, _, entry)| entry))
     }
 
     /// The block that has a name: its number, itself, the byte at which the entry is, and the entry.

@@ -221,7 +221,9 @@ impl Editor {
                 parent,
                 inode_seed: self.seed_of(directory),
             };
-            (0..layout.blocks() as usize).map(|number| writer.block(number)).collect()
+            (0..layout.blocks() as usize)
+                .map(|number| writer.block(number))
+                .collect()
         };
         self.shorten(directory, map, layout.blocks())?;
         for (number, bytes) in (0..).zip(blocks) {
@@ -263,7 +265,11 @@ pub(super) fn leaf_block(entries: &[&Entry], len: usize, seed: u32) -> io::Resul
     let mut at = 0;
     for (number, entry) in entries.iter().enumerate() {
         let is_last = number + 1 == entries.len();
-        let len = if is_last { end - at } else { record_len(&entry.name) };
+        let len = if is_last {
+            end - at
+        } else {
+            record_len(&entry.name)
+        };
         put(&mut block, at, len, entry)?;
         at += len;
     }

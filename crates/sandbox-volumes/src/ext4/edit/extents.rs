@@ -82,7 +82,13 @@ impl Editor {
                     return Err(damaged());
                 }
                 map.tree.push(child);
-                self.level(&block, per_block(self.geometry.block_size), Some(level - 1), seed, map)?;
+                self.level(
+                    &block,
+                    per_block(self.geometry.block_size),
+                    Some(level - 1),
+                    seed,
+                    map,
+                )?;
             }
         }
         Ok(())
@@ -203,7 +209,10 @@ mod tests {
             piece(15, 115, 5, false),
             piece(30, 1000, 40000, true),
         ]);
-        let found: Vec<_> = runs.iter().map(|run| (run.logical, run.physical, run.len)).collect();
+        let found: Vec<_> = runs
+            .iter()
+            .map(|run| (run.logical, run.physical, run.len))
+            .collect();
         assert_eq!(
             found,
             [

@@ -10,7 +10,9 @@ use super::directory::{DirBlock, Entry};
 use super::entries::{leaf_block, record_len};
 use super::extents::Map;
 use super::{Editor, Node, damaged};
-use crate::ext4::disk::dirent::{CountLimit, DX_ENTRY, DX_NODE, DX_ROOT, RootInfo, index_checksum, seal_index};
+use crate::ext4::disk::dirent::{
+    CountLimit, DX_ENTRY, DX_NODE, DX_ROOT, RootInfo, index_checksum, seal_index,
+};
 use crate::ext4::disk::hash::half_md4;
 use crate::ext4::disk::word;
 
@@ -97,7 +99,11 @@ impl Editor {
         if block.bytes.get(stored..stored + 4) != Some(&sum.to_le_bytes()) {
             return Err(damaged());
         }
-        let raw = block.bytes.get(start..).unwrap_or_default().chunks_exact(DX_ENTRY);
+        let raw = block
+            .bytes
+            .get(start..)
+            .unwrap_or_default()
+            .chunks_exact(DX_ENTRY);
         let mut entries: Vec<(u32, u32)> = raw
             .take(count)
             .filter_map(|bytes| <[U32; 2]>::read_from_bytes(bytes).ok())

@@ -69,7 +69,9 @@ pub(crate) struct Editor {
 
 impl fmt::Debug for Editor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Editor").field("dirty", &self.dirty.len()).finish()
+        f.debug_struct("Editor")
+            .field("dirty", &self.dirty.len())
+            .finish()
     }
 }
 

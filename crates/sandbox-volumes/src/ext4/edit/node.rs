@@ -44,7 +44,10 @@ impl Editor {
         if !is_sealed(bytes, self.seed_of(&node)) || node.fixed.links.get() == 0 {
             return Err(damaged());
         }
-        if node.fixed.has(flag::INLINE_DATA | flag::HUGE_FILE | flag::EA_INODE) {
+        if node
+            .fixed
+            .has(flag::INLINE_DATA | flag::HUGE_FILE | flag::EA_INODE)
+        {
             return Err(Errno::OPNOTSUPP.into());
         }
         Ok(node)
@@ -59,7 +62,10 @@ impl Editor {
         let (fixed, rest) = place.split_at_mut_checked(inode::SIZE).ok_or_else(damaged)?;
         fixed.copy_from_slice(node.fixed.as_bytes());
         rest.iter_mut().zip(&node.rest).for_each(|(to, from)| *to = *from);
-        seal(place, inode_seed(self.seed, node.number, node.fixed.generation.get()));
+        seal(
+            place,
+            inode_seed(self.seed, node.number, node.fixed.generation.get()),
+        );
         self.set_block(block, bytes);
         Ok(())
     }
@@ -202,7 +208,15 @@ mod tests {
 
     #[test]
     fn a_moment_is_read_as_it_was_written() {
-        for seconds in [-0x8000_0000_i64, -1, 0, 0x7FFF_FFFF, 0x8000_0000, 0x1_8000_0000, 0x3_7FFF_FFFF] {
+        for seconds in [
+            -0x8000_0000_i64,
+            -1,
+            0,
+            0x7FFF_FFFF,
+            0x8000_0000,
+            0x1_8000_0000,
+            0x3_7FFF_FFFF,
+        ] {
             let time = TreeTime {
                 seconds,
                 nanoseconds: 123_456_789,

@@ -75,7 +75,12 @@ impl Editor {
     ///
     /// # Errors
     /// `EEXIST`.
-    pub(crate) fn make_directory(&mut self, parent: &mut Node, name: &[u8], new: &NewNode) -> io::Result<Node> {
+    pub(crate) fn make_directory(
+        &mut self,
+        parent: &mut Node,
+        name: &[u8],
+        new: &NewNode,
+    ) -> io::Result<Node> {
         self.refuse_existing(parent, name)?;
         let mut node = self.new_node(parent, new)?;
         node.fixed.links = U16::new(2);

@@ -48,7 +48,10 @@ impl Editor {
     /// As [`Self::resolve`]; `EBUSY` for the root.
     pub(crate) fn resolve_parent<'p>(&mut self, path: &'p [u8]) -> io::Result<(Node, &'p [u8])> {
         let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+            Some(at) => (
+                path.get(..at).unwrap_or_default(),
+                path.get(at + 1..).unwrap_or_default(),
+            ),
             None => (&[][..], path),
         };
         if name.is_empty() {
@@ -156,7 +159,10 @@ impl Editor {
         }
         let mut target = vec![0; crate::ext4::disk::index(link.size())];
         if target.len() < FAST_LINK && !link.fixed.has(flag::EXTENTS) {
-            target.iter_mut().zip(&link.fixed.block).for_each(|(to, from)| *to = *from);
+            target
+                .iter_mut()
+                .zip(&link.fixed.block)
+                .for_each(|(to, from)| *to = *from);
         } else {
             self.read_content(link, 0, &mut target)?;
         }

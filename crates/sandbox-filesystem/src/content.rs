@@ -9,7 +9,15 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use super::super::node::Meta;
+/// What is known of the file that is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) device: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Bytes on the disk.
+    pub(crate) allocated: u64,
+}
 
 /// Whether blocks may be shared between the copy and what is copied, to be parted when one is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,31 +56,44 @@ impl Copier {
         }
     }
 
-    /// Copies the content of `from`, of which `meta` is known, to the empty file `to`.
+    /// Copies the content of `from` to the empty file `to`.
     pub(crate) fn copy(
         &mut self,
         from: &File,
         to: &File,
-        meta: &Meta,
+        shape: &Shape,
         progress: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
-        if self.clone_content(from, to, meta)? {
-            progress(meta.size);
+        if self.clone_content(from, to, shape)? {
+            progress(shape.size);
             return Ok(());
         }
-        if meta.size <= SMALL && meta.allocated >= meta.size {
-            return self.copy_range(from, to, meta.dev, 0..SMALL, progress);
+        if shape.size <= SMALL && shape.allocated >= shape.size {
+            return self.copy_range(from, to, shape.device, 0..SMALL, progress);
         }
         let mut position = 0;
         while let Some(range) = next_data(from, position)? {
             position = range.end;
-            self.copy_range(from, to, meta.dev, range, progress)?;
+            self.copy_range(from, to, shape.device, range, progress)?;
         }
-        to.set_len(Meta::of(from)?.size)
+        to.set_len(from.metadata()?.len())
     }
 
-    fn clone_content(&mut self, from: &File, to: &File, meta: &Meta) -> io::Result<bool> {
-        if self.cannot_clone.contains(&meta.dev) {
+    /// Copies the first bytes of `from`, of which there are more, to the empty file `to`.
+    pub(crate) fn copy_start(&mut self, from: &File, to: &File, shape: &Shape, len: u64) -> io::Result<()> {
+        let mut position = 0;
+        while position < len
+            && let Some(range) = next_data(from, position)?
+        {
+            position = range.end;
+            let range = range.start.min(len)..range.end.min(len);
+            self.copy_range(from, to, shape.device, range, &mut |_| {})?;
+        }
+        to.set_len(len)
+    }
+
+    fn clone_content(&mut self, from: &File, to: &File, shape: &Shape) -> io::Result<bool> {
+        if self.cannot_clone.contains(&shape.device) {
             return Ok(false);
         }
         match rustix::fs::ioctl_ficlone(to, from) {
@@ -84,7 +105,7 @@ impl Copier {
                     errno,
                     Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS
                 ) {
-                    self.cannot_clone.insert(meta.dev);
+                    self.cannot_clone.insert(shape.device);
                 }
                 Ok(false)
             }
@@ -166,7 +187,7 @@ fn next_data(file: &File, position: u64) -> io::Result<Option<std::ops::Range<u6
         Err(Errno::NXIO) => return Ok(None),
         // A file system without holes.
         Err(Errno::INVAL) => {
-            let size = Meta::of(file)?.size;
+            let size = file.metadata()?.len();
             return Ok((position < size).then_some(position..size));
         }
         Err(errno) => return Err(errno.into()),
@@ -177,14 +198,13 @@ fn next_data(file: &File, position: u64) -> io::Result<Option<std::ops::Range<u6
 
 /// Whether files in `from` can be copied to `to` by reflink: tried with two files that never have a name. `from`
 /// may be read-only; then the answer is that of `to`'s file system, if it is the same.
+#[cfg(feature = "branch")]
 pub(crate) fn can_reflink(from: &Path, to: &Path) -> io::Result<bool> {
     let nameless = |dir: &Path| {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR)
     };
-    if Meta::of(rustix::fs::open(from, OFlags::PATH, Mode::empty())?)?.dev
-        != Meta::of(rustix::fs::open(to, OFlags::PATH, Mode::empty())?)?.dev
-    {
+    if rustix::fs::stat(from)?.st_dev != rustix::fs::stat(to)?.st_dev {
         return Ok(false);
     }
     let (Ok(source), Ok(copy)) = (nameless(to), nameless(to)) else {

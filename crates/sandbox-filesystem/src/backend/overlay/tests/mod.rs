@@ -1,0 +1,74 @@
+//! Tests without a mount: requests as a kernel would send them, and what the layers then have.
+
+mod conforms;
+
+use std::path::{Path, PathBuf};
+
+use super::{LayerFormat, OverlayBuilder, OverlayFs};
+use crate::fs::{Capabilities, DynFileSystem};
+
+/// Directories for layers, an upper and staging, and what is served of them.
+pub(super) struct World {
+    place: tempfile::TempDir,
+    lowers: usize,
+}
+
+impl World {
+    /// With so many empty layers.
+    pub(super) fn new(lowers: usize) -> Self {
+        let place = tempfile::tempdir_in(scratch()).unwrap();
+        let world = Self { place, lowers };
+        for lower in 0..lowers {
+            std::fs::create_dir(world.lower(lower)).unwrap();
+        }
+        for name in ["upper", "work"] {
+            std::fs::create_dir(world.path(name)).unwrap();
+        }
+        world
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// A layer, from the bottom.
+    pub(super) fn lower(&self, number: usize) -> PathBuf {
+        self.path(&format!("lower-{number}"))
+    }
+
+    pub(super) fn upper(&self) -> PathBuf {
+        self.path("upper")
+    }
+
+    pub(super) fn layers(&self) -> OverlayBuilder {
+        let layers = (0..self.lowers).map(|number| self.lower(number));
+        layers.fold(OverlayFs::builder(), |builder, layer| {
+            builder.layer_in(layer, LayerFormat::Overlay)
+        })
+    }
+
+    pub(super) fn builder(&self) -> OverlayBuilder {
+        let builder = self.layers().durability(super::Durability::Volatile);
+        builder.writable(self.upper()).staging(self.path("work"))
+    }
+
+    pub(super) fn mount(&self) -> OverlayFs {
+        let fs = self.builder().build().unwrap();
+        fs.init(Capabilities::all()).unwrap();
+        fs
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
+    }
+}
+
+/// A place on a disk: the directory of the test's own program where it can be written, else the temporary one.
+pub(super) fn scratch() -> PathBuf {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.parent()?.to_path_buf()));
+    beside
+        .filter(|path| tempfile::tempdir_in(path).is_ok())
+        .unwrap_or_else(std::env::temp_dir)
+}
