@@ -41,6 +41,7 @@ use crate::home::Home;
 use crate::lease::{Attach, Holder, Lease};
 use crate::lock::{Lock, Share};
 use crate::manifest::Manifest;
+use crate::mounted::device_of;
 use crate::pending::settle;
 use crate::record::{HolderRecord, SnapshotRecord, Usage, VolumeFilter, VolumeRecord};
 
@@ -134,8 +135,8 @@ impl LocalBackend {
             .await?
         };
         match locked {
-            Some(Some(lock)) => Ok(lock),
-            Some(None) => Err(VolumeError::InUse {
+            Some(Some(lock)) if !self.is_still_mounted(row, share).await? => Ok(lock),
+            Some(_) => Err(VolumeError::InUse {
                 name: row.name.clone(),
                 holders: self.living_holders(row.id).await?,
             }),
@@ -144,6 +145,15 @@ impl LocalBackend {
                 path,
             }),
         }
+    }
+
+    /// Whether the kernel still has a disk: whoever had it may have been killed a moment ago.
+    async fn is_still_mounted(&self, row: &VolumeRow, share: Share) -> Result<bool, VolumeError> {
+        if row.form.kind() == VolumeKind::Directory {
+            return Ok(false);
+        }
+        let image = content_of(&self.place(row), row.form);
+        blocking(move || Ok(device_of(&image, share).is_some())).await
     }
 
     /// What is said of a volume, where its content is, and its lock.
