@@ -21,6 +21,11 @@ impl OverlayError {
         &self.0
     }
 
+    /// The same, to keep.
+    pub fn into_problems(self) -> Vec<OverlayProblem> {
+        self.0
+    }
+
     /// What can be done, where something can.
     pub fn hints(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().filter_map(OverlayProblem::hint)
