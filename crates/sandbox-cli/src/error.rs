@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use sandbox::backend::mem::InvalidMemFs;
+use sandbox::backend::overlay::OverlayError;
 use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
@@ -107,6 +108,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    #[error(transparent)]
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]
     Serving { what: &'static str, source: io::Error },
@@ -148,6 +151,7 @@ impl CliError {
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Mount(error) => error.hint().map(str::to_owned),
             Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),

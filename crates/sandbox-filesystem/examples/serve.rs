@@ -1,5 +1,5 @@
 //! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE`,
-//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off`.
+//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off`, `serve overlay LAYER UPPER WORK MOUNTPOINT STAT`.
 //!
 //! Without arguments it shows a filesystem in memory through its methods alone, which needs no mount.
 #![expect(clippy::print_stdout, reason = "an example")]
@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sandbox_filesystem::backend::{MemFs, PassthroughFs};
+use sandbox_filesystem::backend::{MemFs, OverlayFs, PassthroughFs};
 use sandbox_filesystem::fs::{
     Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
 };
@@ -27,20 +27,32 @@ fn main() -> Result<(), Box<dyn Error>> {
             serve(Arc::new(fs), Path::new(mount_point))
         }
         ["passthrough", directory, mount_point, stat] => {
-            let stat = match *stat {
-                "strict" => StatVirtualization::Strict,
-                "relaxed" => StatVirtualization::Relaxed,
-                "off" => StatVirtualization::Off,
-                other => return Err(format!("{other:?} is none of strict, relaxed, off").into()),
-            };
             let fs = PassthroughFs::builder()
                 .root_dir(directory)
-                .stat_virtualization(stat)
+                .stat_virtualization(kept(stat)?)
                 .build()?;
             serve(Arc::new(fs), Path::new(mount_point))
         }
-        _ => Err("usage: serve mem MOUNTPOINT SIZE | serve passthrough DIRECTORY MOUNTPOINT STAT".into()),
+        ["overlay", layer, upper, work, mount_point, stat] => {
+            let fs = OverlayFs::builder()
+                .layer(layer)
+                .writable(upper)
+                .staging(work)
+                .stat_virtualization(kept(stat)?)
+                .build()?;
+            serve(Arc::new(fs), Path::new(mount_point))
+        }
+        _ => Err("usage: see the first lines of this example".into()),
     }
+}
+
+fn kept(stat: &str) -> Result<StatVirtualization, String> {
+    Ok(match stat {
+        "strict" => StatVirtualization::Strict,
+        "relaxed" => StatVirtualization::Relaxed,
+        "off" => StatVirtualization::Off,
+        other => return Err(format!("{other:?} is none of strict, relaxed, off")),
+    })
 }
 
 fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path) -> Result<(), Box<dyn Error>> {

@@ -34,11 +34,13 @@ pub(crate) struct Args {
 }
 
 /// Which backends: the host is the oracle and comes first.
-const SUBJECTS: [Subject; 4] = [
+const SUBJECTS: [Subject; 6] = [
     Subject::Host,
     Subject::Memory,
     Subject::Passthrough("strict"),
     Subject::Passthrough("off"),
+    Subject::Overlay("strict"),
+    Subject::Overlay("off"),
 ];
 
 /// What every suite said of every subject.

@@ -18,6 +18,8 @@ pub(super) enum Subject {
     Memory,
     /// `PassthroughFs` on a directory of the host, with this stat virtualization.
     Passthrough(&'static str),
+    /// `OverlayFs` on a layer that has files, with this stat virtualization.
+    Overlay(&'static str),
 }
 
 impl Subject {
@@ -27,6 +29,7 @@ impl Subject {
             Self::Host => "host".to_owned(),
             Self::Memory => "mem".to_owned(),
             Self::Passthrough(stat) => format!("passthrough-{stat}"),
+            Self::Overlay(stat) => format!("overlay-{stat}"),
         }
     }
 }
@@ -54,6 +57,25 @@ impl Served {
                 let root = scratch.join(format!("{}-root", subject.name()));
                 fs::create_dir(&root).map_err(Error::io(&root))?;
                 command.arg("passthrough").arg(root).arg(&directory).arg(stat)
+            }
+            Subject::Overlay(stat) => {
+                let [layer, upper, work] =
+                    ["layer", "upper", "work"].map(|name| scratch.join(format!("{}-{name}", subject.name())));
+                for new in [&layer, &upper, &work] {
+                    fs::create_dir(new).map_err(Error::io(new))?;
+                }
+                // So that the suites work in directories that are merged.
+                for suite in ["pjdfstest", "fsx", "programs", "stress"] {
+                    let directory = layer.join(suite);
+                    fs::create_dir(&directory).map_err(Error::io(&directory))?;
+                }
+                command
+                    .arg("overlay")
+                    .arg(layer)
+                    .arg(upper)
+                    .arg(work)
+                    .arg(&directory)
+                    .arg(stat)
             }
         };
         let server = spawn(command)?;

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::ValueEnum;
+use sandbox::ByteSize;
 use sandbox::backend::PassthroughFs;
 use sandbox::backend::quota::Quota;
-use sandbox::{ByteSize, HostPermissions, StatVirtualization};
 
-use super::options::{Cache, Options};
+use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
 use crate::error::CliError;
 
@@ -52,37 +51,12 @@ pub(super) struct Args {
     single_file: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Stat {
-    /// In an extended attribute; a filesystem without them is refused
-    Strict,
-    /// There where possible, otherwise the host's own
-    Relaxed,
-    /// The host's own
-    Off,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Permissions {
-    /// Yours alone
-    Private,
-    /// As the file's own mode, without setuid and setgid
-    Mirror,
-}
-
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     serve(&args.options, || {
         let mut builder = PassthroughFs::builder()
             .root_dir(&args.dir)
-            .stat_virtualization(match args.stat {
-                Stat::Strict => StatVirtualization::Strict,
-                Stat::Relaxed => StatVirtualization::Relaxed,
-                Stat::Off => StatVirtualization::Off,
-            })
-            .host_permissions(match args.permissions {
-                Permissions::Private => HostPermissions::Private,
-                Permissions::Mirror => HostPermissions::Mirror,
-            })
+            .stat_virtualization(args.stat.into())
+            .host_permissions(args.permissions.into())
             .cache_policy(args.cache.into())
             .writeback(args.writeback);
         if let Some(bytes) = args.quota {

@@ -117,6 +117,12 @@ impl OverlayFs {
         if several {
             self.settle_links(inode, file.as_fd())?;
         }
+        if several {
+            // From here on the number is in the copy.
+            upper
+                .index
+                .keep_names_gone(inode.identity(), 0, upper.staging.name())?;
+        }
         let identity = Identity::of(&host::stat(file.as_fd())?);
         self.host.table.became(inode, identity, Arc::new(file));
         self.host.cache.queue(inode);

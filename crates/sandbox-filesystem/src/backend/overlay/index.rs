@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, Mode, Statx, XattrFlags};
 use rustix::io::Errno as HostErrno;
 
 use super::look::xattr;
+use super::staging::Staged;
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::Identity;
 use crate::backend::passthrough::resolve::STAND_IN;
@@ -74,6 +75,37 @@ impl Index {
         }
     }
 
+    /// How many names of a file have gone before it was copied up.
+    pub(super) fn names_gone(&self, identity: Identity) -> FsResult<i32> {
+        if !self.is_used() {
+            return Ok(0);
+        }
+        match rustix::fs::readlinkat(&self.dir, gone(identity), Vec::new()) {
+            Ok(number) => {
+                let number = number.to_str().ok().and_then(|text| text.parse().ok());
+                number.filter(|number| *number > 0).ok_or(Errno::EIO)
+            }
+            Err(HostErrno::NOENT) => Ok(0),
+            Err(HostErrno::INVAL) => Err(Errno::EIO),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps that number, as the target of a link, which is there or is not; nothing where all have gone, or none.
+    pub(super) fn keep_names_gone(
+        &self,
+        identity: Identity,
+        number: i32,
+        staged: Staged<'_>,
+    ) -> FsResult<()> {
+        if number <= 0 {
+            return self.remove(&gone(identity));
+        }
+        self.used.store(true, Ordering::Relaxed);
+        staged.link_to(number)?;
+        staged.replace(self.dir.as_fd(), gone(identity).as_ref())
+    }
+
     /// The last name has gone.
     pub(super) fn remove(&self, key: &str) -> FsResult<()> {
         match rustix::fs::unlinkat(&self.dir, key, AtFlags::empty()) {
@@ -81,6 +113,10 @@ impl Index {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn gone(identity: Identity) -> String {
+    format!("{}.gone", identity.key())
 }
 
 /// How many names of a copy are not in the upper, less the one in the index; `EIO` where that makes no sense.

@@ -70,6 +70,10 @@ impl OverlayFs {
         }
         if spot.layer != 0 {
             inode.show_as(self.numbers.shown(spot.layer, spot.stat.stx_ino));
+            if let Some(upper) = self.upper.as_ref().filter(|_| spot.stat.stx_nlink > 1) {
+                let gone = upper.index.names_gone(spot.identity())?;
+                inode.links.store(-gone, Ordering::Relaxed);
+            }
         } else if self.is_impure(dir)? {
             self.recall(dir, name, spot, &inode)?;
         }

@@ -98,6 +98,12 @@ impl Staged<'_> {
         Ok(())
     }
 
+    /// Makes it a link whose target is a number.
+    pub(super) fn link_to(&self, number: i32) -> FsResult<()> {
+        let fd = self.staging.fd();
+        Ok(rustix::fs::symlinkat(number.to_string(), fd, &self.name)?)
+    }
+
     /// Takes what has a name into staging.
     pub(super) fn take(&self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
         Ok(rustix::fs::renameat(dir, name, self.staging.fd(), &self.name)?)

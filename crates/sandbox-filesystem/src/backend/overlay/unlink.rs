@@ -58,13 +58,29 @@ impl OverlayFs {
         let gone = self.host.table.lost(inode, dir, name);
         self.host.forgotten(gone);
         if upper == Upper::Nothing {
-            inode.links.fetch_sub(1, Ordering::Relaxed);
+            let links = inode.links.fetch_sub(1, Ordering::Relaxed) - 1;
+            let file = self.host.descriptor(inode)?;
             if inode.layer() == 0 {
-                let file = self.host.descriptor(inode)?;
                 self.settle_links(inode, file.as_fd())?;
+            } else {
+                self.keep_names_gone(inode, file.as_fd(), links)?;
             }
         }
         self.leave_index(inode)
+    }
+
+    /// Remembers how many names have gone of a file that is not copied up.
+    fn keep_names_gone(&self, inode: &Inode, file: BorrowedFd<'_>, links: i32) -> FsResult<()> {
+        let upper = self.upper()?;
+        let all = host::stat(file)?.stx_nlink;
+        if all <= 1 {
+            return Ok(());
+        }
+        let left = i64::from(all) + i64::from(links);
+        let gone = if left > 0 { -links } else { 0 };
+        upper
+            .index
+            .keep_names_gone(inode.identity(), gone, upper.staging.name())
     }
 
     /// Takes a file out of the index that has no name left.
