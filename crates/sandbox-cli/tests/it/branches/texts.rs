@@ -44,7 +44,9 @@ fn what_others_change_after_a_run_is_merged_with_what_the_branch_has_changed() {
         assert_eq!(project.text(), "ONE\ntwo\nthree\nfour\nFIVE\n", "{mode}");
 
         // What was committed is what the next change is made to.
-        project.sh("x", mode, "sed -i s/four/FOUR/ text; grep -q FIVE text").says(0, &[]);
+        project
+            .sh("x", mode, "sed -i s/four/FOUR/ text; grep -q FIVE text")
+            .says(0, &[]);
         project.edit("two", "TWO");
         project.merged("x").says(0, &["committed"]);
         let text = project.text();
