@@ -1,12 +1,16 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod job;
 mod mem;
 mod options;
 mod passthrough;
 mod serve;
+mod server;
 mod stats;
+mod wire;
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
@@ -33,4 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Filesystem::Passthrough(args) => passthrough::run(args),
         Filesystem::Mem(args) => mem::run(args),
     }
+}
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError + Copy {
+    move |source| CliError::Serving { what, source }
 }
