@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use sandbox::backend::mem::InvalidMemFs;
 use sandbox::backend::overlay::OverlayError;
@@ -10,6 +11,7 @@ use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
+use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
@@ -115,6 +117,10 @@ pub(crate) enum CliError {
     Serving { what: &'static str, source: io::Error },
     #[error("the server in the background has ended before it was ready")]
     NotReady,
+    #[error("the server was killed ({status}); nothing is mounted any more")]
+    ServerKilled { status: ExitStatus },
+    #[error(transparent)]
+    OwnWalls(#[from] OwnWallsError),
 }
 
 impl CliError {
@@ -150,6 +156,9 @@ impl CliError {
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Mount(error) => error.hint().map(str::to_owned),
+            Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
+                .hint()
+                .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
             Self::Passthrough(error) => error.hints().next().map(str::to_owned),
             Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),

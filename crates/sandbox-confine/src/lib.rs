@@ -32,6 +32,7 @@ mod init;
 mod mark;
 mod messages;
 mod orphans;
+pub mod own;
 pub mod plan;
 mod prepared;
 mod process;

@@ -40,8 +40,8 @@ pub use sandbox_types::{
 #[cfg(feature = "volumes")]
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
-pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::{backend, branch, disk, fs, serve, tree};
+pub use sandbox_confine::{cgroup, doctor, gc, own, plan, seccomp, view};
+pub use sandbox_filesystem::{backend, branch, disk, fs, serve, state_directory, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 /// Named volumes; see [`volume::Volume`].

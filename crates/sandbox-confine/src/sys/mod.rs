@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod launch;
+mod own;
 mod peer;
 mod probe;
 #[cfg(feature = "tokio")]
@@ -10,6 +11,7 @@ mod reap;
 mod write;
 
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
+pub(crate) use own::{close_all_on_exec, load_filter, set_mount_attributes, set_this_mount_s_attributes};
 pub(crate) use peer::{Peer, ask_for_senders, peer, peer_pidfd, receive};
 pub(crate) use probe::landlock_abi;
 #[cfg(feature = "tokio")]

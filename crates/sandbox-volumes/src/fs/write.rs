@@ -85,7 +85,10 @@ impl VolumeFs {
         let path = Inner::new(path.as_ref())?;
         Ok(FileWriter(match &self.files {
             Files::Host { fs, gauge } => {
-                let charged = gauge.as_ref().map(|gauge| gauge.entry(WRITE, &path)).transpose()?;
+                let charged = gauge
+                    .as_ref()
+                    .map(|gauge| gauge.entry(WRITE, &path))
+                    .transpose()?;
                 let writer = fs.write_stream(&path)?;
                 Writer::Host { writer, charged }
             }

@@ -1,13 +1,17 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod job;
 mod mem;
 mod options;
 mod overlay;
 mod passthrough;
 mod serve;
+mod server;
 mod stats;
+mod wire;
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
@@ -36,4 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Filesystem::Overlay(args) => overlay::run(args),
         Filesystem::Mem(args) => mem::run(args),
     }
+}
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError + Copy {
+    move |source| CliError::Serving { what, source }
 }

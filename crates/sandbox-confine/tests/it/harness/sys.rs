@@ -51,3 +51,24 @@ pub(crate) fn set_variable(name: &str, value: impl AsRef<std::ffi::OsStr>) {
     // SAFETY: the test's process is its own and has one thread.
     unsafe { std::env::set_var(name, value) };
 }
+
+/// Runs `body` in a child, which must have one thread; its failure fails.
+#[track_caller]
+pub(crate) fn in_a_fork(body: impl FnOnce()) {
+    // SAFETY: this process has one thread, so the child is as whole as its parent.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let has_passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_ok();
+        // SAFETY: it ends this process; the parent runs the destructors.
+        unsafe { libc::_exit(i32::from(!has_passed)) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is there for the call.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(
+        (waited, status),
+        (pid, 0),
+        "what ran in a process of its own has failed"
+    );
+}

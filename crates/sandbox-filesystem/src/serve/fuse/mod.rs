@@ -24,10 +24,12 @@ mod error;
 mod inside;
 mod link;
 mod mount;
+mod mounting;
 mod notify;
 mod pool;
 mod session;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};
+pub use mounting::{Mount, MountBuilder};
 pub use session::Session;

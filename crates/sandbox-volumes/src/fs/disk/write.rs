@@ -90,7 +90,9 @@ impl DiskFs {
         offset: u64,
         content: &[u8],
     ) -> Result<(), FsError> {
-        self.in_place(path, Missing::Make, |editor, node| editor.overwrite(node, offset, content))
+        self.in_place(path, Missing::Make, |editor, node| {
+            editor.overwrite(node, offset, content)
+        })
     }
 
     pub(in crate::fs) fn append(&self, path: &Inner, content: &[u8]) -> Result<(), FsError> {
