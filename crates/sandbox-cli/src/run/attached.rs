@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use rustix::event::{PollFd, PollFlags};
 use sandbox::volume::{Holder, default_backend};
-use sandbox::{Access, Mount, MountSource, Policy, VolumeName, attach_volumes, names_volumes};
+use sandbox::{
+    Access, Mount, MountSource, Policy, Prepared, Sandbox, VolumeName, attach_volumes, names_volumes,
+};
 
 use super::Ended;
 use super::args::RunArgs;
@@ -99,6 +101,22 @@ impl AttachedVolumes {
             Ok(attached?)
         })?;
         Ok((policy, Self(Some(attached))))
+    }
+
+    /// A sandbox for the policy, with the volumes that are served.
+    pub(super) fn sandbox(&self, policy: &Policy) -> Result<Sandbox, CliError> {
+        Ok(match &self.0 {
+            Some(volumes) => volumes.builder(policy).build()?,
+            None => Sandbox::new(policy)?,
+        })
+    }
+
+    /// The same for one command; none where the policy alone does.
+    pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
+        match self.0.as_ref().filter(|volumes| volumes.are_served()) {
+            Some(volumes) => Ok(Some(volumes.builder(policy).prepare()?)),
+            None => Ok(None),
+        }
     }
 
     /// Gives them back, once nothing in the sandbox is left: those who have joined it go on with its volumes, which

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags};
 use sandbox::branch::{Branch, Use};
-use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Policy, Process, Sandbox};
+use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Process, Sandbox};
 
 use crate::error::CliError;
 use crate::output::note;
@@ -67,11 +67,10 @@ impl Door {
 impl Live {
     /// Starts the first command of a sandbox that can be joined at `socket`.
     pub(crate) fn start(
-        policy: &Policy,
+        mut sandbox: Sandbox,
         socket: &Path,
         command: Command,
     ) -> Result<(Self, Process), CliError> {
-        let mut sandbox = Sandbox::new(policy)?;
         let process = sandbox.spawn(command)?;
         let gate = match sandbox.share(socket) {
             Ok(gate) => Some(gate),

@@ -139,7 +139,7 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
 fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args, session)?;
     let (policy, volumes) = AttachedVolumes::take(policy, args, session)?;
-    let ended = execute_under(args, session, &policy, &start);
+    let ended = execute_under(args, session, &policy, &volumes, &start);
     volumes.give_back(ended.as_ref().ok().and_then(Option::as_ref));
     ended
 }
@@ -148,11 +148,16 @@ fn execute_under(
     args: &RunArgs,
     session: Option<&Session>,
     policy: &Policy,
+    volumes: &AttachedVolumes,
     start: &Start,
 ) -> Result<Option<Ended>, CliError> {
     stand_aside_for_limits(policy);
     if args.output.explain {
-        explain::print(&Sandbox::prepare(policy)?, start)?;
+        let prepared = match volumes.prepared(policy)? {
+            Some(prepared) => prepared,
+            None => Sandbox::prepare(policy)?,
+        };
+        explain::print(&prepared, start)?;
         return Ok(None);
     }
     if !args.output.quiet {
@@ -164,9 +169,12 @@ fn execute_under(
     // A signal that comes during the start is for the command as well.
     let signals = Signals::block()?;
     let (process, live) = match session {
-        None => (command.under(policy).spawn()?, None),
+        None => match volumes.prepared(policy)? {
+            Some(prepared) => (prepared.spawn(command)?, None),
+            None => (command.under(policy).spawn()?, None),
+        },
         Some(session) => {
-            let (live, process) = session.start(policy, command)?;
+            let (live, process) = session.start(|| volumes.sandbox(policy), command)?;
             (process, Some(live))
         }
     };
