@@ -21,7 +21,6 @@ pub(crate) mod terminal;
 mod values;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -47,8 +46,6 @@ pub(crate) struct Ended {
     pub(crate) cancelled_by: Option<u8>,
     /// Others go on in its sandbox.
     pub(crate) goes_on: bool,
-    /// By which it can be known when they have ended.
-    pub(crate) rest: Option<OwnedFd>,
     /// The status to exit with, where it is not for the command to say.
     pub(crate) status: Option<u8>,
     /// What has become of the branch it ran on.
@@ -140,7 +137,7 @@ fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, C
     let (policy, start) = policy::of(args, session)?;
     let (policy, volumes) = AttachedVolumes::take(policy, args, session)?;
     let ended = execute_under(args, session, &policy, &volumes, &start);
-    volumes.give_back(ended.as_ref().ok().and_then(Option::as_ref));
+    volumes.give_back();
     ended
 }
 
@@ -184,7 +181,7 @@ fn execute_under(
             session.announce();
         }
     }
-    wait(on_terminal, process, signals, live).map(Some)
+    wait(on_terminal, process, signals, live, volumes.leaving()).map(Some)
 }
 
 /// Runs a command that `start` starts, on the caller's streams, or on a terminal where the caller has one.
@@ -201,7 +198,15 @@ pub(crate) fn run_in(
     let command = on_terminal.set(command);
     let signals = Signals::block()?;
     let (live, process) = start(command)?;
-    wait(on_terminal, process, signals, Some(live))
+    wait(on_terminal, process, signals, Some(live), Leaving::AnyTime)
+}
+
+/// When a holder of a sandbox may leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    AnyTime,
+    /// What others use ends with this process.
+    Last,
 }
 
 fn wait(
@@ -209,6 +214,7 @@ fn wait(
     process: Process,
     signals: Signals,
     mut live: Option<Live>,
+    leaving: Leaving,
 ) -> Result<Ended, CliError> {
     let mut shut = Door::Shut;
     let door = live.as_mut().map_or(&mut shut, Live::door);
@@ -216,10 +222,11 @@ fn wait(
         OnTerminal::Yes => terminal::wait(process, signals, door)?,
         OnTerminal::No => streams::wait(process, signals, door)?,
     };
-    if let Some(live) = live {
-        let rest = live.ended();
+    if let Some(mut live) = live {
+        if leaving == Leaving::Last {
+            live.wait_for_others();
+        }
         ended.goes_on = live.leave()? == Left::GoesOn;
-        ended.rest = rest.filter(|_| ended.goes_on);
     }
     Ok(ended)
 }
