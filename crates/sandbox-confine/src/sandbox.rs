@@ -170,6 +170,13 @@ impl Sandbox {
         }
     }
 
+    /// Whether no other process holds it just now; whoever is let in later does. For a holder whose leaving would end
+    /// it, because it serves a filesystem inside, and who lets the others finish first.
+    pub fn is_alone(&self) -> bool {
+        let stake = self.live.as_ref().and_then(|owned| owned.stake.as_ref());
+        stake.is_none_or(Stake::is_alone) || self.live.as_ref().is_some_and(|owned| owned.init.is_dead())
+    }
+
     /// Starts a command in this sandbox; the first one builds it.
     ///
     /// Limits of memory, processes and CPU time hold for the sandbox as a whole; wall time and output for

@@ -9,6 +9,7 @@ pub(crate) mod fuse;
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
+pub(crate) mod figures;
 pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(feature = "fuse")]

@@ -4,6 +4,7 @@
 mod harness;
 
 mod acceptance;
+mod attached_volumes;
 mod bad_input;
 mod branch_review;
 mod branches;
