@@ -103,7 +103,12 @@ impl OverlayFs {
             };
             let checked = self
                 .check_kinds(old, new, &both, flags)
-                .and_then(|nothing_to_do| self.check_target(&both, exchange).map(|()| nothing_to_do));
+                .and_then(|nothing_to_do| {
+                    if !nothing_to_do {
+                        self.check_target(&both, exchange)?;
+                    }
+                    Ok(nothing_to_do)
+                });
             self.let_go(both);
             if checked? {
                 return Ok(true);
