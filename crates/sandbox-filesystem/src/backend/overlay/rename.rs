@@ -276,6 +276,9 @@ impl OverlayFs {
         if let Some(life) = &mut life {
             **life = Life::Removed;
         }
+        if let Some(target) = replaced.filter(|_| life.is_some()) {
+            parts(target).was_removed();
+        }
         drop(life);
         self.note_moves(old, new, both, exchange)
     }

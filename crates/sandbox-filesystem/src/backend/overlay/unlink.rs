@@ -132,7 +132,7 @@ impl OverlayFs {
         self.host.pin(inode)?;
         self.remove_name(dir, name, seen)?;
         *life = Life::Removed;
-        parts(inode).became_opaque();
+        parts(inode).was_removed();
         let gone = self.host.table.lost(inode, dir, name);
         self.host.forgotten(gone);
         Ok(())

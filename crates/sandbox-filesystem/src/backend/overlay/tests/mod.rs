@@ -8,6 +8,7 @@ mod crash;
 mod kernel;
 mod layers;
 mod links;
+mod many;
 mod picture;
 #[cfg(feature = "branch")]
 mod random;
