@@ -17,7 +17,9 @@ use crate::tree::Tree;
 const TASK: &str = "SANDBOX_TEST_OVERLAY_CRASH_TASK";
 
 /// Changes that are one step each, for every observer.
-const ACTIONS: [(&str, fn(&dyn DynFileSystem) -> FsResult<()>); 13] = [
+type Action = fn(&dyn DynFileSystem) -> FsResult<()>;
+
+const ACTIONS: [(&str, Action); 13] = [
     ("write", |fs| tree(fs).write("d/a", b"written")),
     ("chmod", |fs| {
         let change = SetAttr {
@@ -126,8 +128,7 @@ fn a_crash_at_any_place_leaves_the_tree_as_before_or_as_after() {
         let after = {
             let world = scene();
             act(&world.mount()).unwrap();
-            let picture = shown(&world.mount());
-            picture
+            shown(&world.mount())
         };
         assert!(action == "chmod" || before != after, "{action} does something");
         for point in POINTS {
@@ -153,13 +154,7 @@ fn a_crash_at_any_place_leaves_the_tree_as_before_or_as_after() {
 }
 
 /// What was interrupted can be done, and lasts.
-fn check_goes_on(
-    fs: &dyn DynFileSystem,
-    act: fn(&dyn DynFileSystem) -> FsResult<()>,
-    is_done: bool,
-    after: &Picture,
-    what: &str,
-) {
+fn check_goes_on(fs: &dyn DynFileSystem, act: Action, is_done: bool, after: &Picture, what: &str) {
     if !is_done {
         act(fs).unwrap_or_else(|error| panic!("{what}: cannot be done again: {error:?}"));
     }

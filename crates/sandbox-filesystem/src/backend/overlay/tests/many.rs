@@ -88,7 +88,7 @@ fn a_file_is_copied_up_once_however_many_write_to_it() {
     let world = World::new(1);
     let lower = fs::File::create(world.lower(0).join("big")).unwrap();
     for piece in 0..64 {
-        lower.write_all_at(&[7; 1 << 16], piece << 16).unwrap();
+        lower.write_all_at(&vec![7; 1 << 16], piece << 16).unwrap();
     }
     let fs = world.mount();
     let here = Barrier::new(8);
