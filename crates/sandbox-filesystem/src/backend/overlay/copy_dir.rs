@@ -11,7 +11,7 @@ use super::content::Content;
 use super::copy_file::is_at;
 use super::crash::crash_point;
 use super::staging::clear_whiteouts;
-use super::{OverlayFs, parts};
+use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Identity, Inode, Part};
 use crate::backend::passthrough::resolve::STAND_IN;
@@ -36,7 +36,7 @@ impl OverlayFs {
             attr: &attr,
         };
         self.copy_attributes(&source, file.as_fd())?;
-        self.note_origin(inode, file.as_fd(), false)?;
+        kept::note_origin(inode, file.as_fd(), false)?;
         crash_point("copy: dir staged");
 
         let _outer = parts(&place.parent).changing();

@@ -12,7 +12,7 @@ use super::attributes::{Source, copy_times, mark};
 use super::content::{Content, sync};
 use super::crash::crash_point;
 use super::staging::Staged;
-use super::{Durability, OverlayFs, index, parts};
+use super::{Durability, OverlayFs, index, kept, parts};
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Identity, Inode, Place};
 use crate::backend::passthrough::owner::{Kind, Override};
@@ -74,7 +74,7 @@ impl OverlayFs {
         };
         let copy = self.stage_copy(&source, content)?;
         let several = stat.stx_nlink > 1;
-        self.note_origin(inode, copy.file.as_fd(), several)?;
+        kept::note_origin(inode, copy.file.as_fd(), several)?;
         if upper.durability == Durability::Each && is_regular(attr.mode) {
             self.sync_copy(copy.file.as_fd())?;
         }
@@ -115,7 +115,7 @@ impl OverlayFs {
             inode.links.fetch_add(were - counted, Ordering::Relaxed);
         }
         if several {
-            self.settle_links(inode, file.as_fd())?;
+            kept::settle_links(inode, file.as_fd())?;
         }
         if several {
             // From here on the number is in the copy.
@@ -146,34 +146,6 @@ impl OverlayFs {
             mark(fd, marks::IMPURE, b"y")?;
             parts(dir).set_impure(true);
             crash_point("copy: impure");
-        }
-        Ok(())
-    }
-
-    /// Keeps the number that programs see, which is that of the original, where the file can carry it.
-    pub(super) fn note_origin(&self, inode: &Inode, copy: BorrowedFd<'_>, several: bool) -> FsResult<()> {
-        if self.kind_on_host(copy)?.is_none() {
-            return Ok(());
-        }
-        let number = inode.shown().unwrap_or_default();
-        let value = if several {
-            format!("{number:x} {}", inode.identity().key())
-        } else {
-            format!("{number:x}")
-        };
-        mark(copy, marks::NUMBER, value.as_bytes())
-    }
-
-    /// Of files and directories; nothing else can carry attributes.
-    fn kind_on_host(&self, file: BorrowedFd<'_>) -> FsResult<Option<Kind>> {
-        let kind = Kind::of_mode(u32::from(host::stat(file)?.stx_mode));
-        Ok(kind.filter(|kind| matches!(kind, Kind::File | Kind::Dir)))
-    }
-
-    /// Writes down how many names are not in the upper.
-    pub(super) fn settle_links(&self, inode: &Inode, copy: BorrowedFd<'_>) -> FsResult<()> {
-        if self.kind_on_host(copy)?.is_some() {
-            index::set_links(copy, inode.links.load(Ordering::Relaxed))?;
         }
         Ok(())
     }
@@ -280,7 +252,7 @@ impl OverlayFs {
         crash_point("name: linked");
         copy_times(&before, fd.as_fd())?;
         inode.links.fetch_sub(1, Ordering::Relaxed);
-        self.settle_links(inode, file.as_fd())
+        kept::settle_links(inode, file.as_fd())
     }
 }
 

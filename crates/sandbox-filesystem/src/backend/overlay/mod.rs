@@ -27,6 +27,7 @@ mod file_system;
 mod held;
 mod index;
 mod io;
+mod kept;
 mod link;
 mod look;
 mod lookup;

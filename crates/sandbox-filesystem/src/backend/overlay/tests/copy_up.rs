@@ -81,14 +81,14 @@ fn numbers_stay_over_a_copy_up_and_a_restart_wherever_the_file_goes() {
 
 #[test]
 fn nothing_is_copied_that_is_going_to_be_cut_off() {
-    let world = with_file(&[7; 100_000]);
+    let world = with_file(&vec![7; 100_000]);
     let fs = world.mount();
     let (ino, handle) = open(&fs, "a/b/file", OpenFlags::WRONLY | OpenFlags::TRUNC).unwrap();
     fs.release(&Context::new(0, 0), ino, Some(handle), OpenFlags::WRONLY, None)
         .unwrap();
     assert_eq!(tree(&fs).read("a/b/file").unwrap(), b"");
 
-    let world = with_file(&[7; 100_000]);
+    let world = with_file(&vec![7; 100_000]);
     let fs = world.mount();
     let change = SetAttr {
         size: Some(10),
