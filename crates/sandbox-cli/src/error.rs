@@ -16,6 +16,7 @@ use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
 use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
+use crate::commands::mount;
 use crate::output::tell;
 use crate::run::flags;
 
@@ -106,7 +107,7 @@ pub(crate) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("{}", with_sources(.0))]
     Mount(#[from] MountError),
-    #[error(transparent)]
+    #[error("{}", problems_of(.0))]
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
     Mem(#[from] InvalidMemFs),
@@ -156,7 +157,7 @@ impl CliError {
             Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
                 .hint()
                 .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
-            Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),
@@ -199,6 +200,12 @@ impl From<PrepareError> for CliError {
 fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn problems_of(error: &PassthroughError) -> String {
+    let problems = error.problems().iter();
+    let lines: Vec<_> = problems.map(|problem| with_sources(problem)).collect();
+    lines.join("\n")
 }
 
 /// The library's hint, or that of one of its parts.

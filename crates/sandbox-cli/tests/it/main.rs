@@ -12,6 +12,7 @@ mod exit_status;
 mod gc;
 mod help;
 mod json;
+mod mounts;
 mod profile;
 mod sees;
 mod signals;

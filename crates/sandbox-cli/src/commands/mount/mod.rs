@@ -1,6 +1,7 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod hints;
 mod job;
 mod mem;
 mod options;
@@ -14,6 +15,8 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
+
+pub(crate) use hints::hint;
 
 /// Serve a filesystem: a directory as somebody else's, or one in memory
 #[derive(Debug, clap::Args)]
