@@ -17,6 +17,7 @@ use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
 use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
+use crate::commands::mount;
 use crate::output::tell;
 use crate::run::flags;
 
@@ -107,7 +108,7 @@ pub(crate) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("{}", with_sources(.0))]
     Mount(#[from] MountError),
-    #[error(transparent)]
+    #[error("{}", problems_of(.0))]
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
     Overlay(#[from] OverlayError),
@@ -159,7 +160,7 @@ impl CliError {
             Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
                 .hint()
                 .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
-            Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
             Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
@@ -203,6 +204,12 @@ impl From<PrepareError> for CliError {
 fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn problems_of(error: &PassthroughError) -> String {
+    let problems = error.problems().iter();
+    let lines: Vec<_> = problems.map(|problem| with_sources(problem)).collect();
+    lines.join("\n")
 }
 
 /// The library's hint, or that of one of its parts.
