@@ -1,5 +1,6 @@
-//! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE`,
-//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off`.
+//! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE [OPTION]…`,
+//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`. Options: `never`, `auto` and `always` say what
+//! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself.
 //!
 //! Without arguments it shows a filesystem in memory through its methods alone, which needs no mount.
 #![expect(clippy::print_stdout, reason = "an example")]
@@ -15,18 +16,24 @@ use sandbox_filesystem::fs::{
     Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
 };
 use sandbox_filesystem::serve::fuse::Session;
-use sandbox_types::{ByteSize, SizeExt, StatVirtualization};
+use sandbox_types::{ByteSize, CachePolicy, SizeExt, StatVirtualization};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => without_a_mount(),
-        ["mem", mount_point, size] => {
-            let fs = MemFs::builder().capacity(size.parse::<ByteSize>()?).build()?;
-            serve(Arc::new(fs), Path::new(mount_point))
+        ["mem", mount_point, size, options @ ..] => {
+            let options = Options::parse(options)?;
+            let mut fs = MemFs::builder().capacity(size.parse::<ByteSize>()?);
+            if let Some(cache) = options.cache {
+                fs = fs.cache_policy(cache);
+            }
+            let fs = fs.writeback(options.writeback).build()?;
+            serve(Arc::new(fs), Path::new(mount_point), &options)
         }
-        ["passthrough", directory, mount_point, stat] => {
+        ["passthrough", directory, mount_point, stat, options @ ..] => {
+            let options = Options::parse(options)?;
             let stat = match *stat {
                 "strict" => StatVirtualization::Strict,
                 "relaxed" => StatVirtualization::Relaxed,
@@ -36,15 +43,48 @@ fn main() -> Result<(), Box<dyn Error>> {
             let fs = PassthroughFs::builder()
                 .root_dir(directory)
                 .stat_virtualization(stat)
+                .cache_policy(options.cache.unwrap_or_default())
+                .writeback(options.writeback)
                 .build()?;
-            serve(Arc::new(fs), Path::new(mount_point))
+            serve(Arc::new(fs), Path::new(mount_point), &options)
         }
-        _ => Err("usage: serve mem MOUNTPOINT SIZE | serve passthrough DIRECTORY MOUNTPOINT STAT".into()),
+        _ => Err("usage: serve mem MOUNTPOINT SIZE … | serve passthrough DIRECTORY MOUNTPOINT STAT …".into()),
     }
 }
 
-fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path) -> Result<(), Box<dyn Error>> {
-    let builder = Session::builder(fs).default_permissions();
+#[derive(Default)]
+struct Options {
+    cache: Option<CachePolicy>,
+    writeback: bool,
+    kernel_io: bool,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut options = Self::default();
+        for word in words {
+            match *word {
+                "never" => options.cache = Some(CachePolicy::Never),
+                "auto" => options.cache = Some(CachePolicy::Auto),
+                "always" => options.cache = Some(CachePolicy::Always),
+                "writeback" => options.writeback = true,
+                "kernel-io" => options.kernel_io = true,
+                other => return Err(format!("{other:?} is no option").into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn serve(
+    fs: Arc<dyn DynFileSystem>,
+    mount_point: &Path,
+    options: &Options,
+) -> Result<(), Box<dyn Error>> {
+    let mut builder = Session::builder(fs).default_permissions();
+    if options.kernel_io {
+        builder = builder.backing_files();
+    }
     let root = rustix::process::geteuid().is_root();
     let builder = if root { builder.allow_other() } else { builder };
     let session = builder.mount(mount_point)?;

@@ -4,6 +4,7 @@
 
 mod document;
 mod exclusions;
+mod killed;
 mod served;
 mod suites;
 mod tools;
@@ -37,9 +38,24 @@ pub(crate) struct Args {
 const SUBJECTS: [Subject; 4] = [
     Subject::Host,
     Subject::Memory,
-    Subject::Passthrough("strict"),
-    Subject::Passthrough("off"),
+    Subject::Passthrough("strict", &["strict"]),
+    Subject::Passthrough("off", &["off"]),
 ];
+
+/// In the long run also other ways of the same.
+const FURTHER: [Subject; 3] = [
+    Subject::Passthrough("relaxed", &["relaxed"]),
+    Subject::Passthrough("writeback", &["off", "always", "writeback"]),
+    Subject::Passthrough("kernel-io", &["off", "always", "kernel-io"]),
+];
+
+fn subjects(scale: Scale) -> Vec<Subject> {
+    let further = match scale {
+        Scale::Short => &[][..],
+        Scale::Full => &FURTHER[..],
+    };
+    SUBJECTS.iter().chain(further).copied().collect()
+}
 
 /// What every suite said of every subject.
 type Said = BTreeMap<(Subject, Suite), Results>;
@@ -80,11 +96,11 @@ pub(crate) fn check(scale: Scale) -> Result<Outcome> {
     // A short path, since those of sockets are limited; and outside of the project, of which cargo would take notice.
     let scratch = Scratch::new(&std::env::temp_dir(), "sandbox")?;
     let mut said = Said::new();
-    for subject in SUBJECTS {
-        let served = Served::start(subject, &server.executable, scratch.path())?;
-        for suite in suites::ALL {
+    for subject in subjects(scale) {
+        let mut served = Served::start(subject, &server.executable, scratch.path())?;
+        for suite in suites::ALL.into_iter().filter(|suite| suite.is_at(scale)) {
             println!("--- {} on {}", suite.name(), subject.name());
-            let results = suites::run(suite, scale, &tools, served.directory())?;
+            let results = suites::run(suite, scale, &tools, &mut served)?;
             println!("{}", results.summary());
             said.insert((subject, suite), results);
         }
@@ -92,7 +108,7 @@ pub(crate) fn check(scale: Scale) -> Result<Outcome> {
     }
     let tally = compare(&said, &exclusions);
     if scale == Scale::Full {
-        document::write(&said, &exclusions)?;
+        document::write(&subjects(scale), &said, &exclusions)?;
     }
     Ok(Outcome::Tested(tally))
 }

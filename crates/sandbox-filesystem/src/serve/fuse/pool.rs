@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::buffer::{Answer, Request};
-use super::link::Link;
+use super::link::{Link, Waiter};
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
 
 /// A waiting lock needs a thread; beyond this many they count like everything else.
@@ -132,8 +132,12 @@ impl Pool {
     fn work(self: &Arc<Self>) {
         let mut request = Request::new(self.max_io);
         let mut answer = Answer::new(&self.link, self.max_io);
-        while self.receive(&mut request) {
+        let mut waiter = Waiter::default();
+        while self.receive(&mut request, &mut waiter) {
             answer.clear();
+            if parks(&request) {
+                waiter.rest();
+            }
             self.handle(&mut request, &mut answer);
             if self.waiting.fetch_add(1, SeqCst) >= self.bounds.idle && self.may_retire() {
                 return;
@@ -142,8 +146,8 @@ impl Pool {
     }
 
     /// Waits for a request; false at the end. Who calls it counts as waiting, and not any more when it returns.
-    fn receive(self: &Arc<Self>, request: &mut Request) -> bool {
-        let received = self.next(request);
+    fn receive(self: &Arc<Self>, request: &mut Request, waiter: &mut Waiter) -> bool {
+        let received = self.next(request, waiter);
         let others = self.waiting.fetch_sub(1, SeqCst).saturating_sub(1);
         if !received {
             self.over();
@@ -153,7 +157,7 @@ impl Pool {
         received
     }
 
-    fn next(&self, request: &mut Request) -> bool {
+    fn next(&self, request: &mut Request, waiter: &mut Waiter) -> bool {
         loop {
             let Some(device) = self.link.device() else {
                 return false;
@@ -162,7 +166,7 @@ impl Pool {
             drop(device);
             let result = match received {
                 Ok(()) => return true,
-                Err(Errno::AGAIN) => self.link.wait(),
+                Err(Errno::AGAIN) => self.link.wait(waiter),
                 Err(error) => Err(error),
             };
             match result {
@@ -178,7 +182,7 @@ impl Pool {
     }
 
     fn reinforce(self: &Arc<Self>, request: &Request) {
-        let parks = request.opcode() == Opcode::Setlkw.number();
+        let parks = parks(request);
         let parked = self.parked.load(SeqCst).min(MOST_PARKED) + usize::from(parks);
         if self.all.load(SeqCst).saturating_sub(parked) >= self.bounds.most {
             return;
@@ -190,7 +194,7 @@ impl Pool {
 
     fn handle(&self, request: &mut Request, answer: &mut Answer<'_>) {
         let opcode = request.opcode();
-        let parks = opcode == Opcode::Setlkw.number();
+        let parks = parks(request);
         if parks {
             self.parked.fetch_add(1, SeqCst);
         }
@@ -254,6 +258,11 @@ impl Pool {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it may wait for ever, by its nature.
+fn parks(request: &Request) -> bool {
+    request.opcode() == Opcode::Setlkw.number()
 }
 
 fn told(fd: &std::os::fd::OwnedFd) {
