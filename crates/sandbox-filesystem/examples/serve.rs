@@ -1,6 +1,7 @@
 //! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE [OPTION]…`,
 //! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`. Options: `never`, `auto` and `always` say what
-//! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself.
+//! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself,
+//! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for.
 //!
 //! Without arguments it shows a filesystem in memory through its methods alone, which needs no mount.
 #![expect(clippy::print_stdout, reason = "an example")]
@@ -57,6 +58,8 @@ struct Options {
     cache: Option<CachePolicy>,
     writeback: bool,
     kernel_io: bool,
+    no_permissions: bool,
+    stats: bool,
 }
 
 impl Options {
@@ -69,6 +72,8 @@ impl Options {
                 "always" => options.cache = Some(CachePolicy::Always),
                 "writeback" => options.writeback = true,
                 "kernel-io" => options.kernel_io = true,
+                "no-permissions" => options.no_permissions = true,
+                "stats" => options.stats = true,
                 other => return Err(format!("{other:?} is no option").into()),
             }
         }
@@ -81,7 +86,10 @@ fn serve(
     mount_point: &Path,
     options: &Options,
 ) -> Result<(), Box<dyn Error>> {
-    let mut builder = Session::builder(fs).default_permissions();
+    let mut builder = Session::builder(fs);
+    if options.no_permissions {
+        builder = builder.without_default_permissions();
+    }
     if options.kernel_io {
         builder = builder.backing_files();
     }
@@ -91,6 +99,12 @@ fn serve(
     println!("ready");
     // Whoever started it closes this when it is done.
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    if options.stats {
+        for counted in session.counters().counted() {
+            let each = counted.nanoseconds / counted.requests.max(1);
+            println!("{:<16} {:>9} {:>7} ns", counted.opcode.name(), counted.requests, each);
+        }
+    }
     session.unmount().map_err(|(_, error)| error)?;
     Ok(())
 }

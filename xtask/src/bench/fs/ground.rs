@@ -39,7 +39,7 @@ impl Ground {
     pub(super) fn new(scale: Scale, server: &Path) -> Result<Self> {
         let ground = Self {
             sizes: Sizes::of(scale),
-            server: server.to_owned(),
+            server: server.canonicalize().map_err(Error::io(server))?,
             scratch: Scratch::new(&std::env::temp_dir(), "sandbox-bench-fs")?,
         };
         for name in ["bin", "ext4", "tmpfs", "home"] {

@@ -80,7 +80,7 @@ pub(super) fn setup(sizes: &Sizes) -> String {
     } = *sizes;
     let data = mebibytes * CLIENTS;
     format!(
-        "mkdir many entries data repo
+        "mkdir many entries data repo tree
         fsload mkdir many {files} >/dev/null; fsload create many {files} 1 {SMALL} >/dev/null
         fsload flat entries {entries} >/dev/null
         fsload write-data data {data} {CLIENTS} >/dev/null
