@@ -81,11 +81,7 @@ impl Options {
     }
 }
 
-fn serve(
-    fs: Arc<dyn DynFileSystem>,
-    mount_point: &Path,
-    options: &Options,
-) -> Result<(), Box<dyn Error>> {
+fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
     let mut builder = Session::builder(fs);
     if options.no_permissions {
         builder = builder.without_default_permissions();
@@ -102,7 +98,12 @@ fn serve(
     if options.stats {
         for counted in session.counters().counted() {
             let each = counted.nanoseconds / counted.requests.max(1);
-            println!("{:<16} {:>9} {:>7} ns", counted.opcode.name(), counted.requests, each);
+            println!(
+                "{:<16} {:>9} {:>7} ns",
+                counted.opcode.name(),
+                counted.requests,
+                each
+            );
         }
     }
     session.unmount().map_err(|(_, error)| error)?;

@@ -38,7 +38,11 @@ fn text(subjects: &[Subject], said: &Said, exclusions: &Exclusions) -> String {
         line(&mut text, &format!("{}: {}", suite.name(), suite.description()));
     }
     for (program, arguments) in [("uname", "-sr"), ("stress-ng", "--version"), ("git", "--version")] {
-        let version = Cmd::new(program).arg(arguments).silent().read().unwrap_or_default();
+        let version = Cmd::new(program)
+            .arg(arguments)
+            .silent()
+            .read()
+            .unwrap_or_default();
         line(&mut text, version.trim());
     }
     text.push_str("\n## Failed\n\n");

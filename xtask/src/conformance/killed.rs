@@ -41,11 +41,19 @@ pub(super) fn run(served: &mut Served) -> Result<Results> {
     // What was in memory alone is gone.
     let is_kept = !is_served || served.root().is_some();
     let found = fs::read_to_string(root.join("before")).ok();
-    note(&mut results, "what was synced is there", !is_kept || found.as_deref() == Some(BEFORE));
+    note(
+        &mut results,
+        "what was synced is there",
+        !is_kept || found.as_deref() == Some(BEFORE),
+    );
     let read = Cmd::new("sh").args(["-c", "find \"$1\" -type f -exec cat {} + >/dev/null", "sh"]);
     note(&mut results, "everything can be read", read.arg(root).succeeds());
     served.again()?;
-    note(&mut results, "it is served again", is_mount(&directory) == is_served);
+    note(
+        &mut results,
+        "it is served again",
+        is_mount(&directory) == is_served,
+    );
     Ok(results)
 }
 
@@ -58,7 +66,9 @@ fn kill_under_load(served: &mut Served, directory: &Path) -> Result<()> {
         load.arg(format!("--{stressor}")).arg("2");
     }
     load.args(["--hdd-bytes", "16m", "--fallocate-bytes", "16m"]);
-    load.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    load.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut load = load.spawn().map_err(|source| Error::Start {
         command: "stress-ng".to_owned(),
         source,

@@ -135,7 +135,10 @@ impl Line {
     /// Returns when the mount is there.
     fn spawn(&self) -> Result<Child> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut server = command.spawn().map_err(|source| Error::Start {
             command: "serve".to_owned(),
             source,

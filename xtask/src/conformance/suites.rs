@@ -86,6 +86,11 @@ impl Suite {
         }
     }
 
+    /// Whether it says by itself what is right: then what it does on the host decides nothing.
+    pub(super) fn knows_itself(self) -> bool {
+        self == Self::Fsx
+    }
+
     /// Whether it is a part of a short run; what is not is covered there by the tests of the crate.
     pub(super) fn is_at(self, scale: Scale) -> bool {
         self != Self::Killed || scale == Scale::Full

@@ -2,7 +2,10 @@
 
 use std::{env, ffi::OsStr};
 
-use crate::{cmd::Cmd, error::{Error, Result}};
+use crate::{
+    cmd::Cmd,
+    error::{Error, Result},
+};
 
 /// Set in the environment of the run that is in them.
 const MARK: &str = "SANDBOX_BENCH_FS_APART";
@@ -15,7 +18,15 @@ pub(super) fn is_apart() -> bool {
 pub(super) fn again(more: &[&OsStr]) -> Result<()> {
     let program = env::current_exe().map_err(Error::io("/proc/self/exe"))?;
     Cmd::new("unshare")
-        .args(["-m", "--propagation", "private", "-pf", "--mount-proc", "--kill-child", "--"])
+        .args([
+            "-m",
+            "--propagation",
+            "private",
+            "-pf",
+            "--mount-proc",
+            "--kill-child",
+            "--",
+        ])
         .arg(program)
         .args(env::args_os().skip(1))
         .args(more)

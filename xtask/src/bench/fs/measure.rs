@@ -62,7 +62,9 @@ pub(super) fn all(
     for round in 0..rounds {
         for position in 0..there.len() {
             let number = (position + round) % there.len();
-            let Some(contestant) = there.get(number) else { continue };
+            let Some(contestant) = there.get(number) else {
+                continue;
+            };
             println!("round {}: {}", round + 1, contestant.name);
             bout(ground, contestant, &steps, &mut |step, stopped| match stopped {
                 Ok((wall, cpu)) => {

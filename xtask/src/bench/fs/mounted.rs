@@ -51,7 +51,12 @@ impl<'a> Mounted<'a> {
                 server: None,
             });
         }
-        let mounted = Self::mount(ground, contestant, &ground.root(contestant.place), contestant.start)?;
+        let mounted = Self::mount(
+            ground,
+            contestant,
+            &ground.root(contestant.place),
+            contestant.start,
+        )?;
         if contestant.place == Place::Own {
             ground.script(&mounted.directory, &steps::setup(&ground.sizes))?;
         }
@@ -80,8 +85,14 @@ impl<'a> Mounted<'a> {
         let mut server = Command::new("sh");
         server.args(["-ec", &format!("{LIMITS}{start}")]);
         ground.environment(&mut server);
-        server.env("ROOT", root).env("MNT", &mounted.directory).env("SCRATCH", scratch);
-        server.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        server
+            .env("ROOT", root)
+            .env("MNT", &mounted.directory)
+            .env("SCRATCH", scratch);
+        server
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let spawned = server.spawn().map_err(|source| BenchError::Peer {
             program: contestant.name.to_owned(),
             source,
@@ -95,8 +106,15 @@ impl<'a> Mounted<'a> {
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
         let outside = device(&self.ground.path("home")).map_err(Error::io(&self.directory))?;
         let deadline = Instant::now() + PATIENCE;
-        while device(&self.directory).ok().is_none_or(|inside| inside == outside) {
-            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok()).flatten();
+        while device(&self.directory)
+            .ok()
+            .is_none_or(|inside| inside == outside)
+        {
+            let ended = self
+                .server
+                .as_mut()
+                .and_then(|server| server.try_wait().ok())
+                .flatten();
             if ended.is_some_and(|status| !status.success()) || Instant::now() > deadline {
                 return Err(BenchError::Run {
                     program: self.contestant.name.to_owned(),

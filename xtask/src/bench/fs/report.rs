@@ -48,7 +48,10 @@ impl Row {
     }
 
     fn to_native(&self, name: &str) -> Option<f64> {
-        let (contestant, times) = self.times.iter().find(|(contestant, _)| contestant.name == name)?;
+        let (contestant, times) = self
+            .times
+            .iter()
+            .find(|(contestant, _)| contestant.name == name)?;
         times.wall.ratio_to(&self.native(contestant)?.wall)
     }
 
@@ -61,7 +64,9 @@ impl Row {
     fn print(&self) {
         println!("{}", self.step.name);
         for (contestant, times) in &self.times {
-            let cpu = self.native(contestant).and_then(|native| times.cpu.ratio_to(&native.cpu));
+            let cpu = self
+                .native(contestant)
+                .and_then(|native| times.cpu.ratio_to(&native.cpu));
             println!(
                 "  {:<26} {:>4} {:>9.1} {:>9.1} {:>9.1} {:>8} {:>9.1} {:>8}",
                 contestant.name,
@@ -166,7 +171,12 @@ impl Report {
         let all: Vec<&Contestant> = contestants::ALL
             .iter()
             .filter(|contestant| contestant.role != Role::Native)
-            .filter(|contestant| self.measured.rows.iter().any(|row| row.of(contestant.name).is_some()))
+            .filter(|contestant| {
+                self.measured
+                    .rows
+                    .iter()
+                    .any(|row| row.of(contestant.name).is_some())
+            })
             .collect();
         let names: Vec<&str> = all.iter().map(|contestant| contestant.name).collect();
         println!("\n| × native | {} |", names.join(" | "));

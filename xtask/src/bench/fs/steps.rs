@@ -50,6 +50,8 @@ pub(super) struct Sizes {
 }
 
 const SMALL: usize = 1024;
+/// Peers keep a descriptor for each, and even root may not be allowed more than 20,000 of those.
+const FILES: usize = 18_000;
 /// At most so many at once.
 const CLIENTS: usize = 4;
 
@@ -60,7 +62,7 @@ impl Sizes {
             Scale::Quick => full / 10,
         };
         Self {
-            files: of(20_000),
+            files: of(FILES),
             entries: of(50_000),
             mebibytes: of(64).max(8),
             blocks: of(20_000),
@@ -185,9 +187,19 @@ fn data(list: &mut List, sizes: &Sizes, clients: usize) {
     list.after("rm -rf new-data; mkdir new-data".to_owned());
     list.large();
     let read = format!("fsload read-data data {all} {clients}");
-    list.push(format!("read 1 MiB{at_once}"), Kind::Data, Memory::Cold, read.clone());
+    list.push(
+        format!("read 1 MiB{at_once}"),
+        Kind::Data,
+        Memory::Cold,
+        read.clone(),
+    );
     list.large();
-    list.push(format!("read 1 MiB again{at_once}"), Kind::Cached, Memory::Warm, read);
+    list.push(
+        format!("read 1 MiB again{at_once}"),
+        Kind::Cached,
+        Memory::Warm,
+        read,
+    );
     if clients == 2 {
         return;
     }
@@ -213,6 +225,14 @@ fn programs(list: &mut List, sizes: &Sizes) {
     };
     push(format!("tar x of {tree}"), Memory::Cold, "tar xf tree.tar");
     push(format!("rm -rf of {tree}"), Memory::Warm, "rm -rf tree");
-    push(format!("git status of {tree}"), Memory::Cold, "git -C repo status --porcelain");
-    push("git status again".to_owned(), Memory::Warm, "git -C repo status --porcelain");
+    push(
+        format!("git status of {tree}"),
+        Memory::Cold,
+        "git -C repo status --porcelain",
+    );
+    push(
+        "git status again".to_owned(),
+        Memory::Warm,
+        "git -C repo status --porcelain",
+    );
 }

@@ -14,6 +14,14 @@ use crate::fs::{Errno, FsResult};
 /// A descriptor that only stands for a file: nothing is opened, so nothing waits and no device notices.
 pub(super) const STAND_IN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// A directory that can also be asked for its attributes directly. Opening one waits for nothing, and what is none is not
+/// opened.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_SYMLINKS);
@@ -62,8 +70,18 @@ impl PassthroughFs {
             place = parent.place().ok_or(Errno::ESTALE)?;
         };
         let path: PathBuf = names.iter().rev().map(|name| &**name).collect();
-        let opened = self
-            .with_descriptors(|| rustix::fs::openat2(start.as_fd(), &path, STAND_IN, Mode::empty(), BENEATH));
+        let open = |flags| {
+            self.with_descriptors(|| rustix::fs::openat2(start.as_fd(), &path, flags, Mode::empty(), BENEATH))
+        };
+        let opened = if inode.type_bits() == libc::S_IFDIR {
+            match open(DIRECTORY) {
+                // Who may not read it may still name what is in it.
+                Err(Errno::EACCES | Errno::EPERM) => open(STAND_IN),
+                other => other,
+            }
+        } else {
+            open(STAND_IN)
+        };
         let opened = match opened {
             Ok(opened) => Arc::new(opened),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::EAGAIN) => {

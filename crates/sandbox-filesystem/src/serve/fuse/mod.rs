@@ -24,8 +24,10 @@ mod error;
 mod link;
 mod mount;
 mod notify;
+mod pace;
 mod pool;
 mod session;
+mod watch;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};
