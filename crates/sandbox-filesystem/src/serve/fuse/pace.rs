@@ -12,6 +12,9 @@ const CROWD: u32 = 16;
 /// How long one may look for the next request at most: about what falling asleep and being woken costs.
 const LONGEST: Duration = Duration::from_micros(20);
 
+/// Who slept no longer might have had it by looking: being woken is most of so short a sleep.
+const SOON: Duration = Duration::from_micros(100);
+
 /// Of a whole pool. What is counted here is counted roughly: nothing depends on a number but speed.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -115,7 +118,7 @@ impl Patience {
 
     /// It was slept for so long until there was one.
     pub(super) fn waited(&mut self, time: Duration) {
-        if self.limit.is_zero() && time < LONGEST {
+        if self.limit.is_zero() && time < SOON {
             self.limit = self.longest;
         }
     }
