@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use sandbox::backend::mem::InvalidMemFs;
+use sandbox::backend::overlay::OverlayError;
 use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
+use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
@@ -94,10 +97,10 @@ pub(crate) enum CliError {
     VolumeArchive(#[from] ArchiveError),
     #[error(transparent)]
     VolumeFile(#[from] FsError),
-    #[error(transparent)]
+    #[error("{}", with_sources(.0))]
     AttachVolumes(#[from] AttachVolumesError),
-    #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
-    VolumesOnBranch,
+    #[error("branch {name} is in use, and no volume can be added to a sandbox that runs already")]
+    VolumeOnJoin { name: BranchName },
     #[error("a runtime cannot be started: {0}")]
     Runtime(io::Error),
     #[error("{path}: {source}", path = path.display())]
@@ -107,11 +110,17 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    #[error(transparent)]
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]
     Serving { what: &'static str, source: io::Error },
     #[error("the server in the background has ended before it was ready")]
     NotReady,
+    #[error("the server was killed ({status}); nothing is mounted any more")]
+    ServerKilled { status: ExitStatus },
+    #[error(transparent)]
+    OwnWalls(#[from] OwnWallsError),
 }
 
 impl CliError {
@@ -147,7 +156,11 @@ impl CliError {
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Mount(error) => error.hint().map(str::to_owned),
+            Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
+                .hint()
+                .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
             Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),

@@ -6,7 +6,7 @@
 //!
 //! It guarantees: it is not dumpable before the first command exists, so no command can trace it or look
 //! into its /proc entries; it holds no descriptor of the host but the control socket, the set-up blob, the
-//! lock of a branch and one channel a command; it never panics and never blocks on anything but its own sockets.
+//! lock of a branch and one channel a command (the device of a served filesystem passes through it); it never panics and never blocks on anything but its own sockets.
 //!
 //! It is not confined itself: it keeps the capabilities, in the sandbox's own user namespace, that mounting
 //! and signalling need. Nothing from inside the sandbox is ever read by it, except wait statuses.
@@ -25,21 +25,27 @@
     reason = "a program, not a library; registers hold what fits them"
 )]
 
+#[cfg(not(test))]
+#[allow(unsafe_code)]
+mod bare;
 mod beside;
 mod command;
 mod descendants;
 mod everybody;
+mod fuse;
+mod keeper;
 mod overlay;
 mod root;
 mod serve;
 #[allow(unsafe_code)]
 mod sys;
+mod walls;
 mod wire;
 
 use sys::files;
 use sys::sockets::{Received, Wait, receive, send};
 use sys::{Errno, Fd, Mapping, exit};
-use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, READY};
+use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, GO_SERVED, KEEP, READY};
 
 /// Where the supervisor leaves the control socket.
 const CONTROL: i32 = 0;
@@ -57,7 +63,7 @@ pub extern "C" fn init_main() -> ! {
             let _ = send(
                 &control,
                 &[FAILED, step, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0],
-                None,
+                &[],
             );
             1
         }
@@ -77,8 +83,12 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     sys::reset_signals(u64::MAX).map_err(early)?;
     // A session of its own: kill(0) from inside must not reach the supervisor's process group.
     sys::setsid().map_err(early)?;
-    let Received::Message([BEGIN, namespaces, ..], _) = next(control).map_err(early)? else {
-        return Err(early(sys::EINVAL));
+    let namespaces = match next(control).map_err(early)? {
+        Received::Message([BEGIN, namespaces, ..], _) => namespaces,
+        Received::Message([KEEP, ..], [Some(template), ..]) => {
+            return keeper::until_the_end(control, &template).map_err(early);
+        }
+        _ => return Err(early(sys::EINVAL)),
     };
     let beside = beside::start(namespaces).map_err(early)?;
     let Received::Message([GO, flags, ..], [Some(setup_file), ..]) = next(control).map_err(early)? else {
@@ -88,18 +98,23 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let setup = Mapping::of_file(&setup_file, length).map_err(early)?;
     drop(setup_file);
     let mut cursor = Cursor(setup.bytes());
-    root::build(&mut cursor, beside)?;
+    root::build(&mut cursor, control, beside)?;
     sys::set_dumpable_off().map_err(early)?;
     let confinement = cursor.confinement().ok_or(early(sys::EINVAL))?;
     let pid_namespace = flags & GO_PID_NAMESPACE != 0;
     if !pid_namespace {
         sys::become_subreaper().map_err(early)?;
     }
-    send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], None).map_err(early)?;
-    let result = serve::until_the_end(control, &confinement, pid_namespace).map_err(early);
+    send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], &[]).map_err(early)?;
+    let patience = if flags & GO_SERVED == 0 {
+        everybody::Patience::Endless
+    } else {
+        everybody::Patience::Short
+    };
+    let result = serve::until_the_end(control, &confinement, pid_namespace, patience).map_err(early);
     if pid_namespace {
         // The kernel would do it, but only after init has let go of what it holds: a branch's lock.
-        everybody::kill_and_reap();
+        everybody::kill_and_reap(patience);
     } else {
         descendants::kill_all();
     }

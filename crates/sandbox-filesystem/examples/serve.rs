@@ -1,5 +1,6 @@
 //! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE [OPTION]…`,
-//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`. Options: `never`, `auto` and `always` say what
+//! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`,
+//! `serve overlay LAYER UPPER WORK MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
 //! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself,
 //! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for.
 //!
@@ -12,7 +13,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sandbox_filesystem::backend::{MemFs, PassthroughFs};
+use sandbox_filesystem::backend::{MemFs, OverlayFs, PassthroughFs};
 use sandbox_filesystem::fs::{
     Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
 };
@@ -35,21 +36,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["passthrough", directory, mount_point, stat, options @ ..] => {
             let options = Options::parse(options)?;
-            let stat = match *stat {
-                "strict" => StatVirtualization::Strict,
-                "relaxed" => StatVirtualization::Relaxed,
-                "off" => StatVirtualization::Off,
-                other => return Err(format!("{other:?} is none of strict, relaxed, off").into()),
-            };
             let fs = PassthroughFs::builder()
                 .root_dir(directory)
-                .stat_virtualization(stat)
+                .stat_virtualization(kept(stat)?)
                 .cache_policy(options.cache.unwrap_or_default())
                 .writeback(options.writeback)
                 .build()?;
             serve(Arc::new(fs), Path::new(mount_point), &options)
         }
-        _ => Err("usage: serve mem MOUNTPOINT SIZE … | serve passthrough DIRECTORY MOUNTPOINT STAT …".into()),
+        ["overlay", layer, upper, work, mount_point, stat, options @ ..] => {
+            let options = Options::parse(options)?;
+            let fs = OverlayFs::builder()
+                .layer(layer)
+                .writable(upper)
+                .staging(work)
+                .stat_virtualization(kept(stat)?)
+                .cache_policy(options.cache.unwrap_or_default())
+                .writeback(options.writeback)
+                .build()?;
+            serve(Arc::new(fs), Path::new(mount_point), &options)
+        }
+        _ => Err("usage: see the first lines of this example".into()),
     }
 }
 
@@ -79,6 +86,15 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+fn kept(stat: &str) -> Result<StatVirtualization, String> {
+    Ok(match stat {
+        "strict" => StatVirtualization::Strict,
+        "relaxed" => StatVirtualization::Relaxed,
+        "off" => StatVirtualization::Off,
+        other => return Err(format!("{other:?} is none of strict, relaxed, off")),
+    })
 }
 
 fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path, options: &Options) -> Result<(), Box<dyn Error>> {

@@ -16,15 +16,17 @@
 //! - a layer of its own: whoever needs one part can depend on that crate alone.
 #![forbid(unsafe_code)]
 
+mod alive;
 mod branching;
 #[cfg(feature = "volumes")]
 mod volumes;
 
+pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
     BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
-    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
-    ShareError, StartError, StartStage, Stdio,
+    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Running, Sandbox,
+    SandboxBuilder, ShareError, StartError, StartStage, Stdio, running,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
@@ -32,14 +34,14 @@ pub use sandbox_types::{
     Hold, Ignored, InvalidName, InvalidSize, InvalidSpan, InvalidVolume, Label, MeasuredBy, Mebibytes,
     Mechanism, MergeConflict, MergeReport, Mount, MountSource, NodeKind, Note, Outcome, Overlay, Policy,
     PolicyBuilder, PolicyError, PolicyProblem, Quota, RelPath, Require, RiskRules, RuleSpec, RunResult,
-    SandboxName, SandboxStatus, SizeExt, Span, Status, Stream, Unsettled, Usage, VolumeForm, VolumeKind,
-    VolumeName, VolumeProblem, VolumeSpec,
+    SandboxName, SandboxStatus, ServeFuse, ServedName, Serving, SizeExt, Span, Status, Stream, Unsettled,
+    Usage, VolumeForm, VolumeKind, VolumeName, VolumeProblem, VolumeSpec,
 };
 #[cfg(feature = "volumes")]
-pub use volumes::{AttachVolumesError, attach_volumes, names_volumes};
+pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
-pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::{backend, branch, fs, serve, tree};
+pub use sandbox_confine::{cgroup, doctor, gc, own, plan, seccomp, view};
+pub use sandbox_filesystem::{backend, branch, disk, fs, serve, state_directory, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 /// Named volumes; see [`volume::Volume`].

@@ -19,6 +19,8 @@ pub(super) enum Subject {
     Memory,
     /// `PassthroughFs` on a directory of the host: what it is called, and the options of the example `serve`.
     Passthrough(&'static str, &'static [&'static str]),
+    /// `OverlayFs` on a layer that has files, with this stat virtualization.
+    Overlay(&'static str),
 }
 
 impl Subject {
@@ -28,6 +30,7 @@ impl Subject {
             Self::Host => "host".to_owned(),
             Self::Memory => "mem".to_owned(),
             Self::Passthrough(name, _) => format!("passthrough-{name}"),
+            Self::Overlay(stat) => format!("overlay-{stat}"),
         }
     }
 }
@@ -68,6 +71,22 @@ impl Served {
                 let mut arguments = vec!["passthrough".into(), root.clone().into(), mount_point];
                 arguments.extend(options.iter().map(OsString::from));
                 served.root = Some(root);
+                arguments
+            }
+            Subject::Overlay(stat) => {
+                let [layer, upper, work] =
+                    ["layer", "upper", "work"].map(|name| scratch.join(format!("{}-{name}", subject.name())));
+                for new in [&layer, &upper, &work] {
+                    fs::create_dir(new).map_err(Error::io(new))?;
+                }
+                // So that the suites work in directories that are merged.
+                for suite in ["pjdfstest", "fsx", "programs", "stress"] {
+                    let directory = layer.join(suite);
+                    fs::create_dir(&directory).map_err(Error::io(&directory))?;
+                }
+                let mut arguments = vec!["overlay".into()];
+                arguments.extend([layer, upper, work].map(PathBuf::into_os_string));
+                arguments.extend([mount_point, stat.into()]);
                 arguments
             }
         };

@@ -94,6 +94,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: Packages::all("fuse3"),
     },
     Tool {
+        // Has no package of its own on the other systems: there it is a part of e2fsprogs, or not there.
+        name: "fuse2fs",
+        need: Need::Build,
+        probe: Probe::Programs(&["fuse2fs"]),
+        packages: Packages {
+            apt: "fuse2fs",
+            dnf: "fuse2fs",
+            pacman: "e2fsprogs",
+            apk: "e2fsprogs-extra",
+        },
+    },
+    Tool {
         name: "python3",
         need: Need::Build,
         probe: Probe::Programs(&["python3"]),

@@ -4,6 +4,7 @@
 mod harness;
 
 mod acceptance;
+mod attached_volumes;
 mod bad_input;
 mod branch_review;
 mod branches;
@@ -13,6 +14,7 @@ mod gc;
 mod help;
 mod json;
 mod profile;
+mod ps;
 mod sees;
 mod signals;
 mod terminal;

@@ -27,6 +27,7 @@ use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
 use crate::wire;
 
 pub(crate) use channel::Channel;
+pub(crate) use limits::monotonic_us;
 pub use owned::Left;
 pub(crate) use owned::{Owned, Shared};
 
@@ -270,7 +271,7 @@ impl Process {
         self.is_stopped
     }
 
-    fn block(&self) -> Result<(), RunError> {
+    pub(crate) fn block(&self) -> Result<(), RunError> {
         let mut fds = [rustix::event::PollFd::new(
             &self.epoll,
             rustix::event::PollFlags::IN,
@@ -371,6 +372,11 @@ impl Process {
                         init_user: Duration::from_micros(init_user_us),
                         init_system: Duration::from_micros(init_system_us),
                     });
+                    // Others inside may wait for an answer that never comes.
+                    if let Some(owned) = self.owned.as_mut().filter(|owned| !owned.serving.is_empty()) {
+                        owned.is_serving();
+                        self.look_again()?;
+                    }
                 }
                 _ => {}
             }

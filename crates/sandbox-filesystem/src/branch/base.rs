@@ -45,6 +45,8 @@ impl Identity {
 pub(crate) struct BaseKnowledge {
     /// The ctime of a file that was made on the base's file system when the branch was created.
     pub(crate) birth: Timestamp,
+    /// The workspace is another directory than it was when the branch was created: nothing in it is known by its time.
+    pub(crate) is_replaced: bool,
     /// What this branch's own commits have left in the base.
     pub(crate) ours: BTreeMap<RelPath, Identity>,
     /// Where the base is now, when the stack's base is a copy of it that was frozen.

@@ -36,7 +36,7 @@ use super::stack::Stack;
 pub use entry::Side;
 use look::Look;
 use place::Place;
-use walk::Walked;
+use walk::{Scope, Walked};
 
 /// Why a branch and its base could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +81,23 @@ pub(crate) fn changes(
         mut drafts,
         trail,
         comparer,
-    } = walk::walk(stack, knowledge, progress)?;
+    } = walk::walk(stack, knowledge, Scope::Everything, progress)?;
     live::add_forgotten(stack, knowledge, &mut drafts)?;
     settle::mark_parents(&mut drafts);
     let mut drafts = rename::pair(stack, &trail, comparer, drafts)?;
     settle::trace(&mut drafts, &trail, knowledge);
     Ok(drafts.into_iter().map(|draft| draft.change).collect())
+}
+
+/// Files of the base whose content the branch has changed, and nobody else.
+pub(crate) fn modified(stack: &Stack, knowledge: &BaseKnowledge) -> Result<Vec<RelPath>, DiffError> {
+    let walked = walk::walk(stack, knowledge, Scope::InBase, &mut |_| {})?;
+    let changes = walked.drafts.into_iter().map(|draft| draft.change);
+    let modified = changes.filter(|change| {
+        let is_modified = matches!(change.change, ChangeKind::Modified { content: true, .. });
+        is_modified && change.node == NodeKind::File && change.conflict.is_none()
+    });
+    Ok(modified.map(|change| change.path).collect())
 }
 
 /// Asks again, right before changes are applied, whether the base stands in their way: changes that were found a

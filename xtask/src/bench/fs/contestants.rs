@@ -75,6 +75,7 @@ pub(super) const KERNEL_IO: &str = "passthrough, kernel io";
 pub(super) const STRICT: &str = "passthrough strict";
 pub(super) const TMPFS_PASSTHROUGH: &str = "passthrough on tmpfs";
 pub(super) const MEM: &str = "mem";
+pub(super) const OVERLAY: &str = "overlay";
 
 /// In the order of the first round.
 pub(super) const ALL: &[Contestant] = &[
@@ -129,6 +130,12 @@ pub(super) const ALL: &[Contestant] = &[
     ),
     Contestant::ours(MEM, Place::Own, "exec $SERVE mem $MNT 4G writeback"),
     // A writable layer over the tree.
+    Contestant::ours(
+        OVERLAY,
+        Place::Ext4,
+        "mkdir $SCRATCH/upper $SCRATCH/work
+        exec $SERVE overlay $ROOT $SCRATCH/upper $SCRATCH/work $MNT off always writeback",
+    ),
     Contestant {
         role: Role::Kernel,
         ..Contestant::peer(
@@ -177,6 +184,11 @@ pub(super) const RIVALRIES: &[Rivalry] = &[
     Rivalry {
         ours: STRICT,
         peers: &[FUSE_OVERLAYFS_XATTR],
+        lead: 1.2,
+    },
+    Rivalry {
+        ours: OVERLAY,
+        peers: &["fuse-overlayfs", "unionfs-fuse"],
         lead: 1.2,
     },
     Rivalry {

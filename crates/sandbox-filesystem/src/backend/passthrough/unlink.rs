@@ -13,11 +13,11 @@ use super::{PassthroughFs, host};
 use crate::fs::{Errno, FsResult, Ino};
 
 impl PassthroughFs {
-    pub(super) fn do_unlink(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_unlink(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
         self.remove(parent, name, AtFlags::empty())
     }
 
-    pub(super) fn do_rmdir(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_rmdir(&self, parent: Ino, name: &OsStr) -> FsResult<()> {
         self.remove(parent, name, AtFlags::REMOVEDIR)
     }
 
@@ -41,15 +41,16 @@ impl PassthroughFs {
         // Most have no descriptor, since their attributes are asked for by name.
         let found = self.with_descriptors(|| rustix::fs::openat(fd, name, STAND_IN, Mode::empty()))?;
         let stat = host::stat(found.as_fd())?;
-        let known = self.table.known(&Identity::of(&stat));
+        let identity = Identity::of(&stat);
+        let known = self.table.known(&identity);
         if let Some(inode) = known.as_ref().filter(|inode| inode.descriptor().is_none()) {
-            self.cache.keep(inode, Arc::new(found));
+            self.cache.keep(inode, identity, Arc::new(found));
         }
         Ok((stat, known))
     }
 
     /// A name has gone, with what it led to if that was its last one.
-    pub(super) fn gone(
+    pub(in crate::backend) fn gone(
         &self,
         dir: &Arc<Inode>,
         name: &OsStr,

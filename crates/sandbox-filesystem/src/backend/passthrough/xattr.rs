@@ -18,7 +18,7 @@ use crate::fs::{Context, Errno, FsResult, Ino, ROOT_INO, XattrFlags, XattrReply}
 const LARGEST: usize = 64 * 1024;
 
 impl PassthroughFs {
-    pub(super) fn do_getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
+    pub(in crate::backend) fn do_getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
         let inode = self.table.get(ino)?;
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::ENODATA)?;
         let fd = self.descriptor(&inode)?;
@@ -35,7 +35,12 @@ impl PassthroughFs {
     }
 
     /// The names that can be asked for, and no others, so that their length is always what the call gives.
-    pub(super) fn do_listxattr(&self, ctx: &Context<'_>, ino: Ino, size: u32) -> FsResult<XattrReply> {
+    pub(in crate::backend) fn do_listxattr(
+        &self,
+        ctx: &Context<'_>,
+        ino: Ino,
+        size: u32,
+    ) -> FsResult<XattrReply> {
         let inode = self.table.get(ino)?;
         let fd = self.descriptor(&inode)?;
         let names = self.config.names();
@@ -51,7 +56,7 @@ impl PassthroughFs {
             if name.starts_with(b"trusted.") && ctx.uid != 0 {
                 continue;
             }
-            list.extend_from_slice(name);
+            list.extend_from_slice(&name);
             list.push(0);
         }
         let length = u32::try_from(list.len()).map_err(|_| Errno::E2BIG)?;
@@ -62,7 +67,7 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn do_setxattr(
+    pub(in crate::backend) fn do_setxattr(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
@@ -93,7 +98,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_removexattr(&self, ino: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_removexattr(&self, ino: Ino, name: &OsStr) -> FsResult<()> {
         self.check_writable()?;
         let inode = self.table.get(ino)?;
         self.check_root(ino)?;
@@ -136,7 +141,7 @@ impl PassthroughFs {
         })
     }
 
-    pub(super) fn remove_xattr(&self, file: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn remove_xattr(&self, file: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::ENODATA)?;
         let path = host::proc_path(file);
         self.discharge_xattr(file, &host_name, || {
@@ -145,7 +150,7 @@ impl PassthroughFs {
     }
 
     /// Sets an attribute whatever was there, by the name it is served by.
-    pub(super) fn store_xattr(
+    pub(in crate::backend) fn store_xattr(
         &self,
         _ctx: &Context<'_>,
         file: BorrowedFd<'_>,
@@ -156,7 +161,11 @@ impl PassthroughFs {
     }
 
     /// The value of an attribute by the name it is served by; none where there is none.
-    pub(super) fn xattr_value(&self, file: BorrowedFd<'_>, name: &str) -> FsResult<Option<Vec<u8>>> {
+    pub(in crate::backend) fn xattr_value(
+        &self,
+        file: BorrowedFd<'_>,
+        name: &str,
+    ) -> FsResult<Option<Vec<u8>>> {
         let Some(host_name) = self.config.names().to_host(name.as_ref())? else {
             return Ok(None);
         };
@@ -210,7 +219,7 @@ impl PassthroughFs {
 }
 
 /// The names that the host has, each followed by a zero byte.
-pub(super) fn host_list(file: BorrowedFd<'_>) -> FsResult<Vec<u8>> {
+pub(in crate::backend) fn host_list(file: BorrowedFd<'_>) -> FsResult<Vec<u8>> {
     let path = host::proc_path(file);
     let mut room = 1024;
     loop {

@@ -21,8 +21,10 @@ mod backing;
 mod buffer;
 mod builder;
 mod error;
+mod inside;
 mod link;
 mod mount;
+mod mounting;
 mod notify;
 mod pace;
 mod pool;
@@ -31,4 +33,5 @@ mod watch;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};
+pub use mounting::{Mount, MountBuilder};
 pub use session::Session;

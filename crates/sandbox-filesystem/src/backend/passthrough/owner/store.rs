@@ -12,20 +12,20 @@ use crate::backend::passthrough::host::{getxattr, proc_path, setxattr};
 use crate::fs::{Errno, FsResult};
 
 /// Where it is kept.
-pub(in super::super) const XATTR: &str = "user.containers.override_stat";
+pub(in crate::backend) const XATTR: &str = "user.containers.override_stat";
 
 /// Longer values are none of ours: two ids, a mode and two device numbers take 60 bytes.
 const LONGEST: usize = 128;
 
 /// What is kept of a file. `Ok(None)`: nothing; an error: what is kept there cannot be understood (`EIO`) or read.
-pub(in super::super) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
+pub(in crate::backend) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
     let mut value = [0; LONGEST];
     let found = getxattr(file, OsStr::new(XATTR), &mut value);
     understood(found, &value)
 }
 
 /// Of an entry of a directory, a link not followed.
-pub(in super::super) fn read_in(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<Option<Override>> {
+pub(in crate::backend) fn read_in(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<Option<Override>> {
     let path = [proc_path(dir).as_c_str().to_bytes(), b"/", name.as_bytes()].concat();
     let mut value = [0; LONGEST];
     let found = rustix::fs::lgetxattr(path.as_slice(), XATTR, &mut value[..]);
@@ -44,7 +44,7 @@ fn understood(found: Result<usize, HostErrno>, value: &[u8]) -> FsResult<Option<
 }
 
 /// Keeps it. A file of the server's own that its owner may not write on the host is made writable for that.
-pub(in super::super) fn write(file: BorrowedFd<'_>, value: &Override) -> FsResult<()> {
+pub(in crate::backend) fn write(file: BorrowedFd<'_>, value: &Override) -> FsResult<()> {
     let text = value.format();
     let set = || setxattr(file, OsStr::new(XATTR), text.as_bytes(), XattrFlags::empty());
     match set() {

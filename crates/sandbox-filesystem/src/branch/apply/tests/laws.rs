@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::super::super::testing::{assert_same, picture, set_mtime, set_xattr};
 use super::super::*;
-use super::scene::{Kept, Scene, same_but_times};
+use super::scene::{Kept, Scene, same_but_times, slowly};
 
 /// One thing that is done to a tree; what cannot be done there is left.
 #[derive(Debug, Clone)]
@@ -155,10 +155,10 @@ proptest! {
         let old = picture(&scene.base);
         let plan = scene.plan(kept);
         let commit = scene.commit_dir();
-        apply(&plan, &commit, &mut |_| {}).unwrap();
+        apply(&plan, &commit, &mut slowly()).unwrap();
         let (base, tree) = same_but_times(&scene.base, &scene.tree);
         assert_same(&base, &tree, "the base after the commit, and the branch");
-        undo(&commit, &mut |_| {}).unwrap();
+        undo(&commit, &mut slowly()).unwrap();
         assert_same(&picture(&scene.base), &old, "the base after undo, and before the commit");
     }
 
@@ -188,22 +188,22 @@ proptest! {
         let is_respected = |applied: &Result<Applied, _>| {
             !rustix::process::geteuid().is_root() && matches!(applied, Err(ApplyError::NotWritable { .. }))
         };
-        let applied = apply(&first, &commit, &mut |_| {});
+        let applied = apply(&first, &commit, &mut slowly());
         if is_respected(&applied) {
             return Ok(());
         }
         applied.unwrap();
         let rest = ApplyPlan::from_changes(&stack, &scene.base, &scene.changes(&stack)).unwrap();
         let second = scene.commit_dir();
-        let applied = apply(&rest, &second, &mut |_| {});
+        let applied = apply(&rest, &second, &mut slowly());
         if is_respected(&applied) {
             return Ok(());
         }
         applied.unwrap();
         let (base, tree) = same_but_times(&scene.base, &scene.tree);
         assert_same(&base, &tree, "the base after both commits, and the branch");
-        undo(&second, &mut |_| {}).unwrap();
-        undo(&commit, &mut |_| {}).unwrap();
+        undo(&second, &mut slowly()).unwrap();
+        undo(&commit, &mut slowly()).unwrap();
         assert_same(&picture(&scene.base), &old, "the base after both are undone");
     }
 }
