@@ -10,11 +10,13 @@ mod branch;
 mod catalog;
 mod error;
 mod figures;
+mod fs;
 mod json;
 mod left;
 mod load;
 mod machine;
 mod memory;
+mod output;
 mod peer;
 mod peers;
 mod programs;
@@ -41,6 +43,8 @@ pub(crate) enum Bench {
     Branch(branch::Args),
     /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
     Catalog(catalog::Args),
+    /// Filesystems served by FUSE: this project's, public ones, and what is beneath them, in turn
+    Fs(fs::Args),
     /// ext4 disks, made by this project and by mke2fs in turn
     Volumes(volumes::Args),
 }
@@ -48,6 +52,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     setup::ensure(&[Need::Build, Need::Dist, Need::Bench])?;
     match bench {
+        Bench::Fs(args) => fs::run(args),
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
