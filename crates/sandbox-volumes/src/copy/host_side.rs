@@ -7,9 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{
-    AtFlags, Dev, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, makedev,
-};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, makedev};
 use rustix::io::Errno;
 use sandbox_types::{TreeTime, TreeXattr};
 
@@ -35,9 +33,7 @@ impl From for HostSide<'_> {
         let kind = match kind_of(&stat) {
             FileType::Directory => Kind::Directory,
             FileType::RegularFile => Kind::File,
-            FileType::Symlink => {
-                Kind::Link(rustix::fs::readlinkat(&parent, name, Vec::new())?.into_bytes())
-            }
+            FileType::Symlink => Kind::Link(rustix::fs::readlinkat(&parent, name, Vec::new())?.into_bytes()),
             FileType::Socket => Kind::Socket,
             kind => Kind::Special {
                 file_type: kind.as_raw_mode(),
@@ -94,7 +90,12 @@ impl HostSide<'_> {
             let owner = (Some(Uid::from_raw(item.uid)), Some(Gid::from_raw(item.gid)));
             rustix::fs::chownat(&parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        Ok(rustix::fs::utimensat(&parent, name, &times(item), AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            &parent,
+            name,
+            &times(item),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 }
 
@@ -155,7 +156,13 @@ impl To for HostSide<'_> {
     fn hard_link(&mut self, first: &Inner, path: &Inner) -> io::Result<()> {
         let (old, old_name) = self.parent(first)?;
         let (new, new_name) = self.parent(path)?;
-        Ok(rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            &old,
+            old_name,
+            &new,
+            new_name,
+            AtFlags::empty(),
+        )?)
     }
 }
 

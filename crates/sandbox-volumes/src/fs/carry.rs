@@ -55,9 +55,9 @@ impl VolumeFs {
                     across(side, from, &mut HostSide(&host.root), to, progress)
                 })
             }
-            (Files::Disk(one), Files::Disk(same)) if one.is(same) => one.copying_to(to, |source, target| {
-                across(source, from, target, to, progress)
-            }),
+            (Files::Disk(one), Files::Disk(same)) if one.is(same) => {
+                one.copying_to(to, |source, target| across(source, from, target, to, progress))
+            }
             (Files::Disk(one), Files::Disk(two)) => two.copying_to(to, |_, target| {
                 let mut inner = None;
                 let copied = one.copying_from(from, |source| {
@@ -82,7 +82,13 @@ impl VolumeFs {
         }
     }
 
-    fn copy_from_host(&self, root: &Root, from: &Inner, to: &Inner, progress: &Progress) -> Result<(), FsError> {
+    fn copy_from_host(
+        &self,
+        root: &Root,
+        from: &Inner,
+        to: &Inner,
+        progress: &Progress,
+    ) -> Result<(), FsError> {
         match &self.files {
             Files::Host { fs, .. } => {
                 let name = to.split().map_or(0, |(_, name)| name.len());

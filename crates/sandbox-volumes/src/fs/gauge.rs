@@ -58,13 +58,7 @@ impl Gauge {
         self.charge(what, path, INODE_WEIGHT + of_name(path), 1)
     }
 
-    fn charge(
-        &self,
-        what: &'static str,
-        path: &Inner,
-        bytes: u64,
-        inodes: u64,
-    ) -> Result<Charged, FsError> {
+    fn charge(&self, what: &'static str, path: &Inner, bytes: u64, inodes: u64) -> Result<Charged, FsError> {
         let inside = &self.0;
         let failed = FsError::new(what, path);
         let alone = Lock::try_directory(&inside.data, Share::Exclusive).map_err(&failed)?;
@@ -130,12 +124,17 @@ impl Inside {
     fn try_take(&self, bytes: u64, inodes: u64) -> bool {
         let mut used = self.used();
         let Some(used) = used.as_mut() else { return false };
-        let after = (used.bytes.saturating_add(bytes), used.inodes.saturating_add(inodes));
-        let too_many = |limit: Option<u64>, after: u64, more: u64| {
-            more > 0 && limit.is_some_and(|limit| after > limit)
-        };
-        if too_many(self.quota.bytes.map(sandbox_types::ByteSize::bytes), after.0, bytes)
-            || too_many(self.quota.inodes, after.1, inodes)
+        let after = (
+            used.bytes.saturating_add(bytes),
+            used.inodes.saturating_add(inodes),
+        );
+        let too_many =
+            |limit: Option<u64>, after: u64, more: u64| more > 0 && limit.is_some_and(|limit| after > limit);
+        if too_many(
+            self.quota.bytes.map(sandbox_types::ByteSize::bytes),
+            after.0,
+            bytes,
+        ) || too_many(self.quota.inodes, after.1, inodes)
         {
             return false;
         }

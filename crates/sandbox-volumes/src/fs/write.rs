@@ -24,7 +24,7 @@ enum Writer {
         writer: HostWriter,
         charged: Option<Charged>,
     },
-    Disk(DiskWriter),
+    Disk(Box<DiskWriter>),
 }
 
 impl Write for FileWriter {
@@ -85,11 +85,14 @@ impl VolumeFs {
         let path = Inner::new(path.as_ref())?;
         Ok(FileWriter(match &self.files {
             Files::Host { fs, gauge } => {
-                let charged = gauge.as_ref().map(|gauge| gauge.entry(WRITE, &path)).transpose()?;
+                let charged = gauge
+                    .as_ref()
+                    .map(|gauge| gauge.entry(WRITE, &path))
+                    .transpose()?;
                 let writer = fs.write_stream(&path)?;
                 Writer::Host { writer, charged }
             }
-            Files::Disk(fs) => Writer::Disk(fs.write_stream(&path)?),
+            Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path)?)),
         }))
     }
 

@@ -128,7 +128,9 @@ fn at_every_point_of_a_change_it_is_done_or_not_done() {
     for journal in [JournalSize::Auto, JournalSize::None] {
         let start = Recorder::new(image(journal));
         let mut editor = Editor::open(Box::new(start.clone())).unwrap();
-        editor.change(|editor| put(editor, b"kept", b"as it was")).unwrap();
+        editor
+            .change(|editor| put(editor, b"kept", b"as it was"))
+            .unwrap();
         editor.change(|editor| put(editor, b"old", &[1; 50_000])).unwrap();
         let before = start.with(|memory| memory.get_ref().clone());
         start.log.lock().unwrap().clear();

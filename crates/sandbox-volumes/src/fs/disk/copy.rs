@@ -110,10 +110,7 @@ impl From for DiskSide<'_> {
 
     fn content(&mut self, path: &Inner) -> io::Result<Box<dyn Content + '_>> {
         let node = self.0.borrow_mut().resolve(bytes(path), Follow::Parents)?;
-        Ok(Box::new(DiskContent {
-            editor: self.0,
-            node,
-        }))
+        Ok(Box::new(DiskContent { editor: self.0, node }))
     }
 }
 

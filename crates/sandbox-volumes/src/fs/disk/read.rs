@@ -119,7 +119,11 @@ pub(super) fn stat_of(node: &Node) -> FileStat {
     let modified = node.modified();
     FileStat {
         kind,
-        size: if kind == EntryKind::Special { 0 } else { node.size() },
+        size: if kind == EntryKind::Special {
+            0
+        } else {
+            node.size()
+        },
         mode: u32::from(node.fixed.mode.get() & 0o7777),
         uid,
         gid,

@@ -26,7 +26,9 @@ pub(in crate::fs) struct DiskWriter {
 
 impl fmt::Debug for DiskWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DiskWriter").field("path", &self.path).finish()
+        f.debug_struct("DiskWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,9 @@ impl DiskFs {
         offset: u64,
         content: &[u8],
     ) -> Result<(), FsError> {
-        self.in_place(path, Missing::Make, |editor, node| editor.overwrite(node, offset, content))
+        self.in_place(path, Missing::Make, |editor, node| {
+            editor.overwrite(node, offset, content)
+        })
     }
 
     pub(in crate::fs) fn append(&self, path: &Inner, content: &[u8]) -> Result<(), FsError> {

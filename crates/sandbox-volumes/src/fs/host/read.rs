@@ -17,7 +17,12 @@ impl HostFs {
     }
 
     /// At most `length` bytes of the file at `path`, from `offset` on; fewer where it ends before.
-    pub(in crate::fs) fn read_range(&self, path: &Inner, offset: u64, length: usize) -> Result<Vec<u8>, FsError> {
+    pub(in crate::fs) fn read_range(
+        &self,
+        path: &Inner,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, FsError> {
         const PIECE: usize = 64 * 1024;
         let failed = FsError::new(READ, path);
         let file = self.open_file(path)?;

@@ -104,7 +104,12 @@ impl HostFs {
 
     /// Overwrites the file at `path` from `offset` on, in place, and makes it where there is none. A crash in the
     /// middle leaves a part of it.
-    pub(in crate::fs) fn write_range(&self, path: &Inner, offset: u64, content: &[u8]) -> Result<(), FsError> {
+    pub(in crate::fs) fn write_range(
+        &self,
+        path: &Inner,
+        offset: u64,
+        content: &[u8],
+    ) -> Result<(), FsError> {
         self.in_place(path, OFlags::CREATE, |file| {
             file.write_all_at(content, offset)?;
             file.sync_data()

@@ -22,7 +22,11 @@ struct Twins {
 
 impl Twins {
     fn new(size: impl Into<ByteSize>) -> Self {
-        Self::with(Ext4FormatOptions::builder(Size::Bytes(size.into())).build().unwrap())
+        Self::with(
+            Ext4FormatOptions::builder(Size::Bytes(size.into()))
+                .build()
+                .unwrap(),
+        )
     }
 
     fn with(options: Ext4FormatOptions) -> Self {
@@ -63,7 +67,10 @@ impl Twins {
     fn assert_clean_for_e2fsck(&self) {
         let mut command = Command::new("e2fsck");
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin:/sbin")).args(["-fn"]).arg(self.image());
+        command
+            .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+            .args(["-fn"])
+            .arg(self.image());
         // Where there is none, `ext4::check` has judged already.
         if let Ok(output) = command.output() {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -84,9 +91,21 @@ impl Twins {
                     EntryKind::Link => format!("{:?}", fs.read_link(&path).unwrap()),
                     _ => String::new(),
                 };
-                let size = if kind == EntryKind::Directory { 0 } else { stat.size };
-                let links = if kind == EntryKind::Directory { 0 } else { stat.links };
-                all.push(format!("{} {kind:?} {size} {:o} {links} {content}", path.display(), stat.mode));
+                let size = if kind == EntryKind::Directory {
+                    0
+                } else {
+                    stat.size
+                };
+                let links = if kind == EntryKind::Directory {
+                    0
+                } else {
+                    stat.links
+                };
+                all.push(format!(
+                    "{} {kind:?} {size} {:o} {links} {content}",
+                    path.display(),
+                    stat.mode
+                ));
                 if kind == EntryKind::Directory {
                     waiting.push(path);
                 }
@@ -119,7 +138,11 @@ impl Random {
 
     fn bytes(&mut self, most: u64) -> Vec<u8> {
         let len = self.below(most);
-        let fill = if self.below(4) == 0 { 0 } else { 1 + self.below(255) };
+        let fill = if self.below(4) == 0 {
+            0
+        } else {
+            1 + self.below(255)
+        };
         (0..len).map(|at| (at.wrapping_mul(fill) & 0xFF) as u8).collect()
     }
 }
@@ -145,7 +168,11 @@ fn step(twins: &Twins, random: &mut Random) {
         6 => twins.both(&said, |fs| fs.remove_dir(&path)),
         7 => twins.both(&said, |fs| fs.rename(&path, &other)),
         8 => {
-            let target = if random.below(2) == 0 { other.clone() } else { Path::new("..").join(&other) };
+            let target = if random.below(2) == 0 {
+                other.clone()
+            } else {
+                Path::new("..").join(&other)
+            };
             twins.both(&said, |fs| fs.symlink(&target, &path))
         }
         9 => {
@@ -161,7 +188,9 @@ fn step(twins: &Twins, random: &mut Random) {
             twins.both(&said, |fs| fs.set_len(&path, len))
         }
         12 => twins.both(&said, |fs| fs.set_permissions(&path, 0o640)),
-        _ => twins.both(&said, |fs| fs.stat(&path).map(|stat| (stat.kind, stat.mode)).map(drop)),
+        _ => twins.both(&said, |fs| {
+            fs.stat(&path).map(|stat| (stat.kind, stat.mode)).map(drop)
+        }),
     };
 }
 
@@ -186,7 +215,10 @@ fn random_operations_have_the_results_that_they_have_on_the_host() {
 #[test]
 fn a_disk_without_a_journal_and_one_of_small_blocks_are_changed_as_well() {
     let size = Size::Bytes(8.mib().into());
-    let none = Ext4FormatOptions::builder(size).journal(JournalSize::None).build().unwrap();
+    let none = Ext4FormatOptions::builder(size)
+        .journal(JournalSize::None)
+        .build()
+        .unwrap();
     let small = Ext4FormatOptions::builder(size).block_size(1024).build().unwrap();
     for options in [none, small] {
         let twins = Twins::with(options);
@@ -207,9 +239,15 @@ fn a_large_directory_gets_an_index_and_loses_what_is_removed() {
     let source = twins.dir.path().join("source");
     fs::create_dir(&source).unwrap();
     for number in 0..3000 {
-        fs::write(source.join(format!("a name that is rather long {number:05}")), "x").unwrap();
+        fs::write(
+            source.join(format!("a name that is rather long {number:05}")),
+            "x",
+        )
+        .unwrap();
     }
-    twins.both("in", |fs| fs.copy_in(&source, "many", &Progress::none())).unwrap();
+    twins
+        .both("in", |fs| fs.copy_in(&source, "many", &Progress::none()))
+        .unwrap();
     twins.assert_sound();
     for number in 3000..3040 {
         let path = format!("many/a name that is rather long {number:05}");
@@ -240,7 +278,9 @@ fn trees_go_in_within_and_out_as_they_are() {
     hole.set_len(5_000_000).unwrap();
     fs::set_permissions(source.join("sub"), fs::Permissions::from_mode(0o711)).unwrap();
     let progress = Progress::none();
-    twins.both("in", |fs| fs.copy_in(&source, "one", &progress)).unwrap();
+    twins
+        .both("in", |fs| fs.copy_in(&source, "one", &progress))
+        .unwrap();
     twins.both("within", |fs| fs.copy("one", "two")).unwrap();
     twins.both("again", |fs| fs.copy("one", "two")).unwrap_err();
     twins.assert_same();
@@ -255,7 +295,10 @@ fn trees_go_in_within_and_out_as_they_are() {
     assert_eq!(times(out.join("sub/deep")), times(source.join("sub/deep")));
     // From disk to disk.
     let third = Twins::new(32.mib());
-    twins.disk.copy_to("one", &third.disk, "three", &progress).unwrap();
+    twins
+        .disk
+        .copy_to("one", &third.disk, "three", &progress)
+        .unwrap();
     third.assert_clean_for_e2fsck();
     assert_eq!(third.disk.read("three/file").unwrap(), vec![7; 300_000]);
 }
