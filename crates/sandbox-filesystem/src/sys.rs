@@ -3,13 +3,13 @@
 
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod apart;
+pub(crate) mod figures;
 #[cfg(feature = "fuse")]
 pub(crate) mod fuse;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 pub(crate) mod guard;
 #[cfg(feature = "branch")]
 pub(crate) mod handle;
-pub(crate) mod figures;
 pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(feature = "fuse")]

@@ -59,7 +59,9 @@ impl QuotaRecord {
     /// The figure in such a file: three numbers of eight bytes, in the order of the machine's bytes. None where it is
     /// none.
     pub fn of_live(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
+        let mut numbers = bytes
+            .chunks_exact(8)
+            .filter_map(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
         let (exact, bytes, inodes) = (numbers.next()?, numbers.next()?, numbers.next()?);
         Some(Self {
             exact: exact == 1,

@@ -18,7 +18,9 @@ fn no_disks() -> Option<String> {
         let opened = fs::metadata("/dev/loop-control");
         return opened.err().map(|error| format!("/dev/loop-control: {error}"));
     }
-    let missing = ["fuse2fs", "fusermount3"].into_iter().find(|program| !has(program));
+    let missing = ["fuse2fs", "fusermount3"]
+        .into_iter()
+        .find(|program| !has(program));
     missing.map(|program| format!("no {program}")).or_else(no_fuse)
 }
 
@@ -66,17 +68,26 @@ fn assert_nothing_is_mounted(place: &Harness) {
 #[test]
 fn a_quota_holds_to_the_byte_and_df_says_the_same_inside_and_outside() {
     if let Some(reason) = no_fuse() {
-        skip!("a_quota_holds_to_the_byte_and_df_says_the_same_inside_and_outside", "{reason}");
+        skip!(
+            "a_quota_holds_to_the_byte_and_df_says_the_same_inside_and_outside",
+            "{reason}"
+        );
     }
     let place = Harness::new();
-    place.sandbox(["volume", "create", "q", "--quota", "1M"]).prints("q\n");
+    place
+        .sandbox(["volume", "create", "q", "--quota", "1M"])
+        .prints("q\n");
     // An inode is 1024, a name 32 and its length: what is left is 255 blocks and 1023 bytes.
-    let script = "head -c 2000000 /dev/zero > /data/f; stat -c %s /data/f; df -B1 --output=used,avail /data | tail -1";
+    let script =
+        "head -c 2000000 /dev/zero > /data/f; stat -c %s /data/f; df -B1 --output=used,avail /data | tail -1";
     let ran = place.sh(&["--volume", "q:/data"], script);
     let lines: Vec<_> = ran.stdout.lines().map(str::trim).collect();
     assert_eq!(lines.first(), Some(&"1044480"), "{ran:?}");
     assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
-    let inside: Vec<u64> = lines[1].split_whitespace().map(|word| word.parse().expect("a number")).collect();
+    let inside: Vec<u64> = lines[1]
+        .split_whitespace()
+        .map(|word| word.parse().expect("a number"))
+        .collect();
     let (bytes, inodes) = used(&place, "q");
     assert_eq!((bytes, inodes), (1_044_480 + 1024 + 33, 1));
     // Inside it is said in blocks of the host's file system.
@@ -85,7 +96,10 @@ fn a_quota_holds_to_the_byte_and_df_says_the_same_inside_and_outside() {
         .sh(&["--volume", "q:/data"], "head -c 5000 /dev/zero > /data/g")
         .says(1, &["No space left on device"]);
     place
-        .sh(&["--volume", "q:/data"], "rm /data/f && echo x > /data/g && echo fits")
+        .sh(
+            &["--volume", "q:/data"],
+            "rm /data/f && echo x > /data/g && echo fits",
+        )
         .prints("fits\n");
     assert_nothing_is_mounted(&place);
 }
@@ -125,15 +139,21 @@ fn ways_around_a_quota_are_closed() {
         ),
     ] {
         if !case.starts_with("what was") {
-            place.sandbox(["volume", "ensure", "q", "--quota", "1M"]).prints("q\n");
+            place
+                .sandbox(["volume", "ensure", "q", "--quota", "1M"])
+                .prints("q\n");
         } else if script.contains("old") {
             place.sandbox(["volume", "rm", "q"]).says(0, &["removed q"]);
-            place.sandbox(["volume", "create", "q", "--quota", "1M"]).prints("q\n");
+            place
+                .sandbox(["volume", "create", "q", "--quota", "1M"])
+                .prints("q\n");
         }
         let ran = place.sh(&["--volume", "q:/data"], script);
         assert_eq!(ran.status, 0, "{case}: {ran:?}");
         if !case.starts_with("what was") {
-            place.sh(&["--volume", "q:/data"], "rm -rf /data/*; true").prints("");
+            place
+                .sh(&["--volume", "q:/data"], "rm -rf /data/*; true")
+                .prints("");
             assert_eq!(used(&place, "q").1, 0, "{case}");
         }
     }
@@ -141,7 +161,10 @@ fn ways_around_a_quota_are_closed() {
         .sandbox(["volume", "create", "few", "--inodes", "3"])
         .prints("few\n");
     place
-        .sh(&["--volume", "few:/data"], "cd /data; touch 1 2 3 && ! touch 4 2>/tmp/err && rm 1 && touch 4 && ls")
+        .sh(
+            &["--volume", "few:/data"],
+            "cd /data; touch 1 2 3 && ! touch 4 2>/tmp/err && rm 1 && touch 4 && ls",
+        )
         .prints("2\n3\n4\n");
     assert_eq!(used(&place, "few").1, 3);
 }
@@ -149,7 +172,9 @@ fn ways_around_a_quota_are_closed() {
 #[test]
 fn a_quota_holds_from_outside_as_well() {
     let place = Harness::new();
-    place.sandbox(["volume", "create", "q", "--quota", "1M"]).prints("q\n");
+    place
+        .sandbox(["volume", "create", "q", "--quota", "1M"])
+        .prints("q\n");
     fs::write(place.work().join("large"), vec![1; 2_000_000]).expect("write");
     fs::write(place.work().join("small"), vec![1; 200_000]).expect("write");
     place
@@ -158,7 +183,9 @@ fn a_quota_holds_from_outside_as_well() {
     assert_eq!(used(&place, "q"), (0, 0));
     place.sandbox(["volume", "put", "small", "q:/x"]).prints("");
     for copy in ["y", "z", "w", "v"] {
-        place.sandbox(["volume", "cp", "q:/x", &format!("q:/{copy}")]).prints("");
+        place
+            .sandbox(["volume", "cp", "q:/x", &format!("q:/{copy}")])
+            .prints("");
     }
     place
         .sandbox(["volume", "cp", "q:/x", "q:/u"])
@@ -172,10 +199,15 @@ fn a_quota_holds_from_outside_as_well() {
 #[test]
 fn a_volume_that_is_served_goes_on_after_its_server_was_killed() {
     if let Some(reason) = no_fuse() {
-        skip!("a_volume_that_is_served_goes_on_after_its_server_was_killed", "{reason}");
+        skip!(
+            "a_volume_that_is_served_goes_on_after_its_server_was_killed",
+            "{reason}"
+        );
     }
     let place = Harness::new();
-    place.sandbox(["volume", "create", "q", "--quota", "1M"]).prints("q\n");
+    place
+        .sandbox(["volume", "create", "q", "--quota", "1M"])
+        .prints("q\n");
     let script = "head -c 300000 /dev/zero > /data/f; echo ready; exec sleep 600";
     let mut child = place.start(&["--volume", "q:/data"], script);
     let (bytes, _) = used(&place, "q");
@@ -214,10 +246,15 @@ fn a_disk_is_mounted_written_and_looked_into() {
     place.sandbox(["volume", "put", "more", "d:/dir/more"]).prints("");
     assert_clean(&place);
     place
-        .sh(&["--volume", "d:/data:ro"], "cat /data/dir/more; ! touch /data/x 2>/dev/null")
+        .sh(
+            &["--volume", "d:/data:ro"],
+            "cat /data/dir/more; ! touch /data/x 2>/dev/null",
+        )
         .prints("more\n");
     let before = used(&place, "d");
-    place.sh(&["--volume", "d:/data"], "rm -r /data/dir /data/file").prints("");
+    place
+        .sh(&["--volume", "d:/data"], "rm -r /data/dir /data/file")
+        .prints("");
     assert_eq!(used(&place, "d").1 + 4, before.1);
     assert_clean(&place);
 }
@@ -225,7 +262,10 @@ fn a_disk_is_mounted_written_and_looked_into() {
 #[test]
 fn a_disk_in_use_is_kept_and_survives_the_death_of_its_user() {
     if let Some(reason) = no_disks() {
-        skip!("a_disk_in_use_is_kept_and_survives_the_death_of_its_user", "{reason}");
+        skip!(
+            "a_disk_in_use_is_kept_and_survives_the_death_of_its_user",
+            "{reason}"
+        );
     }
     let place = Harness::new();
     place
@@ -240,7 +280,9 @@ fn a_disk_in_use_is_kept_and_survives_the_death_of_its_user() {
     place
         .sandbox(["volume", "cat", "d:/file"])
         .says(1, &["d is in use"]);
-    place.sandbox(["volume", "rm", "d"]).says(1, &["d is in use by", &pid]);
+    place
+        .sandbox(["volume", "rm", "d"])
+        .says(1, &["d is in use by", &pid]);
     child.kill().expect("kill -9");
     child.wait().expect("it is dead");
     // Its journal is replayed by whoever comes next, be it a reader.
@@ -260,7 +302,9 @@ fn several_read_a_disk_at_once() {
     place
         .sandbox(["volume", "create", "d", "--disk", "--size", "8M"])
         .prints("d\n");
-    place.sh(&["--volume", "d:/data"], "echo kept > /data/file").prints("");
+    place
+        .sh(&["--volume", "d:/data"], "echo kept > /data/file")
+        .prints("");
     let mut child = place.start(&["--volume", "d:/data:ro"], "echo ready; exec sleep 600");
     place.sh(&["--volume", "d:/x:ro"], "cat /x/file").prints("kept\n");
     place.sandbox(["volume", "cat", "d:/file"]).prints("kept\n");
@@ -276,9 +320,15 @@ fn a_branch_and_a_volume_go_together_and_who_brought_the_volume_leaves_last() {
     let place = Harness::new();
     place.sandbox(["volume", "create", "data"]).prints("data\n");
     place.write("work/file", "base");
-    let ran = place.sh(&["--branch=b", "--volume", "data:/data"], "echo x > file; echo y > /data/y");
+    let ran = place.sh(
+        &["--branch=b", "--volume", "data:/data"],
+        "echo x > file; echo y > /data/y",
+    );
     assert_eq!(ran.status, 0, "{ran:?}");
-    assert_eq!(fs::read_to_string(place.work().join("file")).expect("it is there"), "base");
+    assert_eq!(
+        fs::read_to_string(place.work().join("file")).expect("it is there"),
+        "base"
+    );
     place.sandbox(["volume", "cat", "data:/y"]).prints("y\n");
     let script = "echo ready; until [ -e /data/go ]; do sleep 0.02; done";
     let mut first = place.start(&["--branch=b", "--volume", "data:/data"], script);

@@ -26,14 +26,17 @@ impl Figures {
     /// Maps the file at `path`, which is made where there is none. Nobody else may make it shorter meanwhile.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let file = options.open(path)?;
         file.set_len(BYTES as u64)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place that the kernel chooses; nothing else is there.
-        let at = unsafe {
-            rustix::mm::mmap(ptr::null_mut(), BYTES, protection, MapFlags::SHARED, &file, 0)
-        }?;
+        let at = unsafe { rustix::mm::mmap(ptr::null_mut(), BYTES, protection, MapFlags::SHARED, &file, 0) }?;
         let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self(at))
     }

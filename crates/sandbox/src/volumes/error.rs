@@ -22,7 +22,9 @@ pub enum AttachVolumesError {
         source: PassthroughError,
     },
     /// Its quota is kept by serving it, which is done at one place.
-    #[error("volume {name} has a quota: it can be written at one place of a sandbox only, and read nowhere else in it")]
+    #[error(
+        "volume {name} has a quota: it can be written at one place of a sandbox only, and read nowhere else in it"
+    )]
     ServedTwice {
         /// Which.
         name: VolumeName,

@@ -40,7 +40,8 @@ pub(super) fn make(lease: &Lease) -> Result<Made, AttachVolumesError> {
         let access = access(lease, &attached.volume);
         match (attached.form, &attached.mount_point) {
             (VolumeForm::Directory { quota }, _) if !quota.is_none() && access == Access::Write => {
-                made.served.push(served(lease, attached, quota, made.served.len())?);
+                made.served
+                    .push(served(lease, attached, quota, made.served.len())?);
             }
             (VolumeForm::Disk { .. }, Some(at)) => made.disks.push(disk(lease, attached, at, access)?),
             _ => {}
