@@ -28,6 +28,7 @@ const GOLDEN: &[(&[&str], &str)] = &[
     (&["ps", "--help"], "ps.txt"),
     (&["mount", "--help"], "mount.txt"),
     (&["mount", "passthrough", "--help"], "mount-passthrough.txt"),
+    (&["mount", "overlay", "--help"], "mount-overlay.txt"),
     (&["mount", "mem", "--help"], "mount-mem.txt"),
     (&["doctor", "--help"], "doctor.txt"),
     (&["profile", "--help"], "profile.txt"),

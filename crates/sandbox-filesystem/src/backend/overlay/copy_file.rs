@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use super::attributes::{Source, copy_times, mark};
 use super::content::{Content, sync};
 use super::crash::crash_point;
+use super::lend::with_mode;
 use super::staging::Staged;
 use super::{Durability, OverlayFs, index, kept, parts};
 use crate::backend::passthrough::host;
@@ -72,9 +73,7 @@ impl OverlayFs {
             stat: &stat,
             attr: &attr,
         };
-        let copy = self.stage_copy(&source, content)?;
-        let several = stat.stx_nlink > 1;
-        kept::note_origin(inode, copy.file.as_fd(), several)?;
+        let copy = self.stage_copy(inode, &source, content)?;
         if upper.durability == Durability::Each && is_regular(attr.mode) {
             self.sync_copy(copy.file.as_fd())?;
         }
@@ -135,7 +134,8 @@ impl OverlayFs {
         let dir = self.host.part_descriptor(&place.parent, 0)?;
         self.mark_impure(&place.parent, dir.as_fd())?;
         let before = host::stat(dir.as_fd())?;
-        staged.put(dir.as_fd(), &place.name)?;
+        with_mode(dir.as_fd(), 0o300, || staged.try_put(dir.as_fd(), &place.name))?;
+        staged.was_put();
         crash_point("copy: renamed");
         copy_times(&before, dir.as_fd())
     }
@@ -156,7 +156,7 @@ impl OverlayFs {
     }
 
     /// Makes a copy in staging, with everything that the original has.
-    fn stage_copy(&self, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
+    fn stage_copy(&self, inode: &Inode, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
         let staging = &self.upper()?.staging;
         let staged = staging.name();
         let kind = Kind::of_mode(u32::from(source.stat.stx_mode)).ok_or(Errno::EIO)?;
@@ -174,6 +174,7 @@ impl OverlayFs {
         }
         let open = || rustix::fs::openat(staging.fd(), &staged.name, STAND_IN, Mode::empty());
         let file = self.host.with_descriptors(open)?;
+        kept::note_origin(inode, file.as_fd(), source.stat.stx_nlink > 1)?;
         self.copy_attributes(source, file.as_fd())?;
         Ok(Copy { staged, file })
     }
@@ -248,7 +249,7 @@ impl OverlayFs {
         self.mark_impure(dir, fd.as_fd())?;
         let before = host::stat(fd.as_fd())?;
         let file = self.host.descriptor(inode)?;
-        index::link(file.as_fd(), fd.as_fd(), name)?;
+        with_mode(fd.as_fd(), 0o300, || index::link(file.as_fd(), fd.as_fd(), name))?;
         crash_point("name: linked");
         copy_times(&before, fd.as_fd())?;
         inode.links.fetch_sub(1, Ordering::Relaxed);

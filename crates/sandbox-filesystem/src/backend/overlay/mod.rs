@@ -28,6 +28,7 @@ mod held;
 mod index;
 mod io;
 mod kept;
+mod lend;
 mod link;
 mod look;
 mod lookup;

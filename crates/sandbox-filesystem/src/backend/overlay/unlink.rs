@@ -95,7 +95,7 @@ impl OverlayFs {
         if counted + i64::from(links) > 0 {
             return Ok(());
         }
-        if let Some(value) = xattr(file.as_fd(), marks::NUMBER)?
+        if let Some(value) = xattr(file.as_fd(), 0, marks::NUMBER)?
             && let Some(key) = kept::key(&value)
         {
             upper.index.remove(key)?;
