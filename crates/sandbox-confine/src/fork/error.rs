@@ -178,9 +178,6 @@ impl From<PrepareError> for ForkError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReduceError {
-    /// The sandbox that is to run the reducer is no template.
-    #[error("only the template of clones can reduce them")]
-    NoTemplate,
     /// One of the sandboxes is no clone.
     #[error("sandbox number {index} to be reduced is no clone")]
     NoClone {
@@ -208,4 +205,16 @@ pub enum ReduceError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Why a fork with a reduction has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapReduceError {
+    /// There are no clones.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// There is no reduction.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
 }

@@ -18,12 +18,14 @@ mod error;
 mod link;
 mod options;
 mod order;
+mod reduce;
 mod sandbox;
 mod serve;
 mod template;
 
 pub(crate) use clone::CloneHandle;
-pub use error::{ForkError, ReduceError};
+pub use error::{ForkError, MapReduceError, ReduceError};
 pub(crate) use link::Link;
 pub use options::{CloneOutput, ForkOptions, INIT_TIMEOUT};
+pub use reduce::{OnFailure, Reduction};
 pub use template::TemplateBuilder;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod clones;
 mod ends;
+mod reducing;
 mod walls;
 
 use sandbox_confine::{Policy, Sandbox};
