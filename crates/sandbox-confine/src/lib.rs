@@ -55,7 +55,7 @@ pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
 pub use fork::{
     CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
-    TemplateBuilder,
+    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use host::{Host, NoNamespaces};
 pub use prepared::Prepared;

@@ -22,9 +22,10 @@ mod volumes;
 
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
-    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
-    ShareError, StartError, StartStage, Stdio,
+    BoundCommand, CAPTURE_LIMIT, CloneOutput, Command, Event, ForkError, ForkOptions, Gate, GateError,
+    GateState, GateThread, Host, JoinError, Left, MapReduceError, NoNamespaces, OnFailure, OutputReader,
+    PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError, Sandbox, ShareError,
+    StartError, StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,

@@ -23,6 +23,15 @@ pub enum ForkError {
         /// How many there are.
         threads: usize,
     },
+    /// The zygote was started without functions of that name.
+    #[error("no template {name:?} was registered with the zygote")]
+    NotRegistered {
+        /// As it was asked for.
+        name: String,
+    },
+    /// The zygote is gone.
+    #[error("the zygote has ended")]
+    ZygoteEnded,
     /// Clones live in pid namespaces.
     #[error("clones take namespaces, which this host does not give: {cause}")]
     NeedsNamespaces {

@@ -22,6 +22,7 @@ mod reduce;
 mod sandbox;
 mod serve;
 mod template;
+mod zygote;
 
 pub(crate) use clone::CloneHandle;
 pub use error::{ForkError, MapReduceError, ReduceError};
@@ -29,3 +30,4 @@ pub(crate) use link::Link;
 pub use options::{CloneOutput, ForkOptions, INIT_TIMEOUT};
 pub use reduce::{OnFailure, Reduction};
 pub use template::TemplateBuilder;
+pub use zygote::{Zygote, ZygoteBuilder, zygote};

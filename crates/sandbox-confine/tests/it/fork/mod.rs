@@ -3,6 +3,7 @@
 mod bad_input;
 mod clones;
 mod ends;
+mod from_zygote;
 mod reducing;
 mod walls;
 
