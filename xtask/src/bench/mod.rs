@@ -10,6 +10,7 @@ mod branch;
 mod catalog;
 mod error;
 mod figures;
+mod fork;
 mod json;
 mod left;
 mod load;
@@ -39,6 +40,8 @@ pub(crate) enum Bench {
     Sustain(sustain::Args),
     /// What work on a branch costs, against the same work on the directory itself, and peers
     Branch(branch::Args),
+    /// How fast clones are forked, against a bare loop of fork(2) of a process with as much memory
+    Fork(fork::Args),
     /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
     Catalog(catalog::Args),
     /// ext4 disks, made by this project and by mke2fs in turn
@@ -51,6 +54,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
+        Bench::Fork(args) => fork::run(args),
         Bench::Catalog(args) => catalog::run(args),
         Bench::Volumes(args) => volumes::run(args),
     }

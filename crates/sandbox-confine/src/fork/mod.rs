@@ -16,6 +16,7 @@ mod clone;
 mod enter;
 mod error;
 mod link;
+mod memory;
 mod options;
 mod order;
 mod reduce;

@@ -32,6 +32,7 @@ use crate::wire::{FAILED, KEEP};
 pub struct TemplateBuilder<'a> {
     policy: &'a Policy,
     init_timeout: Duration,
+    huge_pages: bool,
     stdout: Stdio,
     stderr: Stdio,
 }
@@ -41,6 +42,7 @@ impl<'a> TemplateBuilder<'a> {
         Self {
             policy,
             init_timeout: INIT_TIMEOUT,
+            huge_pages: false,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
         }
@@ -49,6 +51,14 @@ impl<'a> TemplateBuilder<'a> {
     /// How long the template may take to be ready; five minutes by default. One that takes longer is ended.
     pub fn init_timeout(mut self, limit: Duration) -> Self {
         self.init_timeout = limit;
+        self
+    }
+
+    /// Puts the template's large memory into huge pages when `init` has returned: a fork of 256 MiB then costs a tenth,
+    /// and a clone that writes a byte copies 2 MiB instead of 4 KiB. Takes about two milliseconds a MiB, once. Off by
+    /// default; without effect where the kernel has no transparent huge pages.
+    pub fn huge_pages(mut self) -> Self {
+        self.huge_pages = true;
         self
     }
 
@@ -155,7 +165,8 @@ impl<'a> TemplateBuilder<'a> {
     ) -> Result<Sandbox, ForkError> {
         let prepared = Prepared::new(self.policy)?;
         let owned = prepared.launch()?;
-        let order = Order::new(&prepared.plan(), &owned)?;
+        let mut order = Order::new(&prepared.plan(), &owned)?;
+        order.huge_pages = self.huge_pages;
         let streams = Streams::open(
             Stdio::Null,
             own_stream(self.stdout)?,

@@ -11,7 +11,7 @@ mod reap;
 mod write;
 
 pub(crate) use fork::{
-    Beside, Forked, become_keeper, become_subreaper, beside, flush_stdio, fork, ignore_children,
+    Beside, Forked, become_keeper, become_subreaper, beside, collapse, flush_stdio, fork, ignore_children,
     reset_signals, set_environment, set_variable, take_over, wait_for,
 };
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
