@@ -110,6 +110,9 @@ enum Next {
 impl Keeper<'_> {
     fn run(&mut self, children: &Fd) -> sys::Result<()> {
         let mut events = [Event::default(); 64];
+        // A template may have ended before its end could be noticed.
+        self.serve_template()?;
+        self.reap()?;
         loop {
             let count = self.events.wait(&mut events)?;
             for event in events.iter().take(count) {

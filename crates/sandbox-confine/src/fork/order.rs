@@ -23,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) filter: Vec<u8>,
     /// The filter that its clones put before it.
     pub(crate) narrowing: Vec<u8>,
+    /// Whether its memory is put into huge pages before it is forked.
+    pub(crate) huge_pages: bool,
     /// Whether it is behind Landlock.
     pub(crate) has_landlock: bool,
     pub(crate) env: Vec<(CString, CString)>,
@@ -82,6 +84,7 @@ impl Order {
             setup: plan.encode(&[], None)?,
             filter: seccomp::filter(&spec).map_err(refused)?.into_owned(),
             narrowing: seccomp::narrowing(&spec).map_err(refused)?.into_bytes(),
+            huge_pages: false,
             has_landlock: plan.landlock.handled != [0; 3],
             env: variables(&owned.surroundings.env)?,
             cwd: text(Path::new(&owned.surroundings.cwd).as_os_str())?,
