@@ -18,6 +18,9 @@ use crate::cli::{Cli, Subcommand};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = commands::completions::answer(&args) {
+        return status;
+    }
     let cli = match Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => return refuse(&args, &error),

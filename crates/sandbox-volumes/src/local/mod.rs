@@ -123,8 +123,25 @@ impl LocalBackend {
         self.home.pending().join(&row.place).is_dir()
     }
 
-    /// Takes the lock of a volume's directory.
+    /// Takes the lock of a volume's directory. Whoever has mounted a disk may have been killed a moment ago: until it is
+    /// unmounted the lock is held by nobody who is written down, and that is waited for.
     async fn lock_place(&self, row: &VolumeRow, share: Share) -> Result<Lock, VolumeError> {
+        const ATTEMPTS: u32 = 150;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.try_lock_place(row, share).await {
+                Err(VolumeError::InUse { holders, .. })
+                    if holders.is_empty() && row.form.kind() == VolumeKind::Disk && attempt < ATTEMPTS =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_lock_place(&self, row: &VolumeRow, share: Share) -> Result<Lock, VolumeError> {
         let path = self.place(row);
         let locked = {
             let path = path.clone();

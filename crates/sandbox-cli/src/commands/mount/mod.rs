@@ -1,16 +1,23 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod hints;
+mod job;
 mod mem;
 mod options;
 mod overlay;
 mod passthrough;
 mod serve;
+mod server;
 mod stats;
+mod wire;
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
+
+pub(crate) use hints::hint;
 
 /// Serve a filesystem: a directory as somebody else's, several on top of each other, or one in memory
 #[derive(Debug, clap::Args)]
@@ -36,4 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Filesystem::Overlay(args) => overlay::run(args),
         Filesystem::Mem(args) => mem::run(args),
     }
+}
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError + Copy {
+    move |source| CliError::Serving { what, source }
 }

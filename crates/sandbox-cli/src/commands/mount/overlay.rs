@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use sandbox::Access;
 use sandbox::backend::OverlayFs;
 use sandbox::backend::overlay::{Durability, LayerFormat};
+use sandbox::own::OwnWalls;
 
+use super::job::{Job, Made};
 use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
 use crate::error::CliError;
@@ -72,35 +75,68 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    serve(&args.options, || {
-        let format = match args.format {
+    serve(&args.options, args)
+}
+
+impl Job for Args {
+    fn name(&self) -> String {
+        "overlay".to_owned()
+    }
+
+    fn walls(&self) -> Result<OwnWalls, CliError> {
+        let writable = self
+            .upper
+            .iter()
+            .chain(&self.work)
+            .map(|dir| (dir, Access::Write));
+        let layers = self.layers.iter().map(|dir| (dir, Access::Read));
+        // What is not there is said by who looks at it more closely.
+        let mut walls = layers
+            .chain(writable)
+            .filter_map(|(dir, access)| Some((dir.canonicalize().ok()?, access)))
+            .fold(OwnWalls::new(), |walls, (dir, access)| walls.reach(dir, access))
+            .many_owners();
+        if self.stat.is_off() {
+            walls = walls.keep("mknod");
+        }
+        if self.stat.is_off() || self.options.kernel_io {
+            // Attributes in trusted.*, and files that the kernel reads itself.
+            walls = walls.keep("sys_admin");
+        }
+        Ok(walls)
+    }
+
+    fn filesystem(&self) -> Result<Made, CliError> {
+        let format = match self.format {
             Format::Detect => LayerFormat::Detect,
             Format::Overlay => LayerFormat::Overlay,
         };
         let mut builder = OverlayFs::builder()
-            .stat_virtualization(args.stat.into())
-            .host_permissions(args.permissions.into())
-            .cache_policy(args.cache.into())
-            .writeback(args.writeback);
-        for layer in &args.layers {
+            .stat_virtualization(self.stat.into())
+            .host_permissions(self.permissions.into())
+            .cache_policy(self.cache.into())
+            .writeback(self.writeback);
+        for layer in &self.layers {
             builder = builder.layer_in(layer, format);
         }
-        if let Some(upper) = &args.upper {
+        if let Some(upper) = &self.upper {
             builder = builder.writable(upper);
         }
-        if let Some(work) = &args.work {
+        if let Some(work) = &self.work {
             builder = builder.staging(work);
         }
-        if args.options.read_only {
+        if self.options.read_only {
             builder = builder.read_only();
         }
-        if args.volatile {
+        if self.volatile {
             builder = builder.durability(Durability::Volatile);
         }
-        if args.strict {
+        if self.strict {
             builder = builder.strict();
         }
-        let fs = Arc::new(builder.build()?);
-        Ok(args.options.builder(fs, "overlay"))
-    })
+        Ok(Made {
+            fs: Arc::new(builder.build()?),
+            _watch: None,
+        })
+    }
 }

@@ -15,8 +15,9 @@ use crate::mounted::device_of;
 
 use super::DiskFs;
 
-/// How long it is waited for others who only do what is done here: each takes a moment.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it is waited for others who only do what is done here, each for a moment, and for a mount to go whose
+/// owner has been killed.
+const PATIENCE: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// The disk, open, and its lock.

@@ -67,7 +67,8 @@ fn base(lowers: usize) -> World {
 
 #[test]
 fn whiteouts_of_every_form_hide_what_is_beneath_and_are_not_seen() {
-    let forms: [(&str, fn(&World)); 3] = [
+    type Make = fn(&World);
+    let forms: [(&str, Make); 3] = [
         ("device", |world| whiteout(world.lower(1).join("d/a"))),
         ("attribute", |world| {
             file(world.lower(1).join("d/a"), "");

@@ -3,8 +3,15 @@
 mod build;
 mod conforms;
 mod copy_up;
+mod crash;
+#[cfg(feature = "branch")]
+mod kernel;
 mod layers;
 mod links;
+mod many;
+mod picture;
+#[cfg(feature = "branch")]
+mod random;
 
 use std::path::{Path, PathBuf};
 
@@ -57,6 +64,10 @@ impl World {
     pub(super) fn builder(&self) -> OverlayBuilder {
         let builder = self.layers().durability(super::Durability::Volatile);
         builder.writable(self.upper()).staging(self.path("work"))
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
     }
 
     pub(super) fn mount(&self) -> OverlayFs {
