@@ -10,6 +10,7 @@ mod acl;
 pub mod mem;
 pub mod passthrough;
 pub mod quota;
+mod waits;
 
 pub use mem::MemFs;
 pub use passthrough::PassthroughFs;

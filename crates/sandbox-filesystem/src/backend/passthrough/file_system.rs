@@ -195,11 +195,14 @@ impl DynFileSystem for PassthroughFs {
     fn release(
         &self,
         _ctx: &Context<'_>,
-        _ino: Ino,
+        ino: Ino,
         handle: Option<Handle>,
         _flags: OpenFlags,
         flock_owner: Option<LockOwner>,
     ) -> FsResult<()> {
+        if let Some(handle) = handle {
+            self.locks.closed(ino, handle);
+        }
         self.do_release(handle, flock_owner)
     }
 
@@ -330,22 +333,22 @@ impl DynFileSystem for PassthroughFs {
         &self,
         _ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.do_setlk(ino, owner, lock)
+        self.do_setlk(ino, handle, owner, lock)
     }
 
     fn setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.do_setlkw(ctx, ino, owner, lock)
+        self.do_setlkw(ctx, ino, handle, owner, lock)
     }
 
     fn flock(
