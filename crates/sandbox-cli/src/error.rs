@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use sandbox::backend::mem::InvalidMemFs;
+use sandbox::backend::overlay::OverlayError;
 use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
@@ -97,10 +98,10 @@ pub(crate) enum CliError {
     VolumeArchive(#[from] ArchiveError),
     #[error(transparent)]
     VolumeFile(#[from] FsError),
-    #[error(transparent)]
+    #[error("{}", with_sources(.0))]
     AttachVolumes(#[from] AttachVolumesError),
-    #[error("volumes cannot be used on a branch yet: a command that joins it could go on without them")]
-    VolumesOnBranch,
+    #[error("branch {name} is in use, and no volume can be added to a sandbox that runs already")]
+    VolumeOnJoin { name: BranchName },
     #[error("a runtime cannot be started: {0}")]
     Runtime(io::Error),
     #[error("{path}: {source}", path = path.display())]
@@ -109,6 +110,8 @@ pub(crate) enum CliError {
     Mount(#[from] MountError),
     #[error("{}", problems_of(.0))]
     Passthrough(#[from] PassthroughError),
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     #[error(transparent)]
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]
@@ -158,6 +161,7 @@ impl CliError {
                 .hint()
                 .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
             Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
+            Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),

@@ -100,8 +100,9 @@ pub enum Patience {
 
 /// Ends everything else in this pid namespace, and waits for it.
 pub fn kill_and_reap(patience: Patience) {
-    // ESRCH: nobody is left.
-    if sys::kill(-1, SIGKILL).is_err() {
+    // Whoever is inside descends from init. kill(2) of everybody looks at each process of the host: on one with 2,000 of them
+    // it takes 0.3 ms to find that nobody is left.
+    if !sys::has_children() || sys::kill(-1, SIGKILL).is_err() {
         return;
     }
     match patience {

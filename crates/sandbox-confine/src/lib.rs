@@ -26,9 +26,11 @@ mod command;
 pub mod doctor;
 mod error;
 mod exec;
+mod fork;
 pub mod gc;
 mod host;
 mod init;
+mod inside;
 mod mark;
 mod messages;
 mod orphans;
@@ -39,6 +41,7 @@ mod process;
 mod pty;
 mod ready;
 mod run;
+mod running;
 mod sandbox;
 mod scratch;
 pub mod seccomp;
@@ -55,11 +58,16 @@ mod wire;
 pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
+pub use fork::{
+    CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
+    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+};
 pub use host::{Host, NoNamespaces};
 pub use prepared::Prepared;
 pub use process::{Event, Left, Process};
 pub use pty::PtyMaster;
 pub use run::BoundCommand;
+pub use running::{Running, running};
 pub use sandbox::Sandbox;
 pub use sandbox_types::{Outcome, Policy, RunResult};
 pub use share::{Gate, GateError, GateState, GateThread, JoinError, Refusal, ShareError};

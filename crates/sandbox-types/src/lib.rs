@@ -20,6 +20,7 @@ mod mount;
 mod name;
 mod outcome;
 pub mod policy;
+pub mod quota;
 mod report;
 mod served;
 mod serving;

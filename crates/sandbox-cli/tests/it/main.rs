@@ -4,6 +4,7 @@
 mod harness;
 
 mod acceptance;
+mod attached_volumes;
 mod bad_input;
 mod branch_review;
 mod branches;
@@ -14,6 +15,7 @@ mod help;
 mod json;
 mod mounts;
 mod profile;
+mod ps;
 mod sees;
 mod signals;
 mod terminal;

@@ -8,11 +8,15 @@
 
 mod acl;
 pub mod mem;
+pub mod overlay;
 pub mod passthrough;
+
 pub mod quota;
+mod union;
 mod waits;
 
 pub use mem::MemFs;
+pub use overlay::OverlayFs;
 pub use passthrough::PassthroughFs;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod hints;
 mod job;
 mod mem;
 mod options;
+mod overlay;
 mod passthrough;
 mod serve;
 mod server;
@@ -18,7 +19,7 @@ use crate::error::CliError;
 
 pub(crate) use hints::hint;
 
-/// Serve a filesystem: a directory as somebody else's, or one in memory
+/// Serve a filesystem: a directory as somebody else's, several on top of each other, or one in memory
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -32,12 +33,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Filesystem {
     Passthrough(passthrough::Args),
+    Overlay(overlay::Args),
     Mem(mem::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.filesystem {
         Filesystem::Passthrough(args) => passthrough::run(args),
+        Filesystem::Overlay(args) => overlay::run(args),
         Filesystem::Mem(args) => mem::run(args),
     }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sandbox::CachePolicy;
 use sandbox::fs::DynFileSystem;
 use sandbox::serve::fuse::{MountBuilder, Session, SessionBuilder};
+use sandbox::{CachePolicy, HostPermissions, StatVirtualization};
 
 /// How it is mounted and served.
 #[derive(Debug, clap::Args)]
@@ -87,6 +87,49 @@ impl From<Cache> for CachePolicy {
             Cache::Never => Self::Never,
             Cache::Auto => Self::Auto,
             Cache::Always => Self::Always,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Stat {
+    /// In an extended attribute; a filesystem without them is refused
+    Strict,
+    /// There where possible, otherwise the host's own
+    Relaxed,
+    /// The host's own
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Permissions {
+    /// Yours alone
+    Private,
+    /// As the file's own mode, without setuid and setgid
+    Mirror,
+}
+
+impl Stat {
+    pub(super) fn is_off(self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
+impl From<Stat> for StatVirtualization {
+    fn from(stat: Stat) -> Self {
+        match stat {
+            Stat::Strict => Self::Strict,
+            Stat::Relaxed => Self::Relaxed,
+            Stat::Off => Self::Off,
+        }
+    }
+}
+
+impl From<Permissions> for HostPermissions {
+    fn from(permissions: Permissions) -> Self {
+        match permissions {
+            Permissions::Private => Self::Private,
+            Permissions::Mirror => Self::Mirror,
         }
     }
 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::ValueEnum;
+use sandbox::Access;
+use sandbox::ByteSize;
 use sandbox::backend::PassthroughFs;
 use sandbox::backend::quota::Quota;
 use sandbox::own::OwnWalls;
-use sandbox::{Access, ByteSize, HostPermissions, StatVirtualization};
 
 use super::job::{Job, Made};
-use super::options::{Cache, Options};
+use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
 use crate::error::CliError;
 use crate::output::note;
@@ -60,40 +60,6 @@ pub(super) struct Args {
     single_file: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Stat {
-    /// In an extended attribute; a filesystem without them is refused
-    Strict,
-    /// There where possible, otherwise the host's own
-    Relaxed,
-    /// The host's own
-    Off,
-}
-
-impl Stat {
-    fn is_off(self) -> bool {
-        matches!(self, Self::Off)
-    }
-}
-
-impl From<Stat> for StatVirtualization {
-    fn from(stat: Stat) -> Self {
-        match stat {
-            Stat::Strict => Self::Strict,
-            Stat::Relaxed => Self::Relaxed,
-            Stat::Off => Self::Off,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Permissions {
-    /// Yours alone
-    Private,
-    /// As the file's own mode, without setuid and setgid
-    Mirror,
-}
-
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     serve(&args.options, args)
 }
@@ -135,10 +101,7 @@ impl Job for Args {
         let mut builder = PassthroughFs::builder()
             .root_dir(&self.dir)
             .stat_virtualization(self.stat.into())
-            .host_permissions(match self.permissions {
-                Permissions::Private => HostPermissions::Private,
-                Permissions::Mirror => HostPermissions::Mirror,
-            })
+            .host_permissions(self.permissions.into())
             .cache_policy(self.cache.into())
             .writeback(self.writeback);
         if let Some(bytes) = self.quota {

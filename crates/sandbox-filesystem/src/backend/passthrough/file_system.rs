@@ -195,14 +195,11 @@ impl DynFileSystem for PassthroughFs {
     fn release(
         &self,
         _ctx: &Context<'_>,
-        ino: Ino,
+        _ino: Ino,
         handle: Option<Handle>,
         _flags: OpenFlags,
         flock_owner: Option<LockOwner>,
     ) -> FsResult<()> {
-        if let Some(handle) = handle {
-            self.locks.closed(ino, handle);
-        }
         self.do_release(handle, flock_owner)
     }
 

@@ -24,7 +24,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 /// Who holds record locks on which file, and who waits for whom.
 #[derive(Debug, Default)]
-pub(super) struct RecordLocks {
+pub(in crate::backend) struct RecordLocks {
     files: Mutex<HashMap<Ino, Holders>>,
     waits: Waits,
 }
@@ -54,13 +54,13 @@ impl Holder {
 
 impl RecordLocks {
     /// Ends all locks of an owner on a file, by closing the description.
-    pub(super) fn release(&self, ino: Ino, owner: LockOwner) {
+    pub(in crate::backend) fn release(&self, ino: Ino, owner: LockOwner) {
         let ended = self.take(ino, |who, _| who == owner);
         drop(ended);
     }
 
     /// Ends the locks that were taken by an open file which nobody has any more, and by no other.
-    pub(super) fn closed(&self, ino: Ino, handle: Handle) {
+    pub(in crate::backend) fn closed(&self, ino: Ino, handle: Handle) {
         let ended = self.take(ino, |_, holder| {
             let mut held = holder.held();
             let had = held.by.len();
@@ -70,7 +70,7 @@ impl RecordLocks {
         drop(ended);
     }
 
-    pub(super) fn clear(&self) {
+    pub(in crate::backend) fn clear(&self) {
         let all = std::mem::take(&mut *self.lock());
         drop(all);
     }
@@ -130,7 +130,7 @@ impl RecordLocks {
 }
 
 impl PassthroughFs {
-    pub(super) fn do_getlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<Lock> {
+    pub(in crate::backend) fn do_getlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<Lock> {
         let inode = self.table.get(ino)?;
         let asked = to_host(&lock)?;
         let found = match self.locks.get(ino, owner) {
@@ -146,7 +146,7 @@ impl PassthroughFs {
         Ok(answer)
     }
 
-    pub(super) fn do_setlk(
+    pub(in crate::backend) fn do_setlk(
         &self,
         ino: Ino,
         handle: Option<Handle>,
@@ -174,7 +174,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_setlkw(
+    pub(in crate::backend) fn do_setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
@@ -196,7 +196,7 @@ impl PassthroughFs {
         })
     }
 
-    pub(super) fn do_flock(
+    pub(in crate::backend) fn do_flock(
         &self,
         ctx: &Context<'_>,
         handle: Option<Handle>,
@@ -229,6 +229,9 @@ impl PassthroughFs {
         }
         let open =
             |flags: OFlags| self.with_descriptors(|| host::reopen(fd.as_fd(), flags | OFlags::NONBLOCK));
+        if inode.layer() != 0 {
+            return open(OFlags::RDONLY);
+        }
         match open(OFlags::RDWR) {
             Err(Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ETXTBSY) => {
                 open(OFlags::RDONLY).or_else(|_| open(OFlags::WRONLY))

@@ -12,32 +12,32 @@
 //! - a copy: what the host changes is seen, as soon as the cache policy lets it;
 //! - a wall against the server's own user, who can change the directory as he likes.
 
-mod attr;
+pub(in crate::backend) mod attr;
 mod builder;
 mod charge;
-mod config;
-mod create;
-mod dir;
+pub(in crate::backend) mod config;
+pub(in crate::backend) mod create;
+pub(in crate::backend) mod dir;
 mod error;
 mod file_system;
-mod handle;
-mod host;
+pub(in crate::backend) mod handle;
+pub(in crate::backend) mod host;
 mod identity;
-mod inode;
-mod io;
-mod link;
-mod lock;
-mod lookup;
-mod names;
-mod open;
-mod owner;
-mod privileges;
+pub(in crate::backend) mod inode;
+pub(in crate::backend) mod io;
+pub(in crate::backend) mod link;
+pub(in crate::backend) mod lock;
+pub(in crate::backend) mod lookup;
+pub(in crate::backend) mod names;
+pub(in crate::backend) mod open;
+pub(in crate::backend) mod owner;
+pub(in crate::backend) mod privileges;
 mod rename;
-mod resolve;
+pub(in crate::backend) mod resolve;
 mod statfs;
 mod unlink;
 mod watch;
-mod xattr;
+pub(in crate::backend) mod xattr;
 
 #[cfg(test)]
 mod tests;
@@ -78,14 +78,14 @@ use watch::{Channel, Watches};
 /// ```
 #[derive(Debug)]
 pub struct PassthroughFs {
-    config: Config,
+    pub(in crate::backend) config: Config,
     /// For listing and syncing; its lock says that a quota is kept.
-    root: OwnedFd,
-    root_device: u64,
-    table: Table,
-    cache: DescriptorCache,
-    handles: Handles,
-    locks: RecordLocks,
+    pub(in crate::backend) root: OwnedFd,
+    pub(in crate::backend) root_device: u64,
+    pub(in crate::backend) table: Table,
+    pub(in crate::backend) cache: DescriptorCache,
+    pub(in crate::backend) handles: Handles,
+    pub(in crate::backend) locks: RecordLocks,
     /// What was agreed on with the kernel.
     agreed: AtomicU64,
     quota: Option<QuotaKeeper>,
@@ -111,7 +111,7 @@ impl PassthroughFs {
         self.config.is_virtual() && asked() != Err(rustix::io::Errno::OPNOTSUPP)
     }
 
-    fn new(
+    pub(in crate::backend) fn new(
         config: Config,
         path: Arc<OwnedFd>,
         root: OwnedFd,
@@ -141,7 +141,7 @@ impl PassthroughFs {
         self.quota.as_ref()
     }
 
-    fn agreed(&self, capability: Capabilities) -> bool {
+    pub(in crate::backend) fn agreed(&self, capability: Capabilities) -> bool {
         Capabilities::from_bits_truncate(self.agreed.load(Ordering::Relaxed)).contains(capability)
     }
 }

@@ -16,6 +16,7 @@ use super::pool::{Bounds, Pool};
 use super::session::Session;
 use crate::fs::{Capabilities, DynFileSystem};
 use crate::serve::{Server, ServerOptions};
+use crate::sys::signals::SignalsBlocked;
 
 /// How a filesystem is mounted and served. Ends with [`mount`](Self::mount), [`mount_detached`](Self::mount_detached)
 /// or [`serve`](Self::serve).
@@ -174,9 +175,15 @@ impl SessionBuilder {
         let bounds = Bounds {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
+            processors: cpus,
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
-        pool.start().map_err(|source| MountError::Resources { source })?;
+        let resources = |source| MountError::Resources { source };
+        {
+            // A signal is for the program's own threads: every worker descends from one that is started here.
+            let _blocked = SignalsBlocked::new().map_err(resources)?;
+            pool.start().map_err(resources)?;
+        }
         match pool.greeted() {
             Some(Ok(())) => Ok(pool),
             Some(Err(source)) => {
