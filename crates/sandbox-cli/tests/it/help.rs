@@ -10,8 +10,25 @@ use crate::harness::{Harness, Ran, binary, has, path_with};
 const GOLDEN: &[(&[&str], &str)] = &[
     (&["--help"], "sandbox.txt"),
     (&["run", "--help"], "run.txt"),
+    (&["exec", "--help"], "exec.txt"),
+    (&["branch", "--help"], "branch.txt"),
+    (&["branch", "list", "--help"], "branch-list.txt"),
+    (&["branch", "show", "--help"], "branch-show.txt"),
+    (&["branch", "diff", "--help"], "branch-diff.txt"),
+    (&["branch", "commit", "--help"], "branch-commit.txt"),
+    (&["branch", "undo", "--help"], "branch-undo.txt"),
+    (&["branch", "merge", "--help"], "branch-merge.txt"),
+    (&["branch", "discard", "--help"], "branch-discard.txt"),
+    (&["branch", "rename", "--help"], "branch-rename.txt"),
+    (&["branch", "recover", "--help"], "branch-recover.txt"),
+    (&["branch", "export", "--help"], "branch-export.txt"),
+    (&["branch", "import", "--help"], "branch-import.txt"),
+    (&["branch", "attach", "--help"], "branch-attach.txt"),
+    (&["branch", "gc", "--help"], "branch-gc.txt"),
+    (&["ps", "--help"], "ps.txt"),
     (&["mount", "--help"], "mount.txt"),
     (&["mount", "passthrough", "--help"], "mount-passthrough.txt"),
+    (&["mount", "overlay", "--help"], "mount-overlay.txt"),
     (&["mount", "mem", "--help"], "mount-mem.txt"),
     (&["doctor", "--help"], "doctor.txt"),
     (&["profile", "--help"], "profile.txt"),
@@ -81,7 +98,7 @@ fn every_example_of_run_works() {
 fn every_example_of_the_other_commands_works() {
     let place = Harness::new();
     fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
-    for command in ["doctor", "profile", "gc", "completions", "man", "volume"] {
+    for command in ["doctor", "profile", "ps", "gc", "completions", "man", "volume"] {
         let help = place.sandbox([command, "--help"]).stdout;
         for example in help
             .lines()
@@ -109,6 +126,7 @@ fn completions_and_manual_pages_know_every_command() {
         "sandbox-run.1",
         "sandbox-doctor.1",
         "sandbox-profile.1",
+        "sandbox-ps.1",
         "sandbox-gc.1",
         "sandbox-volume.1",
         "sandbox-volume-create.1",

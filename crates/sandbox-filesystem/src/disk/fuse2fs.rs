@@ -45,6 +45,15 @@ impl Fuse2fsMount {
             source,
         };
         let at = fs::canonicalize(disk.at).map_err(resources)?;
+        let [unmount, lazily, end_of_options] = ["-u", "-z", "--"].map(OsStr::new);
+        let command = [
+            helper.as_os_str(),
+            unmount,
+            lazily,
+            end_of_options,
+            at.as_os_str(),
+        ];
+        let mut guard = Guard::ahead(&at, Some(&command)).map_err(resources)?;
         let mut child = start(&program, disk, &at).map_err(resources)?;
         if let Err(said) = is_served(&mut child, &at) {
             end(&mut child);
@@ -54,27 +63,17 @@ impl Fuse2fsMount {
                 said,
             });
         }
-        let [unmount, lazily, end_of_options] = ["-u", "-z", "--"].map(OsStr::new);
-        let command = [
-            helper.as_os_str(),
-            unmount,
-            lazily,
-            end_of_options,
-            at.as_os_str(),
-        ];
-        match Guard::start_with(&at, &command) {
-            Ok(guard) => Ok(Self {
-                at,
-                helper,
-                guard,
-                child,
-            }),
-            Err(source) => {
-                unmount_by(&helper, &at, &["-u", "-z"]);
-                end(&mut child);
-                Err(resources(source))
-            }
+        if let Err(source) = guard.mounted() {
+            unmount_by(&helper, &at, &["-u", "-z"]);
+            end(&mut child);
+            return Err(resources(source));
         }
+        Ok(Self {
+            at,
+            helper,
+            guard,
+            child,
+        })
     }
 }
 
