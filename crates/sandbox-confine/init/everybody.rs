@@ -6,6 +6,9 @@ use crate::sys;
 const SIGKILL: u64 = 9;
 const SIGSTOP: u64 = 19;
 const SIGCONT: u64 = 18;
+/// The moment that [`Patience::Short`] waits, and between two looks.
+const MOMENT_US: u64 = 500_000;
+const PAUSE_MS: u64 = 2;
 /// How often everybody is stopped in a pause.
 const STOP_ROUNDS: u32 = 64;
 
@@ -86,10 +89,29 @@ impl Everybody {
     }
 }
 
+/// How long to wait for whoever was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until they are gone.
+    Endless,
+    /// A moment: one of them may wait for an answer that only the supervisor can put an end to.
+    Short,
+}
+
 /// Ends everything else in this pid namespace, and waits for it.
-pub fn kill_and_reap() {
-    // ESRCH: nobody is left.
-    if sys::kill(-1, SIGKILL).is_ok() {
-        while sys::wait_for_any() {}
+pub fn kill_and_reap(patience: Patience) {
+    // Whoever is inside descends from init. kill(2) of everybody looks at each process of the host: on one with 2,000 of them
+    // it takes 0.3 ms to find that nobody is left.
+    if !sys::has_children() || sys::kill(-1, SIGKILL).is_err() {
+        return;
+    }
+    match patience {
+        Patience::Endless => while sys::wait_for_any() {},
+        Patience::Short => {
+            let until = sys::monotonic_us() + MOMENT_US;
+            while sys::reap_ended() && sys::monotonic_us() < until {
+                sys::files::pause(PAUSE_MS);
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! It guarantees: it is not dumpable before the first command exists, so no command can trace it or look
 //! into its /proc entries; it holds no descriptor of the host but the control socket, the set-up blob, the
-//! lock of a branch and one channel a command; it never panics and never blocks on anything but its own sockets.
+//! lock of a branch and one channel a command (the device of a served filesystem passes through it); it never panics and never blocks on anything but its own sockets.
 //!
 //! It is not confined itself: it keeps the capabilities, in the sandbox's own user namespace, that mounting
 //! and signalling need. Nothing from inside the sandbox is ever read by it, except wait statuses.
@@ -32,6 +32,7 @@ mod beside;
 mod command;
 mod descendants;
 mod everybody;
+mod fuse;
 mod keeper;
 mod overlay;
 mod root;
@@ -44,7 +45,7 @@ mod wire;
 use sys::files;
 use sys::sockets::{Received, Wait, receive, send};
 use sys::{Errno, Fd, Mapping, exit};
-use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, KEEP, READY};
+use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, GO_SERVED, KEEP, READY};
 
 /// Where the supervisor leaves the control socket.
 const CONTROL: i32 = 0;
@@ -97,7 +98,7 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let setup = Mapping::of_file(&setup_file, length).map_err(early)?;
     drop(setup_file);
     let mut cursor = Cursor(setup.bytes());
-    root::build(&mut cursor, beside)?;
+    root::build(&mut cursor, control, beside)?;
     sys::set_dumpable_off().map_err(early)?;
     let confinement = cursor.confinement().ok_or(early(sys::EINVAL))?;
     let pid_namespace = flags & GO_PID_NAMESPACE != 0;
@@ -105,10 +106,15 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
         sys::become_subreaper().map_err(early)?;
     }
     send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], &[]).map_err(early)?;
-    let result = serve::until_the_end(control, &confinement, pid_namespace).map_err(early);
+    let patience = if flags & GO_SERVED == 0 {
+        everybody::Patience::Endless
+    } else {
+        everybody::Patience::Short
+    };
+    let result = serve::until_the_end(control, &confinement, pid_namespace, patience).map_err(early);
     if pid_namespace {
         // The kernel would do it, but only after init has let go of what it holds: a branch's lock.
-        everybody::kill_and_reap();
+        everybody::kill_and_reap(patience);
     } else {
         descendants::kill_all();
     }

@@ -1,14 +1,16 @@
 //! Building the new root, step by step.
 
 use crate::beside::Beside;
-use crate::overlay;
 use crate::sys::files::{self, At};
 use crate::sys::mounts::{self, Reach};
+use crate::sys::sockets::send;
 use crate::sys::{self, EINVAL, ENOENT, ENOTDIR, Errno, Fd, Thread};
-use crate::wire::{Cursor, MAX_SOURCES, Op, Text};
+use crate::wire::{Cursor, DEVICE, MAX_SOURCES, Op, Text};
+use crate::{fuse, overlay};
 
 /// What has been made so far.
-struct Build {
+struct Build<'a> {
+    control: &'a Fd,
     beside: Beside,
     root: Option<Fd>,
     /// At work letting go of the old root, once the new one has been entered.
@@ -18,8 +20,9 @@ struct Build {
 }
 
 /// Carries out every step of the blob. An error carries the number of its step.
-pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)> {
+pub fn build(cursor: &mut Cursor<'_>, control: &Fd, beside: Beside) -> Result<(), (u64, Errno)> {
     let mut build = Build {
+        control,
         beside,
         root: None,
         leaving: None,
@@ -34,7 +37,7 @@ pub fn build(cursor: &mut Cursor<'_>, beside: Beside) -> Result<(), (u64, Errno)
     build.leave().map_err(|errno| (step, errno))
 }
 
-impl Build {
+impl Build<'_> {
     fn carry_out(&mut self, op: Op<'_>) -> sys::Result<()> {
         match op {
             Op::Hostname(name) => sys::set_hostname(name),
@@ -52,6 +55,11 @@ impl Build {
                 }
                 let overlay = overlay::mount(lowers, upper, work, attributes)?;
                 self.keep(overlay)
+            }
+            Op::Served { name, attributes } => {
+                let (mount, device) = fuse::mount(name, attributes)?;
+                send(self.control, &[DEVICE, 0, 0, 0, 0, 0, 0, 0], &[&device])?;
+                self.keep(mount)
             }
             Op::Root { size } => self.make_root(size),
             Op::Dir { path, mode } => files::make_dir(At::Dir(self.root()?), path, mode),

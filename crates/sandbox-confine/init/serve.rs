@@ -5,7 +5,7 @@ use core::num::NonZeroI32;
 
 use crate::command::{self, Terminal};
 use crate::descendants;
-use crate::everybody::{self, Everybody};
+use crate::everybody::{self, Everybody, Patience};
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, EINVAL, EMFILE, Errno, Fd, Mapping, Stack, State};
@@ -53,6 +53,7 @@ struct Server<'a> {
     confinement: &'a Confinement<'a>,
     everybody: Everybody,
     stack: Stack,
+    patience: Patience,
     running: [Option<Running>; MAX_COMMANDS],
 }
 
@@ -68,13 +69,19 @@ enum Next {
     clippy::large_stack_arrays,
     reason = "init has a stack of megabytes and allocates nothing else"
 )]
-pub fn until_the_end(control: &Fd, confinement: &Confinement<'_>, pid_namespace: bool) -> sys::Result<()> {
+pub fn until_the_end(
+    control: &Fd,
+    confinement: &Confinement<'_>,
+    pid_namespace: bool,
+    patience: Patience,
+) -> sys::Result<()> {
     let children = sys::signal_fd()?;
     let mut server = Server {
         control,
         confinement,
         everybody: Everybody::new(pid_namespace),
         stack: Stack::new()?,
+        patience,
         running: [const { None }; MAX_COMMANDS],
     };
     let mut polls = [Poll::input(-1); MAX_COMMANDS + 2];
@@ -362,7 +369,7 @@ impl Server<'_> {
                 let time_us = sys::monotonic_us();
                 if running.is_last && self.everybody.is_a_namespace() {
                     // What a dying namespace takes along is in nobody's accounts; what init reaps is.
-                    everybody::kill_and_reap();
+                    everybody::kill_and_reap(self.patience);
                 }
                 let own = sys::own_usage();
                 [

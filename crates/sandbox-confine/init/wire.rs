@@ -39,6 +39,8 @@ pub const SIGNAL: u64 = 5;
 
 /// Control, from init: the root is built.
 pub const READY: u64 = 16;
+/// Control, from init: a FUSE filesystem is mounted; carries the device. Sent while the root is built.
+pub const DEVICE: u64 = 23;
 /// From init: it did not work. Values: what ([`Stage`] or the index of an [`Op`]), errno.
 pub const FAILED: u64 = 17;
 /// Channel of a request, from init: it is carried out.
@@ -89,6 +91,9 @@ pub const PANICKED: u64 = 64;
 
 /// The sandbox has a pid namespace of its own: init is pid 1.
 pub const GO_PID_NAMESPACE: u64 = 1;
+/// Who lives inside may wait for an answer of the supervisor's, and cannot be killed until then: it is not waited for
+/// without end.
+pub const GO_SERVED: u64 = 2;
 
 /// Init ends, and everything with it, when this command does.
 pub const SPAWN_LAST: u64 = 1;
@@ -205,6 +210,8 @@ pub enum Op<'a> {
         path: &'a Text,
         attributes: u64,
     },
+    /// Mounts a FUSE filesystem, whose device goes to the supervisor ([`DEVICE`]); takes the next source's number.
+    Served { name: &'a Text, attributes: u64 },
     /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
@@ -351,6 +358,10 @@ impl<'a> Cursor<'a> {
             16 => Op::Cover {
                 from: self.text()?,
                 path: self.text()?,
+                attributes: self.u64()?,
+            },
+            17 => Op::Served {
+                name: self.text()?,
                 attributes: self.u64()?,
             },
             _ => return None,

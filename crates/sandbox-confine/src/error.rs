@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{EnforcementReport, Mechanism, PolicyError, VolumeName};
+use sandbox_types::{EnforcementReport, InvalidName, Mechanism, PolicyError, ServedName, VolumeName};
 
 use crate::plan::RefusedLimit;
 use crate::seccomp::SeccompError;
@@ -34,6 +34,37 @@ pub enum PrepareError {
     Unattached {
         /// Which.
         name: VolumeName,
+    },
+    /// A name of a filesystem that is none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A filesystem that nobody has given to the sandbox.
+    #[error("{at}: no filesystem {name} is served", at = at.display())]
+    Unserved {
+        /// Which.
+        name: ServedName,
+        /// Where it should appear.
+        at: PathBuf,
+    },
+    /// A filesystem that was given to the sandbox and appears nowhere.
+    #[error("filesystem {name} is served, and the policy mounts it nowhere")]
+    ServedNowhere {
+        /// Which.
+        name: ServedName,
+    },
+    /// A filesystem that should appear at several places.
+    #[error("filesystem {name} is served, and can appear at {} or at {}, not at both", at[0].display(), at[1].display())]
+    ServedTwice {
+        /// Which.
+        name: ServedName,
+        /// Two of them.
+        at: [PathBuf; 2],
+    },
+    /// Two filesystems of one name.
+    #[error("two filesystems are called {name}")]
+    ServedAgain {
+        /// How.
+        name: ServedName,
     },
     /// A link that leads to credentials, which only their own name asks for.
     #[error("{path}: leads to {target}, which holds {what}; to show them, name {target} itself",
@@ -185,6 +216,15 @@ pub enum StartError {
     Overlay {
         /// The lowest of its layers.
         lower: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A filesystem that the caller serves cannot be mounted inside, or is not served.
+    #[error("cannot mount the filesystem {name}: {source}")]
+    Serve {
+        /// Its name.
+        name: ServedName,
         /// Why.
         #[source]
         source: io::Error,
@@ -341,12 +381,27 @@ impl StartError {
                 Some("its permissions keep the command's user out; start elsewhere: --cwd DIR".into())
             }
             Self::Cwd { cwd, .. } => Some(format!("to allow: -r {}", cwd.display())),
+            Self::Serve { source, .. } => without_device(source).map(Into::into),
             Self::Namespaces { .. } | Self::SetUp { .. } => Some("see: sandbox doctor".into()),
             Self::Prepare(PrepareError::Unavailable { .. }) => {
                 Some("see: sandbox doctor; to go on with less: --require best-effort".into())
             }
             _ => None,
         }
+    }
+}
+
+/// What keeps /dev/fuse from being used.
+fn without_device(source: &io::Error) -> Option<&'static str> {
+    match source.raw_os_error()? {
+        libc::ENOENT | libc::ENODEV | libc::ENXIO => Some(
+            "/dev/fuse: load the module (modprobe fuse); in a container, start it with --device /dev/fuse",
+        ),
+        libc::EACCES => Some(
+            "/dev/fuse: its mode is 0666 where udev runs; otherwise: chmod 0666 /dev/fuse as root, or be root",
+        ),
+        libc::EPERM => Some("see: sandbox doctor; in a container, start it with --device /dev/fuse"),
+        _ => None,
     }
 }
 

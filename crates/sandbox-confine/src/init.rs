@@ -120,13 +120,14 @@ impl Init {
         }
     }
 
-    /// Lets init build the root as the set-up blob says; what comes of it is read from [`Init::control`].
-    pub(crate) fn go(&self, setup: BorrowedFd<'_>) -> Result<(), StartError> {
-        let flags = if self.kill_is_enough {
+    /// Lets init build the root as the set-up blob and the `GO_` flags of the plan say; what comes of it is read from [`Init::control`].
+    pub(crate) fn go(&self, setup: BorrowedFd<'_>, flags: u64) -> Result<(), StartError> {
+        let own = if self.kill_is_enough {
             wire::GO_PID_NAMESPACE
         } else {
             0
         };
+        let flags = flags | own;
         send(self.control(), &[wire::GO, flags, 0, 0, 0, 0, 0, 0], &[setup])
     }
 
@@ -220,11 +221,16 @@ impl Init {
         self.reap()
     }
 
+    /// Asks init to end, and everything inside before it.
+    pub(crate) fn close(&self) {
+        // ENOTCONN: it has ended already.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+    }
+
     /// [`Init::end`], but init itself does it, as far as it answers in time: killed, it would let go of what it
     /// holds, a branch's lock, before the kernel has ended everybody else.
     pub(crate) fn end_in_order(&mut self) -> io::Result<Reaped> {
-        // ENOTCONN: it has ended already.
-        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        self.close();
         await_readable(self.pidfd(), Some(PATIENCE))?;
         self.end()
     }

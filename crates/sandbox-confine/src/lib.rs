@@ -20,6 +20,7 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod beneath;
+mod builder;
 pub mod cgroup;
 mod command;
 pub mod doctor;
@@ -33,15 +34,18 @@ mod inside;
 mod mark;
 mod messages;
 mod orphans;
+pub mod own;
 pub mod plan;
 mod prepared;
 mod process;
 mod pty;
 mod ready;
 mod run;
+mod running;
 mod sandbox;
 mod scratch;
 pub mod seccomp;
+mod served;
 mod share;
 mod start;
 mod streams;
@@ -51,6 +55,7 @@ mod verdict;
 pub mod view;
 mod wire;
 
+pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
 pub use fork::{
@@ -62,6 +67,7 @@ pub use prepared::Prepared;
 pub use process::{Event, Left, Process};
 pub use pty::PtyMaster;
 pub use run::BoundCommand;
+pub use running::{Running, running};
 pub use sandbox::Sandbox;
 pub use sandbox_types::{Outcome, Policy, RunResult};
 pub use share::{Gate, GateError, GateState, GateThread, JoinError, Refusal, ShareError};

@@ -22,6 +22,7 @@ use crate::process::{Owned, Process};
 use crate::run::BoundCommand;
 use crate::scratch::Scratch;
 use crate::seccomp;
+use crate::served::{self, Filesystems};
 use crate::start::{Failure, Request, Started};
 use crate::surroundings::Surroundings;
 use crate::wire;
@@ -38,6 +39,7 @@ pub struct Prepared(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     policy: Policy,
+    served: Filesystems,
     inner: Mutex<Arc<Inner>>,
 }
 
@@ -58,10 +60,20 @@ impl Prepared {
     /// [`PrepareError`]: the policy is invalid, names what does not exist, or asks for what this host cannot
     /// guarantee.
     pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
+        Self::serving(policy, Filesystems::default())
+    }
+
+    /// The same, with filesystems that this process serves.
+    pub(crate) fn serving(policy: &Policy, served: Filesystems) -> Result<Self, PrepareError> {
         policy.check()?;
-        let inner = Mutex::new(Arc::new(Inner::new(policy)?));
+        served.check(policy)?;
+        let inner = Mutex::new(Arc::new(Inner::new(policy, &served)?));
         let policy = policy.clone();
-        Ok(Self(Arc::new(Shared { policy, inner })))
+        Ok(Self(Arc::new(Shared {
+            policy,
+            served,
+            inner,
+        })))
     }
 
     /// The policy.
@@ -107,7 +119,7 @@ impl Prepared {
     fn spawn_in(&self, early: Option<Init>, command: Command) -> Result<Process, StartError> {
         let inner = self.inner();
         let request = Request::new(inner.plan.output, command)?;
-        let failure = match start_alone(&inner, early, &request) {
+        let failure = match self.start_alone(&inner, early, &request) {
             Ok((started, owned)) => return request.into_process(started, owned),
             Err(failure) => failure,
         };
@@ -117,21 +129,21 @@ impl Prepared {
             return Err(failure);
         };
         let inner = self.without_namespaces(&cause)?;
-        let (started, owned) = start_alone(&inner, None, &request)?;
+        let (started, owned) = self.start_alone(&inner, None, &request)?;
         request.into_process(started, owned)
     }
 
     /// Builds a sandbox without a command in it.
     pub(crate) fn launch(&self) -> Result<Owned, StartError> {
         let inner = self.inner();
-        let failure = match launch_and_wait(&inner) {
+        let failure = match self.launch_and_wait(&inner) {
             Ok(owned) => return Ok(owned),
             Err(failure) => failure,
         };
         let Some(cause) = cause_of(&inner, &failure) else {
             return Err(failure);
         };
-        launch_and_wait(&*self.without_namespaces(&cause)?)
+        self.launch_and_wait(&*self.without_namespaces(&cause)?)
     }
 
     /// An error of a command's start in a sandbox of this plan, with its cause where the plan tells it.
@@ -145,19 +157,53 @@ impl Prepared {
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.0.policy)?);
+        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served)?);
         *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
+    }
+
+    fn start_alone(
+        &self,
+        inner: &Inner,
+        early: Option<Init>,
+        request: &Request,
+    ) -> Result<(Started, Owned), StartError> {
+        let owned = self.launch_init(inner, early)?;
+        match request.start_alone(&owned) {
+            Ok(started) => Ok((started, owned)),
+            Err(Failure::SetUp(message)) => Err(inner.set_up_error(&message)),
+            Err(Failure::Start(error)) => Err(inner.explain(error)),
+        }
+    }
+
+    fn launch_and_wait(&self, inner: &Inner) -> Result<Owned, StartError> {
+        let owned = self.launch_init(inner, None)?;
+        match messages::receive(owned.init.control(), RecvFlags::empty())? {
+            Some(([wire::READY, ..], _)) => Ok(owned),
+            Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
+            Some(_) | None => Err(StartError::Ended),
+        }
+    }
+
+    /// Starts init and lets it go; its set-up runs meanwhile, from the moment at which all is served that is served.
+    fn launch_init(&self, inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
+        let mut owned = launch(inner, early)?;
+        match self.0.served.serve(&owned.init, &inner.plan.steps) {
+            Ok(serving) => owned.serving = serving,
+            Err(served::Failure::SetUp(message)) => return Err(inner.set_up_error(&message)),
+            Err(served::Failure::Start(error)) => return Err(error),
+        }
+        Ok(owned)
     }
 }
 
 impl Inner {
-    fn new(policy: &Policy) -> Result<Self, PrepareError> {
+    fn new(policy: &Policy, served: &Filesystems) -> Result<Self, PrepareError> {
         let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
-        let view = gather(policy, &host)?;
+        let view = gather(policy, &host, served)?;
         let plan = plan(policy, &host, cgroups.as_ref(), &view)?;
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());
@@ -215,6 +261,12 @@ impl Inner {
                 },
             };
         }
+        if let Some(Step::Served { name, .. }) = step {
+            return StartError::Serve {
+                name: name.clone(),
+                source,
+            };
+        }
         StartError::SetUp {
             step: step.map_or_else(|| "before the first step".to_owned(), Step::to_string),
             source,
@@ -260,19 +312,6 @@ fn refusal(failure: &StartError) -> Option<NoNamespaces> {
     is_refusal.then_some(NoNamespaces { step, errno })
 }
 
-fn start_alone(
-    inner: &Inner,
-    early: Option<Init>,
-    request: &Request,
-) -> Result<(Started, Owned), StartError> {
-    let owned = launch(inner, early)?;
-    match request.start_alone(&owned) {
-        Ok(started) => Ok((started, owned)),
-        Err(Failure::SetUp(message)) => Err(inner.set_up_error(&message)),
-        Err(Failure::Start(error)) => Err(inner.explain(error)),
-    }
-}
-
 /// Starts init and lets it go; its set-up runs meanwhile.
 fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
     let init = match early {
@@ -294,7 +333,7 @@ fn launch(inner: &Inner, early: Option<Init>) -> Result<Owned, StartError> {
         _ => None,
     };
     inner.with_setup(scratch.as_ref().map(Scratch::path), |setup| {
-        init.go(setup.as_fd())
+        init.go(setup.as_fd(), inner.plan.flags())
     })?;
     let surroundings = Surroundings::of(&inner.plan, &inner.report, scratch.as_ref().map(Scratch::path));
     Ok(Owned::new(init, cgroup, scratch, surroundings))
@@ -318,13 +357,4 @@ fn private_directory(identity: Option<(u32, u32)>) -> Result<Scratch, StartError
         std::os::unix::fs::chown(scratch.path(), Some(uid), Some(gid)).map_err(failed)?;
     }
     Ok(scratch)
-}
-
-fn launch_and_wait(inner: &Inner) -> Result<Owned, StartError> {
-    let owned = launch(inner, None)?;
-    match messages::receive(owned.init.control(), RecvFlags::empty())? {
-        Some(([wire::READY, ..], _)) => Ok(owned),
-        Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
-        Some(_) | None => Err(StartError::Ended),
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 
+use crate::builder::SandboxBuilder;
 use crate::command::Command;
 use crate::error::{PrepareError, StartError};
 use crate::fork::{CloneHandle, Link, TemplateBuilder};
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A sandbox. Dropping it kills and reaps everything that was started in it.
 ///
 /// One that is shared ([`Sandbox::share`], [`Sandbox::join`]) has several holders of equal rank, and goes on until
-/// the last of them has left. Dropping it then ends the commands that were started through this handle, with
+/// the last of them has left, or the one has that serves a filesystem in it. Dropping it then ends the commands that were started through this handle, with
 /// their process groups; everything, if this was the last holder.
 ///
 /// ```no_run
@@ -96,11 +97,20 @@ impl Sandbox {
     /// # Errors
     /// See [`Prepared::new`].
     pub fn new(policy: &Policy) -> Result<Self, PrepareError> {
-        Ok(Self {
-            origin: Origin::Prepared(Prepared::new(policy)?),
+        Prepared::new(policy).map(Self::of_prepared)
+    }
+
+    /// A sandbox for `policy` with filesystems in it that this process serves.
+    pub fn builder(policy: &Policy) -> SandboxBuilder {
+        SandboxBuilder::new(policy)
+    }
+
+    pub(crate) fn of_prepared(prepared: Prepared) -> Self {
+        Self {
+            origin: Origin::Prepared(prepared),
             live: Live::None,
             status: SandboxStatus::Created,
-        })
+        }
     }
 
     /// Plans `policy` once, for many commands, each in a sandbox of its own.
@@ -223,6 +233,14 @@ impl Sandbox {
             Live::Clone(mut clone) => clone.kill().map(|()| Left::Ended),
             Live::None => Ok(Left::Ended),
         }
+    }
+
+    /// Whether no other process holds it just now; whoever is let in later does. For a holder whose leaving would end
+    /// it, because it serves a filesystem inside, and who lets the others finish first.
+    pub fn is_alone(&self) -> bool {
+        let is_alone =
+            |owned: &Owned| owned.stake.as_ref().is_none_or(Stake::is_alone) || owned.init.is_dead();
+        self.live.with(is_alone).unwrap_or(true)
     }
 
     /// Starts a command in this sandbox; the first one builds it.

@@ -88,6 +88,7 @@ impl Writer {
                 path,
                 attributes,
             } => self.byte(16).text(from).text(path).u64(attributes),
+            Op::Served { name, attributes } => self.byte(17).text(name).u64(attributes),
         }
     }
 
@@ -164,6 +165,10 @@ mod tests {
                 from: c".covers/dir",
                 path: c"home/me/.ssh",
                 attributes: 1,
+            },
+            Op::Served {
+                name: c"data",
+                attributes: 6,
             },
             Op::Own {
                 from: c"tmp",

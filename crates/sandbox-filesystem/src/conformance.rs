@@ -32,7 +32,7 @@ pub use op::{
     XattrMode,
 };
 pub use random::random_steps;
-pub use report::{Difference, Known, Report, RunError, compare, run};
+pub use report::{Difference, Known, Report, RunError, cases, compare, process_umask, run, run_cases};
 pub use script::{BadLine, Case, operation, parse};
 pub use subject::Subject;
 

@@ -4,7 +4,7 @@
 //! journalled way back into the base.
 //!
 //! [`fs`] is what a filesystem is: the trait [`DynFileSystem`](fs::DynFileSystem) and its plain types. [`serve`] answers
-//! requests of the FUSE protocol with one, and [`backend`] holds those that there are.
+//! requests of the FUSE protocol with one, and [`backend`] holds those that there are. `disk` mounts images of ext4.
 //!
 //! # Features
 //! - `branch` (default): the branch engine;
@@ -33,7 +33,11 @@ pub mod backend;
 pub mod branch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod content;
+#[cfg(feature = "fuse")]
+pub mod disk;
 pub mod fs;
+mod holder;
 pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]

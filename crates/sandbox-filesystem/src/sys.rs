@@ -3,6 +3,7 @@
 
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod apart;
+pub(crate) mod figures;
 #[cfg(feature = "fuse")]
 pub(crate) mod fuse;
 #[cfg(any(feature = "branch", feature = "fuse"))]
@@ -11,13 +12,14 @@ pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod heap;
 pub(crate) mod ids;
+#[cfg(feature = "fuse")]
+pub(crate) mod loop_device;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
 pub(crate) mod pages;
 pub(crate) mod record_lock;
-#[cfg(any(feature = "branch", feature = "fuse"))]
-mod signals;
+pub(crate) mod signals;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod truncate;

@@ -10,6 +10,8 @@
 //! # It is not
 //! - a place for I/O: nothing here opens a file, asks the kernel or reads the environment;
 //! - a place for live objects: a mount names its source, it never holds it.
+//!
+//! Two traits stand here because those on both sides of them must not know one another: [`TreeSource`] and [`ServeFuse`].
 #![forbid(unsafe_code)]
 
 mod change;
@@ -18,7 +20,9 @@ mod mount;
 mod name;
 mod outcome;
 pub mod policy;
+pub mod quota;
 mod report;
+mod served;
 mod serving;
 mod size;
 mod span;
@@ -32,10 +36,11 @@ pub use change::{
 };
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};
-pub use name::{BranchName, InvalidName, SandboxName, VolumeName};
+pub use name::{BranchName, InvalidName, SandboxName, ServedName, VolumeName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
+pub use served::{ServeFuse, Serving};
 pub use serving::{CachePolicy, HostPermissions, StatVirtualization};
 pub use size::{ByteSize, InvalidSize, Mebibytes, SizeExt};
 pub use span::{InvalidSpan, Span};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, VolumeName};
+use crate::{ByteSize, ServedName, VolumeName};
 
 /// One entry of the composed root: `source` appears at `at`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub enum MountSource {
     /// A volume, by its name. It has to be attached before anything starts: whoever starts a policy that still
     /// names one is refused.
     Volume(VolumeName),
+    /// A filesystem that whoever starts the sandbox serves, by the name under which it is given to it. It is shown at
+    /// one place.
+    Served(ServedName),
 }
 
 /// A copy-on-write view, as the kernel's overlayfs makes it in the sandbox's own user namespace

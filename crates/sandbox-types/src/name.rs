@@ -1,4 +1,4 @@
-//! Names of sandboxes, branches and volumes: one rule, checked once.
+//! Names of sandboxes, branches, volumes and filesystems: one rule, checked once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -80,6 +80,12 @@ name! {
 name! {
     /// The name of a volume: starts alphanumeric, then alphanumeric or `.`, `-`, `_`; at most 128 bytes.
     VolumeName
+}
+
+name! {
+    /// The name under which a filesystem is given to a sandbox: starts alphanumeric, then alphanumeric or `.`, `-`,
+    /// `_`; at most 128 bytes.
+    ServedName
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sandbox_types::{ByteSize, InvalidName, InvalidVolume, VolumeName, VolumeProblem};
 
 use crate::catalog::CatalogError;
-use crate::ext4::{Ext4OptionsError, FormatError, GrowError};
+use crate::ext4::{CheckError, Ext4OptionsError, FormatError, GrowError, RecoverError};
 use crate::home::HomeError;
 use crate::manifest::ManifestError;
 use crate::record::HolderRecord;
@@ -154,6 +154,12 @@ pub enum VolumeError {
     /// A disk cannot be made larger.
     #[error("a disk cannot be made larger: {0}")]
     Grow(#[from] GrowError),
+    /// A disk cannot be looked at.
+    #[error("a disk cannot be looked at: {0}")]
+    Look(#[from] CheckError),
+    /// A disk that was not unmounted cannot be made whole.
+    #[error("a disk that was not unmounted cannot be made whole: {0}")]
+    Recover(#[from] RecoverError),
     /// The runtime ended before it was done.
     #[error("cancelled: the runtime has ended")]
     Cancelled,

@@ -7,6 +7,7 @@
 //! volumes/.pending/ID/       what is being made or removed: the catalog decides which (see `pending`)
 //! volumes/.locks/NAME.lock   held by whoever changes what a name means
 //! volumes/.run/ID            held by whoever has volumes attached
+//! volumes/.mounts/ID/PLACE   where whoever has volumes attached mounts those that have to be mounted
 //! ```
 
 use std::fs::DirBuilder;
@@ -118,7 +119,13 @@ impl Home {
             return Err(HomeError::Remote { path, kind });
         }
         let home = Self(path);
-        for directory in [home.snapshots(), home.pending(), home.locks(), home.run()] {
+        for directory in [
+            home.snapshots(),
+            home.pending(),
+            home.locks(),
+            home.run(),
+            home.mounts(),
+        ] {
             make_private(&directory)?;
         }
         home.check_writable()?;
@@ -163,6 +170,10 @@ impl Home {
 
     pub(crate) fn run(&self) -> PathBuf {
         self.volumes().join(".run")
+    }
+
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.volumes().join(".mounts")
     }
 
     fn locks(&self) -> PathBuf {

@@ -1,8 +1,12 @@
 //! Having volumes attached.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{Access, SandboxName, VolumeName};
+use sandbox_types::{Access, SandboxName, VolumeForm, VolumeName};
 
 use crate::error::{VolumeError, blocking};
 use crate::local::LocalBackend;
@@ -38,6 +42,14 @@ pub struct Attached {
     pub path: PathBuf,
     /// Whether it may be written.
     pub access: Access,
+    /// Its kind, with quota or size: what it is for as long as the lease lives.
+    pub form: VolumeForm,
+    /// An empty directory for whoever mounts it; for disks only.
+    pub mount_point: Option<PathBuf>,
+    /// Where whoever keeps its quota writes the figure down.
+    pub quota_state: PathBuf,
+    /// Which of the lease's locks is its own.
+    pub(crate) lock: usize,
 }
 
 /// Volumes that nobody removes, and nobody else writes, while this lives. They are free when it is dropped or its
@@ -57,6 +69,8 @@ pub struct Lease {
 pub(crate) struct Written {
     pub(crate) id: String,
     pub(crate) path: PathBuf,
+    /// What has the directories for what has to be mounted.
+    pub(crate) mounts: PathBuf,
     pub(crate) lock: Lock,
     /// Its catalog is opened again where it was closed meanwhile.
     pub(crate) backend: LocalBackend,
@@ -66,6 +80,12 @@ impl Lease {
     /// What is attached, in the order it was asked for.
     pub fn volumes(&self) -> &[Attached] {
         &self.volumes
+    }
+
+    /// The lock of one of its volumes, for a process that has to keep it until it is done with the volume, whatever
+    /// becomes of this one.
+    pub fn lock_of(&self, attached: &Attached) -> Option<BorrowedFd<'_>> {
+        self.locks.get(attached.lock).map(AsFd::as_fd)
     }
 
     /// Frees the volumes, and strikes out who held them. A lease that is only dropped frees them as well; what is
@@ -79,6 +99,7 @@ impl Lease {
         let Written {
             id,
             path,
+            mounts,
             lock,
             backend,
         } = written;
@@ -86,12 +107,30 @@ impl Lease {
         let change = catalog.change().await?;
         change.remove_sandbox(&id).await?;
         change.commit().await?;
-        remove(path, lock).await
+        blocking(move || {
+            remove_mount_points(&mounts).map_err(VolumeError::io(&mounts))?;
+            lock.remove(&path).map_err(VolumeError::io(&path))
+        })
+        .await
     }
 }
 
-async fn remove(path: PathBuf, lock: Lock) -> Result<(), VolumeError> {
-    blocking(move || lock.remove(&path).map_err(VolumeError::io(&path))).await
+/// Makes the directory that a volume's file system is mounted on.
+pub(crate) fn make_mount_point(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes the directories that a lease has made for mounts, and nothing that is in them: what is still mounted, or
+/// was written there by mistake, stays.
+pub(crate) fn remove_mount_points(mounts: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(mounts) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    };
+    for entry in entries {
+        std::fs::remove_dir(entry?.path())?;
+    }
+    std::fs::remove_dir(mounts)
 }
 
 /// Where somebody's lock is.

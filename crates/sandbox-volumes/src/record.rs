@@ -29,9 +29,10 @@ pub struct VolumeRecord {
 /// What is in a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes on the disk, as `du` counts them: holes take none, a file with two names is counted once.
+    /// Bytes. Of a directory, as `du` counts them: holes take none, a file with two names is counted once. Of one with a
+    /// quota, as the quota counts (`sandbox_types::quota`); of a disk, as its file system does: what `df` says inside.
     pub bytes: ByteSize,
-    /// Files, directories, links; of a disk, which does not say without being mounted, 0.
+    /// Files, directories, links; without the root where there is a quota, with ext4's own eleven in a disk.
     pub inodes: u64,
     /// When it was counted.
     pub measured_at: SystemTime,

@@ -11,11 +11,13 @@ mod catalog;
 mod error;
 mod figures;
 mod fork;
+mod fs;
 mod json;
 mod left;
 mod load;
 mod machine;
 mod memory;
+mod output;
 mod peer;
 mod peers;
 mod programs;
@@ -44,6 +46,8 @@ pub(crate) enum Bench {
     Fork(fork::Args),
     /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
     Catalog(catalog::Args),
+    /// Filesystems served by FUSE: this project's, public ones, and what is beneath them, in turn
+    Fs(fs::Args),
     /// ext4 disks, made by this project and by mke2fs in turn
     Volumes(volumes::Args),
 }
@@ -51,6 +55,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     setup::ensure(&[Need::Build, Need::Dist, Need::Bench])?;
     match bench {
+        Bench::Fs(args) => fs::run(args),
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),

@@ -28,6 +28,9 @@ pub(crate) use tally::Tally;
 
 /// A run of all tests; the runner itself stops single tests much earlier.
 const RUN_LIMIT: Duration = Duration::from_mins(20);
+/// Many tests race real processes on machines that do other things as well: one that fails is tried once more, and is named
+/// at the end when it passed then. A defect fails twice.
+const ONE_MORE_TRY: &str = "--retries=1";
 /// For each target.
 const FUZZ_SECONDS: u64 = 5;
 const EXAMPLE_LIMIT: Duration = Duration::from_mins(2);
@@ -78,6 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     lint::documents(&mut steps);
     lint::dependencies(&mut steps);
 
+    seen.print_flaky();
     seen.print_skips();
     steps.print_table();
     println!("\n{}", steps.total());
@@ -94,6 +98,7 @@ fn unit_and_integration(built: &[Artifact], skip_list: &SkipList, seen: &mut Obs
             "--workspace",
             "--no-fail-fast",
             "--success-output=immediate",
+            ONE_MORE_TRY,
         ])
     } else {
         cargo().args([

@@ -9,6 +9,7 @@ use super::tally::Tally;
 pub(super) struct Observed {
     tally: Tally,
     skips: BTreeSet<String>,
+    flaky: BTreeSet<String>,
 }
 
 impl Observed {
@@ -21,6 +22,13 @@ impl Observed {
         if let Some((_, skip)) = line.split_once("SKIP: ") {
             self.skips.insert(skip.trim().to_owned());
         }
+        if let Some((_, test)) = line
+            .trim_start()
+            .strip_prefix("FLAKY ")
+            .and_then(|rest| rest.split_once("] "))
+        {
+            self.flaky.insert(without_place(test).to_owned());
+        }
         if let Some(tally) = libtest_total(line) {
             self.tally = self.tally + tally;
             return None;
@@ -31,14 +39,29 @@ impl Observed {
     }
 
     pub(super) fn print_skips(&self) {
-        if self.skips.is_empty() {
-            return;
-        }
-        println!("\n=== skipped tests");
-        for skip in &self.skips {
-            println!("SKIP: {skip}");
-        }
+        list("skipped tests", "SKIP: ", &self.skips);
     }
+
+    pub(super) fn print_flaky(&self) {
+        list("tests that passed the second time only", "FLAKY: ", &self.flaky);
+    }
+}
+
+fn list(title: &str, mark: &str, lines: &BTreeSet<String>) {
+    if lines.is_empty() {
+        return;
+    }
+    println!("\n=== {title}");
+    for line in lines {
+        println!("{mark}{line}");
+    }
+}
+
+/// Without the number of the test, `(3/40) `.
+fn without_place(test: &str) -> &str {
+    test.strip_prefix('(')
+        .and_then(|rest| rest.split_once(") "))
+        .map_or(test, |(_, name)| name)
 }
 
 /// `test result: ok. 3 passed; 0 failed; 0 ignored; …`, at the start of the line: an indented one is
@@ -136,5 +159,20 @@ mod tests {
             observed.skips,
             BTreeSet::from(["escape::bpf: no user namespaces".to_owned()])
         );
+    }
+    #[test]
+    fn a_test_that_passed_the_second_time_is_named_and_counts_as_passed() {
+        let lines = [
+            "  TRY 1 FAIL [   0.250s] (1/2) xtask tests::races",
+            "  TRY 2 PASS [   0.043s] (2/2) xtask tests::races",
+            "     Summary [   0.308s] 2 tests run: 2 passed (1 flaky), 0 skipped",
+            "   FLAKY 2/2 [   0.043s] (2/2) xtask tests::races",
+        ];
+        check(&lines, 2, 0);
+        let mut observed = Observed::default();
+        for line in lines {
+            observed.line(line);
+        }
+        assert_eq!(observed.flaky, BTreeSet::from(["xtask tests::races".to_owned()]));
     }
 }

@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sandbox::volume::{Holder, Lease, default_backend};
-use sandbox::{Access, Mount, MountSource, Policy, VolumeName, attach_volumes, names_volumes};
+use sandbox::volume::{Holder, default_backend};
+use sandbox::{
+    Access, Mount, MountSource, Policy, Prepared, Sandbox, VolumeName, attach_volumes, names_volumes,
+};
 
+use super::Leaving;
 use super::args::RunArgs;
+use super::on_branch::Session;
 use crate::commands::volume::block_on;
 use crate::error::CliError;
 use crate::output::note;
@@ -63,37 +67,69 @@ impl VolumeArg {
 
 /// The volumes of a run. Where there are none, nothing is looked at and nothing is kept.
 #[derive(Debug)]
-pub(super) struct AttachedVolumes(Option<Lease>);
+pub(super) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
 
 impl AttachedVolumes {
     /// Takes the volumes that the policy names; the policy with their directories in the places of their names.
-    pub(super) fn take(policy: Policy, args: &RunArgs) -> Result<(Policy, Self), CliError> {
+    pub(super) fn take(
+        policy: Policy,
+        args: &RunArgs,
+        session: Option<&Session>,
+    ) -> Result<(Policy, Self), CliError> {
         if !names_volumes(&policy) {
             return Ok((policy, Self(None)));
         }
-        // Another command may join a branch, and go on when this one has left and given the volumes back.
-        if args.branch.is_asked() {
-            return Err(CliError::VolumesOnBranch);
+        if let Some(name) = session.and_then(Session::joined) {
+            // Whoever joins is under the policy of whoever began, volumes among it.
+            return if args.files.volume.is_empty() {
+                Ok((policy, Self(None)))
+            } else {
+                Err(CliError::VolumeOnJoin { name: name.clone() })
+            };
         }
         let holder = Holder {
             sandbox: None,
             command: shown(args),
         };
-        let (policy, lease) = block_on(async {
+        let (policy, attached) = block_on(async {
             let backend = default_backend().await?;
             let attached = attach_volumes(&policy, &*backend, &holder).await;
             // No thread is to be left that signals could go to instead of this one, which relays them.
             backend.close().await;
             Ok(attached?)
         })?;
-        Ok((policy, Self(Some(lease))))
+        Ok((policy, Self(Some(attached))))
+    }
+
+    /// A sandbox for the policy, with the volumes that are served.
+    pub(super) fn sandbox(&self, policy: &Policy) -> Result<Sandbox, CliError> {
+        Ok(match &self.0 {
+            Some(volumes) => volumes.builder(policy).build()?,
+            None => Sandbox::new(policy)?,
+        })
+    }
+
+    /// The same for one command; none where the policy alone does.
+    pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
+        match self.0.as_ref().filter(|volumes| volumes.are_served()) {
+            Some(volumes) => Ok(Some(volumes.builder(policy).prepare()?)),
+            None => Ok(None),
+        }
+    }
+
+    /// When this process may leave a sandbox that others have joined: its volumes are theirs as well.
+    pub(super) fn leaving(&self) -> Leaving {
+        match self.0 {
+            Some(_) => Leaving::Last,
+            None => Leaving::AnyTime,
+        }
     }
 
     /// Gives them back. Nothing that ran in the sandbox is left by now.
     pub(super) fn give_back(self) {
-        let Some(lease) = self.0 else { return };
+        let Some(attached) = self.0 else { return };
         let given = block_on(async {
-            let given = lease.detach().await;
+            let given = attached.detach().await;
             default_backend().await?.close().await;
             Ok(given?)
         });

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sandbox::branch::{Branch, Use};
-use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Policy, Process, Sandbox};
+use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Process, Sandbox};
 
 use crate::error::CliError;
 use crate::output::note;
 
 /// How long a sandbox that is just being made may take to open its gate, or to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether others are still there.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// A sandbox that is held by this process, and perhaps by others.
 #[derive(Debug)]
@@ -66,11 +68,10 @@ impl Door {
 impl Live {
     /// Starts the first command of a sandbox that can be joined at `socket`.
     pub(crate) fn start(
-        policy: &Policy,
+        mut sandbox: Sandbox,
         socket: &Path,
         command: Command,
     ) -> Result<(Self, Process), CliError> {
-        let mut sandbox = Sandbox::new(policy)?;
         let process = sandbox.spawn(command)?;
         let gate = match sandbox.share(socket) {
             Ok(gate) => Some(gate),
@@ -95,6 +96,18 @@ impl Live {
     /// Where others come in.
     pub(crate) fn door(&mut self) -> &mut Door {
         &mut self.door
+    }
+
+    /// Waits until nobody else holds it; others may still come in meanwhile.
+    pub(crate) fn wait_for_others(&mut self) {
+        if self.sandbox.is_alone() {
+            return;
+        }
+        note("others go on in this sandbox, with the volumes of this command: waiting for them to end");
+        while !self.sandbox.is_alone() {
+            self.door.serve();
+            std::thread::sleep(MOMENT);
+        }
     }
 
     /// Lets go of it. Whether others go on in it.

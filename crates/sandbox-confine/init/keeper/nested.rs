@@ -78,7 +78,9 @@ extern "C" fn first(_: usize) -> ! {
         .fold(0, |mask, signal| mask | 1 << (signal - 1));
     loop {
         match sys::await_signal(mask).map(|signal| signal as u64) {
-            Ok(SIGCHLD) => sys::reap_ended(),
+            Ok(SIGCHLD) => {
+                sys::reap_ended();
+            }
             Ok(SIGUSR1) => {
                 for _ in 0..STOP_ROUNDS {
                     // ESRCH: nobody is left.

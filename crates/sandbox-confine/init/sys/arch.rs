@@ -27,6 +27,8 @@ pub mod number {
     pub const CHDIR: usize = 80;
     pub const FCHDIR: usize = 81;
     pub const GETRUSAGE: usize = 98;
+    pub const GETEUID: usize = 107;
+    pub const GETEGID: usize = 108;
     pub const UMASK: usize = 95;
     pub const SETPGID: usize = 109;
     pub const SETSID: usize = 112;

@@ -71,6 +71,11 @@ pub fn open_terminal(path: &Text) -> Result<Fd> {
     open(At::Here, path, O_RDWR | O_NOCTTY, 0)
 }
 
+/// Opens a device for reading and writing.
+pub fn open_device(path: &Text) -> Result<Fd> {
+    open(At::Here, path, O_RDWR, 0)
+}
+
 /// Opens a file or directory for reading.
 pub fn open_read(path: &Text) -> Result<Fd> {
     open(At::Here, path, O_RDONLY, 0)
@@ -352,6 +357,13 @@ pub fn is_hung_up(socket: &Fd) -> bool {
     let at_once = [0_u64; 2];
     let args = [(&raw mut entry) as usize, 1, at_once.as_ptr() as usize, 0, 0, 0];
     arch::call(arch::number::PPOLL, args).is_ok() && entry.is_ready()
+}
+
+/// Waits for nothing, this long.
+pub fn pause(milliseconds: u64) {
+    let time = [milliseconds / 1000, milliseconds % 1000 * 1_000_000];
+    // A signal ends it early.
+    let _ = arch::call(arch::number::PPOLL, [0, 0, time.as_ptr() as usize, 0, 0, 0]);
 }
 
 /// Waits without limit until something happens.

@@ -66,16 +66,6 @@ pub fn await_signal(mask: u64) -> Result<usize> {
     )
 }
 
-/// Reaps children that have ended, without waiting for any.
-pub fn reap_ended() {
-    const WNOHANG: usize = 1;
-    const WALL: usize = 0x4000_0000;
-    while matches!(
-        arch::call(arch::number::WAIT4, [usize::MAX, 0, WNOHANG | WALL, 0, 0, 0]),
-        Ok(1..)
-    ) {}
-}
-
 /// As many open files as there may be: what a sandbox is made of must not depend on the caller's soft limit.
 pub fn raise_open_files() {
     const RLIMIT_NOFILE: usize = 7;
@@ -142,11 +132,19 @@ pub enum State {
     Ended,
 }
 
+// WNOHANG, WSTOPPED, WEXITED, WNOWAIT, __WALL.
+const LOOK: usize = 1 | 2 | 4 | 0x0100_0000 | 0x4000_0000;
+
+/// Whether there is a child, running or ended, leaving everything as it is.
+pub fn has_children() -> bool {
+    const P_ALL: usize = 0;
+    // ECHILD: there is none.
+    arch::call(arch::number::WAITID, [P_ALL, 0, 0, LOOK, 0, 0]).is_ok()
+}
+
 /// waitid(2) for a child, leaving everything as it is.
 pub fn state(pid: i32) -> State {
     const P_PID: usize = 1;
-    // WNOHANG, WSTOPPED, WEXITED, WNOWAIT, __WALL.
-    const LOOK: usize = 1 | 2 | 4 | 0x0100_0000 | 0x4000_0000;
     const CLD_STOPPED: i32 = 5;
     // struct siginfo: signal, errno, code; all zero when there is nothing to tell.
     let mut information = [0_i32; 32];
@@ -221,6 +219,26 @@ impl Rusage {
 pub fn wait_for_any() -> bool {
     const WALL: usize = 0x4000_0000;
     arch::call(arch::number::WAIT4, [usize::MAX, 0, WALL, 0, 0, 0]).is_ok()
+}
+
+/// Reaps every child that has ended, without waiting; whether one is left.
+pub fn reap_ended() -> bool {
+    const WALL_NOHANG: usize = 0x4000_0001;
+    loop {
+        match arch::call(arch::number::WAIT4, [usize::MAX, 0, WALL_NOHANG, 0, 0, 0]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            // ECHILD: none is left.
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The user and group that init acts as.
+pub fn own_identity() -> (u32, u32) {
+    // Neither can fail.
+    let own = |number| arch::call(number, [0; 6]).map_or(0, |id| id as u32);
+    (own(arch::number::GETEUID), own(arch::number::GETEGID))
 }
 
 /// kill(2).

@@ -59,7 +59,7 @@ pub(super) fn masks(denied: &[PathBuf], grants: &[ResolvedGrant], view: &View) -
 /// A denied path is also meant by the name it has inside, where a copy or a view of a directory is shown in its
 /// place: what is hidden on the host is not to be had from there.
 fn by_name_inside(denied: &Path, grant: &ResolvedGrant) -> Option<Masked> {
-    if grant.source == grant.at && grant.overlay.is_none() {
+    if grant.source == grant.at && grant.is_itself() {
         return None;
     }
     let below = denied.strip_prefix(&grant.at).ok()?;
@@ -71,12 +71,13 @@ fn by_name_inside(denied: &Path, grant: &ResolvedGrant) -> Option<Masked> {
 
 /// What a mount shows at `below`; none where it shows nothing.
 fn kind_in(grant: &ResolvedGrant, below: &Path) -> Option<MaskedKind> {
-    let layers: Vec<&Path> = match &grant.overlay {
-        None => vec![&grant.source],
-        Some(overlay) => std::iter::once(&overlay.upper)
+    let layers: Vec<&Path> = match (&grant.overlay, &grant.served) {
+        (None, None) => vec![&grant.source],
+        (Some(overlay), _) => std::iter::once(&overlay.upper)
             .chain(&overlay.lowers)
             .map(PathBuf::as_path)
             .collect(),
+        (None, Some(served)) => served.layers.iter().map(PathBuf::as_path).collect(),
     };
     for layer in layers {
         match found_in(layer, below) {
@@ -196,6 +197,7 @@ mod tests {
             is_dir: true,
             access: sandbox_types::Access::Write,
             overlay,
+            served: None,
         }
     }
 

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{Access, Mount, MountSource, Note, Overlay, Policy};
+use sandbox_types::{Access, Mount, MountSource, Note, Overlay, Policy, ServedName};
 
 use super::{denied, pins};
 use crate::error::PrepareError;
 use crate::host::Host;
+use crate::served::Filesystems;
 use crate::view::{
     Account, AgentKind, EtcEntry, EtcView, HiddenPlaces, Masked, MaskedKind, SystemEntry, SystemView,
     Toolchains, agent_socket, among_credentials, host_resolv_conf,
@@ -61,6 +62,24 @@ pub struct ResolvedGrant {
     pub access: Access,
     /// Set when it is not the directory itself that appears, but a copy-on-write view of it.
     pub overlay: Option<Overlay>,
+    /// Set when it is not the directory itself that appears, but a filesystem that shows it.
+    pub served: Option<ServedView>,
+}
+
+impl ResolvedGrant {
+    /// Whether it is the directory or file itself that appears.
+    pub(super) fn is_itself(&self) -> bool {
+        self.overlay.is_none() && self.served.is_none()
+    }
+}
+
+/// A filesystem that is served, and shows directories of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedView {
+    /// Its name.
+    pub name: ServedName,
+    /// What it shows, the topmost first.
+    pub layers: Vec<PathBuf>,
 }
 
 impl View {
@@ -94,7 +113,7 @@ impl View {
 }
 
 /// Looks at the host.
-pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError> {
+pub(crate) fn gather(policy: &Policy, host: &Host, served: &Filesystems) -> Result<View, PrepareError> {
     let (uid, gid) = match policy.process.identity {
         Identity::Caller => (host.uid, host.gid),
         Identity::Root => (0, 0),
@@ -125,6 +144,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
     let resolver = Resolver {
         home: &caller_home,
         cwd: std::env::current_dir().ok(),
+        served,
     };
     let mut grants = Vec::new();
     let mut links = Vec::new();
@@ -141,7 +161,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
         grants.extend(resolver.mount(mount)?);
     }
     // A view wins over the directory itself, a grant for writing over one for reading of the same place.
-    let rank = |grant: &ResolvedGrant| (grant.overlay.is_none(), grant.access != Access::Write);
+    let rank = |grant: &ResolvedGrant| (grant.is_itself(), grant.access != Access::Write);
     grants.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| rank(a).cmp(&rank(b))));
     grants.dedup_by(|later, earlier| later.at == earlier.at);
     if let Some(cwd) = &policy.process.cwd {
@@ -173,7 +193,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host) -> Result<View, PrepareError>
 
 /// A denial that would hide all of what is mounted, or be undone by it: one of the two is a mistake.
 fn refuse_denied_mounts(policy: &Policy, denied: &[PathBuf]) -> Result<(), PrepareError> {
-    let shows_host = |mount: &&Mount| matches!(mount.source, MountSource::Bind(_) | MountSource::Overlay(_));
+    let shows_host = |mount: &&Mount| !matches!(mount.source, MountSource::Tmpfs { .. });
     for mount in policy.filesystem.mounts.iter().filter(shows_host) {
         if let Some(denied) = denied.iter().find(|denied| mount.at.starts_with(denied)) {
             return Err(PrepareError::DeniedMount {
@@ -209,6 +229,7 @@ fn private_home(home: &Path, system: &[SystemEntry]) -> PathBuf {
 struct Resolver<'a> {
     home: &'a Path,
     cwd: Option<PathBuf>,
+    served: &'a Filesystems,
 }
 
 impl Resolver<'_> {
@@ -260,10 +281,28 @@ impl Resolver<'_> {
     /// What a mount shows of the host; nothing for one that is made anew.
     fn mount(&self, mount: &Mount) -> Result<Option<ResolvedGrant>, PrepareError> {
         const FIELD: &str = "filesystem.mounts";
+        let mut served = None;
         let (source, is_dir, overlay) = match &mount.source {
             MountSource::Bind(source) => {
                 let (source, is_dir) = self.resolve(FIELD, source)?;
                 (source, is_dir, None)
+            }
+            MountSource::Served(name) => {
+                let real = |path: PathBuf| self.resolve(FIELD, &path).map(|(real, _)| real);
+                let layers: Vec<_> = self
+                    .served
+                    .shown_by(name)
+                    .into_iter()
+                    .map(real)
+                    .collect::<Result<_, _>>()?;
+                let Some(base) = layers.last().cloned() else {
+                    return Ok(None);
+                };
+                served = Some(ServedView {
+                    name: name.clone(),
+                    layers,
+                });
+                (base, true, None)
             }
             MountSource::Overlay(overlay) => {
                 let real = |path: &PathBuf| self.resolve(FIELD, path).map(|(real, _)| real);
@@ -286,6 +325,7 @@ impl Resolver<'_> {
             is_dir,
             access: mount.access,
             overlay,
+            served,
         }))
     }
 
@@ -310,6 +350,7 @@ impl Resolver<'_> {
                 is_dir,
                 access,
                 overlay: None,
+                served: None,
             });
             return Ok(());
         }
@@ -333,6 +374,7 @@ impl Resolver<'_> {
                     is_dir: kind.is_dir(),
                     access,
                     overlay: None,
+                    served: None,
                 });
             }
         }

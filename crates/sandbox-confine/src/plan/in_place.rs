@@ -18,9 +18,16 @@ pub(super) fn check(policy: &Policy, host: &Host, view: &View) -> Result<(), Pre
         .iter()
         .find(|mount| matches!(mount.source, MountSource::Tmpfs { .. }));
     let moved = view.grants.iter().find(|grant| grant.at != grant.source);
+    let served = policy
+        .filesystem
+        .mounts
+        .iter()
+        .find(|mount| matches!(mount.source, MountSource::Served(_)));
     let view_of = view.grants.iter().find(|grant| grant.overlay.is_some());
     let what = if let Some(grant) = view_of {
         format!("a copy-on-write view of {}", grant.source.display())
+    } else if let Some(mount) = served {
+        format!("a file system that is served at {}", mount.at.display())
     } else if let Some(mount) = tmpfs {
         format!("a file system in memory at {}", mount.at.display())
     } else if let Some(grant) = moved {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use landlock::{AccessFs, AccessNet, BitFlags, Scope};
 use sandbox_types::policy::NetworkMode;
-use sandbox_types::{Access, Policy};
+use sandbox_types::{Access, MountSource, Policy};
 
 use super::{Place, SCRATCH, View, is_host_root};
 use crate::host::Host;
@@ -166,7 +166,13 @@ fn in_namespaces(policy: &Policy, host: &Host, view: &View, rights: &Rights) -> 
     };
     rules.push(rule("/proc", proc.bits()));
     for mount in &policy.filesystem.mounts {
-        if let sandbox_types::MountSource::Tmpfs { .. } = mount.source {
+        let is_granted = || view.grants.iter().any(|grant| grant.at == mount.at);
+        let is_new = match mount.source {
+            MountSource::Tmpfs { .. } => true,
+            MountSource::Served(_) => !is_granted(),
+            _ => false,
+        };
+        if is_new {
             rules.push(rule(&mount.at, rights.on(mount.access, true)));
         }
     }

@@ -43,10 +43,12 @@ use crate::init::{IdMaps, Launch};
 use crate::process::Watch;
 use crate::seccomp::{FilterSpec, Inet, Toggles};
 use crate::streams::OutputLimit;
-use crate::wire::{Confinement, KEEP_NICE, MAX_SOURCES, RULE_IS_RESOLVED, RULE_MAY_BE_MISSING, Writer};
+use crate::wire::{
+    Confinement, GO_SERVED, KEEP_NICE, MAX_SOURCES, RULE_IS_RESOLVED, RULE_MAY_BE_MISSING, Writer,
+};
 
 pub(crate) use gather::gather;
-pub use gather::{ResolvedGrant, View};
+pub use gather::{ResolvedGrant, ServedView, View};
 pub use landlock::{LandlockPlan, PathRule};
 pub use limits::Rlimit;
 pub use refused::RefusedLimit;
@@ -151,6 +153,12 @@ impl Plan {
     /// Whether the plan needs a private directory on the host.
     pub(crate) fn needs_scratch(&self) -> bool {
         self.launch.namespaces == 0
+    }
+
+    /// What init has to know beside its blob: `GO_` flags.
+    pub(crate) fn flags(&self) -> u64 {
+        let serves = self.steps.iter().any(|step| matches!(step, Step::Served { .. }));
+        if serves { GO_SERVED } else { 0 }
     }
 
     /// The plan as init reads it. `scratch` is the private directory, where one is needed.

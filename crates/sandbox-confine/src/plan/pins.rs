@@ -13,7 +13,7 @@ use super::ResolvedGrant;
 /// The directories between `grant`, if the command may write there, and `covered` in it, but for those that one of
 /// `grants` further inside shows in its own way.
 pub(super) fn of(covered: &Path, grant: &ResolvedGrant, grants: &[ResolvedGrant]) -> Vec<ResolvedGrant> {
-    if grant.access != Access::Write || grant.overlay.is_some() {
+    if grant.access != Access::Write || !grant.is_itself() {
         return Vec::new();
     }
     let is_shown_otherwise = |path: &Path| {
@@ -34,6 +34,7 @@ pub(super) fn of(covered: &Path, grant: &ResolvedGrant, grants: &[ResolvedGrant]
                 is_dir: true,
                 access: Access::Write,
                 overlay: None,
+                served: None,
             })
         })
         .collect()
@@ -52,6 +53,7 @@ mod tests {
             is_dir: true,
             access,
             overlay: None,
+            served: None,
         }
     }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{Access, MountSource, Overlay, Policy};
+use sandbox_types::{Access, MountSource, Overlay, Policy, ServedName};
 
 use super::step::{NODEV, NOEXEC, NOSUID, RDONLY, Step};
 use super::tree::Tree;
@@ -30,9 +30,11 @@ enum Attachment {
         source: PathBuf,
         attributes: u64,
         is_dir: bool,
-        /// Set when it is a copy-on-write view of it that is attached.
-        overlay: Option<Overlay>,
+        /// Set when it is not the tree itself that is attached.
+        instead: Option<Instead>,
     },
+    /// A filesystem that is served, and shows nothing of the host.
+    Served { name: ServedName, attributes: u64 },
     /// A directory of the root itself, which stays writable.
     Private,
     /// A new file system.
@@ -41,6 +43,44 @@ enum Attachment {
         options: String,
         attributes: u64,
     },
+}
+
+impl Attachment {
+    /// The step that takes it, before the new root covers the old one; none for what is made in the new root.
+    fn taken(&self) -> Option<Step> {
+        let served = |name: &ServedName, attributes| Step::Served {
+            name: name.clone(),
+            attributes,
+        };
+        Some(match self {
+            Self::Host {
+                source,
+                attributes,
+                instead,
+                ..
+            } => match instead {
+                None => Step::Source {
+                    path: source.clone(),
+                    attributes: *attributes,
+                },
+                Some(Instead::Overlay(overlay)) => Step::Overlay {
+                    overlay: overlay.clone(),
+                    attributes: *attributes,
+                },
+                Some(Instead::Served(name)) => served(name, *attributes),
+            },
+            Self::Served { name, attributes } => served(name, *attributes),
+            Self::Private | Self::New { .. } => return None,
+        })
+    }
+}
+
+/// What is attached in place of a tree of the host.
+enum Instead {
+    /// A copy-on-write view of it.
+    Overlay(Overlay),
+    /// A filesystem that shows it.
+    Served(ServedName),
 }
 
 #[derive(Default)]
@@ -61,11 +101,18 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
     layout.add_toolchains(view);
     layout.add_mounts(policy);
     for grant in &view.grants {
+        // A view wins over the directory itself.
+        if grant.is_itself() && matches!(layout.mounts.get(&grant.at), Some(Attachment::Served { .. })) {
+            continue;
+        }
         layout.add_host(&grant.at, &grant.source, grant.is_dir, grant.access);
-        if let (Some(overlay), Some(Attachment::Host { overlay: place, .. })) =
-            (&grant.overlay, layout.mounts.get_mut(&grant.at))
+        let overlay = grant.overlay.clone().map(Instead::Overlay);
+        let served = grant.served.as_ref();
+        let served = served.map(|served| Instead::Served(served.name.clone()));
+        if let (Some(view), Some(Attachment::Host { instead, .. })) =
+            (overlay.or(served), layout.mounts.get_mut(&grant.at))
         {
-            *place = Some(overlay.clone());
+            *instead = Some(view);
         }
     }
     for (path, target) in &view.links {
@@ -115,7 +162,7 @@ impl Layout {
                     // Read-only is the node, whose mode and times are the host's; what is written goes to the driver.
                     attributes: RDONLY | NOSUID | NOEXEC,
                     is_dir: false,
-                    overlay: None,
+                    instead: None,
                 },
             );
         }
@@ -203,16 +250,22 @@ impl Layout {
 
     fn add_mounts(&mut self, policy: &Policy) {
         for mount in &policy.filesystem.mounts {
-            // Binds are among the view's grants, resolved.
-            if let MountSource::Tmpfs { size } = &mount.source {
-                let read_only = if mount.access == Access::Read { RDONLY } else { 0 };
-                let attachment = Attachment::New {
+            let read_only = if mount.access == Access::Read { RDONLY } else { 0 };
+            let attributes = NOSUID | NODEV | read_only;
+            let attachment = match &mount.source {
+                MountSource::Tmpfs { size } => Attachment::New {
                     kind: "tmpfs",
                     options: format!("mode=0755,size={}", size.bytes()),
-                    attributes: NOSUID | NODEV | read_only,
-                };
-                self.mounts.insert(mount.at.clone(), attachment);
-            }
+                    attributes,
+                },
+                MountSource::Served(name) => Attachment::Served {
+                    name: name.clone(),
+                    attributes,
+                },
+                // What shows the host is among the view's grants, resolved.
+                _ => continue,
+            };
+            self.mounts.insert(mount.at.clone(), attachment);
         }
     }
 
@@ -231,7 +284,7 @@ impl Layout {
                 source: source.to_owned(),
                 attributes,
                 is_dir,
-                overlay: None,
+                instead: None,
             },
         );
     }
@@ -295,24 +348,7 @@ impl Layout {
         let mut steps = Vec::with_capacity(self.dirs.len() + self.files.len() + 3 * self.mounts.len() + 16);
         // Trees of the host are taken before the new root covers the old one.
         for (_, attachment) in self.mounts.iter() {
-            if let Attachment::Host {
-                source,
-                attributes,
-                overlay,
-                ..
-            } = attachment
-            {
-                steps.push(match overlay {
-                    None => Step::Source {
-                        path: source.clone(),
-                        attributes: *attributes,
-                    },
-                    Some(overlay) => Step::Overlay {
-                        overlay: overlay.clone(),
-                        attributes: *attributes,
-                    },
-                });
-            }
+            steps.extend(attachment.taken());
         }
         steps.push(Step::Hostname(policy.process.hostname.clone()));
         steps.push(Step::Root {
@@ -347,7 +383,7 @@ impl Layout {
         let mut source = 0;
         for (path, attachment) in self.mounts {
             steps.push(match attachment {
-                Attachment::Host { .. } => {
+                Attachment::Host { .. } | Attachment::Served { .. } => {
                     source += 1;
                     Step::Attach {
                         source: source - 1,
@@ -427,7 +463,11 @@ fn host_above<'a>(mounts: &'a Tree<Attachment>, path: &'a Path) -> Option<(&'a P
 fn new_above<'a>(mounts: &Tree<Attachment>, path: &'a Path) -> Option<&'a Path> {
     let mut above = path.ancestors().skip(1);
     let nearest = above.find(|above| mounts.contains(above))?;
-    matches!(mounts.get(nearest), Some(Attachment::New { .. })).then_some(nearest)
+    let is_new = matches!(
+        mounts.get(nearest),
+        Some(Attachment::New { .. } | Attachment::Served { .. })
+    );
+    is_new.then_some(nearest)
 }
 
 /// Covers what must be hidden with an empty directory or file, of which nothing stays behind.

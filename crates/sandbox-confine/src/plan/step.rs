@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::Overlay;
+use sandbox_types::{Overlay, ServedName};
 
 use crate::error::StartError;
 use crate::exec::text;
@@ -28,6 +28,13 @@ pub enum Step {
     Overlay {
         /// Where its layers are.
         overlay: Overlay,
+        /// MOUNT_ATTR_*.
+        attributes: u64,
+    },
+    /// Mounts a filesystem that the supervisor serves, which takes the next source's number.
+    Served {
+        /// Its name.
+        name: ServedName,
         /// MOUNT_ATTR_*.
         attributes: u64,
     },
@@ -139,6 +146,10 @@ impl Step {
                 attributes: *attributes,
             }),
             Self::Overlay { overlay, attributes } => return encode_overlay(overlay, *attributes, writer),
+            Self::Served { name, attributes } => writer.op(&Op::Served {
+                name: &text(name.as_str().as_ref())?,
+                attributes: *attributes,
+            }),
             Self::Cover {
                 from,
                 path,
@@ -239,6 +250,9 @@ impl fmt::Display for Step {
                     .lowers
                     .iter()
                     .try_for_each(|lower| write!(f, " {}", lower.display()))
+            }
+            Self::Served { name, attributes } => {
+                write!(f, "mount what is served as {name}{}", Attributes(*attributes))
             }
             Self::Root { size } => write!(f, "make a root of at most {size} bytes"),
             Self::Dir { path, mode } => write!(f, "make directory {} {mode:o}", path.display()),

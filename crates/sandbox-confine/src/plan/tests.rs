@@ -60,6 +60,7 @@ fn grant(path: &str, access: Access) -> ResolvedGrant {
         is_dir: true,
         access,
         overlay: None,
+        served: None,
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::time::{Itimerspec, TimerfdTimerFlags};
 use sandbox_types::Outcome;
 
 use super::Process;
+use super::owned::STUCK;
 use crate::cgroup::Cgroup;
 use crate::error::RunError;
 
@@ -19,11 +20,14 @@ impl Process {
             return;
         }
         self.killed_for = Some(outcome);
-        match &self.owned {
+        match &mut self.owned {
             Some(owned) => {
+                owned.is_serving();
+                let patience = if owned.serving.is_empty() { PATIENCE } else { STUCK };
+                let asked = owned.init.ask_to_end();
                 // Init reaps and reports; should it not, the kernel does it shortly after.
-                let later = self.arm_timer(Some(monotonic_us().saturating_add(micros(PATIENCE))));
-                if owned.init.ask_to_end().is_err() || later.is_err() {
+                let later = self.arm_timer(Some(monotonic_us().saturating_add(micros(patience))));
+                if let Some(owned) = self.owned.as_ref().filter(|_| asked.is_err() || later.is_err()) {
                     owned.init.kill();
                 }
             }
@@ -55,9 +59,13 @@ impl Process {
                 });
             }
         }
-        if let (Some(_), Some(owned)) = (self.killed_for, &self.owned) {
-            owned.init.kill();
-            return Ok(());
+        if let Some(owned) = &mut self.owned {
+            let serves = !owned.serving.is_empty();
+            if self.killed_for.is_some() || (self.end.is_some() && serves) {
+                owned.init.kill();
+                let is_slow = serves && !owned.stop_serving_if_stuck();
+                return if is_slow { self.look_again() } else { Ok(()) };
+            }
         }
         let now = monotonic_us();
         let wall = self
@@ -79,6 +87,15 @@ impl Process {
             next = Some(next.map_or(soonest, |wall| wall.min(soonest)));
         }
         self.arm_timer(next).map_err(|errno| RunError::Io {
+            what: "timerfd_settime",
+            source: errno.into(),
+        })
+    }
+
+    /// Has it looked at again in a while whether what is served inside keeps the end from coming.
+    pub(super) fn look_again(&self) -> Result<(), RunError> {
+        let later = monotonic_us().saturating_add(micros(STUCK));
+        self.arm_timer(Some(later)).map_err(|errno| RunError::Io {
             what: "timerfd_settime",
             source: errno.into(),
         })

@@ -384,6 +384,11 @@ impl Process {
                         init_user: Duration::from_micros(init_user_us),
                         init_system: Duration::from_micros(init_system_us),
                     });
+                    // Others inside may wait for an answer that never comes.
+                    if let Some(owned) = self.owned.as_mut().filter(|owned| !owned.serving.is_empty()) {
+                        owned.is_serving();
+                        self.look_again()?;
+                    }
                 }
                 _ => {}
             }

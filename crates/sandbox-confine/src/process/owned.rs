@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use sandbox_types::Serving;
+
 use super::channel::Channel;
 use crate::cgroup::Cgroup;
 use crate::error::StartError;
 use crate::init::Init;
+use crate::ready::await_readable;
 use crate::scratch::Scratch;
 use crate::share::{Position, Stake};
 use crate::surroundings::Surroundings;
@@ -17,6 +20,8 @@ use crate::wire;
 
 /// How long leaving waits for the commands started here to be gone.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long nothing is answered until what is served inside counts as stuck.
+pub(super) const STUCK: Duration = Duration::from_secs(5);
 /// Between two looks at what is left of a command.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -24,6 +29,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// the last of its holders.
 #[derive(Debug)]
 pub(crate) struct Owned {
+    /// Filesystems inside that are served here, until init has ended.
+    pub(crate) serving: Vec<Box<dyn Serving>>,
+    /// What they had answered when it was last looked at whether they are still at work.
+    answered: u64,
     // Ended first: a cgroup can be removed only when it is empty.
     pub(crate) init: Init,
     pub(crate) cgroup: Option<Arc<Cgroup>>,
@@ -62,6 +71,8 @@ impl Owned {
         surroundings: Surroundings,
     ) -> Self {
         Self {
+            serving: Vec::new(),
+            answered: 0,
             init,
             cgroup,
             scratch,
@@ -97,9 +108,10 @@ impl Owned {
         // Whoever still waits for a command in it learns that its end was asked for.
         self.is_cancelled.store(true, Ordering::Relaxed);
         match self.stake.take().map(Stake::give_up) {
-            Some(Position::NotLast) => {}
-            Some(Position::Last) => return reaped(self.init.end_in_order()),
-            None => return reaped(self.init.end()),
+            // Nobody else can serve what is mounted inside.
+            Some(Position::NotLast) if self.serving.is_empty() => {}
+            Some(_) => return reaped(self.end_init(Init::end_in_order)),
+            None => return reaped(self.end_init(Init::end)),
         }
         self.end_commands();
         if let Some(cgroup) = &self.cgroup {
@@ -116,10 +128,40 @@ impl Owned {
     /// Ends everything, whoever else holds it.
     pub(crate) fn end(&mut self) -> Result<Left, StartError> {
         self.is_cancelled.store(true, Ordering::Relaxed);
-        reaped(match self.stake {
-            Some(_) => self.init.end_in_order(),
-            None => self.init.end(),
-        })
+        let end = match self.stake {
+            Some(_) => Init::end_in_order,
+            None => Init::end,
+        };
+        reaped(self.end_init(end))
+    }
+
+    /// Ends init, and what is served inside once init is gone or nothing of it is answered any more: a process that
+    /// waits for an answer cannot be killed, and one that is being killed may still have something to write.
+    fn end_init(&mut self, end: fn(&mut Init) -> io::Result<Reaped>) -> io::Result<Reaped> {
+        if !self.serving.is_empty() && !self.init.is_dead() {
+            self.init.close();
+            self.is_serving();
+            while !await_readable(self.init.pidfd(), Some(STUCK))? && !self.stop_serving_if_stuck() {}
+        }
+        let reaped = end(&mut self.init);
+        self.serving.clear();
+        reaped
+    }
+
+    /// Looks how much has been answered; whether that is more than at the last look.
+    pub(super) fn is_serving(&mut self) -> bool {
+        let before = self.answered;
+        self.answered = self.serving.iter().map(|served| served.answered()).sum();
+        self.answered != before
+    }
+
+    /// Ends serving where nothing has been answered since the last look; whether it has ended it.
+    pub(super) fn stop_serving_if_stuck(&mut self) -> bool {
+        let is_stuck = !self.is_serving();
+        if is_stuck {
+            self.serving.iter().for_each(|served| served.abort());
+        }
+        is_stuck
     }
 
     fn is_group_left(&self, pid: u32) -> bool {

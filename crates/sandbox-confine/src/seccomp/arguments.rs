@@ -15,8 +15,8 @@ pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
         "personality" => Some(allow_each(
             HARMLESS_PERSONALITIES.map(|persona| int_is(0, persona)),
         )),
-        "mknod" => Some(mknod(1)),
-        "mknodat" => Some(mknod(2)),
+        "mknod" if !spec.toggles.device_nodes => Some(mknod(1)),
+        "mknodat" if !spec.toggles.device_nodes => Some(mknod(2)),
         _ => processes::cases(call, spec).or_else(|| sockets::cases(call, spec.toggles)),
     }
 }

@@ -61,6 +61,8 @@ pub struct Toggles {
     pub template: bool,
     /// System V IPC and POSIX message queues. False without an IPC namespace, where they are the host's.
     pub ipc: bool,
+    /// mknod(2) of devices that reach a driver. For who has the capability, and can open none where they are made.
+    pub device_nodes: bool,
 }
 
 impl Toggles {
@@ -73,6 +75,7 @@ impl Toggles {
             metadata_changes: true,
             foreign_processes: true,
             ipc: true,
+            device_nodes: false,
             template: false,
         }
     }
@@ -86,6 +89,7 @@ impl Toggles {
             metadata_changes: false,
             foreign_processes: false,
             ipc: false,
+            device_nodes: false,
             template: false,
         }
     }

@@ -3,6 +3,7 @@
 
 mod fork;
 mod launch;
+mod own;
 mod peer;
 mod probe;
 #[cfg(feature = "tokio")]
@@ -15,6 +16,7 @@ pub(crate) use fork::{
     reset_signals, set_environment, set_variable, take_over, wait_for,
 };
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
+pub(crate) use own::{close_all_on_exec, load_filter, set_mount_attributes, set_this_mount_s_attributes};
 pub(crate) use peer::{Peer, ask_for_senders, peer, peer_pidfd, receive};
 pub(crate) use probe::landlock_abi;
 #[cfg(feature = "tokio")]

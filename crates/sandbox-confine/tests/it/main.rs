@@ -9,6 +9,7 @@ mod in_place;
 mod join;
 mod lifetime;
 mod overlay;
+mod own;
 mod pty;
 mod real_programs;
 mod run;

@@ -8,10 +8,14 @@
 
 mod acl;
 pub mod mem;
+pub mod overlay;
 pub mod passthrough;
+
 pub mod quota;
+mod union;
 
 pub use mem::MemFs;
+pub use overlay::OverlayFs;
 pub use passthrough::PassthroughFs;
 
 #[cfg(test)]

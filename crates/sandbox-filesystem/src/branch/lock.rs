@@ -7,11 +7,15 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+pub(crate) use crate::holder::Holder;
+use crate::holder::holder;
+pub(crate) use crate::holder::holder_of;
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
@@ -41,15 +45,6 @@ pub(crate) enum Asked {
     Held(Held),
     /// Somebody else holds it: this process, as far as it can be told.
     By(Option<Holder>),
-}
-
-/// Who holds a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its pid, as the caller sees it.
-    pub pid: u32,
-    /// What it was started as.
-    pub command: String,
 }
 
 /// Takes the lock at `path`, or says who has it.
@@ -106,49 +101,6 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// From /proc/locks (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`.
-fn holder(file: &File) -> Option<Holder> {
-    let metadata = file.metadata().ok()?;
-    let device = format!(
-        "{:02x}:{:02x}:{}",
-        rustix::fs::major(metadata.dev()),
-        rustix::fs::minor(metadata.dev()),
-        metadata.ino()
-    );
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let fields = locks
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|fields| fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&device.as_str()))?;
-    let pid: u32 = fields.get(4)?.parse().ok()?;
-    // A sandbox's init has no name a user knows; whoever has started it has.
-    let is_init =
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sandbox-init\n");
-    let named = parent_of(pid).filter(|_| is_init).unwrap_or(pid);
-    Some(Holder {
-        pid: named,
-        command: command_of(named),
-    })
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|pid| *pid > 1)
-}
-
-fn command_of(pid: u32) -> String {
-    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
-    words.join(" ").chars().take(200).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,10 +113,14 @@ mod tests {
             panic!("nobody had it");
         };
         match try_hold(&path).unwrap() {
-            Asked::By(Some(holder)) => assert_eq!(holder.pid, std::process::id()),
+            Asked::By(Some(holder)) => {
+                assert_eq!((holder.pid, holder.sandbox), (std::process::id(), None));
+                assert_eq!(holder_of(&path), Some(holder));
+            }
             other => panic!("{other:?}"),
         }
         drop(held);
+        assert_eq!(holder_of(&path), None);
         assert!(matches!(try_hold(&path).unwrap(), Asked::Held(_)));
     }
 }

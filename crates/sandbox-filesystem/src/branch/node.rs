@@ -8,6 +8,8 @@ use rustix::fs::{AtFlags, FileType, StatxFlags};
 use sandbox_types::NodeKind;
 use serde::{Deserialize, Serialize};
 
+use crate::content::Shape;
+
 /// Seconds and nanoseconds since the epoch.
 pub(crate) type Timestamp = (i64, u32);
 
@@ -93,6 +95,15 @@ impl Meta {
             nlink: stat.st_nlink,
             rdev: stat.st_rdev,
         })
+    }
+
+    /// What is to be known to copy its content.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape {
+            device: self.dev,
+            size: self.size,
+            allocated: self.allocated,
+        }
     }
 
     pub(crate) fn is_dir(&self) -> bool {

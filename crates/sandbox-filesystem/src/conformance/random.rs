@@ -207,7 +207,7 @@ mod tests {
             let steps = random_steps(&bytes);
             let directory = tempfile::tempdir().unwrap();
             let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-            let mut model = Model::new(super::super::report::umask(), ids);
+            let mut model = Model::new(super::super::report::process_umask(), ids);
             let mut host = Host::new(directory.path());
             let differences = compare("random", &steps, &mut host, &mut model);
             prop_assert!(differences.is_empty(), "{:#?}\n{}", steps, differences[0]);

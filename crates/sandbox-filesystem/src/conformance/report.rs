@@ -84,11 +84,26 @@ pub enum RunError {
 /// Carries every case out on `fs`, which is new, and in `host`, an empty directory on a filesystem with user extended
 /// attributes. `known` are differences that are meant.
 pub fn run(fs: &dyn DynFileSystem, host: &Path, known: &[Known]) -> Result<Report, RunError> {
+    run_cases(fs, host, &cases()?, known)
+}
+
+/// Every case there is.
+pub fn cases() -> Result<Vec<Case>, BadLine> {
     let mut cases = Vec::new();
     for text in CASES {
         cases.extend(parse(text)?);
     }
     cases.extend(rename_matrix());
+    Ok(cases)
+}
+
+/// As [`run`], with these cases.
+pub fn run_cases(
+    fs: &dyn DynFileSystem,
+    host: &Path,
+    cases: &[Case],
+    known: &[Known],
+) -> Result<Report, RunError> {
     let agreed = fs.init(Capabilities::all()).unwrap_or_default();
     let mut report = Report::default();
     let mut seen = Vec::new();
@@ -143,15 +158,16 @@ fn carry_out(
     let directory = host.join(&name);
     std::fs::create_dir(&directory).map_err(RunError::Host)?;
     let mut oracle = Host::new(&directory);
-    let mut backend = Backend::new(fs, agreed, &name, umask()).map_err(|errno| RunError::Backend {
-        title: case.title.clone(),
-        errno,
-    })?;
+    let mut backend =
+        Backend::new(fs, agreed, &name, process_umask()).map_err(|errno| RunError::Backend {
+            title: case.title.clone(),
+            errno,
+        })?;
     Ok(compare(&case.title, &case.steps, &mut oracle, &mut backend))
 }
 
 /// Of this process, without changing it.
-pub(super) fn umask() -> u32 {
+pub fn process_umask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok())

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,12 @@ pub trait DynFileSystem: Send + Sync {
 
     /// `FUSE_DESTROY`: the mount is gone, and with it every reference and every handle.
     fn destroy(&self) {}
+
+    /// The directories of the host that it shows, the topmost first, where it shows any: what is hidden of them in a
+    /// sandbox is hidden in what shows them too.
+    fn shows(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Gives the filesystem a way to tell the kernel what has changed. Called before `init`, where there is one.
     fn attach_invalidate(&self, channel: Arc<dyn Invalidate>) {}

@@ -17,6 +17,8 @@
 mod check;
 mod device;
 mod disk;
+#[cfg(feature = "catalog")]
+pub(crate) mod edit;
 mod error;
 mod execute;
 mod file;
@@ -25,6 +27,7 @@ mod grow;
 mod inventory;
 mod journal;
 mod layout;
+mod look;
 mod options;
 mod plan;
 mod tree;
@@ -38,6 +41,7 @@ pub use error::{FormatError, XattrRefused};
 pub use file::{format_ext4, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};
 pub use journal::{RecoverError, Recovered, recover, recover_device};
+pub use look::{DiskUsage, look};
 pub use options::{
     Ext4FormatOptions, Ext4FormatOptionsBuilder, Ext4OptionsError, Ext4OptionsProblem, InodeCount,
     JournalSize, MAX_SIZE, MIN_SIZE, Size,

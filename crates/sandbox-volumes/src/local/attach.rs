@@ -1,12 +1,14 @@
 //! Who has what attached.
 
-use sandbox_types::{Access, VolumeName};
+use sandbox_types::{Access, VolumeKind, VolumeName};
 
-use super::{LocalBackend, content_of};
+use super::{LocalBackend, QUOTA, content_of, disk};
 use crate::catalog::{NewAttachment, NewSandbox, VolumeRow, now};
 use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
-use crate::lease::{Attach, Attached, Holder, Lease, Written, lock_path};
+use crate::lease::{
+    Attach, Attached, Holder, Lease, Written, lock_path, make_mount_point, remove_mount_points,
+};
 use crate::lock::{Held, Lock, Share};
 use crate::pending::random_name;
 use crate::record::HolderRecord;
@@ -17,39 +19,92 @@ impl LocalBackend {
         volumes: &[Attach],
         holder: &Holder,
     ) -> Result<Lease, VolumeError> {
-        let mut rows: Vec<VolumeRow> = Vec::with_capacity(volumes.len());
+        let mut taken: Vec<Taken> = Vec::with_capacity(volumes.len());
         let mut locks: Vec<Lock> = Vec::new();
         for attach in volumes {
             // One lock for a volume that is attached twice, by whoever writes if anybody does.
-            let known = rows.iter().find(|row| row.name == attach.volume).cloned();
-            let row = if let Some(row) = known {
-                row
+            let known = taken.iter().find(|taken| taken.row.name == attach.volume);
+            let next = if let Some(known) = known {
+                known.clone()
             } else {
-                let share = share(volumes, &attach.volume);
-                let (row, lock) = self.locked_row(&attach.volume, share).await?;
+                let access = access(volumes, &attach.volume);
+                let (row, lock) = self.locked_to_be_used(&attach.volume, access).await?;
                 locks.push(lock);
-                row
+                Taken {
+                    row,
+                    lock: locks.len() - 1,
+                }
             };
-            rows.push(row);
+            taken.push(next);
         }
-        let written = self.write_down(volumes, &rows, holder).await?;
+        let written = self.write_down(volumes, &taken, holder).await?;
         crash_point("lease row");
-        let attached = volumes.iter().zip(&rows).map(|(attach, row)| Attached {
-            volume: attach.volume.clone(),
-            path: content_of(&self.place(row), row.form),
-            access: attach.access,
-        });
+        let mut attached = Vec::with_capacity(volumes.len());
+        for (attach, taken) in volumes.iter().zip(&taken) {
+            attached.push(self.attached(attach, taken, &written).await?);
+        }
         Ok(Lease {
-            volumes: attached.collect(),
+            volumes: attached,
             locks,
             written,
+        })
+    }
+
+    /// The volume and its lock. A disk that was not unmounted is made whole first: whoever only reads cannot, and
+    /// would see it as it was in the middle of something.
+    async fn locked_to_be_used(
+        &self,
+        name: &VolumeName,
+        access: Access,
+    ) -> Result<(VolumeRow, Lock), VolumeError> {
+        if access == Access::Write {
+            return self.locked_row(name, Share::Exclusive).await;
+        }
+        let (row, lock) = self.locked_row(name, Share::Shared).await?;
+        if row.form.kind() == VolumeKind::Directory {
+            return Ok((row, lock));
+        }
+        let image = content_of(&self.place(&row), row.form);
+        if !blocking(move || disk::needs_recovery(&image)).await? {
+            return Ok((row, lock));
+        }
+        drop(lock);
+        {
+            let (row, _alone) = self.locked_row(name, Share::Exclusive).await?;
+            let image = content_of(&self.place(&row), row.form);
+            blocking(move || disk::recover(&image)).await?;
+        }
+        self.locked_row(name, Share::Shared).await
+    }
+
+    async fn attached(
+        &self,
+        attach: &Attach,
+        taken: &Taken,
+        written: &Written,
+    ) -> Result<Attached, VolumeError> {
+        let place = self.place(&taken.row);
+        let mut mount_point = None;
+        if taken.row.form.kind() == VolumeKind::Disk {
+            let path = written.mounts.join(&taken.row.place);
+            mount_point = Some(path.clone());
+            blocking(move || make_mount_point(&path).map_err(VolumeError::io(&path))).await?;
+        }
+        Ok(Attached {
+            volume: attach.volume.clone(),
+            path: content_of(&place, taken.row.form),
+            access: attach.access,
+            form: taken.row.form,
+            mount_point,
+            quota_state: place.join(QUOTA),
+            lock: taken.lock,
         })
     }
 
     async fn write_down(
         &self,
         volumes: &[Attach],
-        rows: &[VolumeRow],
+        taken: &[Taken],
         holder: &Holder,
     ) -> Result<Written, VolumeError> {
         let catalog = self.catalog().await?;
@@ -65,6 +120,7 @@ impl LocalBackend {
         })
         .await?;
         let written = Written {
+            mounts: self.home.mounts().join(&id),
             id,
             path,
             lock,
@@ -72,9 +128,9 @@ impl LocalBackend {
         };
         let attachments: Vec<_> = volumes
             .iter()
-            .zip(rows)
-            .map(|(attach, row)| NewAttachment {
-                volume: row.id,
+            .zip(taken)
+            .map(|(attach, taken)| NewAttachment {
+                volume: taken.row.id,
                 access: attach.access,
                 at: attach.at.clone(),
             })
@@ -152,18 +208,33 @@ impl LocalBackend {
             let change = catalog.change().await?;
             change.remove_sandbox(&id).await?;
             change.commit().await?;
-            blocking(move || lock.remove(&path).map_err(VolumeError::io(&path))).await?;
+            let mounts = self.home.mounts().join(&id);
+            blocking(move || {
+                if let Err(error) = remove_mount_points(&mounts) {
+                    tracing::warn!(%error, path = %mounts.display(), "something is still mounted there");
+                }
+                lock.remove(&path).map_err(VolumeError::io(&path))
+            })
+            .await?;
             buried += 1;
         }
         Ok(buried)
     }
 }
 
-fn share(volumes: &[Attach], name: &VolumeName) -> Share {
+/// A volume that is taken, and for what.
+#[derive(Debug, Clone)]
+struct Taken {
+    row: VolumeRow,
+    lock: usize,
+}
+
+/// What a volume is wanted for, all in all.
+fn access(volumes: &[Attach], name: &VolumeName) -> Access {
     let writes = |attach: &&Attach| attach.volume == *name && attach.access == Access::Write;
     if volumes.iter().any(|attach| writes(&attach)) {
-        Share::Exclusive
+        Access::Write
     } else {
-        Share::Shared
+        Access::Read
     }
 }

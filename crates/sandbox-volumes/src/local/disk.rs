@@ -5,7 +5,7 @@ use std::path::Path;
 use sandbox_types::ByteSize;
 
 use crate::error::VolumeError;
-use crate::ext4::{self, Ext4FormatOptions, Size, format_ext4};
+use crate::ext4::{self, DiskUsage, Ext4FormatOptions, Size, format_ext4};
 
 /// Makes an ext4 file system of `size` in a new file at `path`.
 pub(super) fn provision(path: &Path, size: ByteSize) -> Result<(), VolumeError> {
@@ -16,4 +16,19 @@ pub(super) fn provision(path: &Path, size: ByteSize) -> Result<(), VolumeError> 
 /// Makes the file system at `path` larger.
 pub(super) fn grow(path: &Path, size: ByteSize) -> Result<(), VolumeError> {
     Ok(ext4::grow(path, size).map(drop)?)
+}
+
+/// How full the file system at `path` is.
+pub(super) fn look(path: &Path) -> Result<DiskUsage, VolumeError> {
+    Ok(ext4::look(path)?)
+}
+
+/// Whether its journal has to be replayed before anybody reads it.
+pub(super) fn needs_recovery(path: &Path) -> Result<bool, VolumeError> {
+    Ok(look(path)?.needs_recovery)
+}
+
+/// Replays its journal. Nobody else has it.
+pub(super) fn recover(path: &Path) -> Result<(), VolumeError> {
+    Ok(ext4::recover(path).map(drop)?)
 }

@@ -22,7 +22,7 @@ use crate::{
     workspace,
 };
 
-use super::{RUN_LIMIT, Tally, observe::Observed, skips::SkipList, watch};
+use super::{ONE_MORE_TRY, RUN_LIMIT, Tally, observe::Observed, skips::SkipList, watch};
 use account::{Account, USER};
 use place::Place;
 
@@ -78,6 +78,7 @@ fn commands(built: &[Artifact], place: &Place) -> Result<Vec<Cmd>> {
             "--no-fail-fast",
             "--success-output=immediate",
             "--no-tests=pass",
+            ONE_MORE_TRY,
         ])
         .arg("--archive-file")
         .arg(&archive)

@@ -17,21 +17,25 @@ use crate::fs::{Attr, Context, Errno, FsResult, Handle, Ino, ROOT_INO, SetAttr, 
 const FOREIGN: u64 = 1 << 63;
 
 impl PassthroughFs {
-    pub(super) fn do_getattr(&self, ino: Ino, handle: Option<Handle>) -> FsResult<(Attr, Duration)> {
+    pub(in crate::backend) fn do_getattr(
+        &self,
+        ino: Ino,
+        handle: Option<Handle>,
+    ) -> FsResult<(Attr, Duration)> {
         let timeout = self.config.attr_timeout;
         if let Some(open) = handle.and_then(|handle| self.handles.file(Some(handle)).ok()) {
-            return Ok((self.look(open.fd())?.1, timeout));
+            return Ok((open.inode.dress(self.look(open.fd())?.1), timeout));
         }
         let inode = self.table.get(ino)?;
         if let Some(attr) = self.attr_by_name(&inode)? {
-            return Ok((attr, timeout));
+            return Ok((inode.dress(attr), timeout));
         }
         let fd = self.descriptor(&inode)?;
         let mut attr = self.look(fd.as_fd())?.1;
         if ino == ROOT_INO && self.config.only.is_some() {
             attr.mode &= !0o222;
         }
-        Ok((attr, timeout))
+        Ok((inode.dress(attr), timeout))
     }
 
     /// Where the host's attributes are served, a file is asked for by its name in a directory that has a descriptor,
@@ -43,14 +47,15 @@ impl PassthroughFs {
         let Some(place) = inode.place() else {
             return Ok(None);
         };
-        let dir = self.descriptor(&place.parent)?;
+        let identity = inode.identity();
+        let dir = self.part_descriptor(&place.parent, identity.layer())?;
         let found = host::stat_in(dir.as_fd(), &place.name).ok();
-        let same = found.filter(|stat| Identity::of(stat) == inode.identity());
+        let same = found.filter(|stat| Identity::of(stat).in_layer(identity.layer()) == identity);
         Ok(same.map(|stat| self.attr(&stat, None)))
     }
 
     /// What the host says of a file, and what is served.
-    pub(super) fn look(&self, file: BorrowedFd<'_>) -> FsResult<(Statx, Attr)> {
+    pub(in crate::backend) fn look(&self, file: BorrowedFd<'_>) -> FsResult<(Statx, Attr)> {
         let stat = host::stat(file)?;
         let kept = self.kept(file, &stat)?;
         let attr = self.attr(&stat, kept);
@@ -59,7 +64,7 @@ impl PassthroughFs {
 
     /// What is kept beside the host's stat data. A value that makes no sense is an error (`EIO`) with `Strict`, and
     /// nothing with `Relaxed`.
-    pub(super) fn kept(&self, file: BorrowedFd<'_>, stat: &Statx) -> FsResult<Option<Override>> {
+    pub(in crate::backend) fn kept(&self, file: BorrowedFd<'_>, stat: &Statx) -> FsResult<Option<Override>> {
         let carries = matches!(
             Kind::of_mode(u32::from(stat.stx_mode)),
             Some(Kind::File | Kind::Dir)
@@ -73,7 +78,7 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn attr(&self, stat: &Statx, kept: Option<Override>) -> Attr {
+    pub(in crate::backend) fn attr(&self, stat: &Statx, kept: Option<Override>) -> Attr {
         let host_mode = u32::from(stat.stx_mode);
         let mut attr = Attr {
             ino: self.served_number(stat),
@@ -110,7 +115,7 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn do_setattr(
+    pub(in crate::backend) fn do_setattr(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
@@ -232,7 +237,7 @@ impl PassthroughFs {
     }
 
     /// Records it; with `Relaxed` where that is possible.
-    pub(super) fn keep(&self, file: BorrowedFd<'_>, kept: &Override) -> FsResult<()> {
+    pub(in crate::backend) fn keep(&self, file: BorrowedFd<'_>, kept: &Override) -> FsResult<()> {
         match owner::write(file, kept) {
             Err(error @ (Errno::ENOTSUP | Errno::EPERM | Errno::EACCES))
                 if self.config.stat == StatVirtualization::Relaxed =>
@@ -245,7 +250,7 @@ impl PassthroughFs {
     }
 
     /// The permission bits that a file of this kind and mode has on the host.
-    pub(super) fn host_mode(&self, kind: Kind, mode: u32) -> u32 {
+    pub(in crate::backend) fn host_mode(&self, kind: Kind, mode: u32) -> u32 {
         let owner = if kind == Kind::Dir { 0o700 } else { 0o600 };
         match self.config.permissions {
             HostPermissions::Private => owner,
@@ -266,14 +271,14 @@ impl PassthroughFs {
 }
 
 /// A regular file on the host may stand for anything but a directory, a directory for nothing else.
-pub(super) fn type_shown(host_mode: u32, kept: Option<Kind>) -> u32 {
+pub(in crate::backend) fn type_shown(host_mode: u32, kept: Option<Kind>) -> u32 {
     match kept {
         Some(kind) if host_mode & libc::S_IFMT == libc::S_IFREG && kind != Kind::Dir => kind.type_bits(),
         _ => host_mode & libc::S_IFMT,
     }
 }
 
-pub(super) fn chmod(file: BorrowedFd<'_>, mode: u32) -> FsResult<()> {
+pub(in crate::backend) fn chmod(file: BorrowedFd<'_>, mode: u32) -> FsResult<()> {
     let mode = rustix::fs::Mode::from_raw_mode(mode & 0o7777);
     Ok(rustix::fs::chmod(host::proc_path(file).as_c_str(), mode)?)
 }
@@ -297,7 +302,7 @@ fn changed(before: &Attr, change: &SetAttr) -> Override {
 }
 
 /// Without setuid, and without setgid where the group may execute.
-pub(super) fn without_privileges(mode: u32) -> u32 {
+pub(in crate::backend) fn without_privileges(mode: u32) -> u32 {
     let group = if mode & 0o010 == 0 { 0 } else { 0o2000 };
     mode & !(0o4000 | group)
 }

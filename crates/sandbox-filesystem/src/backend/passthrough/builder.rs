@@ -153,6 +153,7 @@ impl PassthroughBuilder {
             entry_timeout: self.entry_timeout.unwrap_or(default),
             attr_timeout: self.attr_timeout.unwrap_or(default),
             only,
+            layered: false,
             privileged: rustix::process::geteuid().is_root(),
             generation: u64::from(now.subsec_nanos()) | ((now.as_secs() & 0xffff_ffff) << 30),
         }

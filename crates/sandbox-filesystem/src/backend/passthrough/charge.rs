@@ -24,18 +24,18 @@ const BLOCK: u64 = 4096;
 
 /// Something is charged that is about to be made. Dropped without [`keep`](Self::keep), it is given back.
 #[must_use]
-pub(super) struct Charge<'a> {
+pub(in crate::backend) struct Charge<'a> {
     taken: Option<(&'a QuotaKeeper, u64, u64, Entered<'a>)>,
 }
 
 impl Charge<'_> {
     /// It was made.
-    pub(super) fn keep(mut self) {
+    pub(in crate::backend) fn keep(mut self) {
         self.taken = None;
     }
 
     /// It was made, and holds data of which `expected` is in the charge.
-    pub(super) fn keep_with(mut self, stat: &Statx, expected: u64) {
+    pub(in crate::backend) fn keep_with(mut self, stat: &Statx, expected: u64) {
         if let Some((quota, ..)) = self.taken.take() {
             let data = data_of(stat);
             quota.add(data.saturating_sub(expected));
@@ -65,37 +65,37 @@ impl PassthroughFs {
     }
 
     /// For a new inode with this name.
-    pub(super) fn charge_name(&self, name: &OsStr) -> FsResult<Charge<'_>> {
+    pub(in crate::backend) fn charge_name(&self, name: &OsStr) -> FsResult<Charge<'_>> {
         self.charge(INODE + name_weight(name), 1)
     }
 
     /// For a new symbolic link.
-    pub(super) fn charge_symlink(&self, name: &OsStr, target: &OsStr) -> FsResult<Charge<'_>> {
+    pub(in crate::backend) fn charge_symlink(&self, name: &OsStr, target: &OsStr) -> FsResult<Charge<'_>> {
         self.charge(INODE + name_weight(name) + weight(target.len()), 1)
     }
 
     /// For a new inode without a name.
-    pub(super) fn charge_nameless(&self) -> FsResult<Charge<'_>> {
+    pub(in crate::backend) fn charge_nameless(&self) -> FsResult<Charge<'_>> {
         self.charge(INODE, 1)
     }
 
     /// For another name of an inode.
-    pub(super) fn charge_link(&self, name: &OsStr) -> FsResult<Charge<'_>> {
+    pub(in crate::backend) fn charge_link(&self, name: &OsStr) -> FsResult<Charge<'_>> {
         self.charge(name_weight(name), 0)
     }
 
-    pub(super) fn charge_bytes(&self, bytes: usize) -> FsResult<Charge<'_>> {
+    pub(in crate::backend) fn charge_bytes(&self, bytes: usize) -> FsResult<Charge<'_>> {
         self.charge(weight(bytes), 0)
     }
 
-    pub(super) fn give_back_name(&self, name: &OsStr) {
+    pub(in crate::backend) fn give_back_name(&self, name: &OsStr) {
         if let Some(quota) = &self.quota {
             quota.give_back(name_weight(name), 0);
         }
     }
 
     /// What the inode behind an entry holds, which is about to lose this name.
-    pub(super) fn weigh(
+    pub(in crate::backend) fn weigh(
         &self,
         dir: BorrowedFd<'_>,
         name: &OsStr,
@@ -112,14 +112,14 @@ impl PassthroughFs {
     }
 
     /// An inode that nobody knows has lost its last name.
-    pub(super) fn give_back_inode(&self, held: u64) {
+    pub(in crate::backend) fn give_back_inode(&self, held: u64) {
         if let Some(quota) = &self.quota {
             quota.give_back(held, 1);
         }
     }
 
     /// A known inode has lost its last name: it stays charged until nobody knows it.
-    pub(super) fn becomes_nameless(&self, inode: &Inode, held: u64) {
+    pub(in crate::backend) fn becomes_nameless(&self, inode: &Inode, held: u64) {
         if let Some(quota) = &self.quota {
             let mut state = inode.state();
             if !state.orphan {
@@ -131,7 +131,7 @@ impl PassthroughFs {
     }
 
     /// An inode without a name has got one (linkat(2) of an `O_TMPFILE`).
-    pub(super) fn becomes_named(&self, inode: &Inode) {
+    pub(in crate::backend) fn becomes_named(&self, inode: &Inode) {
         if let Some(quota) = &self.quota {
             let mut state = inode.state();
             if std::mem::take(&mut state.orphan) {
@@ -141,7 +141,7 @@ impl PassthroughFs {
     }
 
     /// Nobody knows the inode any more: if it had no name, what it held is free.
-    pub(super) fn give_back_data(&self, inode: &Inode) {
+    pub(in crate::backend) fn give_back_data(&self, inode: &Inode) {
         let Some(quota) = &self.quota else { return };
         let mut state = inode.state();
         if std::mem::take(&mut state.orphan) {
@@ -152,7 +152,7 @@ impl PassthroughFs {
     }
 
     /// The data of an inode that was there before is charged already.
-    pub(super) fn charge_known(&self, inode: &Inode, stat: &Statx) {
+    pub(in crate::backend) fn charge_known(&self, inode: &Inode, stat: &Statx) {
         if self.quota.is_some() {
             let data = i64::try_from(data_of(stat)).unwrap_or(i64::MAX);
             let unknown = inode
@@ -163,14 +163,14 @@ impl PassthroughFs {
     }
 
     /// Makes the figure follow what the host has allocated.
-    pub(super) fn settle(&self, inode: &Inode, file: BorrowedFd<'_>) {
+    pub(in crate::backend) fn settle(&self, inode: &Inode, file: BorrowedFd<'_>) {
         if let Some(quota) = &self.quota {
             settle_taken(quota, inode, file, 0);
         }
     }
 
     /// As `settle`, for whatever descriptor there is.
-    pub(super) fn settle_path(&self, inode: &Inode) {
+    pub(in crate::backend) fn settle_path(&self, inode: &Inode) {
         if self.quota.is_some()
             && let Some(fd) = inode.descriptor()
         {
@@ -179,7 +179,7 @@ impl PassthroughFs {
     }
 
     /// Runs an operation that may make a file hold `more` bytes more.
-    pub(super) fn charged_for<T>(
+    pub(in crate::backend) fn charged_for<T>(
         &self,
         inode: &Inode,
         file: BorrowedFd<'_>,
@@ -198,7 +198,7 @@ impl PassthroughFs {
     }
 
     /// Writes up to `wanted` bytes at `offset`: as many as there is room for, where not all are in place already.
-    pub(super) fn charged_write(
+    pub(in crate::backend) fn charged_write(
         &self,
         inode: &Inode,
         file: BorrowedFd<'_>,
@@ -222,7 +222,7 @@ impl PassthroughFs {
     }
 
     /// Runs a change of an attribute of this length.
-    pub(super) fn charge_xattr(
+    pub(in crate::backend) fn charge_xattr(
         &self,
         file: BorrowedFd<'_>,
         name: &OsStr,
@@ -248,7 +248,7 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn discharge_xattr(
+    pub(in crate::backend) fn discharge_xattr(
         &self,
         file: BorrowedFd<'_>,
         name: &OsStr,

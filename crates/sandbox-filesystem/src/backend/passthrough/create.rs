@@ -29,17 +29,17 @@ const NEW: OFlags = OFlags::CREATE
     .union(OFlags::NOCTTY);
 
 /// What a new file is to be.
-pub(super) struct Newcomer {
+pub(in crate::backend) struct Newcomer {
     /// Permission bits, as they are served.
-    mode: u32,
+    pub(in crate::backend) mode: u32,
     /// What is recorded, where stat data is virtualized.
-    kept: Option<Override>,
+    pub(in crate::backend) kept: Option<Override>,
     /// Attributes that it inherits, where this server keeps them.
     acls: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl PassthroughFs {
-    pub(super) fn do_create(
+    pub(in crate::backend) fn do_create(
         &self,
         ctx: &Context<'_>,
         parent: Ino,
@@ -86,7 +86,7 @@ impl PassthroughFs {
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are those of FUSE_CREATE")]
-    fn new_file(
+    pub(in crate::backend) fn new_file(
         &self,
         ctx: &Context<'_>,
         dir: &Arc<Inode>,
@@ -110,7 +110,7 @@ impl PassthroughFs {
         Ok(Created { entry, opened })
     }
 
-    pub(super) fn do_tmpfile(
+    pub(in crate::backend) fn do_tmpfile(
         &self,
         ctx: &Context<'_>,
         parent: Ino,
@@ -142,7 +142,7 @@ impl PassthroughFs {
         Ok(Created { entry, opened })
     }
 
-    fn make_file(
+    pub(in crate::backend) fn make_file(
         &self,
         ctx: &Context<'_>,
         dir: BorrowedFd<'_>,
@@ -155,7 +155,7 @@ impl PassthroughFs {
         self.with_descriptors(|| rustix::fs::openat(dir, name, flags, mode))
     }
 
-    pub(super) fn do_mkdir(
+    pub(in crate::backend) fn do_mkdir(
         &self,
         ctx: &Context<'_>,
         parent: Ino,
@@ -177,7 +177,7 @@ impl PassthroughFs {
         Ok(entry)
     }
 
-    pub(super) fn do_mknod(
+    pub(in crate::backend) fn do_mknod(
         &self,
         ctx: &Context<'_>,
         parent: Ino,
@@ -213,7 +213,7 @@ impl PassthroughFs {
     }
 
     /// What was just made under this name gets what it is to have; where that fails, it goes again.
-    pub(super) fn made(
+    pub(in crate::backend) fn made(
         &self,
         ctx: &Context<'_>,
         dir: &Arc<Inode>,
@@ -231,7 +231,7 @@ impl PassthroughFs {
         match finished {
             Ok((stat, file)) => {
                 let (inode, entry) = self.entry_and_inode(dir, name, &stat, self.attr(&stat, new.kept));
-                self.cache.keep(&inode, Arc::new(file));
+                self.cache.keep(&inode, Identity::of(&stat), Arc::new(file));
                 Ok(entry)
             }
             Err(error) => Err(undo(fd, name, removal, error)),
@@ -256,7 +256,7 @@ impl PassthroughFs {
     }
 
     /// Gives a new file what it is to have, and says what the host then has.
-    fn finish(
+    pub(in crate::backend) fn finish(
         &self,
         ctx: &Context<'_>,
         dir: BorrowedFd<'_>,
@@ -295,7 +295,7 @@ impl PassthroughFs {
         chmod(file, mode & 0o777 | u32::from(stat.stx_mode) & 0o7000)
     }
 
-    pub(super) fn newcomer(
+    pub(in crate::backend) fn newcomer(
         &self,
         ctx: &Context<'_>,
         dir: BorrowedFd<'_>,
@@ -358,7 +358,7 @@ impl PassthroughFs {
         }
     }
 
-    fn first_mode(&self, kind: Kind, new: &Newcomer) -> u32 {
+    pub(in crate::backend) fn first_mode(&self, kind: Kind, new: &Newcomer) -> u32 {
         if new.kept.is_some() {
             self.host_mode(kind, new.mode)
         } else {
@@ -368,7 +368,7 @@ impl PassthroughFs {
 
     /// While it lives, what this thread makes on the host is the caller's. None where the server cannot give files
     /// away, where the owner is recorded elsewhere, and where the caller is the server.
-    pub(super) fn in_name_of(&self, ctx: &Context<'_>) -> FsResult<Option<InName>> {
+    pub(in crate::backend) fn in_name_of(&self, ctx: &Context<'_>) -> FsResult<Option<InName>> {
         if !self.config.privileged || self.config.is_virtual() {
             return Ok(None);
         }
@@ -381,7 +381,7 @@ impl PassthroughFs {
     }
 
     /// Whether a symbolic link of this owner can be one on the host.
-    pub(super) fn is_default_owner(&self, kept: &Override) -> bool {
+    pub(in crate::backend) fn is_default_owner(&self, kept: &Override) -> bool {
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
         let shown = (
@@ -398,7 +398,7 @@ impl PassthroughFs {
 }
 
 impl Newcomer {
-    pub(super) fn kept(&self) -> Option<&Override> {
+    pub(in crate::backend) fn kept(&self) -> Option<&Override> {
         self.kept.as_ref()
     }
 }

@@ -18,12 +18,12 @@ use crate::fs::{
 };
 
 /// What is read of a directory at once.
-const CHUNK: usize = 32 * 1024;
+pub(in crate::backend) const CHUNK: usize = 32 * 1024;
 
 /// Where a listing is. The host's own offsets are handed out, so an entry that stays is given once whatever comes and
 /// goes meanwhile, as far as the host's filesystem keeps that.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(in crate::backend) struct Listing {
     /// Read already, not given yet.
     ahead: VecDeque<Item>,
     /// The offset of the entry that is given next.
@@ -33,21 +33,25 @@ pub(super) struct Listing {
 }
 
 #[derive(Debug)]
-struct Item {
-    ino: u64,
+pub(in crate::backend) struct Item {
+    pub(in crate::backend) ino: u64,
     next: u64,
-    kind: u8,
-    name: OsString,
+    pub(in crate::backend) kind: u8,
+    pub(in crate::backend) name: OsString,
 }
 
 impl PassthroughFs {
-    pub(super) fn do_opendir(&self, ino: Ino) -> FsResult<Opened> {
+    pub(in crate::backend) fn do_opendir(&self, ino: Ino) -> FsResult<Opened> {
         let (inode, fd) = self.directory(ino)?;
+        self.watch_entries(&inode, fd.as_fd());
+        let from = inode.layer();
         let dir = self.with_descriptors(|| host::reopen_dir(fd.as_fd()))?;
         self.cache.file_opened();
         let handle = self.handles.add_dir(OpenDir {
             dir,
             inode,
+            from,
+            merged: Mutex::default(),
             listing: Mutex::default(),
         });
         let flags = match self.config.cache {
@@ -60,13 +64,13 @@ impl PassthroughFs {
         })
     }
 
-    pub(super) fn do_releasedir(&self, handle: Option<Handle>) -> FsResult<()> {
+    pub(in crate::backend) fn do_releasedir(&self, handle: Option<Handle>) -> FsResult<()> {
         self.handles.remove_dir(handle)?;
         self.cache.file_closed();
         Ok(())
     }
 
-    pub(super) fn do_fsyncdir(&self, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
+    pub(in crate::backend) fn do_fsyncdir(&self, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
         match scope {
             SyncScope::Data => rustix::fs::fdatasync(&open.dir)?,
@@ -75,24 +79,26 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_readdir(
+    pub(in crate::backend) fn do_readdir(
         &self,
         handle: Option<Handle>,
         offset: u64,
         add: &mut AddEntry<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        self.list(&open, offset, &mut |item| add(item.entry()))
+        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
+            add(item.entry())
+        })
     }
 
-    pub(super) fn do_readdirplus(
+    pub(in crate::backend) fn do_readdirplus(
         &self,
         handle: Option<Handle>,
         offset: u64,
         add: &mut AddEntryPlus<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        self.list(&open, offset, &mut |item| {
+        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
             add(item.entry(), &mut || Ok(self.entry_listed(&open, &item.name)))
         })
     }
@@ -105,33 +111,8 @@ impl PassthroughFs {
         self.find(&open.inode, open.dir.as_fd(), name).ok()
     }
 
-    fn list(
-        &self,
-        open: &OpenDir,
-        offset: u64,
-        give: &mut dyn FnMut(&Item) -> FsResult<Fit>,
-    ) -> FsResult<()> {
-        // Only the requests of one open directory wait for each other, which the kernel sends one by one.
-        let mut listing = lock(&open.listing);
-        listing.go_to(open, offset)?;
-        loop {
-            let Some(item) = listing.ahead.front() else {
-                if listing.ended {
-                    return Ok(());
-                }
-                listing.read_ahead(open, |item| self.shows(open, item))?;
-                continue;
-            };
-            if give(item)? == Fit::Full {
-                return Ok(());
-            }
-            listing.position = item.next;
-            listing.ahead.pop_front();
-        }
-    }
-
     /// The root's own number stands for what is above it; the root of a single file has no other entry.
-    fn shows(&self, open: &OpenDir, mut item: Item) -> Option<Item> {
+    pub(in crate::backend) fn shows(&self, open: &OpenDir, mut item: Item) -> Option<Item> {
         let is_root = open.inode.number == ROOT_INO;
         let dots = matches!(item.name.as_bytes(), b"." | b"..");
         if is_root && item.name == ".." {
@@ -148,6 +129,32 @@ impl PassthroughFs {
             };
         }
         Some(item)
+    }
+}
+
+/// Hands over what the host lists, as far as `shows` lets it.
+pub(in crate::backend) fn list(
+    open: &OpenDir,
+    offset: u64,
+    shows: &dyn Fn(Item) -> Option<Item>,
+    give: &mut dyn FnMut(&Item) -> FsResult<Fit>,
+) -> FsResult<()> {
+    // Only the requests of one open directory wait for each other, which the kernel sends one by one.
+    let mut listing = lock(&open.listing);
+    listing.go_to(open, offset)?;
+    loop {
+        let Some(item) = listing.ahead.front() else {
+            if listing.ended {
+                return Ok(());
+            }
+            listing.read_ahead(open, shows)?;
+            continue;
+        };
+        if give(item)? == Fit::Full {
+            return Ok(());
+        }
+        listing.position = item.next;
+        listing.ahead.pop_front();
     }
 }
 
@@ -192,7 +199,7 @@ impl Listing {
 }
 
 impl Item {
-    fn new(ino: u64, next: u64, kind: FileType, name: &CStr) -> Self {
+    pub(in crate::backend) fn new(ino: u64, next: u64, kind: FileType, name: &CStr) -> Self {
         let kind = match kind {
             FileType::RegularFile => libc::DT_REG,
             FileType::Directory => libc::DT_DIR,
@@ -211,7 +218,7 @@ impl Item {
         }
     }
 
-    fn entry(&self) -> DirEntry<'_> {
+    pub(in crate::backend) fn entry(&self) -> DirEntry<'_> {
         DirEntry {
             ino: self.ino,
             next_offset: self.next,
@@ -222,7 +229,7 @@ impl Item {
 }
 
 /// `DTTOIF` the other way round.
-fn entry_type(type_bits: u32) -> u8 {
+pub(in crate::backend) fn entry_type(type_bits: u32) -> u8 {
     u8::try_from(type_bits >> 12).unwrap_or(libc::DT_UNKNOWN)
 }
 

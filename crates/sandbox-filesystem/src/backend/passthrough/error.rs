@@ -12,7 +12,7 @@ use crate::backend::quota::QuotaError;
 pub struct PassthroughError(Vec<PassthroughProblem>);
 
 impl PassthroughError {
-    pub(super) fn new(problems: Vec<PassthroughProblem>) -> Self {
+    pub(in crate::backend) fn new(problems: Vec<PassthroughProblem>) -> Self {
         Self(problems)
     }
 

@@ -1,7 +1,9 @@
 //! [`DynFileSystem`] for [`PassthroughFs`]: where each operation is.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,8 +12,9 @@ use sandbox_types::CachePolicy;
 use super::PassthroughFs;
 use crate::fs::{
     AddEntry, AddEntryPlus, Attr, Capabilities, Context, Created, DataReader, DataWriter, DynFileSystem,
-    Entry, Errno, FallocateMode, FlockOperation, FsResult, Handle, Ino, Lock, LockOwner, OpenFlags, Opened,
-    ReadRequest, RenameFlags, SeekFrom, SetAttr, StatFs, SyncScope, WriteRequest, XattrFlags, XattrReply,
+    Entry, Errno, FallocateMode, FlockOperation, FsResult, Handle, Ino, Invalidate, Lock, LockOwner,
+    OpenFlags, Opened, ReadRequest, RenameFlags, SeekFrom, SetAttr, StatFs, SyncScope, WriteRequest,
+    XattrFlags, XattrReply,
 };
 
 /// What is wanted of every kernel that has it.
@@ -44,6 +47,24 @@ impl DynFileSystem for PassthroughFs {
         let agreed = wanted & offered;
         self.agreed.store(agreed.bits(), Ordering::Relaxed);
         Ok(agreed)
+    }
+
+    fn shows(&self) -> Vec<PathBuf> {
+        let link = Path::new("/proc/self/fd").join(self.root.as_raw_fd().to_string());
+        match std::fs::read_link(link) {
+            Ok(root) => vec![match &self.config.only {
+                Some(name) => root.join(name),
+                None => root,
+            }],
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be told which directory is shown");
+                Vec::new()
+            }
+        }
+    }
+
+    fn attach_invalidate(&self, channel: Arc<dyn Invalidate>) {
+        self.channel.set(channel);
     }
 
     fn destroy(&self) {

@@ -2,53 +2,62 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::dir::Listing;
-use super::inode::Inode;
+use super::inode::{Inode, Layer};
+use crate::backend::union::Snapshot;
 use crate::fs::{Errno, FsResult, Handle};
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct OpenFile {
-    pub(super) file: Arc<OwnedFd>,
-    pub(super) inode: Arc<Inode>,
+pub(in crate::backend) struct OpenFile {
+    pub(in crate::backend) file: Arc<OwnedFd>,
+    pub(in crate::backend) inode: Arc<Inode>,
+    /// The layer that it was opened in.
+    pub(in crate::backend) from: AtomicU16,
+    /// The copy in the upper layer of what was in a lower one when it was opened.
+    pub(in crate::backend) copy: OnceLock<OwnedFd>,
     /// Whether the host's descriptor has `O_APPEND`, which fcntl(2) can change.
-    pub(super) appends: AtomicBool,
+    pub(in crate::backend) appends: AtomicBool,
 }
 
 impl OpenFile {
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    pub(in crate::backend) fn fd(&self) -> BorrowedFd<'_> {
+        self.copy.get().map_or_else(|| self.file.as_fd(), AsFd::as_fd)
     }
 }
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct OpenDir {
-    pub(super) dir: OwnedFd,
-    pub(super) inode: Arc<Inode>,
-    pub(super) listing: Mutex<Listing>,
+pub(in crate::backend) struct OpenDir {
+    pub(in crate::backend) dir: OwnedFd,
+    pub(in crate::backend) inode: Arc<Inode>,
+    /// The layer that it was opened in.
+    pub(in crate::backend) from: Layer,
+    /// What was there when the listing was begun, where several directories are listed as one.
+    pub(in crate::backend) merged: Mutex<Option<Arc<Snapshot>>>,
+    pub(in crate::backend) listing: Mutex<Listing>,
 }
 
 /// Numbers of what is open. None is used twice.
 #[derive(Debug, Default)]
-pub(super) struct Handles {
+pub(in crate::backend) struct Handles {
     last: AtomicU64,
     files: RwLock<HashMap<Handle, Arc<OpenFile>>>,
     dirs: RwLock<HashMap<Handle, Arc<OpenDir>>>,
 }
 
 impl Handles {
-    pub(super) fn add_file(&self, file: OpenFile) -> Handle {
+    pub(in crate::backend) fn add_file(&self, file: OpenFile) -> Handle {
         let handle = self.next();
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         files.insert(handle, Arc::new(file));
         handle
     }
 
-    pub(super) fn add_dir(&self, dir: OpenDir) -> Handle {
+    pub(in crate::backend) fn add_dir(&self, dir: OpenDir) -> Handle {
         let handle = self.next();
         let mut dirs = self.dirs.write().unwrap_or_else(PoisonError::into_inner);
         dirs.insert(handle, Arc::new(dir));
@@ -56,7 +65,7 @@ impl Handles {
     }
 
     /// `EBADF` for what is not open.
-    pub(super) fn file(&self, handle: Option<Handle>) -> FsResult<Arc<OpenFile>> {
+    pub(in crate::backend) fn file(&self, handle: Option<Handle>) -> FsResult<Arc<OpenFile>> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         handle
             .and_then(|handle| files.get(&handle))
@@ -65,7 +74,7 @@ impl Handles {
     }
 
     /// `EBADF` for what is not open.
-    pub(super) fn dir(&self, handle: Option<Handle>) -> FsResult<Arc<OpenDir>> {
+    pub(in crate::backend) fn dir(&self, handle: Option<Handle>) -> FsResult<Arc<OpenDir>> {
         let dirs = self.dirs.read().unwrap_or_else(PoisonError::into_inner);
         handle
             .and_then(|handle| dirs.get(&handle))
@@ -73,20 +82,20 @@ impl Handles {
             .ok_or(Errno::EBADF)
     }
 
-    pub(super) fn remove_file(&self, handle: Option<Handle>) -> FsResult<Arc<OpenFile>> {
+    pub(in crate::backend) fn remove_file(&self, handle: Option<Handle>) -> FsResult<Arc<OpenFile>> {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         handle
             .and_then(|handle| files.remove(&handle))
             .ok_or(Errno::EBADF)
     }
 
-    pub(super) fn remove_dir(&self, handle: Option<Handle>) -> FsResult<Arc<OpenDir>> {
+    pub(in crate::backend) fn remove_dir(&self, handle: Option<Handle>) -> FsResult<Arc<OpenDir>> {
         let mut dirs = self.dirs.write().unwrap_or_else(PoisonError::into_inner);
         handle.and_then(|handle| dirs.remove(&handle)).ok_or(Errno::EBADF)
     }
 
     /// Everything is closed; how many that were.
-    pub(super) fn clear(&self) -> usize {
+    pub(in crate::backend) fn clear(&self) -> usize {
         let files = std::mem::take(&mut *self.files.write().unwrap_or_else(PoisonError::into_inner));
         let dirs = std::mem::take(&mut *self.dirs.write().unwrap_or_else(PoisonError::into_inner));
         files.len() + dirs.len()

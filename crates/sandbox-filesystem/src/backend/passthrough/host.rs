@@ -1,23 +1,23 @@
 //! Calls on a file of the host by its descriptor alone.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, XattrFlags};
 use rustix::io::Errno as HostErrno;
 
 /// "/proc/self/fd/N" on the stack: the way to a file of which only an `O_PATH` descriptor is held. The kernel follows
 /// it to exactly that file, whatever is at its name by now.
-pub(super) struct ProcPath([u8; 32]);
+pub(in crate::backend) struct ProcPath([u8; 32]);
 
 impl ProcPath {
-    pub(super) fn as_c_str(&self) -> &CStr {
+    pub(in crate::backend) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
-pub(super) fn proc_path(file: BorrowedFd<'_>) -> ProcPath {
+pub(in crate::backend) fn proc_path(file: BorrowedFd<'_>) -> ProcPath {
     let mut path = [0; 32];
     // 14 bytes and at most 10 digits: there is room, and zeros after them.
     let mut room = std::io::Cursor::new(path.as_mut_slice());
@@ -30,23 +30,45 @@ pub(super) fn proc_path(file: BorrowedFd<'_>) -> ProcPath {
 const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// Of an open file, or of what an `O_PATH` descriptor stands for.
-pub(super) fn stat(file: BorrowedFd<'_>) -> Result<Statx, HostErrno> {
+pub(in crate::backend) fn stat(file: BorrowedFd<'_>) -> Result<Statx, HostErrno> {
     rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, WANTED)
 }
 
 /// Of an entry of a directory, a link not followed.
-pub(super) fn stat_in(dir: BorrowedFd<'_>, name: &std::ffi::OsStr) -> Result<Statx, HostErrno> {
+pub(in crate::backend) fn stat_in(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Statx, HostErrno> {
     rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)
 }
 
+/// An extended attribute. Of a file that is open it is asked for directly; by the longer way of an `O_PATH` descriptor
+/// otherwise.
+pub(super) fn getxattr(file: BorrowedFd<'_>, name: &OsStr, into: &mut [u8]) -> Result<usize, HostErrno> {
+    match rustix::fs::fgetxattr(file, name, &mut *into) {
+        Err(HostErrno::BADF) => rustix::fs::getxattr(proc_path(file).as_c_str(), name, into),
+        other => other,
+    }
+}
+
+/// The same for a change of it.
+pub(super) fn setxattr(
+    file: BorrowedFd<'_>,
+    name: &OsStr,
+    value: &[u8],
+    flags: XattrFlags,
+) -> Result<(), HostErrno> {
+    match rustix::fs::fsetxattr(file, name, value, flags) {
+        Err(HostErrno::BADF) => rustix::fs::setxattr(proc_path(file).as_c_str(), name, value, flags),
+        other => other,
+    }
+}
+
 /// Opens what `file` stands for anew. Its type must be known: a FIFO would be waited for.
-pub(super) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, HostErrno> {
+pub(in crate::backend) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, HostErrno> {
     let flags = (flags - OFlags::NOFOLLOW) | OFlags::CLOEXEC | OFlags::NOCTTY;
     rustix::fs::open(proc_path(file).as_c_str(), flags, Mode::empty())
 }
 
 /// Opens the directory that `dir` stands for, for listing and syncing.
-pub(super) fn reopen_dir(dir: BorrowedFd<'_>) -> Result<OwnedFd, HostErrno> {
+pub(in crate::backend) fn reopen_dir(dir: BorrowedFd<'_>) -> Result<OwnedFd, HostErrno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(dir, c".", flags, Mode::empty())
 }

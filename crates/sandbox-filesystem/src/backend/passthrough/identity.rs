@@ -54,24 +54,24 @@ impl IdentityMap {
     }
 
     /// The first range that overlaps another, or wraps.
-    pub(super) fn conflict(&self) -> Option<IdRange> {
+    pub(in crate::backend) fn conflict(&self) -> Option<IdRange> {
         conflict(&self.users).or_else(|| conflict(&self.groups))
     }
 
-    pub(super) fn served_user(&self, host: u32) -> u32 {
+    pub(in crate::backend) fn served_user(&self, host: u32) -> u32 {
         served(&self.users, host)
     }
 
-    pub(super) fn served_group(&self, host: u32) -> u32 {
+    pub(in crate::backend) fn served_group(&self, host: u32) -> u32 {
         served(&self.groups, host)
     }
 
     /// `EINVAL` where the host has none.
-    pub(super) fn host_user(&self, served: u32) -> FsResult<u32> {
+    pub(in crate::backend) fn host_user(&self, served: u32) -> FsResult<u32> {
         host(&self.users, served)
     }
 
-    pub(super) fn host_group(&self, served: u32) -> FsResult<u32> {
+    pub(in crate::backend) fn host_group(&self, served: u32) -> FsResult<u32> {
         host(&self.groups, served)
     }
 }

@@ -12,7 +12,7 @@ use crate::fs::{
 };
 
 impl PassthroughFs {
-    pub(super) fn do_read(
+    pub(in crate::backend) fn do_read(
         &self,
         ino: Ino,
         handle: Option<Handle>,
@@ -40,7 +40,7 @@ impl PassthroughFs {
         Ok(total)
     }
 
-    pub(super) fn do_write(
+    pub(in crate::backend) fn do_write(
         &self,
         handle: Option<Handle>,
         request: &WriteRequest,
@@ -88,13 +88,13 @@ impl PassthroughFs {
     }
 
     /// close(2) gives up the process's locks. There is nothing to flush: what was written is with the host.
-    pub(super) fn do_flush(&self, handle: Option<Handle>, owner: LockOwner) -> FsResult<()> {
+    pub(in crate::backend) fn do_flush(&self, handle: Option<Handle>, owner: LockOwner) -> FsResult<()> {
         let open = self.handles.file(handle)?;
         self.locks.release(open.inode.number, owner);
         Ok(())
     }
 
-    pub(super) fn do_fsync(&self, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
+    pub(in crate::backend) fn do_fsync(&self, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
         let open = self.handles.file(handle)?;
         match scope {
             SyncScope::Data => rustix::fs::fdatasync(open.fd())?,
@@ -103,7 +103,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_fallocate(
+    pub(in crate::backend) fn do_fallocate(
         &self,
         handle: Option<Handle>,
         mode: FallocateMode,
@@ -125,7 +125,7 @@ impl PassthroughFs {
         })
     }
 
-    pub(super) fn do_lseek(&self, handle: Option<Handle>, from: SeekFrom) -> FsResult<u64> {
+    pub(in crate::backend) fn do_lseek(&self, handle: Option<Handle>, from: SeekFrom) -> FsResult<u64> {
         let open = self.handles.file(handle)?;
         let from = match from {
             SeekFrom::Data(offset) => rustix::fs::SeekFrom::Data(offset),
@@ -134,7 +134,7 @@ impl PassthroughFs {
         Ok(rustix::fs::seek(open.fd(), from)?)
     }
 
-    pub(super) fn do_copy(
+    pub(in crate::backend) fn do_copy(
         &self,
         from: (Ino, Option<Handle>, u64),
         to: (Ino, Option<Handle>, u64),

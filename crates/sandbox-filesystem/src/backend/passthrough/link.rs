@@ -16,7 +16,7 @@ use crate::fs::{Context, Entry, Errno, FsResult, Ino};
 const LONGEST_TARGET: usize = 4095;
 
 impl PassthroughFs {
-    pub(super) fn do_link(&self, ino: Ino, new_parent: Ino, new_name: &OsStr) -> FsResult<Entry> {
+    pub(in crate::backend) fn do_link(&self, ino: Ino, new_parent: Ino, new_name: &OsStr) -> FsResult<Entry> {
         let inode = self.table.get(ino)?;
         let (dir, fd) = self.directory(new_parent)?;
         self.check_change(&dir, new_name)?;
@@ -33,7 +33,7 @@ impl PassthroughFs {
         Ok(self.entry(&dir, new_name, &stat, attr))
     }
 
-    pub(super) fn do_symlink(
+    pub(in crate::backend) fn do_symlink(
         &self,
         ctx: &Context<'_>,
         parent: Ino,
@@ -63,7 +63,7 @@ impl PassthroughFs {
         Ok(entry)
     }
 
-    pub(super) fn do_readlink(&self, ino: Ino) -> FsResult<Vec<u8>> {
+    pub(in crate::backend) fn do_readlink(&self, ino: Ino) -> FsResult<Vec<u8>> {
         let inode = self.table.get(ino)?;
         if inode.type_bits() != libc::S_IFLNK {
             return Err(Errno::EINVAL);
@@ -92,7 +92,12 @@ impl PassthroughFs {
     }
 
     /// A symbolic link as a regular file whose content is its target.
-    fn write_link(&self, dir: BorrowedFd<'_>, name: &OsStr, target: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn write_link(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        target: &OsStr,
+    ) -> FsResult<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = self.with_descriptors(|| rustix::fs::openat(dir, name, flags, mode))?;
@@ -106,7 +111,7 @@ impl PassthroughFs {
 
     /// A real symbolic link carries no attributes: one that gets another owner than the host's becomes a file that stands
     /// for it. It takes its place in one step; other hard links of it stay as they were.
-    pub(super) fn store_link_as_file(
+    pub(in crate::backend) fn store_link_as_file(
         &self,
         inode: &Arc<Inode>,
         fd: BorrowedFd<'_>,
@@ -160,7 +165,7 @@ impl PassthroughFs {
     }
 }
 
-fn check_target(target: &OsStr) -> FsResult<()> {
+pub(in crate::backend) fn check_target(target: &OsStr) -> FsResult<()> {
     let bytes = target.as_bytes();
     if bytes.is_empty() {
         return Err(Errno::ENOENT);

@@ -23,7 +23,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 /// Who holds record locks, with which description, and what for.
 #[derive(Debug, Default)]
-pub(super) struct RecordLocks(Mutex<HashMap<(Ino, LockOwner), Arc<Holder>>>);
+pub(in crate::backend) struct RecordLocks(Mutex<HashMap<(Ino, LockOwner), Arc<Holder>>>);
 
 #[derive(Debug)]
 struct Holder {
@@ -34,12 +34,12 @@ struct Holder {
 
 impl RecordLocks {
     /// Ends all locks of an owner on a file, by closing the description.
-    pub(super) fn release(&self, ino: Ino, owner: LockOwner) {
+    pub(in crate::backend) fn release(&self, ino: Ino, owner: LockOwner) {
         let holder = self.lock().remove(&(ino, owner));
         drop(holder);
     }
 
-    pub(super) fn clear(&self) {
+    pub(in crate::backend) fn clear(&self) {
         let all = std::mem::take(&mut *self.lock());
         drop(all);
     }
@@ -69,7 +69,7 @@ impl RecordLocks {
 }
 
 impl PassthroughFs {
-    pub(super) fn do_getlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<Lock> {
+    pub(in crate::backend) fn do_getlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<Lock> {
         let inode = self.table.get(ino)?;
         let asked = to_host(&lock)?;
         let found = match self.locks.get(ino, owner) {
@@ -84,7 +84,7 @@ impl PassthroughFs {
         Ok(answer)
     }
 
-    pub(super) fn do_setlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    pub(in crate::backend) fn do_setlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<()> {
         let inode = self.table.get(ino)?;
         let holder = match self.locks.get(ino, owner) {
             Some(holder) => holder,
@@ -104,7 +104,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_setlkw(
+    pub(in crate::backend) fn do_setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
@@ -114,7 +114,7 @@ impl PassthroughFs {
         wait(ctx, || self.do_setlk(ino, owner, lock))
     }
 
-    pub(super) fn do_flock(
+    pub(in crate::backend) fn do_flock(
         &self,
         ctx: &Context<'_>,
         handle: Option<Handle>,
@@ -147,6 +147,9 @@ impl PassthroughFs {
         }
         let open =
             |flags: OFlags| self.with_descriptors(|| host::reopen(fd.as_fd(), flags | OFlags::NONBLOCK));
+        if inode.layer() != 0 {
+            return open(OFlags::RDONLY);
+        }
         match open(OFlags::RDWR) {
             Err(Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ETXTBSY) => {
                 open(OFlags::RDONLY).or_else(|_| open(OFlags::WRONLY))

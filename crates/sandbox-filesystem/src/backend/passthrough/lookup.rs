@@ -19,7 +19,7 @@ use crate::fs::{Attr, Entry, Errno, FsResult, Ino, ROOT_INO};
 const LONGEST_NAME: usize = 255;
 
 impl PassthroughFs {
-    pub(super) fn do_lookup(&self, parent: Ino, name: &OsStr) -> FsResult<Entry> {
+    pub(in crate::backend) fn do_lookup(&self, parent: Ino, name: &OsStr) -> FsResult<Entry> {
         let (dir, fd) = self.directory(parent)?;
         match name.as_bytes() {
             b"." => return self.known_entry(&dir),
@@ -29,14 +29,15 @@ impl PassthroughFs {
             }
             _ => self.check_name(&dir, name)?,
         }
+        self.watch_entries(&dir, fd.as_fd());
         match self.find(&dir, fd.as_fd(), name) {
-            Err(Errno::ENOENT) if self.config.cache == CachePolicy::Always => Ok(self.nothing()),
+            Err(Errno::ENOENT) if self.config.cache == CachePolicy::Always => Ok(self.nothing_in(&dir)),
             other => other,
         }
     }
 
     /// Refuses what is no name of an entry, and in the root of a single file every other name.
-    pub(super) fn check_name(&self, dir: &Inode, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn check_name(&self, dir: &Inode, name: &OsStr) -> FsResult<()> {
         let bytes = name.as_bytes();
         if bytes.len() > LONGEST_NAME {
             return Err(Errno::ENAMETOOLONG);
@@ -51,7 +52,7 @@ impl PassthroughFs {
     }
 
     /// As `check_name`, for a change of the entry: the root of a single file has none.
-    pub(super) fn check_change(&self, dir: &Inode, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn check_change(&self, dir: &Inode, name: &OsStr) -> FsResult<()> {
         self.check_writable()?;
         if self.config.only.is_some() && dir.number == ROOT_INO {
             return Err(Errno::EPERM);
@@ -59,7 +60,7 @@ impl PassthroughFs {
         self.check_name(dir, name)
     }
 
-    pub(super) fn check_writable(&self) -> FsResult<()> {
+    pub(in crate::backend) fn check_writable(&self) -> FsResult<()> {
         if self.config.access == Access::ReadOnly {
             Err(Errno::EROFS)
         } else {
@@ -68,7 +69,12 @@ impl PassthroughFs {
     }
 
     /// The entry that has this name now.
-    pub(super) fn find(&self, dir: &Arc<Inode>, fd: BorrowedFd<'_>, name: &OsStr) -> FsResult<Entry> {
+    pub(in crate::backend) fn find(
+        &self,
+        dir: &Arc<Inode>,
+        fd: BorrowedFd<'_>,
+        name: &OsStr,
+    ) -> FsResult<Entry> {
         if !self.config.is_virtual() {
             let stat = host::stat_in(fd, name)?;
             return Ok(self.entry(dir, name, &stat, self.attr(&stat, None)));
@@ -78,18 +84,29 @@ impl PassthroughFs {
     }
 
     /// The entry of a file that is open, known under this name.
-    pub(super) fn entry_of(&self, dir: &Arc<Inode>, name: &OsStr, found: OwnedFd) -> FsResult<Entry> {
+    pub(in crate::backend) fn entry_of(
+        &self,
+        dir: &Arc<Inode>,
+        name: &OsStr,
+        found: OwnedFd,
+    ) -> FsResult<Entry> {
         let (stat, attr) = self.look(found.as_fd())?;
         let (inode, entry) = self.entry_and_inode(dir, name, &stat, attr);
-        self.cache.keep(&inode, Arc::new(found));
+        self.cache.keep(&inode, Identity::of(&stat), Arc::new(found));
         Ok(entry)
     }
 
-    pub(super) fn entry(&self, dir: &Arc<Inode>, name: &OsStr, stat: &Statx, attr: Attr) -> Entry {
+    pub(in crate::backend) fn entry(
+        &self,
+        dir: &Arc<Inode>,
+        name: &OsStr,
+        stat: &Statx,
+        attr: Attr,
+    ) -> Entry {
         self.entry_and_inode(dir, name, stat, attr).1
     }
 
-    pub(super) fn entry_and_inode(
+    pub(in crate::backend) fn entry_and_inode(
         &self,
         dir: &Arc<Inode>,
         name: &OsStr,
@@ -99,42 +116,44 @@ impl PassthroughFs {
         let (inode, gone) = self.table.found(Identity::of(stat), attr.mode, dir, name);
         self.charge_known(&inode, stat);
         self.forgotten(gone);
-        let entry = self.entry_for(&inode, attr);
+        let mut entry = self.entry_for(&inode, attr);
+        entry.attr_timeout = self.believed(dir, entry.attr_timeout);
+        entry.entry_timeout = self.believed(dir, entry.entry_timeout);
         (inode, entry)
     }
 
-    pub(super) fn entry_for(&self, inode: &Inode, attr: Attr) -> Entry {
+    pub(in crate::backend) fn entry_for(&self, inode: &Inode, attr: Attr) -> Entry {
         Entry {
             ino: inode.number,
             generation: self.config.generation,
-            attr,
+            attr: inode.dress(attr),
             attr_timeout: self.config.attr_timeout,
             entry_timeout: self.config.entry_timeout,
         }
     }
 
     /// A further reference to what is known already.
-    fn known_entry(&self, inode: &Arc<Inode>) -> FsResult<Entry> {
+    pub(in crate::backend) fn known_entry(&self, inode: &Arc<Inode>) -> FsResult<Entry> {
         let fd = self.descriptor(inode)?;
-        let (stat, attr) = self.look(fd.as_fd())?;
+        let attr = self.look(fd.as_fd())?.1;
         if inode.number != ROOT_INO {
-            self.table.nameless(Identity::of(&stat), attr.mode);
+            self.table.refer_again(inode);
         }
         Ok(self.entry_for(inode, attr))
     }
 
-    fn nothing(&self) -> Entry {
+    pub(in crate::backend) fn nothing_in(&self, dir: &Inode) -> Entry {
         Entry {
             ino: 0,
             generation: 0,
             attr: Attr::default(),
             attr_timeout: self.config.attr_timeout,
-            entry_timeout: self.config.entry_timeout,
+            entry_timeout: self.believed(dir, self.config.entry_timeout),
         }
     }
 
     /// What is known of an entry that is about to lose its name: its stat data, and the inode where the kernel knows it.
-    pub(super) fn peek(
+    pub(in crate::backend) fn peek(
         &self,
         fd: BorrowedFd<'_>,
         name: &OsStr,
@@ -149,13 +168,14 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn do_forget(&self, ino: Ino, count: u64) {
+    pub(in crate::backend) fn do_forget(&self, ino: Ino, count: u64) {
         self.forgotten(self.table.forget(ino, count));
     }
 
     /// Ends what nobody knows any more. Descriptors are closed here, with no lock held.
-    pub(super) fn forgotten(&self, gone: Vec<Arc<Inode>>) {
+    pub(in crate::backend) fn forgotten(&self, gone: Vec<Arc<Inode>>) {
         for inode in gone {
+            self.unwatch(&inode);
             self.give_back_data(&inode);
         }
     }

@@ -12,42 +12,44 @@
 //! - a copy: what the host changes is seen, as soon as the cache policy lets it;
 //! - a wall against the server's own user, who can change the directory as he likes.
 
-mod attr;
+pub(in crate::backend) mod attr;
 mod builder;
 mod charge;
-mod config;
-mod create;
-mod dir;
+pub(in crate::backend) mod config;
+pub(in crate::backend) mod create;
+pub(in crate::backend) mod dir;
 mod error;
 mod file_system;
-mod handle;
-mod host;
+pub(in crate::backend) mod handle;
+pub(in crate::backend) mod host;
 mod identity;
-mod inode;
-mod io;
-mod link;
-mod lock;
-mod lookup;
-mod names;
-mod open;
-mod owner;
-mod privileges;
+pub(in crate::backend) mod inode;
+pub(in crate::backend) mod io;
+pub(in crate::backend) mod link;
+pub(in crate::backend) mod lock;
+pub(in crate::backend) mod lookup;
+pub(in crate::backend) mod names;
+pub(in crate::backend) mod open;
+pub(in crate::backend) mod owner;
+pub(in crate::backend) mod privileges;
 mod rename;
-mod resolve;
+pub(in crate::backend) mod resolve;
 mod statfs;
 mod unlink;
-mod xattr;
+mod watch;
+pub(in crate::backend) mod xattr;
 
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use builder::PassthroughBuilder;
 pub use error::{PassthroughError, PassthroughProblem};
 pub use identity::{IdRange, IdentityMap};
+pub use watch::HostWatch;
 
 use super::quota::QuotaKeeper;
 use crate::fs::Capabilities;
@@ -55,6 +57,7 @@ use config::Config;
 use handle::Handles;
 use inode::{DescriptorCache, Identity, Table};
 use lock::RecordLocks;
+use watch::{Channel, Watches};
 
 /// A directory of the host. See the [module](self).
 ///
@@ -75,17 +78,19 @@ use lock::RecordLocks;
 /// ```
 #[derive(Debug)]
 pub struct PassthroughFs {
-    config: Config,
+    pub(in crate::backend) config: Config,
     /// For listing and syncing; its lock says that a quota is kept.
-    root: OwnedFd,
-    root_device: u64,
-    table: Table,
-    cache: DescriptorCache,
-    handles: Handles,
-    locks: RecordLocks,
+    pub(in crate::backend) root: OwnedFd,
+    pub(in crate::backend) root_device: u64,
+    pub(in crate::backend) table: Table,
+    pub(in crate::backend) cache: DescriptorCache,
+    pub(in crate::backend) handles: Handles,
+    pub(in crate::backend) locks: RecordLocks,
     /// What was agreed on with the kernel.
     agreed: AtomicU64,
     quota: Option<QuotaKeeper>,
+    channel: Channel,
+    watches: OnceLock<Watches>,
 }
 
 impl PassthroughFs {
@@ -99,7 +104,14 @@ impl PassthroughFs {
         self.table.len() + 1
     }
 
-    fn new(
+    /// Whether owner, group and mode are kept beside the host's own: what was asked for, where the host's filesystem can
+    /// ([`StatVirtualization::Relaxed`](sandbox_types::StatVirtualization::Relaxed) goes on where it cannot).
+    pub fn keeps_owners(&self) -> bool {
+        let asked = || rustix::fs::fgetxattr_query(&self.root, owner::XATTR);
+        self.config.is_virtual() && asked() != Err(rustix::io::Errno::OPNOTSUPP)
+    }
+
+    pub(in crate::backend) fn new(
         config: Config,
         path: Arc<OwnedFd>,
         root: OwnedFd,
@@ -119,6 +131,8 @@ impl PassthroughFs {
             locks: RecordLocks::default(),
             agreed: AtomicU64::new(0),
             quota,
+            channel: Channel::default(),
+            watches: OnceLock::new(),
         })
     }
 
@@ -127,7 +141,7 @@ impl PassthroughFs {
         self.quota.as_ref()
     }
 
-    fn agreed(&self, capability: Capabilities) -> bool {
+    pub(in crate::backend) fn agreed(&self, capability: Capabilities) -> bool {
         Capabilities::from_bits_truncate(self.agreed.load(Ordering::Relaxed)).contains(capability)
     }
 }

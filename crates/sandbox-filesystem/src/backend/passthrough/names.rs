@@ -8,26 +8,59 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::backend::union::marks;
 use crate::fs::{Errno, FsResult};
 
 /// What a virtualized attribute's own name follows.
-pub(super) const PREFIX: &str = "user.sandbox.xattr.";
+pub(in crate::backend) const PREFIX: &str = "user.sandbox.xattr.";
 
 /// XATTR_NAME_MAX.
 const NAME_MAX: usize = 255;
 
 /// How names are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
+pub(in crate::backend) enum Names {
     /// As they are.
     Host,
     /// What needs a privilege is kept under [`PREFIX`].
     Virtual,
 }
 
+/// How names are mapped, in a plain directory or in layers of an overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::backend) struct Mapping {
+    pub(in crate::backend) names: Names,
+    /// Attributes of overlayfs mean something to it: a client's own ones are escaped.
+    pub(in crate::backend) layered: bool,
+}
+
+impl Mapping {
+    /// As [`Names::to_host`].
+    pub(in crate::backend) fn to_host(self, name: &OsStr) -> FsResult<Option<Cow<'_, OsStr>>> {
+        let host = self.names.to_host(name)?;
+        let escaped = host.as_ref().and_then(|host| marks::escape(host.as_bytes()));
+        match escaped.filter(|_| self.layered) {
+            Some(escaped) if escaped.len() > NAME_MAX => Err(Errno::ERANGE),
+            Some(escaped) => Ok(Some(Cow::Owned(OsString::from_vec(escaped)))),
+            None => Ok(host),
+        }
+    }
+
+    /// As [`Names::to_served`].
+    pub(in crate::backend) fn to_served(self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        if !self.layered {
+            return self.names.to_served(name).map(Cow::Borrowed);
+        }
+        match marks::unescape(name)? {
+            Cow::Borrowed(name) => self.names.to_served(name).map(Cow::Borrowed),
+            Cow::Owned(name) => Some(Cow::Owned(self.names.to_served(&name)?.to_vec())),
+        }
+    }
+}
+
 impl Names {
     /// The name on the host of the attribute that is called `name` here; none where there can be no such attribute.
-    pub(super) fn to_host(self, name: &OsStr) -> FsResult<Option<Cow<'_, OsStr>>> {
+    pub(in crate::backend) fn to_host(self, name: &OsStr) -> FsResult<Option<Cow<'_, OsStr>>> {
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() > NAME_MAX {
             return Err(Errno::ERANGE);
@@ -50,7 +83,7 @@ impl Names {
     }
 
     /// The name here of what the host calls `name`; none for what is hidden.
-    pub(super) fn to_served(self, name: &[u8]) -> Option<&[u8]> {
+    pub(in crate::backend) fn to_served(self, name: &[u8]) -> Option<&[u8]> {
         if self == Self::Host {
             return Some(name);
         }

@@ -1,8 +1,8 @@
 //! Files that are opened and closed.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU16};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::OFlags;
 use sandbox_types::CachePolicy;
@@ -21,7 +21,12 @@ const PASSED: OFlags = OFlags::ACCMODE
     .union(OFlags::NOATIME);
 
 impl PassthroughFs {
-    pub(super) fn do_open(&self, ctx: &Context<'_>, ino: Ino, flags: OpenFlags) -> FsResult<Opened> {
+    pub(in crate::backend) fn do_open(
+        &self,
+        ctx: &Context<'_>,
+        ino: Ino,
+        flags: OpenFlags,
+    ) -> FsResult<Opened> {
         let inode = self.table.get(ino)?;
         match inode.type_bits() {
             libc::S_IFREG => {}
@@ -61,7 +66,7 @@ impl PassthroughFs {
 
     /// The host's flags for a client's. With writeback the client reads pages that it writes parts of, and knows itself
     /// where the end is.
-    pub(super) fn host_flags(&self, flags: OpenFlags) -> OFlags {
+    pub(in crate::backend) fn host_flags(&self, flags: OpenFlags) -> OFlags {
         let mut host = OFlags::from_bits_retain(flags.bits()) & PASSED;
         if self.config.writeback {
             host -= OFlags::APPEND;
@@ -72,13 +77,19 @@ impl PassthroughFs {
         host
     }
 
-    pub(super) fn register(&self, inode: Arc<Inode>, file: OwnedFd, flags: OpenFlags) -> Opened {
+    pub(in crate::backend) fn register(&self, inode: Arc<Inode>, file: OwnedFd, flags: OpenFlags) -> Opened {
         let file = Arc::new(file);
         inode.opened(&file);
         let reply = self.reply_flags(&inode, &file);
         self.cache.file_opened();
         let appends = AtomicBool::new(self.host_flags(flags).contains(OFlags::APPEND));
-        let handle = self.handles.add_file(OpenFile { file, inode, appends });
+        let handle = self.handles.add_file(OpenFile {
+            file,
+            inode,
+            from: AtomicU16::new(0),
+            copy: OnceLock::new(),
+            appends,
+        });
         Opened {
             handle: Some(handle),
             flags: reply,
@@ -97,7 +108,11 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn do_release(&self, handle: Option<Handle>, owner: Option<LockOwner>) -> FsResult<()> {
+    pub(in crate::backend) fn do_release(
+        &self,
+        handle: Option<Handle>,
+        owner: Option<LockOwner>,
+    ) -> FsResult<()> {
         let open = self.handles.remove_file(handle)?;
         self.cache.file_closed();
         self.settle(&open.inode, open.fd());

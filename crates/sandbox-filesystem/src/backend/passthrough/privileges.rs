@@ -16,7 +16,7 @@ const CAPABILITY: &str = "security.capability";
 
 impl PassthroughFs {
     /// Before a file is written: capabilities go always, setuid and setgid where the writer may not keep them.
-    pub(super) fn drop_privileges(&self, inode: &Arc<Inode>, kill: bool) -> FsResult<()> {
+    pub(in crate::backend) fn drop_privileges(&self, inode: &Arc<Inode>, kill: bool) -> FsResult<()> {
         if inode.has_no_privileges() || (!kill && !self.config.is_virtual()) {
             return Ok(());
         }
@@ -47,7 +47,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn remove_capability(&self, file: BorrowedFd<'_>) -> FsResult<()> {
+    pub(in crate::backend) fn remove_capability(&self, file: BorrowedFd<'_>) -> FsResult<()> {
         match self.remove_xattr(file, CAPABILITY.as_ref()) {
             Err(Errno::ENODATA | Errno::ENOTSUP) => Ok(()),
             other => other,

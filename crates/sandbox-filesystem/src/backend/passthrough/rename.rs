@@ -9,7 +9,7 @@ use super::inode::{Identity, Inode};
 use crate::fs::{Errno, FsResult, Ino, RenameFlags};
 
 impl PassthroughFs {
-    pub(super) fn do_rename(
+    pub(in crate::backend) fn do_rename(
         &self,
         parent: Ino,
         name: &OsStr,

@@ -1,20 +1,28 @@
 //! From an inode to a descriptor of its file on the host.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 
-use super::inode::{Identity, Inode};
+use super::inode::{Identity, Inode, Layer, Part, Place};
 use super::{PassthroughFs, host};
 use crate::fs::{Errno, FsResult};
 
 /// A descriptor that only stands for a file: nothing is opened, so nothing waits and no device notices.
-pub(super) const STAND_IN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(in crate::backend) const STAND_IN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+/// A directory that can also be asked for its attributes directly. Opening one waits for nothing, and what is none is not
+/// opened.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+pub(in crate::backend) const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_SYMLINKS);
 
@@ -26,7 +34,7 @@ const TRIES: usize = 4;
 
 impl PassthroughFs {
     /// The file itself, whatever has its name by now. `ESTALE` where it cannot be found any more.
-    pub(super) fn descriptor(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
+    pub(in crate::backend) fn descriptor(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
         for _ in 0..TRIES {
             if let Some(found) = inode.descriptor() {
                 return Ok(found);
@@ -40,7 +48,10 @@ impl PassthroughFs {
     }
 
     /// The descriptor of a directory, to name its entries.
-    pub(super) fn directory(&self, number: crate::fs::Ino) -> FsResult<(Arc<Inode>, Arc<OwnedFd>)> {
+    pub(in crate::backend) fn directory(
+        &self,
+        number: crate::fs::Ino,
+    ) -> FsResult<(Arc<Inode>, Arc<OwnedFd>)> {
         let inode = self.table.get(number)?;
         if inode.type_bits() != libc::S_IFDIR {
             return Err(Errno::ENOTDIR);
@@ -49,21 +60,94 @@ impl PassthroughFs {
         Ok((inode, fd))
     }
 
+    /// The descriptor of a directory's part in a layer. `ESTALE` where it has none there.
+    pub(in crate::backend) fn part_descriptor(
+        &self,
+        dir: &Arc<Inode>,
+        layer: Layer,
+    ) -> FsResult<Arc<OwnedFd>> {
+        for _ in 0..TRIES {
+            if let Some(found) = dir.descriptor_in(layer) {
+                return Ok(found);
+            }
+            if dir.layer() == layer {
+                match self.walk(dir) {
+                    Err(Errno::ESTALE) => continue,
+                    other => return other,
+                }
+            }
+            // Copied up in between, its own part has become one of those beneath.
+            let part = dir.parts.get().and_then(|parts| parts.in_layer(layer));
+            let Some(part) = part else { continue };
+            match self.open_part(dir, &part) {
+                Err(Errno::ESTALE) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::ESTALE)
+    }
+
+    fn open_part(&self, dir: &Arc<Inode>, part: &Arc<Part>) -> FsResult<Arc<OwnedFd>> {
+        let (start, path) = match &part.at {
+            Some(at) => (self.root_part(part.layer())?, PathBuf::from(&**at)),
+            None => self.way(dir.place().ok_or(Errno::ESTALE)?, part.layer())?,
+        };
+        let opened = self.open_beneath(&start, &path, part.identity, libc::S_IFDIR)?;
+        self.cache.keep_part(part, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn root_part(&self, layer: Layer) -> FsResult<Arc<OwnedFd>> {
+        self.table.root().descriptor_in(layer).ok_or(Errno::ESTALE)
+    }
+
     /// Opens it from the nearest ancestor that has a descriptor, in one call whatever the depth.
     fn walk(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
+        let identity = inode.identity();
+        let (start, path) = self.way(inode.place().ok_or(Errno::ESTALE)?, identity.layer())?;
+        let opened = self.open_beneath(&start, &path, identity, inode.type_bits())?;
+        self.cache.keep(inode, identity, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Where to begin, and the names from there on.
+    fn way(&self, mut place: Place, layer: Layer) -> FsResult<(Arc<OwnedFd>, PathBuf)> {
         let mut names = Vec::new();
-        let mut place = inode.place().ok_or(Errno::ESTALE)?;
         let start = loop {
             let parent = place.parent;
             names.push(place.name);
-            if let Some(found) = parent.descriptor() {
+            if let Some(found) = parent.descriptor_in(layer) {
                 break found;
+            }
+            let part = parent.parts.get().and_then(|parts| parts.in_layer(layer));
+            if let Some(at) = part.and_then(|part| part.at.clone()) {
+                names.push(at);
+                break self.root_part(layer)?;
             }
             place = parent.place().ok_or(Errno::ESTALE)?;
         };
-        let path: PathBuf = names.iter().rev().map(|name| &**name).collect();
-        let opened = self
-            .with_descriptors(|| rustix::fs::openat2(start.as_fd(), &path, STAND_IN, Mode::empty(), BENEATH));
+        Ok((start, names.iter().rev().map(|name| &**name).collect()))
+    }
+
+    fn open_beneath(
+        &self,
+        start: &OwnedFd,
+        path: &Path,
+        identity: Identity,
+        type_bits: u32,
+    ) -> FsResult<Arc<OwnedFd>> {
+        let open = |flags| {
+            self.with_descriptors(|| rustix::fs::openat2(start.as_fd(), path, flags, Mode::empty(), BENEATH))
+        };
+        let opened = if type_bits == libc::S_IFDIR {
+            match open(DIRECTORY) {
+                // Who may not read it may still name what is in it.
+                Err(Errno::EACCES | Errno::EPERM) => open(STAND_IN),
+                other => other,
+            }
+        } else {
+            open(STAND_IN)
+        };
         let opened = match opened {
             Ok(opened) => Arc::new(opened),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::EAGAIN) => {
@@ -71,16 +155,20 @@ impl PassthroughFs {
             }
             Err(error) => return Err(error),
         };
-        if Identity::of(&host::stat(opened.as_fd())?) != inode.identity() {
-            return Err(Errno::ESTALE);
+        let found = Identity::of(&host::stat(opened.as_fd())?).in_layer(identity.layer());
+        if found == identity {
+            Ok(opened)
+        } else {
+            Err(Errno::ESTALE)
         }
-        self.cache.keep(inode, Arc::clone(&opened));
-        Ok(opened)
     }
 
     /// Makes a call that needs a descriptor; when there is none left, a handful of the cached ones are closed and it is
     /// made once more.
-    pub(super) fn with_descriptors<T>(&self, mut call: impl FnMut() -> Result<T, HostErrno>) -> FsResult<T> {
+    pub(in crate::backend) fn with_descriptors<T>(
+        &self,
+        mut call: impl FnMut() -> Result<T, HostErrno>,
+    ) -> FsResult<T> {
         match call() {
             Err(HostErrno::MFILE | HostErrno::NFILE) => {
                 self.cache.shrink(HANDFUL);
@@ -91,7 +179,7 @@ impl PassthroughFs {
     }
 
     /// Keeps a way to a file that is about to lose the name it is known by.
-    pub(super) fn pin(&self, inode: &Arc<Inode>) -> FsResult<()> {
+    pub(in crate::backend) fn pin(&self, inode: &Arc<Inode>) -> FsResult<()> {
         self.descriptor(inode).map(drop)
     }
 }

@@ -4,7 +4,7 @@ use super::PassthroughFs;
 use crate::fs::{FsResult, StatFs};
 
 impl PassthroughFs {
-    pub(super) fn do_statfs(&self) -> FsResult<StatFs> {
+    pub(in crate::backend) fn do_statfs(&self) -> FsResult<StatFs> {
         let host = rustix::fs::fstatvfs(&self.root)?;
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut found = StatFs {
@@ -20,10 +20,13 @@ impl PassthroughFs {
         if let Some(quota) = &self.quota {
             let unit = host.f_frsize.max(1);
             let (total, used) = (quota.limits(), quota.usage());
-            let free = total.bytes.saturating_sub(used.bytes) / unit;
-            found.blocks = total.bytes / unit;
-            found.blocks_free = free.min(host.f_bfree);
-            found.blocks_available = free.min(host.f_bavail);
+            if total.bytes < u64::MAX {
+                let free = total.bytes.saturating_sub(used.bytes) / unit;
+                found.blocks = total.bytes / unit;
+                // What is used is the difference of these two, also where the host has less room than the quota.
+                found.blocks_free = free;
+                found.blocks_available = free.min(host.f_bavail);
+            }
             if let Some(inodes) = total.inodes {
                 found.files = inodes;
                 found.files_free = inodes.saturating_sub(used.inodes).min(host.f_ffree.max(inodes));
@@ -33,7 +36,7 @@ impl PassthroughFs {
     }
 
     /// Everything on the host's filesystem is on the disk.
-    pub(super) fn do_syncfs(&self) -> FsResult<()> {
+    pub(in crate::backend) fn do_syncfs(&self) -> FsResult<()> {
         Ok(rustix::fs::syncfs(&self.root)?)
     }
 }

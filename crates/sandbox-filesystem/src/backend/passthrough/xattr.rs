@@ -18,7 +18,7 @@ use crate::fs::{Context, Errno, FsResult, Ino, ROOT_INO, XattrFlags, XattrReply}
 const LARGEST: usize = 64 * 1024;
 
 impl PassthroughFs {
-    pub(super) fn do_getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
+    pub(in crate::backend) fn do_getxattr(&self, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
         let inode = self.table.get(ino)?;
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::ENODATA)?;
         let fd = self.descriptor(&inode)?;
@@ -35,7 +35,12 @@ impl PassthroughFs {
     }
 
     /// The names that can be asked for, and no others, so that their length is always what the call gives.
-    pub(super) fn do_listxattr(&self, ctx: &Context<'_>, ino: Ino, size: u32) -> FsResult<XattrReply> {
+    pub(in crate::backend) fn do_listxattr(
+        &self,
+        ctx: &Context<'_>,
+        ino: Ino,
+        size: u32,
+    ) -> FsResult<XattrReply> {
         let inode = self.table.get(ino)?;
         let fd = self.descriptor(&inode)?;
         let names = self.config.names();
@@ -51,7 +56,7 @@ impl PassthroughFs {
             if name.starts_with(b"trusted.") && ctx.uid != 0 {
                 continue;
             }
-            list.extend_from_slice(name);
+            list.extend_from_slice(&name);
             list.push(0);
         }
         let length = u32::try_from(list.len()).map_err(|_| Errno::E2BIG)?;
@@ -62,7 +67,7 @@ impl PassthroughFs {
         }
     }
 
-    pub(super) fn do_setxattr(
+    pub(in crate::backend) fn do_setxattr(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
@@ -93,7 +98,7 @@ impl PassthroughFs {
         Ok(())
     }
 
-    pub(super) fn do_removexattr(&self, ino: Ino, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn do_removexattr(&self, ino: Ino, name: &OsStr) -> FsResult<()> {
         self.check_writable()?;
         let inode = self.table.get(ino)?;
         self.check_root(ino)?;
@@ -131,13 +136,12 @@ impl PassthroughFs {
     fn set_xattr(&self, file: BorrowedFd<'_>, name: &OsStr, value: &[u8], flags: XattrFlags) -> FsResult<()> {
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::EPERM)?;
         let flags = HostFlags::from_bits_retain(flags.bits());
-        let path = host::proc_path(file);
         self.charge_xattr(file, &host_name, value.len(), || {
-            Ok(rustix::fs::setxattr(path.as_c_str(), &*host_name, value, flags)?)
+            Ok(host::setxattr(file, &host_name, value, flags)?)
         })
     }
 
-    pub(super) fn remove_xattr(&self, file: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
+    pub(in crate::backend) fn remove_xattr(&self, file: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::ENODATA)?;
         let path = host::proc_path(file);
         self.discharge_xattr(file, &host_name, || {
@@ -146,7 +150,7 @@ impl PassthroughFs {
     }
 
     /// Sets an attribute whatever was there, by the name it is served by.
-    pub(super) fn store_xattr(
+    pub(in crate::backend) fn store_xattr(
         &self,
         _ctx: &Context<'_>,
         file: BorrowedFd<'_>,
@@ -157,15 +161,18 @@ impl PassthroughFs {
     }
 
     /// The value of an attribute by the name it is served by; none where there is none.
-    pub(super) fn xattr_value(&self, file: BorrowedFd<'_>, name: &str) -> FsResult<Option<Vec<u8>>> {
+    pub(in crate::backend) fn xattr_value(
+        &self,
+        file: BorrowedFd<'_>,
+        name: &str,
+    ) -> FsResult<Option<Vec<u8>>> {
         let Some(host_name) = self.config.names().to_host(name.as_ref())? else {
             return Ok(None);
         };
-        let path = host::proc_path(file);
         let mut room = 256;
         loop {
             let mut value = vec![0; room];
-            match rustix::fs::getxattr(path.as_c_str(), &*host_name, value.as_mut_slice()) {
+            match host::getxattr(file, &host_name, &mut value) {
                 Ok(length) => {
                     value.truncate(length);
                     return Ok(Some(value));
@@ -212,7 +219,7 @@ impl PassthroughFs {
 }
 
 /// The names that the host has, each followed by a zero byte.
-pub(super) fn host_list(file: BorrowedFd<'_>) -> FsResult<Vec<u8>> {
+pub(in crate::backend) fn host_list(file: BorrowedFd<'_>) -> FsResult<Vec<u8>> {
     let path = host::proc_path(file);
     let mut room = 1024;
     loop {

@@ -1,9 +1,11 @@
 //! The figures: pure, no I/O.
 
+use sandbox_types::quota::QuotaRecord;
+
 /// How much there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes.
+    /// Bytes; `u64::MAX`: as many as the host has room for.
     pub bytes: u64,
     /// Inodes; none: as many as the bytes allow.
     pub inodes: Option<u64>,
@@ -18,7 +20,24 @@ pub struct Usage {
     pub inodes: u64,
 }
 
+/// What a figure is that is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    /// Nothing changes until it is read again.
+    Exact,
+    /// No more than that is there.
+    Bound,
+}
+
 impl Usage {
+    pub(super) fn recorded(self, figure: Figure) -> QuotaRecord {
+        QuotaRecord {
+            exact: figure == Figure::Exact,
+            bytes: self.bytes,
+            inodes: self.inodes,
+        }
+    }
+
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_add(other.bytes),

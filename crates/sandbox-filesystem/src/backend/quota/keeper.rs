@@ -1,5 +1,6 @@
 //! Who keeps a quota.
 
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +9,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use sandbox_types::quota::QuotaRecord;
 
 use super::Quota;
-use super::account::{Account, Limits, Taken, Usage};
+use super::account::{Account, Figure, Limits, Taken, Usage};
 use super::count::count;
 use super::error::QuotaError;
 use super::gate::{Entered, Gate};
-use super::state::{Record, StateFile};
+use super::state::StateFile;
 use crate::fs::{Errno, FsResult};
+use crate::sys::figures::Figures;
+use crate::sys::signals::SignalsBlocked;
 
 /// So many times it is counted while others write, before they wait for it.
 const TRIES: u32 = 6;
@@ -36,6 +40,36 @@ struct Shared {
     state: Mutex<StateFile>,
     /// The figure is exact, not a bound.
     exact: AtomicBool,
+    /// The figure, for others to read.
+    live: Figures,
+}
+
+/// The account, to look at and to change; when it is let go of, others can read what is in it.
+struct Open<'a> {
+    account: MutexGuard<'a, Account>,
+    shared: &'a Shared,
+}
+
+impl Deref for Open<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.account
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let Usage { bytes, inodes } = self.account.used;
+        let exact = u64::from(self.shared.exact.load(Ordering::Acquire));
+        self.shared.live.say([exact, bytes, inodes]);
+    }
 }
 
 impl QuotaKeeper {
@@ -54,16 +88,16 @@ impl QuotaKeeper {
         let state = StateFile::of(root.as_fd(), &directory)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (used, exact) = match state.read()? {
-            Some(record) => (record.usage, record.exact),
+            Some(record) => {
+                let QuotaRecord { exact, bytes, inodes } = record;
+                (Usage { bytes, inodes }, exact)
+            }
             None => (
                 count(root, &stop).map_err(|error| QuotaError::Root(error.into()))?,
                 true,
             ),
         };
-        state.write(Record {
-            exact: false,
-            usage: used,
-        })?;
+        state.write(used.recorded(Figure::Bound))?;
         let account = Account {
             limits: quota.limits,
             used,
@@ -71,12 +105,15 @@ impl QuotaKeeper {
             bound: used,
             changes: 0,
         };
+        let live = state.live()?;
         let shared = Arc::new(Shared {
+            live,
             account: Mutex::new(account),
             gate: Gate::default(),
             state: Mutex::new(state),
             exact: AtomicBool::new(exact),
         });
+        drop(shared.account());
         let counter = if exact {
             None
         } else {
@@ -204,18 +241,18 @@ impl Drop for QuotaKeeper {
             let account = self.shared.account();
             account.used.less(account.nameless)
         };
-        if let Err(error) = self.shared.state().write(Record {
-            exact: true,
-            usage: named,
-        }) {
+        if let Err(error) = self.shared.state().write(named.recorded(Figure::Exact)) {
             tracing::warn!(%error, "the figure of a quota is lost: the next start counts");
         }
     }
 }
 
 impl Shared {
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    fn account(&self) -> Open<'_> {
+        Open {
+            account: self.account.lock().unwrap_or_else(PoisonError::into_inner),
+            shared: self,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, StateFile> {
@@ -228,15 +265,10 @@ impl Shared {
         if bound.within(self.account().bound) {
             return Ok(());
         }
-        state
-            .write(Record {
-                exact: false,
-                usage: bound,
-            })
-            .map_err(|error| {
-                tracing::error!(%error, "the bound of a quota cannot be written");
-                Errno::EIO
-            })?;
+        state.write(bound.recorded(Figure::Bound)).map_err(|error| {
+            tracing::error!(%error, "the bound of a quota cannot be written");
+            Errno::EIO
+        })?;
         self.account().bound = bound;
         Ok(())
     }
@@ -280,6 +312,8 @@ fn start_counting(
         Err(rustix::io::Errno::INTR) => {}
         Err(error) => tracing::warn!(%error, "a quota cannot be counted: its last bound stays charged"),
     };
+    // A signal is for the program's own threads.
+    let _blocked = SignalsBlocked::new().map_err(QuotaError::Root)?;
     std::thread::Builder::new()
         .name("quota".into())
         .spawn(work)

@@ -46,6 +46,12 @@ impl Quota {
         Self { limits, state: None }
     }
 
+    /// As many bytes as the host has room for, and so many files, directories and links, the root not counted. Zero is an
+    /// error at build.
+    pub fn inodes_only(inodes: u64) -> Self {
+        Self::bytes(ByteSize::from_bytes(u64::MAX)).inodes(inodes)
+    }
+
     /// And so many files, directories and links, the root not counted. By default as many as the bytes allow; zero is an
     /// error at build.
     pub fn inodes(mut self, inodes: u64) -> Self {

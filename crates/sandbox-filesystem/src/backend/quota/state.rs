@@ -8,45 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::account::Usage;
+use sandbox_types::quota::QuotaRecord;
+
 use super::error::QuotaError;
-
-const VERSION: u32 = 1;
-
-/// What is in it, as four lines of a word and a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record {
-    /// Whether the figure is exact, and nobody counts. Otherwise it is a bound.
-    pub(super) exact: bool,
-    pub(super) usage: Usage,
-}
-
-impl Record {
-    pub(super) fn to_text(self) -> String {
-        let Usage { bytes, inodes } = self.usage;
-        let exact = u8::from(self.exact);
-        format!("sandbox-quota {VERSION}\nexact {exact}\nbytes {bytes}\ninodes {inodes}\n")
-    }
-
-    /// None where it is damaged; the version where it is a later one.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, u32> {
-        let mut lines = text.lines();
-        let mut number = |word: &str| -> Option<u64> {
-            let (found, number) = lines.next()?.split_once(' ')?;
-            (found == word).then(|| number.parse().ok())?
-        };
-        match number("sandbox-quota").and_then(|version| u32::try_from(version).ok()) {
-            Some(version) if version > VERSION => return Err(version),
-            Some(_) => {}
-            None => return Ok(None),
-        }
-        let (exact, bytes, inodes) = (number("exact"), number("bytes"), number("inodes"));
-        Ok(exact.zip(bytes).zip(inodes).map(|((exact, bytes), inodes)| Self {
-            exact: exact == 1,
-            usage: Usage { bytes, inodes },
-        }))
-    }
-}
+use crate::sys::figures::Figures;
 
 /// Where it is: named after the root's inode number and its time of creation, whatever path leads there.
 #[derive(Debug)]
@@ -62,7 +27,7 @@ impl StateFile {
         )
         .map_err(|error| QuotaError::Root(error.into()))?;
         let born = stat.stx_btime;
-        let file = directory.join(format!("{:x}-{:x}-{:x}", stat.stx_ino, born.tv_sec, born.tv_nsec));
+        let file = directory.join(QuotaRecord::file_name(stat.stx_ino, (born.tv_sec, born.tv_nsec)));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -74,14 +39,19 @@ impl StateFile {
         Ok(Self(file))
     }
 
+    /// Where the figure can be read by others while it is kept.
+    pub(super) fn live(&self) -> Result<Figures, QuotaError> {
+        Figures::create(&self.0.with_extension(QuotaRecord::LIVE)).map_err(|source| self.failed(source))
+    }
+
     /// None where there is none, and where what is there is damaged: then there is nothing but to count.
-    pub(super) fn read(&self) -> Result<Option<Record>, QuotaError> {
+    pub(super) fn read(&self) -> Result<Option<QuotaRecord>, QuotaError> {
         let text = match std::fs::read(&self.0) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.failed(source)),
         };
-        let record = Record::parse(&text).map_err(|version| QuotaError::Version {
+        let record = QuotaRecord::parse(&text).map_err(|version| QuotaError::Version {
             path: self.0.clone(),
             version,
         })?;
@@ -92,11 +62,11 @@ impl StateFile {
     }
 
     /// It is on the disk when this returns, and the old one until then. One server at a time writes it: who holds the root.
-    pub(super) fn write(&self, record: Record) -> Result<(), QuotaError> {
+    pub(super) fn write(&self, record: QuotaRecord) -> Result<(), QuotaError> {
         self.try_write(record).map_err(|source| self.failed(source))
     }
 
-    fn try_write(&self, record: Record) -> std::io::Result<()> {
+    fn try_write(&self, record: QuotaRecord) -> std::io::Result<()> {
         let new = self.0.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -115,38 +85,5 @@ impl StateFile {
             path: self.0.clone(),
             source,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_what_is_read() {
-        for exact in [true, false] {
-            let record = Record {
-                exact,
-                usage: Usage {
-                    bytes: u64::MAX,
-                    inodes: 7,
-                },
-            };
-            assert_eq!(Record::parse(&record.to_text()), Ok(Some(record)));
-        }
-    }
-
-    #[test]
-    fn a_damaged_state_is_none_and_a_later_version_is_told() {
-        for text in [
-            "",
-            "sandbox-quota",
-            "sandbox-quota 1\nexact 1\nbytes x\ninodes 1\n",
-            "sandbox-quota 1\nexact 1\n",
-            "\0\0",
-        ] {
-            assert_eq!(Record::parse(text), Ok(None), "{text:?}");
-        }
-        assert_eq!(Record::parse("sandbox-quota 2\n"), Err(2));
     }
 }

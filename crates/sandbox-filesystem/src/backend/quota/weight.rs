@@ -6,18 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
+use sandbox_types::quota;
+pub(crate) use sandbox_types::quota::xattr_weight;
 
 /// An inode, whatever it is, with what servers keep in its own attribute.
-pub(crate) const INODE: u64 = 1024;
-
-/// A name, besides its length.
-const NAME: usize = 32;
-
-/// What servers write for themselves, at a bounded length: part of [`INODE`].
-const FREE: &[u8] = b"user.containers.override_stat";
+pub(crate) const INODE: u64 = quota::INODE_WEIGHT;
 
 pub(crate) fn name_weight(name: &OsStr) -> u64 {
-    u64::try_from(NAME + name.len()).unwrap_or(u64::MAX)
+    quota::name_weight(name.len())
 }
 
 /// The content of a file or link. What a directory needs is in the weight of its names.
@@ -26,14 +22,6 @@ pub(crate) fn data_of(stat: &Statx) -> u64 {
         FileType::RegularFile => stat.stx_blocks.saturating_mul(512),
         FileType::Symlink => stat.stx_size,
         _ => 0,
-    }
-}
-
-pub(crate) fn xattr_weight(name: &[u8], value: usize) -> u64 {
-    if name == FREE {
-        0
-    } else {
-        u64::try_from(name.len().saturating_add(value)).unwrap_or(u64::MAX)
     }
 }
 
@@ -66,19 +54,11 @@ fn xattrs_of(dir: BorrowedFd<'_>, name: &OsStr) -> Result<u64, Errno> {
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
     {
-        if is_hosts(name) {
+        if quota::is_host_xattr(name) {
             continue;
         }
         let value = rustix::fs::lgetxattr_query(path.as_c_str(), OsStr::from_bytes(name)).unwrap_or(0);
         sum = sum.saturating_add(xattr_weight(name, value));
     }
     Ok(sum)
-}
-
-/// What the host's own machinery labels files with.
-fn is_hosts(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"security.selinux" | b"security.SMACK64" | b"security.ima" | b"security.evm"
-    )
 }

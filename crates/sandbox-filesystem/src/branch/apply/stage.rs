@@ -149,7 +149,7 @@ impl<'a> Stager<'a> {
     /// Copies content, and says so.
     pub(super) fn copy(&mut self, from: &File, to: &File, meta: &Meta) -> io::Result<()> {
         let (state, progress) = (&mut self.state, &mut self.progress);
-        self.copier.copy(from, to, meta, &mut |copied| {
+        self.copier.copy(from, to, &meta.shape(), &mut |copied| {
             state.bytes += copied;
             progress(*state);
         })

@@ -6,14 +6,13 @@
 //! capability) is left out and reported; everything else that fails is an error with the path.
 
 mod attributes;
-mod bytes;
 mod make;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+pub(crate) use crate::content::{Copier, Reflink, can_reflink};
 pub(crate) use attributes::{Attributes, Refused, set_mode, set_mtime};
-pub(crate) use bytes::{Copier, Reflink, can_reflink};
 pub(crate) use make::{special, symlink, symlink_target};
 pub use tree::CopyError;
 pub(crate) use tree::{TreeOptions, TreeReport, tree};

@@ -21,12 +21,17 @@ mod backing;
 mod buffer;
 mod builder;
 mod error;
+mod inside;
 mod link;
 mod mount;
+mod mounting;
 mod notify;
+mod pace;
 mod pool;
 mod session;
+mod watch;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};
+pub use mounting::{Mount, MountBuilder};
 pub use session::Session;

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Session {
     pool: Arc<Pool>,
     mounted: Mounted,
+    has_ended: bool,
 }
 
 impl Session {
@@ -32,7 +33,11 @@ impl Session {
     }
 
     pub(super) fn new(pool: Arc<Pool>, mounted: Mounted) -> Self {
-        Self { pool, mounted }
+        Self {
+            pool,
+            mounted,
+            has_ended: false,
+        }
     }
 
     /// Where it is mounted, where that is a place.
@@ -79,14 +84,14 @@ impl Session {
         }
     }
 
-    fn writes_back(&self) -> bool {
-        self.negotiated()
-            .is_some_and(|agreed| agreed.capabilities.contains(Capabilities::WRITEBACK_CACHE))
+    /// Ends the connection at once: whoever waits for an answer, and whoever asks from now on, gets an error. What the
+    /// kernel has not written yet is lost.
+    pub(super) fn abort(&self) {
+        self.pool.end();
     }
-}
 
-impl Drop for Session {
-    fn drop(&mut self) {
+    /// What dropping it does, waiting this long; whether nobody is at work on a request any more.
+    pub(super) fn end(&mut self, patience: Duration) -> bool {
         if self.mounted.unmount().is_err() {
             if self.writes_back() {
                 self.mounted.sync(PATIENCE);
@@ -95,9 +100,25 @@ impl Drop for Session {
         }
         // A mount that is unmounted and not in use has ended its connection; every other one is ended here.
         self.pool.end();
-        if !self.pool.wait_empty(PATIENCE) {
+        self.has_ended = true;
+        let is_empty = self.pool.wait_empty(patience);
+        if !is_empty {
             tracing::warn!("a backend is still at work on a request of a mount that is gone");
         }
         self.mounted.close();
+        is_empty
+    }
+
+    fn writes_back(&self) -> bool {
+        self.negotiated()
+            .is_some_and(|agreed| agreed.capabilities.contains(Capabilities::WRITEBACK_CACHE))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(PATIENCE);
+        }
     }
 }

@@ -59,6 +59,15 @@ pub(crate) fn split_name(name: &[u8]) -> Option<(u8, &[u8])> {
     })
 }
 
+/// The opposite of [`split_name`]; none for a number that is not known, and for ACLs, whose values have another form
+/// here than elsewhere.
+pub(crate) fn join_name(number: u8, rest: &[u8]) -> Option<Vec<u8>> {
+    let (_, prefix) = PREFIXES
+        .iter()
+        .find(|(known, _)| *known == number && !matches!(known, 2 | 3))?;
+    Some([prefix, rest].concat())
+}
+
 /// Bytes of an entry with its name.
 pub(crate) const fn entry_len(name: usize) -> usize {
     ENTRY + name.next_multiple_of(4)

@@ -6,7 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     super::{
-        disk::{extent::Run, index, inode},
+        disk::{dirent, extent::Run, index, inode},
         error::FormatError,
         inventory::{Content, Inventory, Node},
         journal::JournalSuperblock,
@@ -79,9 +79,14 @@ fn entries(
     placed: &Placed,
 ) -> io::Result<()> {
     let inode = Inventory::inode(number);
+    let resolve = |node: u32| {
+        let of = job.inventory.nodes.get(node as usize);
+        let file_type = dirent::file_type(of.map_or(0, |of| of.mode));
+        (Inventory::inode(node), file_type)
+    };
     let writer = directory::Writer {
         geometry: &job.plan.geometry,
-        inventory: job.inventory,
+        resolve: &resolve,
         directory,
         inode,
         parent: Inventory::inode(node.parent),

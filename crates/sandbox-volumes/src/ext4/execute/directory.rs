@@ -9,17 +9,18 @@ use super::super::{
         word,
     },
     geometry::Geometry,
-    inventory::{Child, Directory, Inventory, Shape, index_limits},
+    inventory::{Child, Directory, Shape, index_limits},
 };
 
 /// What is needed to write a directory.
-pub(super) struct Writer<'a> {
-    pub(super) geometry: &'a Geometry,
-    pub(super) inventory: &'a Inventory,
-    pub(super) directory: &'a Directory,
-    pub(super) inode: u32,
-    pub(super) parent: u32,
-    pub(super) inode_seed: u32,
+pub(crate) struct Writer<'a> {
+    pub(crate) geometry: &'a Geometry,
+    /// The inode and the type of a child.
+    pub(crate) resolve: &'a dyn Fn(u32) -> (u32, u8),
+    pub(crate) directory: &'a Directory,
+    pub(crate) inode: u32,
+    pub(crate) parent: u32,
+    pub(crate) inode_seed: u32,
 }
 
 /// An entry: where it points to, its type and its name.
@@ -27,7 +28,7 @@ type Entry<'a> = (u32, u8, &'a [u8]);
 
 impl Writer<'_> {
     /// Block number `number` of the directory.
-    pub(super) fn block(&self, number: usize) -> Vec<u8> {
+    pub(crate) fn block(&self, number: usize) -> Vec<u8> {
         match &self.directory.shape {
             Shape::Reserved(_) if number == 0 => self.leaf(self.dots().into_iter()),
             Shape::Reserved(_) => self.leaf(std::iter::empty()),
@@ -87,12 +88,8 @@ impl Writer<'_> {
             .children
             .get(from..to.unwrap_or(self.directory.children.len()));
         children.unwrap_or_default().iter().map(|Child { node, name }| {
-            let mode = self
-                .inventory
-                .nodes
-                .get(*node as usize)
-                .map_or(0, |node| node.mode);
-            (Inventory::inode(*node), dirent::file_type(mode), name.as_ref())
+            let (inode, file_type) = (self.resolve)(*node);
+            (inode, file_type, name.as_ref())
         })
     }
 

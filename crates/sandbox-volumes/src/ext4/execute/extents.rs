@@ -9,16 +9,16 @@ use super::super::{
 };
 
 /// A tree: what is in `i_block`, and blocks with their numbers.
-pub(super) struct Tree {
-    pub(super) root: [u8; 60],
-    pub(super) blocks: Vec<(u64, Vec<u8>)>,
+pub(crate) struct Tree {
+    pub(crate) root: [u8; 60],
+    pub(crate) blocks: Vec<(u64, Vec<u8>)>,
 }
 
 /// An entry of any level.
 type Bytes = [u8; ENTRY];
 
 /// Builds the tree from its leaves upwards.
-pub(super) fn tree(placed: &Placed, geometry: &Geometry, inode_seed: u32) -> Tree {
+pub(crate) fn tree(placed: &Placed, geometry: &Geometry, inode_seed: u32) -> Tree {
     let entry = |entry: &[u8]| Bytes::try_from(entry).unwrap_or_default();
     let mut level: Vec<(u32, Bytes)> = placed
         .runs

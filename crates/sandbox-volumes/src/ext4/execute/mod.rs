@@ -1,13 +1,13 @@
 //! Carries a plan out: descriptors and bitmaps, inodes, contents, superblocks. Decides nothing.
 
 mod content;
-mod directory;
-mod extents;
+pub(crate) mod directory;
+pub(crate) mod extents;
 pub(crate) mod groups;
 mod inodes;
 mod sink;
 pub(crate) mod superblock;
-mod xattrs;
+pub(crate) mod xattrs;
 
 use std::{io, path::PathBuf};
 

@@ -14,7 +14,7 @@ use super::super::{
 };
 
 /// Fills what is behind the fixed part of an inode.
-pub(super) fn in_inode(xattrs: &[DiskXattr], room: &mut [u8]) {
+pub(crate) fn in_inode(xattrs: &[DiskXattr], room: &mut [u8]) {
     if xattrs.is_empty() {
         return;
     }
@@ -27,7 +27,7 @@ pub(super) fn in_inode(xattrs: &[DiskXattr], room: &mut [u8]) {
 }
 
 /// Fills a block that will be at block number `at`.
-pub(super) fn block(xattrs: &[DiskXattr], len: usize, at: u64, seed: u32) -> Vec<u8> {
+pub(crate) fn block(xattrs: &[DiskXattr], len: usize, at: u64, seed: u32) -> Vec<u8> {
     let mut block = vec![0; len];
     put(xattrs, &mut block, BLOCK_HEADER, entry_hash);
     let mut header = BlockHeader::new_zeroed();

@@ -10,16 +10,15 @@ mod plan;
 
 pub use error::GrowError;
 
-use std::{fs::OpenOptions, io, path::Path};
+use std::{fs::OpenOptions, path::Path};
 
 use sandbox_types::ByteSize;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use super::{
     device::BlockDevice,
     disk::superblock::{OFFSET, Superblock},
-    geometry::Geometry,
-    journal::{self, JournalSuperblock, Place, load_superblock, recover_device},
+    journal::{TransactError, Transaction, load_superblock, recover_device},
 };
 use plan::GrowPlan;
 
@@ -112,72 +111,16 @@ fn old_part(
     plan: &GrowPlan,
     size: u64,
 ) -> Result<(), GrowError> {
-    let (place, mut empty) = journal_of(device, old, &plan.old, size)?;
-    let before = plan::marked(old.clone());
-    if place.is_tail() {
-        let states = [&before, &plan::marked(plan.superblock.clone())];
-        empty.set_states(states.map(|state| state.clone().sealed().checksum.get()));
-        journal::write_superblock(device, &place, &empty).map_err(GrowError::Write)?;
-    }
-    let committed = journal::prepare(device, &place, &empty, &plan.changes).map_err(GrowError::Write)?;
-    device.sync().map_err(GrowError::Write)?;
-    // The mark comes before the transaction counts: a mark without one means nothing.
-    put_superblock(device, before).map_err(GrowError::Write)?;
-    journal::commit(device, &place, &committed).map_err(GrowError::Write)?;
-    for (block, bytes) in &plan.changes {
-        device
-            .write_at(plan.geometry.byte(*block), bytes)
-            .map_err(GrowError::Write)?;
-    }
-    device.sync().map_err(GrowError::Write)?;
-    journal::finish(device, &place, committed.sequence.get().wrapping_add(1)).map_err(GrowError::Write)?;
-    put_superblock(device, plan.superblock.clone()).map_err(GrowError::Write)?;
-    if place.is_tail() {
-        device
-            .truncate(size)
-            .and_then(|()| device.sync())
-            .map_err(GrowError::Write)?;
-    }
-    Ok(())
-}
-
-fn put_superblock(device: &mut dyn BlockDevice, superblock: Superblock) -> io::Result<()> {
-    device.write_at(OFFSET, superblock.sealed().as_bytes())?;
-    device.sync()
-}
-
-/// The journal, which is empty: that of the disk, or one behind its new end.
-fn journal_of(
-    device: &mut dyn BlockDevice,
-    old: &Superblock,
-    geometry: &Geometry,
-    size: u64,
-) -> Result<(Place, JournalSuperblock), GrowError> {
-    let place = match Place::find(device, old, geometry).map_err(GrowError::Write)? {
-        Some(place) if !place.is_tail() => place,
-        _ => {
-            let len = Place::tail_len(geometry);
-            device
-                .extend(size.saturating_add(len))
-                .map_err(GrowError::NoRoomForLog)?;
-            let end = device.size().map_err(GrowError::Write)?;
-            let place = Place::tail(geometry, end - len);
-            let mut empty = JournalSuperblock::empty(geometry.block_size, place.blocks);
-            empty.uuid = old.uuid;
-            return Ok((place, empty));
-        }
+    let transaction = Transaction {
+        old,
+        new: &plan.superblock,
+        geometry: &plan.old,
+        changes: &plan.changes,
+        end: size,
     };
-    let mut bytes = [0; size_of::<JournalSuperblock>()];
-    let at = place.byte(0).map_err(GrowError::Write)?;
-    device.read_at(at, &mut bytes).map_err(GrowError::Write)?;
-    let journal = JournalSuperblock::read_from_bytes(&bytes).map_err(|_| GrowError::Journal)?;
-    let is_usable = journal.header.magic.get() == journal::MAGIC
-        && journal.block_size.get() == geometry.block_size
-        && journal.first.get() > 0
-        && journal.is_sealed();
-    if is_usable {
-        Ok((place, journal))
-    } else {
-        Err(GrowError::Journal)
-    }
+    transaction.carry_out(device).map_err(|error| match error {
+        TransactError::Journal => GrowError::Journal,
+        TransactError::NoRoomForLog(source) => GrowError::NoRoomForLog(source),
+        TransactError::Io(source) => GrowError::Write(source),
+    })
 }

@@ -11,11 +11,12 @@ use super::{
             checksum::{crc32c, filesystem_seed},
             group::{BLOCK_UNINIT, GroupDescriptor, SIZE},
             index,
-            superblock::{OFFSET, STATE_VALID, Superblock, compat, incompat},
+            superblock::{OFFSET, STATE_VALID, Superblock},
         },
         execute::superblock::set_meta_bg,
         geometry::{FLEX, Geometry, MAX_BLOCKS},
         journal::Change,
+        journal::marked,
         layout::FlexLayout,
     },
     GrowError, fresh,
@@ -239,16 +240,6 @@ impl GrowPlan {
         }
         Ok(())
     }
-}
-
-/// A superblock that says that something is to be replayed.
-pub(super) fn marked(mut superblock: Superblock) -> Superblock {
-    if superblock.feature_compat.get() & compat::HAS_JOURNAL != 0 {
-        superblock.feature_incompat |= U32::new(incompat::RECOVER);
-    } else {
-        superblock.state &= U16::new(!STATE_VALID);
-    }
-    superblock
 }
 
 /// The geometry of a larger disk; none where it would be the same.

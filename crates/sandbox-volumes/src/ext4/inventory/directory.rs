@@ -54,7 +54,7 @@ impl Directory {
 
     /// Distributes names, which are sorted: into one block if they fit, else by their hash. An index has two
     /// levels at most; a directory that is too large for that has none.
-    pub(super) fn new(children: Vec<Child>, format: &Format) -> Self {
+    pub(crate) fn new(children: Vec<Child>, format: &Format) -> Self {
         let room = index(u64::from(format.block_size)) - dirent::TAIL;
         let linear = linear(&children, room);
         if linear.len() == 1 {

@@ -54,7 +54,7 @@ impl DiskXattr {
 
 impl Xattrs {
     /// Distributes attributes; fails with the name of the one that has no place.
-    pub(super) fn new(all: Vec<TreeXattr>, format: &Format) -> Result<Self, (Vec<u8>, XattrRefused)> {
+    pub(crate) fn new(all: Vec<TreeXattr>, format: &Format) -> Result<Self, (Vec<u8>, XattrRefused)> {
         let mut sorted = Vec::with_capacity(all.len());
         for one in all {
             let name = one.name.clone();

@@ -5,7 +5,7 @@ mod fit;
 mod place;
 mod sizes;
 
-pub(crate) use place::Placed;
+pub(crate) use place::{Placed, tree_blocks};
 
 use std::collections::HashMap;
 

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::Inode;
+use super::parts::Part;
+use super::{Identity, Inode};
 
 /// Left to the rest of the process, and to calls that are under way.
 const RESERVE: usize = 96;
@@ -14,17 +15,24 @@ const MOST: usize = 16_384;
 /// So many are kept however many files are open: `EMFILE` takes them away.
 const FEWEST: usize = 16;
 
+/// What has a descriptor.
+#[derive(Debug)]
+enum Holder {
+    Inode(Weak<Inode>),
+    Part(Weak<Part>),
+}
+
 /// The second-chance queue of descriptors. What is used again before its turn comes stays.
 #[derive(Debug)]
-pub(in super::super) struct DescriptorCache {
-    queue: Mutex<VecDeque<Weak<Inode>>>,
+pub(in crate::backend) struct DescriptorCache {
+    queue: Mutex<VecDeque<Holder>>,
     files: AtomicUsize,
     limit: usize,
 }
 
 impl DescriptorCache {
     /// By the process's `RLIMIT_NOFILE`.
-    pub(in super::super) fn new() -> Self {
+    pub(in crate::backend) fn new() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.map_or(MOST + RESERVE, |limit| {
             usize::try_from(limit).unwrap_or(usize::MAX)
@@ -37,36 +45,62 @@ impl DescriptorCache {
     }
 
     /// Another file is open, and needs its descriptor itself.
-    pub(in super::super) fn file_opened(&self) {
+    pub(in crate::backend) fn file_opened(&self) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.trim();
     }
 
     /// An open file is closed.
-    pub(in super::super) fn file_closed(&self) {
+    pub(in crate::backend) fn file_closed(&self) {
         self.files.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Remembers the descriptor of an inode. Another one that came first stays; either way the inode has one.
-    pub(in super::super) fn keep(&self, inode: &Arc<Inode>, path: Arc<OwnedFd>) {
+    /// Remembers the descriptor of an inode that has this identity. Another one that came first stays; either way the inode
+    /// has one.
+    pub(in crate::backend) fn keep(&self, inode: &Arc<Inode>, identity: Identity, path: Arc<OwnedFd>) {
         {
             let mut state = inode.state();
-            if state.path.is_some() {
+            if state.path.is_some() || state.identity != identity {
                 return;
             }
             state.path = Some(path);
         }
-        self.lock().push_back(Arc::downgrade(inode));
+        self.lock().push_back(Holder::Inode(Arc::downgrade(inode)));
+        self.trim();
+    }
+
+    /// The same of a part of a directory.
+    pub(in crate::backend) fn keep_part(&self, part: &Arc<Part>, path: Arc<OwnedFd>) {
+        {
+            let mut held = part.path();
+            if held.is_some() {
+                return;
+            }
+            *held = Some(path);
+        }
+        self.lock().push_back(Holder::Part(Arc::downgrade(part)));
+        self.trim();
+    }
+
+    /// A part has got a descriptor otherwise.
+    pub(in crate::backend) fn keep_again(&self, part: &Arc<Part>) {
+        self.lock().push_back(Holder::Part(Arc::downgrade(part)));
+        self.trim();
+    }
+
+    /// An inode has got a descriptor otherwise.
+    pub(in crate::backend) fn queue(&self, inode: &Arc<Inode>) {
+        self.lock().push_back(Holder::Inode(Arc::downgrade(inode)));
         self.trim();
     }
 
     /// Closes as many as that, used or not.
-    pub(in super::super) fn shrink(&self, count: usize) {
+    pub(in crate::backend) fn shrink(&self, count: usize) {
         for _ in 0..count {
-            let Some(inode) = self.lock().pop_front() else {
+            let Some(holder) = self.lock().pop_front() else {
                 return;
             };
-            self.evict(&inode, Ordering::Relaxed, Chance::None);
+            self.evict(&holder, Chance::None);
         }
     }
 
@@ -79,18 +113,25 @@ impl DescriptorCache {
             if queue.len() <= room {
                 return;
             }
-            let Some(inode) = queue.pop_front() else { return };
+            let Some(holder) = queue.pop_front() else { return };
             drop(queue);
-            self.evict(&inode, Ordering::Relaxed, Chance::Second);
+            self.evict(&holder, Chance::Second);
         }
     }
 
-    /// The descriptor is closed after every lock is released. One that is the only way to its file stays; it leaves the
-    /// queue, and ends with the inode.
-    fn evict(&self, inode: &Weak<Inode>, order: Ordering, chance: Chance) {
+    /// The descriptor is closed after every lock is released.
+    fn evict(&self, holder: &Holder, chance: Chance) {
+        match holder {
+            Holder::Inode(inode) => self.evict_inode(inode, chance),
+            Holder::Part(part) => self.evict_part(part, chance),
+        }
+    }
+
+    /// One that is the only way to its file stays; it leaves the queue, and ends with the inode.
+    fn evict_inode(&self, inode: &Weak<Inode>, chance: Chance) {
         let Some(inode) = inode.upgrade() else { return };
-        if chance == Chance::Second && inode.used.swap(false, order) {
-            self.lock().push_back(Arc::downgrade(&inode));
+        if chance == Chance::Second && inode.used.swap(false, Ordering::Relaxed) {
+            self.lock().push_back(Holder::Inode(Arc::downgrade(&inode)));
             return;
         }
         let closed = {
@@ -101,7 +142,17 @@ impl DescriptorCache {
         drop(closed);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Weak<Inode>>> {
+    fn evict_part(&self, part: &Weak<Part>, chance: Chance) {
+        let Some(part) = part.upgrade() else { return };
+        if chance == Chance::Second && part.used.swap(false, Ordering::Relaxed) {
+            self.lock().push_back(Holder::Part(Arc::downgrade(&part)));
+            return;
+        }
+        let closed = part.path().take();
+        drop(closed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Holder>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,10 @@
 
 mod cache;
 mod node;
+mod parts;
 mod table;
 
-pub(super) use cache::DescriptorCache;
-pub(super) use node::{Identity, Inode, Place};
-pub(super) use table::Table;
+pub(in crate::backend) use cache::DescriptorCache;
+pub(in crate::backend) use node::{Identity, Inode, Layer, Place};
+pub(in crate::backend) use parts::{Life, Part, Parts};
+pub(in crate::backend) use table::Table;

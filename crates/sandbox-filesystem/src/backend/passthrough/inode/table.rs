@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use super::{Identity, Inode, Place};
 use crate::fs::{Errno, FsResult, Ino, ROOT_INO};
@@ -16,7 +17,7 @@ const SHARDS: usize = 32;
 /// Everything that is known. No lock is held while another one of the same kind is taken, and none during a system
 /// call.
 #[derive(Debug)]
-pub(in super::super) struct Table {
+pub(in crate::backend) struct Table {
     root: Arc<Inode>,
     next: AtomicU64,
     hasher: RandomState,
@@ -25,7 +26,7 @@ pub(in super::super) struct Table {
 }
 
 impl Table {
-    pub(in super::super) fn new(root: Identity, mode: u32) -> Self {
+    pub(in crate::backend) fn new(root: Identity, mode: u32) -> Self {
         let root = Arc::new(Inode::new(ROOT_INO, root, mode, None));
         root.references.store(1, Ordering::Relaxed);
         let table = Self {
@@ -41,12 +42,12 @@ impl Table {
         table
     }
 
-    pub(in super::super) fn root(&self) -> &Arc<Inode> {
+    pub(in crate::backend) fn root(&self) -> &Arc<Inode> {
         &self.root
     }
 
     /// `ESTALE` for a number that nobody was given.
-    pub(in super::super) fn get(&self, number: Ino) -> FsResult<Arc<Inode>> {
+    pub(in crate::backend) fn get(&self, number: Ino) -> FsResult<Arc<Inode>> {
         if number == ROOT_INO {
             return Ok(Arc::clone(&self.root));
         }
@@ -56,7 +57,7 @@ impl Table {
     }
 
     /// How many are known.
-    pub(in super::super) fn len(&self) -> usize {
+    pub(in crate::backend) fn len(&self) -> usize {
         self.by_number
             .iter()
             .map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len())
@@ -65,7 +66,7 @@ impl Table {
 
     /// What was found as `name` in `parent`, known from now on, with one reference more. Returns what has lost its last
     /// reference thereby.
-    pub(in super::super) fn found(
+    pub(in crate::backend) fn found(
         &self,
         identity: Identity,
         mode: u32,
@@ -73,17 +74,22 @@ impl Table {
         name: &OsStr,
     ) -> (Arc<Inode>, Vec<Arc<Inode>>) {
         let inode = self.refer(identity, mode);
-        let gone = self.put(&inode, parent, name);
+        // What is known by another identity by now (it was copied up) is not where this one was found.
+        let gone = if inode.identity() == identity {
+            self.put(&inode, parent, name)
+        } else {
+            Vec::new()
+        };
         (inode, gone)
     }
 
     /// As `found`, for what has no name.
-    pub(in super::super) fn nameless(&self, identity: Identity, mode: u32) -> Arc<Inode> {
+    pub(in crate::backend) fn nameless(&self, identity: Identity, mode: u32) -> Arc<Inode> {
         self.refer(identity, mode)
     }
 
     /// Says where an inode is now.
-    pub(in super::super) fn put(
+    pub(in crate::backend) fn put(
         &self,
         inode: &Arc<Inode>,
         parent: &Arc<Inode>,
@@ -111,7 +117,7 @@ impl Table {
     }
 
     /// Says that an inode is no longer where it was known, if that is `name` in `parent`.
-    pub(in super::super) fn lost(
+    pub(in crate::backend) fn lost(
         &self,
         inode: &Arc<Inode>,
         parent: &Arc<Inode>,
@@ -128,12 +134,12 @@ impl Table {
     }
 
     /// What is known under an identity.
-    pub(in super::super) fn known(&self, identity: &Identity) -> Option<Arc<Inode>> {
+    pub(in crate::backend) fn known(&self, identity: &Identity) -> Option<Arc<Inode>> {
         self.identities(identity)?.get(identity).cloned()
     }
 
     /// Another file of the host takes the place of the one behind `inode`.
-    pub(in super::super) fn exchange(&self, inode: &Arc<Inode>, identity: Identity) {
+    pub(in crate::backend) fn exchange(&self, inode: &Arc<Inode>, identity: Identity) {
         let old = std::mem::replace(&mut inode.state().identity, identity);
         if let Some(mut shard) = self.identities(&old) {
             shard.remove(&old);
@@ -143,8 +149,31 @@ impl Table {
         }
     }
 
+    /// The file behind an inode is another one from now on, which `path` stands for. The old identity leads to the inode for
+    /// as long as it is known.
+    pub(in crate::backend) fn became(&self, inode: &Arc<Inode>, identity: Identity, path: Arc<OwnedFd>) {
+        let before = {
+            let mut state = inode.state();
+            let old = std::mem::replace(&mut state.identity, identity);
+            state.origin.get_or_insert_with(|| Box::new(old));
+            state.open = Weak::new();
+            state.path.replace(path)
+        };
+        drop(before);
+        if let Some(mut shard) = self.identities(&identity) {
+            shard.insert(identity, Arc::clone(inode));
+        }
+    }
+
+    /// Another reference to what is known already.
+    pub(in crate::backend) fn refer_again(&self, inode: &Arc<Inode>) {
+        let identity = inode.identity();
+        let _shard = self.identities(&identity);
+        inode.references.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Gives back `count` references; returns what nobody knows any more.
-    pub(in super::super) fn forget(&self, number: Ino, count: u64) -> Vec<Arc<Inode>> {
+    pub(in crate::backend) fn forget(&self, number: Ino, count: u64) -> Vec<Arc<Inode>> {
         if number == ROOT_INO {
             return Vec::new();
         }
@@ -153,8 +182,18 @@ impl Table {
             .unwrap_or_default()
     }
 
+    /// All that are known.
+    pub(in super::super) fn all(&self) -> Vec<Arc<Inode>> {
+        let mut all = vec![Arc::clone(&self.root)];
+        for shard in &self.by_number {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.values().cloned());
+        }
+        all
+    }
+
     /// Everything but the root is forgotten.
-    pub(in super::super) fn clear(&self) -> Vec<Arc<Inode>> {
+    pub(in crate::backend) fn clear(&self) -> Vec<Arc<Inode>> {
         let mut gone = Vec::new();
         for shard in &self.by_number {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -175,18 +214,23 @@ impl Table {
         let Some(mut shard) = self.identities(&identity) else {
             return self.fresh(identity, mode);
         };
-        let inode = match shard.entry(identity) {
-            Slot::Occupied(slot) => Arc::clone(slot.get()),
+        // While the shard is locked, so that nobody drops it in between; one that is known by another identity as well can
+        // be on its way out.
+        match shard.entry(identity) {
+            Slot::Occupied(slot) if slot.get().refer() => Arc::clone(slot.get()),
+            Slot::Occupied(mut slot) => {
+                let inode = self.fresh(identity, mode);
+                slot.insert(Arc::clone(&inode));
+                inode
+            }
             Slot::Vacant(slot) => Arc::clone(slot.insert(self.fresh(identity, mode))),
-        };
-        // While the shard is locked, so that nobody drops it in between.
-        inode.references.fetch_add(1, Ordering::Relaxed);
-        inode
+        }
     }
 
     fn fresh(&self, identity: Identity, mode: u32) -> Arc<Inode> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let inode = Arc::new(Inode::new(number, identity, mode, None));
+        inode.references.store(1, Ordering::Relaxed);
         if let Some(shard) = self.numbers(number) {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
             shard.insert(number, Arc::clone(&inode));
@@ -230,6 +274,13 @@ impl Table {
             shard.remove(&identity);
         }
         drop(shard);
+        let origin = inode.state().origin.take();
+        if let Some(origin) = origin
+            && let Some(mut shard) = self.identities(&origin)
+            && shard.get(&origin).is_some_and(|known| Arc::ptr_eq(known, inode))
+        {
+            shard.remove(&origin);
+        }
         if let Some(shard) = self.numbers(inode.number) {
             shard
                 .write()

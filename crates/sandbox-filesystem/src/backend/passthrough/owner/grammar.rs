@@ -9,7 +9,7 @@ use rustix::fs::{major, makedev, minor};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in super::super) enum Kind {
+pub(in crate::backend) enum Kind {
     File,
     Dir,
     Symlink,
@@ -21,7 +21,7 @@ pub(in super::super) enum Kind {
 
 impl Kind {
     /// By the type in an `st_mode`; none where there is none.
-    pub(in super::super) fn of_mode(mode: u32) -> Option<Self> {
+    pub(in crate::backend) fn of_mode(mode: u32) -> Option<Self> {
         Some(match mode & libc::S_IFMT {
             libc::S_IFREG => Self::File,
             libc::S_IFDIR => Self::Dir,
@@ -35,7 +35,7 @@ impl Kind {
     }
 
     /// As in `st_mode`.
-    pub(in super::super) fn type_bits(self) -> u32 {
+    pub(in crate::backend) fn type_bits(self) -> u32 {
         match self {
             Self::File => libc::S_IFREG,
             Self::Dir => libc::S_IFDIR,
@@ -54,20 +54,20 @@ impl Kind {
 
 /// What the attribute says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Override {
-    pub(in super::super) uid: u32,
-    pub(in super::super) gid: u32,
+pub(in crate::backend) struct Override {
+    pub(in crate::backend) uid: u32,
+    pub(in crate::backend) gid: u32,
     /// Permission bits, with setuid, setgid and sticky.
-    pub(in super::super) mode: u32,
+    pub(in crate::backend) mode: u32,
     /// Where the attribute says so; otherwise what the host says.
-    pub(in super::super) kind: Option<Kind>,
+    pub(in crate::backend) kind: Option<Kind>,
     /// Of a device.
-    pub(in super::super) rdev: u64,
+    pub(in crate::backend) rdev: u64,
 }
 
 impl Override {
     /// None where the value does not follow the grammar.
-    pub(in super::super) fn parse(value: &[u8]) -> Option<Self> {
+    pub(in crate::backend) fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
         let text = text.strip_suffix('\0').unwrap_or(text);
         let mut parts = text.split(':');
@@ -88,7 +88,7 @@ impl Override {
     }
 
     /// The value.
-    pub(in super::super) fn format(&self) -> String {
+    pub(in crate::backend) fn format(&self) -> String {
         let Self { uid, gid, mode, .. } = self;
         let start = format!("{uid}:{gid}:{mode:04o}");
         match self.kind {

@@ -3,5 +3,5 @@
 mod grammar;
 mod store;
 
-pub(super) use grammar::{Kind, Override};
-pub(super) use store::{XATTR, read, read_in, write};
+pub(in crate::backend) use grammar::{Kind, Override};
+pub(in crate::backend) use store::{XATTR, read, read_in, write};

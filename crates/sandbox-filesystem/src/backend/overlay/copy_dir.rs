@@ -1,0 +1,126 @@
+//! Directories that are copied up, alone or with everything that is in them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::fs::Mode;
+
+use super::attributes::{Source, mark};
+use super::content::Content;
+use super::copy_file::is_at;
+use super::crash::crash_point;
+use super::staging::clear_whiteouts;
+use super::{OverlayFs, kept, parts};
+use crate::backend::passthrough::host;
+use crate::backend::passthrough::inode::{Identity, Inode, Part};
+use crate::backend::passthrough::resolve::STAND_IN;
+use crate::backend::union::{Listed, marks};
+use crate::fs::{Errno, FsResult};
+
+impl OverlayFs {
+    /// Makes a directory in the upper, with nothing in it, that is merged with those that it has in lower layers.
+    pub(super) fn copy_directory(&self, inode: &Arc<Inode>) -> FsResult<()> {
+        let staging = &self.upper()?.staging;
+        // A directory without a name holds nothing, and nothing can come into it.
+        let place = inode.place().ok_or(Errno::ENOENT)?;
+        let lower = self.host.descriptor(inode)?;
+        let (stat, attr) = self.host.look(lower.as_fd())?;
+        let staged = staging.name();
+        rustix::fs::mkdirat(staging.fd(), &staged.name, Mode::RWXU)?;
+        let open = || rustix::fs::openat(staging.fd(), &staged.name, STAND_IN, Mode::empty());
+        let file = self.host.with_descriptors(open)?;
+        let source = Source {
+            file: lower.as_fd(),
+            stat: &stat,
+            attr: &attr,
+        };
+        kept::note_origin(inode, file.as_fd(), false)?;
+        self.copy_attributes(&source, file.as_fd())?;
+        crash_point("copy: dir staged");
+
+        let _outer = parts(&place.parent).changing();
+        if !is_at(inode, Some(&place)) {
+            return Err(Errno::ESTALE);
+        }
+        self.put_in_place(&place, staged)?;
+        crash_point("copy: dir renamed");
+        // Nobody looks at its parts while they change.
+        let _inner = parts(inode).changing();
+        let before = Arc::new(Part::new(inode.identity(), None));
+        *before.path() = Some(Arc::clone(&lower));
+        self.host.cache.keep_again(&before);
+        parts(inode).push_down(before);
+        let identity = Identity::of(&host::stat(file.as_fd())?);
+        self.host.table.became(inode, identity, Arc::new(file));
+        self.host.cache.queue(inode);
+        Ok(())
+    }
+
+    /// Copies up a directory with everything in it, in place, and makes it hide what is beneath. Nobody can tell that from
+    /// outside, so it takes no lock for long, others work in it meanwhile, and a crash in between does no harm.
+    pub(super) fn complete(&self, dir: &Arc<Inode>) -> FsResult<()> {
+        self.raise(dir, Content::All)?;
+        let entries = {
+            let _looking = parts(dir).looking();
+            self.merged(dir)?
+        };
+        for entry in entries.iter().filter(|entry| !Listed::is_dots(&entry.name)) {
+            match self.complete_entry(dir, &entry.name) {
+                // Gone meanwhile.
+                Err(Errno::ENOENT) => {}
+                other => other?,
+            }
+        }
+        self.seal(dir)
+    }
+
+    fn complete_entry(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<()> {
+        let inode = {
+            let _looking = parts(dir).looking();
+            let seen = self.look(dir, name)?;
+            self.known(dir, name, &seen)?.0
+        };
+        let done = if inode.type_bits() == libc::S_IFDIR {
+            if inode.layer() == 0 && !parts(&inode).is_merged() {
+                // The upper's own, like everything in it.
+                Ok(())
+            } else {
+                self.complete(&inode)
+            }
+        } else {
+            self.raise_name(dir, name)
+        };
+        self.host.do_forget(inode.number, 1);
+        done
+    }
+
+    /// Makes a directory opaque of which everything is in the upper.
+    fn seal(&self, dir: &Arc<Inode>) -> FsResult<()> {
+        let _changing = parts(dir).changing();
+        if !parts(dir).is_merged() {
+            return Ok(());
+        }
+        let fd = self.host.part_descriptor(dir, 0)?;
+        if let Some(left) = self.not_in_upper(dir)? {
+            tracing::warn!(name = %left.display(), "came into a directory while it was copied up");
+            return Err(Errno::EBUSY);
+        }
+        let before = host::stat(fd.as_fd())?;
+        mark(fd.as_fd(), marks::OPAQUE, b"y")?;
+        crash_point("complete: opaque");
+        parts(dir).became_opaque();
+        let listed = self.open_listing(fd.as_fd(), 0)?;
+        clear_whiteouts(listed.as_fd())?;
+        crash_point("complete: cleared");
+        super::attributes::copy_times(&before, fd.as_fd())
+    }
+
+    /// Something that is seen in a directory and not in the upper. Its names are locked.
+    fn not_in_upper(&self, dir: &Arc<Inode>) -> FsResult<Option<OsString>> {
+        let fd = self.host.part_descriptor(dir, 0)?;
+        let entries = self.merged(dir)?;
+        let mut names = entries.into_iter().map(|entry| entry.name);
+        Ok(names.find(|name| !Listed::is_dots(name) && host::stat_in(fd.as_fd(), name).is_err()))
+    }
+}
