@@ -337,7 +337,7 @@ impl Keeper<'_> {
             Ok(Received::Message([SIGNAL, signal, ..], _)) => clone.signal(signal),
             Ok(Received::Message([CLONE_PAUSE, ..], fds)) => answer(&fds, nested::stop(clone.first()), None),
             Ok(Received::Message([CLONE_RESUME, ..], fds)) => {
-                answer(&fds, nested::go_on(clone.first()), None)
+                answer(&fds, nested::go_on(clone.first()), None);
             }
             Ok(Received::Message([CLONE_PID, ..], fds)) => match clone.pidfd() {
                 Ok(pidfd) => answer(&fds, Ok(()), Some(&pidfd)),
