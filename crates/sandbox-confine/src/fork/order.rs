@@ -96,14 +96,14 @@ impl Order {
 
 impl Files {
     /// The same files, with numbers that are in nobody's way.
-    pub(crate) fn out_of_the_way(self) -> rustix::io::Result<Self> {
-        let [stdin, stdout, stderr] = self.stdio;
+    pub(crate) fn out_of_the_way(&self) -> rustix::io::Result<Self> {
+        let [stdin, stdout, stderr] = &self.stdio;
         Ok(Self {
-            init: high(self.init)?,
-            image: high(self.image)?,
-            control: high(self.control)?,
-            socket: high(self.socket)?,
-            report: high(self.report)?,
+            init: high(&self.init)?,
+            image: high(&self.image)?,
+            control: high(&self.control)?,
+            socket: high(&self.socket)?,
+            report: high(&self.report)?,
             stdio: [high(stdin)?, high(stdout)?, high(stderr)?],
         })
     }
@@ -137,8 +137,8 @@ impl Files {
     }
 }
 
-fn high(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(&fd, FIRST)
+fn high(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, FIRST)
 }
 
 fn variables(
