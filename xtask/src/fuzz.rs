@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// A crate's fuzz directory, and its targets.
-const TARGETS: [(&str, &[&str]); 1] = [("crates/sandbox-filesystem/fuzz", &["operations", "requests"])];
+const TARGETS: [(&str, &[&str]); 1] = [(
+    "crates/sandbox-filesystem/fuzz",
+    &["layer", "operations", "requests"],
+)];
 
 /// Building takes longer than running.
 const BUILD_LIMIT: Duration = Duration::from_mins(15);

@@ -1,6 +1,6 @@
 //! The command line as a type.
 
-use crate::commands::{branch, completions, doctor, exec, gc, man, mount, profile, volume};
+use crate::commands::{branch, completions, doctor, exec, gc, layer, man, mount, profile, volume};
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -62,6 +62,7 @@ pub(crate) enum Subcommand {
     Exec(exec::Args),
     Branch(branch::Args),
     Mount(mount::Args),
+    Layer(layer::Args),
     Volume(volume::Args),
     Doctor(doctor::Args),
     Profile(profile::Args),

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Subcommand::Exec(args) => return commands::exec::run(&args),
         Subcommand::Branch(args) => commands::branch::run(&args),
         Subcommand::Mount(args) => commands::mount::run(&args),
+        Subcommand::Layer(args) => commands::layer::run(&args),
         Subcommand::Volume(args) => commands::volume::run(&args),
         Subcommand::Doctor(args) => commands::doctor::run(&args),
         Subcommand::Profile(args) => commands::profile::run(&args),

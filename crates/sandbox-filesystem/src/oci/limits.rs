@@ -10,11 +10,10 @@ pub struct Limits {
     pub(super) metadata: u64,
     pub(super) depth: usize,
     pub(super) ratio: u64,
+    /// How much may come out of a compressed layer before its ratio is looked at.
+    pub(super) free: u64,
     pub(super) layers: usize,
 }
-
-/// How much may come out of a compressed stream before its ratio is looked at.
-pub(super) const FREE: u64 = 64 << 20;
 
 impl Limits {
     /// Entries: files, directories, links, whiteouts. 2,000,000 by default.
@@ -62,6 +61,7 @@ impl Default for Limits {
             metadata: 1 << 30,
             depth: 256,
             ratio: 200,
+            free: 64 << 20,
             layers: 500,
         }
     }

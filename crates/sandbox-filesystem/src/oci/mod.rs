@@ -26,6 +26,8 @@ mod digest;
 mod error;
 mod export;
 mod export_error;
+#[cfg(any(test, feature = "conformance"))]
+mod fuzz;
 mod layout;
 mod limits;
 mod lowers;
@@ -37,6 +39,8 @@ mod receive;
 mod sink;
 mod store;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod walk;
 
@@ -45,6 +49,8 @@ pub use digest::{Digest, InvalidDigest};
 pub use error::LayerError;
 pub use export::{ExportOptions, ExportProgress, ExportedLayer, export_layer};
 pub use export_error::ExportError;
+#[cfg(any(test, feature = "conformance"))]
+pub use fuzz::check_layer;
 pub use layout::{Image, InvalidPlatform, Layout, LayoutError, Platform, Selection};
 pub use limits::Limits;
 pub use name::NameProblem;

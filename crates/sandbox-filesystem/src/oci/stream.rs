@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sha2::{Digest as _, Sha256};
 
 use super::digest::Digest;
-use super::limits::FREE;
+use super::limits::Limits;
 
 /// The most memory that zstd may ask for, as a power of two: what `zstd --ultra` uses at most without `--long`.
 const WINDOW_LOG: u32 = 27;
@@ -94,13 +94,13 @@ pub(super) struct LayerStream<'i> {
     raw: Rc<RefCell<Passed>>,
     plain: Passed,
     compression: Compression,
-    ratio: u64,
+    limits: Limits,
 }
 
 impl<'i> LayerStream<'i> {
     /// What compresses it is told by its first bytes: media types are wrong sometimes, and whether the content is right
     /// is told by its digest.
-    pub(super) fn open(input: &'i mut dyn Read, ratio: u64) -> io::Result<Self> {
+    pub(super) fn open(input: &'i mut dyn Read, limits: Limits) -> io::Result<Self> {
         let raw = Rc::new(RefCell::new(Passed::default()));
         let passed = Rc::clone(&raw);
         let mut buffered = BufReader::with_capacity(BUFFER, Metered { inner: input, passed });
@@ -121,7 +121,7 @@ impl<'i> LayerStream<'i> {
             raw,
             plain: Passed::default(),
             compression,
-            ratio,
+            limits,
         })
     }
 
@@ -141,8 +141,8 @@ impl<'i> LayerStream<'i> {
     }
 
     fn is_bomb(&self) -> bool {
-        let most = self.raw.borrow().bytes.saturating_mul(self.ratio).max(FREE);
-        self.compression != Compression::None && self.plain.bytes > most
+        let most = self.raw.borrow().bytes.saturating_mul(self.limits.ratio);
+        self.compression != Compression::None && self.plain.bytes > most.max(self.limits.free)
     }
 }
 
@@ -151,7 +151,7 @@ impl Read for LayerStream<'_> {
         let read = self.archive.read(buffer)?;
         self.plain.add(buffer.get(..read).unwrap_or_default());
         if self.is_bomb() {
-            let ratio = self.ratio;
+            let ratio = self.limits.ratio;
             return Err(io::Error::other(Bomb { ratio }));
         }
         Ok(read)

@@ -207,7 +207,7 @@ impl<'u> Unpack<'u> {
         beneath: Option<Beneath<'_>>,
     ) -> Result<Done, LayerError> {
         let staged = self.store.stage()?;
-        let mut stream = LayerStream::open(input, self.options.limits.ratio).map_err(LayerError::reading)?;
+        let mut stream = LayerStream::open(input, self.options.limits).map_err(LayerError::reading)?;
         let (before, content) = (self.state, self.content);
         let notes = self.unpack(&mut stream, &staged.tree())?;
         let raw = stream.raw();

@@ -3,5 +3,7 @@
 #[macro_use]
 mod harness;
 
+#[cfg(feature = "oci")]
+mod oci;
 mod overlay_mount;
 mod served;
