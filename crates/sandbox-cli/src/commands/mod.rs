@@ -9,5 +9,6 @@ pub(crate) mod layer;
 pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod profile;
+pub(crate) mod ps;
 pub(crate) mod volume;
 pub(crate) mod whole;

@@ -20,6 +20,7 @@ mod git;
 mod handle;
 mod history;
 mod ignored;
+mod kept;
 mod layer;
 pub(crate) mod layer_writer;
 mod lock;
@@ -39,6 +40,7 @@ mod risk;
 mod selection;
 mod settle;
 pub(crate) mod stack;
+mod submounts;
 mod suitable;
 #[cfg(test)]
 mod testing;

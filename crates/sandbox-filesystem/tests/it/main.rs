@@ -6,4 +6,5 @@ mod harness;
 #[cfg(feature = "oci")]
 mod oci;
 mod overlay_mount;
+mod rolled_back;
 mod served;

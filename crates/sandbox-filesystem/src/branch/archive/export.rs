@@ -13,7 +13,7 @@ use tar::{Builder, EntryType};
 use super::error::ExportError;
 use super::name::name_of;
 use super::writer::Writer;
-use super::{ArchiveManifest, END, MANIFEST, OPAQUE, Over, PartManifest, VERSION};
+use super::{ArchiveManifest, END, MANIFEST, OPAQUE, Over, PartManifest, Role, VERSION};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::progress::{Phase, Progress};
@@ -38,6 +38,7 @@ pub(crate) struct Part<'a> {
     pub(crate) stack: &'a Stack,
     /// Where it is, whatever the stack's base is.
     pub(crate) base: &'a Path,
+    pub(crate) role: Role,
 }
 
 impl Part<'_> {
@@ -96,6 +97,7 @@ fn manifest(parts: &[Part<'_>], about: &About<'_>) -> Result<Vec<u8>, ExportErro
     let parts = parts.iter().map(|part| PartManifest {
         base: Bytes(part.base.as_os_str().as_bytes().to_vec()),
         format: part.format().into(),
+        role: part.role,
     });
     let manifest = ArchiveManifest {
         version: VERSION,
