@@ -1,5 +1,7 @@
 //! One entry of an archive: what stands in its header and its records.
 
+use std::io;
+
 use tar::{EntryType, Header};
 
 use super::error::Flaw;
@@ -154,7 +156,7 @@ fn is_comment(records: &[u8]) -> Result<(), Flaw> {
 impl Read {
     /// Of an entry with `header`, after `preamble`.
     pub(super) fn of(header: &Header, preamble: Preamble) -> Result<Self, Flaw> {
-        let number = |_| Flaw::Number;
+        let fields = header.as_old();
         let mut read = Self {
             name: preamble.name.unwrap_or_else(|| header.path_bytes().into_owned()),
             link: preamble
@@ -162,9 +164,9 @@ impl Read {
                 .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
                 .unwrap_or_default(),
             attributes: Attributes {
-                mode: header.mode().map_err(number)? & 0o7777,
-                uid: id(header.uid().map_err(number)?)?,
-                gid: id(header.gid().map_err(number)?)?,
+                mode: field(&fields.mode, header.mode())? & 0o7777,
+                uid: id(field(&fields.uid, header.uid())?)?,
+                gid: id(field(&fields.gid, header.gid())?)?,
                 mtime: Some((mtime(header)?, 0)),
                 xattrs: Xattrs::default(),
             },
@@ -233,8 +235,16 @@ fn id(number: u64) -> Result<u32, Flaw> {
         .ok_or(Flaw::Number)
 }
 
+/// A number of a header. One that was left blank is 0, as tar has it.
+pub(super) fn field<T: Default>(bytes: &[u8], number: io::Result<T>) -> Result<T, Flaw> {
+    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    number.map_err(|_| Flaw::Number)
+}
+
 fn mtime(header: &Header) -> Result<i64, Flaw> {
-    let seconds = header.mtime().map_err(|_| Flaw::Number)?;
+    let seconds = field(&header.as_old().mtime, header.mtime())?;
     i64::try_from(seconds).map_err(|_| Flaw::Number)
 }
 

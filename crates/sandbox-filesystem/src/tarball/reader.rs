@@ -7,7 +7,7 @@ use std::io;
 
 use tar::{EntryType, Header};
 
-use super::entry::{Preamble, Read};
+use super::entry::{Preamble, Read, field};
 use super::error::{Flaw, TarError};
 
 /// What may precede one entry: a name and a target, and extended attributes of 64 KiB each.
@@ -83,7 +83,7 @@ impl<'r> Reader<'r> {
                 return is_complete.then_some(None).ok_or(flawed(Flaw::Dangling));
             };
             self.count(BLOCK)?;
-            let size = header.entry_size().map_err(|_| flawed(Flaw::Number))?;
+            let size = field(&header.as_old().size, header.entry_size()).map_err(flawed)?;
             if is_preamble(header.entry_type()) {
                 self.enter(size)?;
                 let content = short(self, size, PREAMBLE_LIMIT)?;

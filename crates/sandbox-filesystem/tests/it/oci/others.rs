@@ -25,7 +25,7 @@ fn tree(root: &Path) {
     fs::write(root.join("d/script"), "#!/bin/sh\n").expect("write");
     fs::set_permissions(root.join("d/script"), fs::Permissions::from_mode(0o755)).expect("chmod");
     symlink("../nowhere", root.join("d/link")).expect("symlink");
-    fs::write(root.join(format!("d/{}", "n".repeat(200))), "long").expect("write");
+    fs::write(root.join(format!("d/{}", "n".repeat(90))), "long").expect("write");
 }
 
 /// Owners aside: who they are depends on who runs this.
