@@ -7,6 +7,7 @@
 )]
 
 mod acl;
+pub mod dual;
 pub mod mem;
 pub mod overlay;
 pub mod passthrough;
@@ -14,6 +15,7 @@ pub mod passthrough;
 pub mod quota;
 mod union;
 
+pub use dual::DualFs;
 pub use mem::MemFs;
 pub use overlay::OverlayFs;
 pub use passthrough::PassthroughFs;

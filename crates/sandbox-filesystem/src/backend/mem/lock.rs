@@ -10,8 +10,8 @@ use super::filesystem::MemFs;
 use super::inode::Inode;
 use super::space::Space;
 use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
-use held::Held;
-pub(super) use waits::Waits;
+pub(in crate::backend) use held::Held;
+pub(in crate::backend) use waits::Waits;
 
 /// What a lock adds at most: its own range, and the second half of one that it splits.
 const LOCKING: u64 = 2;
