@@ -87,9 +87,7 @@ impl DualFsBuilder {
         }
         match (self.a, self.b) {
             (Some(a), Some(b)) if problems.is_empty() => {
-                let policy = self
-                    .policy
-                    .unwrap_or_else(|| Arc::new(ReadBackendBWriteBackendA));
+                let policy = self.policy.unwrap_or_else(|| Arc::new(ReadBackendBWriteBackendA));
                 Ok(DualFs::new(a, b, policy, self.hooks, self.durability))
             }
             _ => Err(InvalidDualFs(problems)),

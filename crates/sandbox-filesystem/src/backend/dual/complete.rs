@@ -74,7 +74,7 @@ impl DualFs {
         let ctx = ourselves();
         let _names = dir.changing_live()?;
         let seen = self.look(&ctx, dir, name, plan.view, Need::Both)?;
-        if seen.shown != Shown::B || seen.a.is_some() {
+        if seen.shown != Shown::B {
             return Ok(());
         }
         if Arc::ptr_eq(&self.known(&ctx, dir, name, &seen)?.node, node) {

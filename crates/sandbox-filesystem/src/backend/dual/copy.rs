@@ -56,10 +56,7 @@ pub(super) fn copy(
         }
         // It would be a whiteout.
         libc::S_IFCHR if is_whiteout(attr) => return Err(Errno::EPERM),
-        kind => staged(
-            fs.mknod(&ctx, dir, &name.name, kind | 0o600, attr.rdev, 0),
-            stage,
-        )?,
+        kind => staged(fs.mknod(&ctx, dir, &name.name, kind | 0o600, attr.rdev, 0), stage)?,
     };
     if there.kind() == libc::S_IFREG {
         copy_content(original, &there, keep, durability)?;

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use super::DualFs;
 use super::copy::{Keep, inherit_from};
 use super::look::{Need, Seen, Shown};
-use super::lookup::{Known, check_new_name, shown_number};
+use super::lookup::{Known, shown_number};
 use super::node::{NewNode, Node, Parts};
 use super::notes::{Kept, NUMBER, format_number};
 use super::policy::Plan;
 use super::side::{Held, OpenFile, Side, There};
 use crate::backend::union::marks;
-use crate::fs::{
-    Context, Created, Entry, Errno, FsResult, Ino, OpenFlags, OpenReplyFlags, RenameFlags,
-};
+use crate::fs::{Context, Created, Entry, Errno, FsResult, Ino, OpenFlags, OpenReplyFlags, RenameFlags};
 
 /// What was made in a directory of A, and opened where that was asked for.
 pub(super) struct Made {
@@ -128,7 +126,7 @@ impl DualFs {
         flags: OpenFlags,
         plan: &Plan,
     ) -> FsResult<Option<Created>> {
-        check_new_name(dir, name)?;
+        self.check_new_name(dir, name)?;
         let known = {
             let _looking = dir.looking();
             let seen = self.look(ctx, dir, name, plan.view, Need::Seen)?;
@@ -229,7 +227,7 @@ impl DualFs {
         name: &OsStr,
         plan: &Plan,
     ) -> FsResult<Arc<Held>> {
-        check_new_name(dir, name)?;
+        self.check_new_name(dir, name)?;
         {
             let _looking = dir.looking();
             if !self.look(ctx, dir, name, plan.view, Need::Seen)?.is_nothing() {
@@ -263,8 +261,7 @@ impl DualFs {
             a.fs.rename(ctx, nursery.held.ino, first, a.ino, name, flags)?;
         } else {
             a.fs.unlink(ctx, a.ino, name)?;
-            a.fs
-                .rename(ctx, nursery.held.ino, first, a.ino, name, RenameFlags::empty())?;
+            a.fs.rename(ctx, nursery.held.ino, first, a.ino, name, RenameFlags::empty())?;
         }
         made.there.attr = made.there.held.attr(ctx)?;
         Ok((made, kept))

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::DualFs;
 use super::look::Need;
-use super::lookup::{is_hidden, shown_number};
+use super::lookup::shown_number;
 use super::node::{DirMarks, Node};
 use super::notes::{NUMBER, parse_number};
 use super::open::OpenDir;
@@ -15,9 +15,7 @@ use super::policy::{Partial, Plan, View};
 use super::side::{Held, Side, ourselves};
 use super::staging::{Item, is_whiteout, list};
 use crate::backend::union::{Listed, Merge, Snapshot};
-use crate::fs::{
-    AddEntry, AddEntryPlus, Context, DirEntry, Entry, Fit, FsResult, Handle, SyncScope,
-};
+use crate::fs::{AddEntry, AddEntryPlus, Context, DirEntry, Entry, FsResult, Handle, SyncScope};
 
 impl DualFs {
     pub(super) fn do_readdir(
@@ -72,9 +70,7 @@ impl DualFs {
     }
 
     fn listing(&self, dir: &Arc<Node>, plan: &Plan) -> FsResult<Vec<Listed>> {
-        let above = dir
-            .place()
-            .map_or(dir.number(), |place| place.parent.number());
+        let above = dir.place().map_or(dir.number(), |place| place.parent.number());
         let _looking = dir.looking();
         let mut entries = vec![
             Listed::new(b".", dir.number(), libc::DT_DIR),
@@ -128,7 +124,7 @@ impl DualFs {
             HashSet::new()
         };
         for item in list(a)? {
-            if is_hidden(dir, &item.name) {
+            if self.is_hidden(dir, &item.name)? {
                 continue;
             }
             let may_give_way = first.contains(&item.name);

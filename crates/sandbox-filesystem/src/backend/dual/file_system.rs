@@ -68,11 +68,15 @@ impl DynFileSystem for DualFs {
     }
 
     fn getattr(&self, ctx: &Context<'_>, ino: Ino, handle: Option<Handle>) -> FsResult<(Attr, Duration)> {
-        self.gate(Ask::node(ctx, Op::GetAttr, ino), |_| self.do_getattr(ctx, ino, handle))
+        self.gate(Ask::node(ctx, Op::GetAttr, ino), |_| {
+            self.do_getattr(ctx, ino, handle)
+        })
     }
 
     fn setattr(&self, ctx: &Context<'_>, ino: Ino, change: &SetAttr) -> FsResult<(Attr, Duration)> {
-        self.gate(Ask::node(ctx, Op::SetAttr, ino), |_| self.do_setattr(ctx, ino, change))
+        self.gate(Ask::node(ctx, Op::SetAttr, ino), |_| {
+            self.do_setattr(ctx, ino, change)
+        })
     }
 
     fn readlink(&self, ctx: &Context<'_>, ino: Ino) -> FsResult<Vec<u8>> {
@@ -181,7 +185,9 @@ impl DynFileSystem for DualFs {
         request: &ReadRequest,
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
-        self.gate(Ask::node(ctx, Op::Read, ino), |_| self.do_read(ctx, handle, request, data))
+        self.gate(Ask::node(ctx, Op::Read, ino), |_| {
+            self.do_read(ctx, handle, request, data)
+        })
     }
 
     fn write(
@@ -192,7 +198,9 @@ impl DynFileSystem for DualFs {
         request: &WriteRequest,
         data: &mut dyn DataReader,
     ) -> FsResult<usize> {
-        self.gate(Ask::node(ctx, Op::Write, ino), |_| self.do_write(ctx, handle, request, data))
+        self.gate(Ask::node(ctx, Op::Write, ino), |_| {
+            self.do_write(ctx, handle, request, data)
+        })
     }
 
     fn flush(&self, ctx: &Context<'_>, ino: Ino, handle: Option<Handle>, owner: LockOwner) -> FsResult<()> {
@@ -212,7 +220,9 @@ impl DynFileSystem for DualFs {
     }
 
     fn fsync(&self, ctx: &Context<'_>, ino: Ino, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Sync, ino), |_| self.do_fsync(ctx, handle, scope))
+        self.gate(Ask::node(ctx, Op::Sync, ino), |_| {
+            self.do_fsync(ctx, handle, scope)
+        })
     }
 
     fn fallocate(
@@ -230,7 +240,9 @@ impl DynFileSystem for DualFs {
     }
 
     fn lseek(&self, ctx: &Context<'_>, ino: Ino, handle: Option<Handle>, from: SeekFrom) -> FsResult<u64> {
-        self.gate(Ask::node(ctx, Op::Seek, ino), |_| self.do_lseek(ctx, handle, from))
+        self.gate(Ask::node(ctx, Op::Seek, ino), |_| {
+            self.do_lseek(ctx, handle, from)
+        })
     }
 
     fn copy_file_range(
@@ -261,11 +273,15 @@ impl DynFileSystem for DualFs {
         sync: u32,
         mask: u32,
     ) -> FsResult<(Attr, Duration)> {
-        self.gate(Ask::node(ctx, Op::GetAttr, ino), |_| self.do_statx(ctx, ino, handle, sync, mask))
+        self.gate(Ask::node(ctx, Op::GetAttr, ino), |_| {
+            self.do_statx(ctx, ino, handle, sync, mask)
+        })
     }
 
     fn access(&self, ctx: &Context<'_>, ino: Ino, mask: u32) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Access, ino), |_| self.do_access(ctx, ino, mask))
+        self.gate(Ask::node(ctx, Op::Access, ino), |_| {
+            self.do_access(ctx, ino, mask)
+        })
     }
 
     fn setxattr(
@@ -282,15 +298,21 @@ impl DynFileSystem for DualFs {
     }
 
     fn getxattr(&self, ctx: &Context<'_>, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
-        self.gate(Ask::node(ctx, Op::GetXattr, ino), |_| self.do_getxattr(ctx, ino, name, size))
+        self.gate(Ask::node(ctx, Op::GetXattr, ino), |_| {
+            self.do_getxattr(ctx, ino, name, size)
+        })
     }
 
     fn listxattr(&self, ctx: &Context<'_>, ino: Ino, size: u32) -> FsResult<XattrReply> {
-        self.gate(Ask::node(ctx, Op::ListXattr, ino), |_| self.do_listxattr(ctx, ino, size))
+        self.gate(Ask::node(ctx, Op::ListXattr, ino), |_| {
+            self.do_listxattr(ctx, ino, size)
+        })
     }
 
     fn removexattr(&self, ctx: &Context<'_>, ino: Ino, name: &OsStr) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::RemoveXattr, ino), |_| self.do_removexattr(ctx, ino, name))
+        self.gate(Ask::node(ctx, Op::RemoveXattr, ino), |_| {
+            self.do_removexattr(ctx, ino, name)
+        })
     }
 
     fn opendir(&self, ctx: &Context<'_>, ino: Ino, _flags: OpenFlags) -> FsResult<Opened> {
@@ -305,7 +327,9 @@ impl DynFileSystem for DualFs {
         offset: u64,
         add: &mut AddEntry<'_>,
     ) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::List, ino), |plan| self.do_readdir(handle, offset, add, plan))
+        self.gate(Ask::node(ctx, Op::List, ino), |plan| {
+            self.do_readdir(handle, offset, add, plan)
+        })
     }
 
     fn readdirplus(
@@ -326,8 +350,16 @@ impl DynFileSystem for DualFs {
         Ok(())
     }
 
-    fn fsyncdir(&self, ctx: &Context<'_>, ino: Ino, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Sync, ino), |_| self.do_fsyncdir(ctx, handle, scope))
+    fn fsyncdir(
+        &self,
+        ctx: &Context<'_>,
+        ino: Ino,
+        handle: Option<Handle>,
+        scope: SyncScope,
+    ) -> FsResult<()> {
+        self.gate(Ask::node(ctx, Op::Sync, ino), |_| {
+            self.do_fsyncdir(ctx, handle, scope)
+        })
     }
 
     fn getlk(
@@ -360,7 +392,9 @@ impl DynFileSystem for DualFs {
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Lock, ino), |_| self.do_setlkw(ctx, ino, owner, lock))
+        self.gate(Ask::node(ctx, Op::Lock, ino), |_| {
+            self.do_setlkw(ctx, ino, owner, lock)
+        })
     }
 
     fn flock(
@@ -371,7 +405,9 @@ impl DynFileSystem for DualFs {
         owner: LockOwner,
         operation: FlockOperation,
     ) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Lock, ino), |_| self.do_flock(ctx, ino, owner, operation))
+        self.gate(Ask::node(ctx, Op::Lock, ino), |_| {
+            self.do_flock(ctx, ino, owner, operation)
+        })
     }
 
     /// Of what is in A: what is in B may be in A the next moment, and hooks are told of each read and write.

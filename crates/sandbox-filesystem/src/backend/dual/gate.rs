@@ -52,11 +52,7 @@ impl<'a> Ask<'a> {
 
 impl DualFs {
     /// Carries a request out as hooks and policy say.
-    pub(super) fn gate<T>(
-        &self,
-        ask: Ask<'_>,
-        carry_out: impl FnOnce(&Plan) -> FsResult<T>,
-    ) -> FsResult<T> {
+    pub(super) fn gate<T>(&self, ask: Ask<'_>, carry_out: impl FnOnce(&Plan) -> FsResult<T>) -> FsResult<T> {
         if self.hooks.is_empty()
             && let Some(plan) = self.always
         {
@@ -108,8 +104,9 @@ impl DualFs {
     }
 }
 
+/// A file that is created may be there and only be read: that is found out when it is carried out.
 fn check(operation: Operation, plan: &Plan) -> FsResult<()> {
-    if operation.changes() {
+    if operation.changes() && operation != Operation::Create {
         plan.check_change()
     } else {
         Ok(())

@@ -72,7 +72,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether it changes something when it succeeds.
+    /// Whether it changes something when it succeeds, or may do so ([`Create`](Self::Create)).
     pub fn changes(self) -> bool {
         matches!(
             self,
@@ -85,6 +85,7 @@ impl Operation {
                 | Self::Rename
                 | Self::Link
                 | Self::OpenForWriting
+                | Self::Create
                 | Self::TemporaryFile
                 | Self::Write
                 | Self::Allocate

@@ -20,9 +20,7 @@ impl DualFs {
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
         let file = self.opened(ctx, handle)?;
-        file.held
-            .fs
-            .read(ctx, file.held.ino, file.handle, request, data)
+        file.held.fs.read(ctx, file.held.ino, file.handle, request, data)
     }
 
     pub(super) fn do_write(
@@ -33,9 +31,7 @@ impl DualFs {
         data: &mut dyn DataReader,
     ) -> FsResult<usize> {
         let file = self.writable(ctx, handle)?;
-        file.held
-            .fs
-            .write(ctx, file.held.ino, file.handle, request, data)
+        file.held.fs.write(ctx, file.held.ino, file.handle, request, data)
     }
 
     pub(super) fn do_fsync(
@@ -130,4 +126,3 @@ fn copy_through_memory(
     }
     Ok(done)
 }
-

@@ -114,8 +114,9 @@ pub(super) fn decide(view: View, a: InA, b: InB) -> Shown {
 /// Whether what B has makes a difference.
 fn asks_b(view: View, a: InA) -> bool {
     match (view, a) {
+        (View::BackendBOnly, _)
+        | (View::BackendAFirst | View::BackendBFirst, InA::Nothing | InA::Directory) => true,
         (View::BackendAOnly, _) | (_, InA::Whiteout | InA::Opaque) => false,
-        (View::BackendBOnly, _) | (_, InA::Nothing | InA::Directory) => true,
         (View::BackendBFirst, InA::File(Made::Before)) => true,
         (_, InA::File(_) | InA::Special) => false,
     }
@@ -209,12 +210,10 @@ impl DualFs {
                 InA::Opaque
             }
             libc::S_IFDIR => InA::Directory,
-            libc::S_IFREG if merged && view == View::BackendBFirst => {
-                match self.note_of(there, NUMBER)? {
-                    Some(_) => InA::File(Made::Here),
-                    None => InA::File(Made::Before),
-                }
-            }
+            libc::S_IFREG if merged && view == View::BackendBFirst => match self.note_of(there, NUMBER)? {
+                Some(_) => InA::File(Made::Here),
+                None => InA::File(Made::Before),
+            },
             libc::S_IFREG => InA::File(Made::Here),
             _ => InA::Special,
         })

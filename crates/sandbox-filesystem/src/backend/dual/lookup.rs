@@ -5,14 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::DualFs;
 use super::look::{Need, Seen, Shown};
 use super::node::{NewNode, Node, Parts, Place};
 use super::notes::{NUMBER, parse_number};
 use super::policy::Plan;
 use super::side::{Side, There};
-use super::{DualFs, staging};
 use crate::backend::union::marks;
-use crate::fs::{Attr, Context, Entry, Errno, FsResult, Ino, ROOT_INO};
+use crate::fs::{Attr, Context, Entry, Errno, FsResult, Ino};
 
 /// A node, and what its backend says of it.
 #[derive(Debug)]
@@ -25,7 +25,13 @@ pub(super) struct Known {
 }
 
 impl DualFs {
-    pub(super) fn do_lookup(&self, ctx: &Context<'_>, parent: Ino, name: &OsStr, plan: &Plan) -> FsResult<Entry> {
+    pub(super) fn do_lookup(
+        &self,
+        ctx: &Context<'_>,
+        parent: Ino,
+        name: &OsStr,
+        plan: &Plan,
+    ) -> FsResult<Entry> {
         let dir = self.directory(parent)?;
         match name.as_bytes() {
             b"." => return self.entry_of(ctx, &dir),
@@ -35,8 +41,9 @@ impl DualFs {
             }
             _ => {}
         }
-        if is_hidden(&dir, name) {
-            return Err(Errno::ENOENT);
+        if self.is_hidden(&dir, name)? {
+            // Which tells a DualFs above this one to call its own otherwise.
+            return Err(Errno::EPERM);
         }
         let _looking = dir.looking();
         let seen = self.look(ctx, &dir, name, plan.view, Need::Seen)?;
@@ -134,7 +141,8 @@ impl DualFs {
             if let Some(noted) = self.note_of(&top, NUMBER)? {
                 number = parse_number(&noted).unwrap_or(number);
             }
-            if !top.is_directory() && top.attr.nlink > 1
+            if !top.is_directory()
+                && top.attr.nlink > 1
                 && let Some(noted) = self.note_of(&top, marks::NLINK)?
             {
                 links = marks::parse_nlink(&noted).map_or(0, i64::from);
@@ -175,6 +183,26 @@ impl DualFs {
         }))
     }
 
+    /// A name that may get something. `EPERM` for the one that is kept.
+    pub(super) fn check_new_name(&self, dir: &Node, name: &OsStr) -> FsResult<()> {
+        match name.as_bytes() {
+            b"." | b".." => Err(Errno::EEXIST),
+            b"" => Err(Errno::ENOENT),
+            _ if self.is_hidden(dir, name)? => Err(Errno::EPERM),
+            _ => Ok(()),
+        }
+    }
+
+    /// A name that may go. `EINVAL`, `ENOTEMPTY` as Linux has it.
+    pub(super) fn check_old_name(&self, dir: &Node, name: &OsStr) -> FsResult<()> {
+        match name.as_bytes() {
+            b"." => Err(Errno::EINVAL),
+            b".." => Err(Errno::ENOTEMPTY),
+            _ if self.is_hidden(dir, name)? => Err(Errno::EPERM),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn do_readlink(&self, ctx: &Context<'_>, ino: Ino) -> FsResult<Vec<u8>> {
         let top = self.table.get(ino)?.top()?;
         top.fs.readlink(ctx, top.ino)
@@ -188,31 +216,6 @@ pub(super) fn shown_number(side: Side, number: u64) -> u64 {
         Side::B => 1,
     };
     number.rotate_left(1) ^ side
-}
-
-/// Whether the name is the staging directory's, which nobody sees.
-pub(super) fn is_hidden(dir: &Node, name: &OsStr) -> bool {
-    dir.ino == ROOT_INO && name == staging::NAME
-}
-
-/// A name that may get something. `EPERM` for the one that is kept.
-pub(super) fn check_new_name(dir: &Node, name: &OsStr) -> FsResult<()> {
-    match name.as_bytes() {
-        b"." | b".." => Err(Errno::EEXIST),
-        b"" => Err(Errno::ENOENT),
-        _ if is_hidden(dir, name) => Err(Errno::EPERM),
-        _ => Ok(()),
-    }
-}
-
-/// A name that may go. `EINVAL`, `ENOTEMPTY` as Linux has it.
-pub(super) fn check_old_name(dir: &Node, name: &OsStr) -> FsResult<()> {
-    match name.as_bytes() {
-        b"." => Err(Errno::EINVAL),
-        b".." => Err(Errno::ENOTEMPTY),
-        _ if is_hidden(dir, name) => Err(Errno::ENOENT),
-        _ => Ok(()),
-    }
 }
 
 fn nothing(timeout: Duration) -> Entry {

@@ -50,9 +50,10 @@ mod xattr;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub use builder::{DualFsBuilder, DualFsProblem, InvalidDualFs};
 pub use hook::{Hook, Operation, Request};
@@ -108,6 +109,8 @@ pub struct DualFs {
     /// Held by every rename that moves a directory or goes from one directory to another.
     renames: Mutex<()>,
     staging: Mutex<Option<Arc<Staging>>>,
+    /// What the staging directory is called, once that was found out.
+    hidden: OnceLock<OsString>,
     /// Whether there is a note in memory.
     remembers: AtomicBool,
 }
@@ -167,6 +170,7 @@ impl DualFs {
             once: Once::default(),
             renames: Mutex::default(),
             staging: Mutex::default(),
+            hidden: OnceLock::new(),
             remembers: AtomicBool::new(false),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::lock::Locks;
@@ -21,7 +21,7 @@ pub(super) struct Node {
     place: Mutex<Option<Place>>,
     names: RwLock<Life>,
     /// What programs see as its number.
-    number: AtomicU64,
+    number: u64,
     /// Names that there are beyond those that the backend counts, which may be fewer.
     links: AtomicI64,
     /// Of a directory in A: `KNOWN` once they were read.
@@ -97,7 +97,7 @@ impl Node {
             parts: Mutex::new(new.parts),
             place: Mutex::new(new.place),
             names: RwLock::new(Life::Live),
-            number: AtomicU64::new(new.number),
+            number: new.number,
             links: AtomicI64::new(new.links),
             marks: AtomicU8::new(0),
             memory: Mutex::default(),
@@ -108,10 +108,6 @@ impl Node {
 
     pub(super) fn is_directory(&self) -> bool {
         self.kind == libc::S_IFDIR
-    }
-
-    pub(super) fn is_regular(&self) -> bool {
-        self.kind == libc::S_IFREG
     }
 
     pub(super) fn parts(&self) -> Parts {
@@ -204,11 +200,7 @@ impl Node {
     }
 
     pub(super) fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_number(&self, number: u64) {
-        self.number.store(number, Ordering::Relaxed);
+        self.number
     }
 
     pub(super) fn links(&self) -> i64 {

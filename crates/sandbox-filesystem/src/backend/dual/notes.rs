@@ -43,10 +43,7 @@ impl DualFs {
         if !carries(kind) {
             return Ok(None);
         }
-        match held
-            .fs
-            .getxattr(&ourselves(), held.ino, OsStr::new(key), ROOM)
-        {
+        match held.fs.getxattr(&ourselves(), held.ino, OsStr::new(key), ROOM) {
             Ok(XattrReply::Data(value)) => Ok(Some(value)),
             Ok(XattrReply::Size(_))
             | Err(Errno::ENODATA | Errno::ENOTSUP | Errno::ENOSYS | Errno::EPERM | Errno::ERANGE) => Ok(None),

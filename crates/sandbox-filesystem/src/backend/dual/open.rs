@@ -9,9 +9,7 @@ use super::copy::Keep;
 use super::node::Node;
 use super::side::{OpenFile, Side};
 use crate::backend::union::Snapshot;
-use crate::fs::{
-    Context, Errno, FsResult, Handle, Ino, LockOwner, OpenFlags, OpenReplyFlags, Opened,
-};
+use crate::fs::{Context, Errno, FsResult, Handle, Ino, LockOwner, OpenFlags, OpenReplyFlags, Opened};
 
 type Map<T> = RwLock<HashMap<Handle, Arc<T>>>;
 
@@ -66,9 +64,7 @@ fn get<T>(map: &Map<T>, handle: Option<Handle>) -> FsResult<Arc<T>> {
     found.map(Arc::clone).ok_or(Errno::EBADF)
 }
 
-fn write<T>(
-    map: &Map<T>,
-) -> std::sync::RwLockWriteGuard<'_, HashMap<Handle, Arc<T>>> {
+fn write<T>(map: &Map<T>) -> std::sync::RwLockWriteGuard<'_, HashMap<Handle, Arc<T>>> {
     map.write().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -114,17 +114,17 @@ impl DualFs {
         let (Some(above), Some(beneath)) = (parts.a, parts.b) else {
             return Ok(false);
         };
-        let same = matches!(beneath.look(&ctx, &place.name)?, Looked::There(there) if there.held.ino == b.ino);
+        let same =
+            matches!(beneath.look(&ctx, &place.name)?, Looked::There(there) if there.held.ino == b.ino);
         if !same || place.parent.memory().whiteouts.contains(&place.name) {
             return Ok(false);
         }
         match above.look(&ctx, &place.name)? {
             Looked::Nothing(_) => Ok(true),
             // A file that was there before, which B's was seen instead of.
-            Looked::There(there) if there.kind() == libc::S_IFREG => {
-                Ok(!self.is_attribute_whiteout(&place.parent, &there)?
-                    && self.note_of(&there, NUMBER)?.is_none())
-            }
+            Looked::There(there) if there.kind() == libc::S_IFREG => Ok(!self
+                .is_attribute_whiteout(&place.parent, &there)?
+                && self.note_of(&there, NUMBER)?.is_none()),
             Looked::There(_) => Ok(false),
         }
     }
@@ -168,10 +168,7 @@ impl DualFs {
         }
         let index = Arc::clone(&self.staging()?.index);
         let key = index_key(original);
-        match index
-            .fs
-            .link(&ourselves(), copy.held.ino, index.ino, &key)
-        {
+        match index.fs.link(&ourselves(), copy.held.ino, index.ino, &key) {
             Ok(entry) => {
                 drop(index.adopt(&entry)?);
                 Ok(Some(key))
@@ -213,8 +210,12 @@ impl DualFs {
         let ctx = ourselves();
         self.becomes_impure(dir)?;
         let before = parent.attr(&ctx)?;
-        let entry = parent.fs.link(&ctx, copy.ino, parent.ino, name)?;
+        // In staging first, since a file that was there before may have the name in A.
+        let staged = self.staging()?.name();
+        let stage = &staged.staging.stage;
+        let entry = parent.fs.link(&ctx, copy.ino, stage.ino, &staged.name)?;
         drop(parent.adopt(&entry)?);
+        move_out(&staged, &parent, name, RenameFlags::empty())?;
         parent.set(&ctx, &times_of(&before))?;
         self.count_links(node, -1)
     }
@@ -241,5 +242,8 @@ impl DualFs {
 /// taken for it.
 fn index_key(attr: &Attr) -> OsString {
     let time = attr.ctime;
-    OsString::from(format!("{:x}-{:x}.{:x}", attr.ino, time.seconds, time.nanoseconds))
+    OsString::from(format!(
+        "{:x}-{:x}.{:x}",
+        attr.ino, time.seconds, time.nanoseconds
+    ))
 }

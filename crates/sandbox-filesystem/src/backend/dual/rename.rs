@@ -6,7 +6,6 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard}
 use super::DualFs;
 use super::copy::Keep;
 use super::look::{Need, Seen, Shown};
-use super::lookup::{check_new_name, check_old_name};
 use super::node::{Life, Node};
 use super::notes::{NUMBER, format_number};
 use super::policy::Plan;
@@ -63,8 +62,8 @@ impl DualFs {
             return Err(Errno::EINVAL);
         }
         let (dir, new_dir) = (self.directory(from.0)?, self.directory(to.0)?);
-        check_old_name(&dir, from.1)?;
-        check_new_name(&new_dir, to.1)?;
+        self.check_old_name(&dir, from.1)?;
+        self.check_new_name(&new_dir, to.1)?;
         let ask = Ask {
             ctx,
             old: Spelled {
@@ -313,10 +312,7 @@ impl DualFs {
         let staging = self.staging()?;
         let staged = staging.name();
         let (source, to) = (both.old.1.raised()?, ask.new.dir.raised()?);
-        match self
-            .a
-            .link(ask.ctx, source.ino, staging.stage.ino, &staged.name)
-        {
+        match self.a.link(ask.ctx, source.ino, staging.stage.ino, &staged.name) {
             Ok(entry) => {
                 drop(to.adopt(&entry)?);
                 move_out(&staged, &to, ask.new.name, RenameFlags::empty())?;
@@ -366,12 +362,7 @@ impl DualFs {
             Upper::Directory => RenameFlags::EXCHANGE,
             _ => RenameFlags::empty(),
         };
-        move_out(
-            &staging.whiteout()?,
-            &*ask.old.dir.raised()?,
-            ask.old.name,
-            flags,
-        )
+        move_out(&staging.whiteout()?, &*ask.old.dir.raised()?, ask.old.name, flags)
     }
 
     /// What is known of both follows.
@@ -427,12 +418,11 @@ fn check_kinds(ask: &Ask<'_>, both: &Both) -> FsResult<bool> {
 
 /// `ESTALE` where something that moves is not all in A.
 fn check_ready(ask: &Ask<'_>, both: &Both) -> FsResult<()> {
-    let is_ready = |seen: &Seen, node: &Node| {
-        seen.shown == Shown::A && (!node.is_directory() || node.b().is_none())
-    };
+    let is_ready =
+        |seen: &Seen, node: &Node| seen.shown == Shown::A && (!node.is_directory() || node.b().is_none());
     let target = both.new.1.as_ref().filter(|_| ask.exchanges());
-    let ready = is_ready(&both.old.0, &both.old.1)
-        && target.is_none_or(|target| is_ready(&both.new.0, target));
+    let ready =
+        is_ready(&both.old.0, &both.old.1) && target.is_none_or(|target| is_ready(&both.new.0, target));
     if ready && ask.old.dir.a().is_some() && ask.new.dir.a().is_some() {
         Ok(())
     } else {

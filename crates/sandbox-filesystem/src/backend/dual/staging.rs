@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use super::DualFs;
+use super::node::Node;
 use super::side::{Held, Looked, There, if_known, ourselves};
 use crate::backend::union::marks;
-use crate::fs::{Attr, Context, Errno, Fit, FsResult, Ino, OpenFlags, Opened, ROOT_INO, RenameFlags, XattrFlags};
+use crate::fs::{
+    Attr, Context, Errno, Fit, FsResult, Ino, OpenFlags, Opened, ROOT_INO, RenameFlags, XattrFlags,
+};
 
-/// The name that the root does not show.
-pub(super) const NAME: &str = ".sandbox-dual";
+/// The name that the root does not show, or how it begins where A has such a directory itself.
+const NAME: &str = ".sandbox-dual";
+/// How many filesystems like this can have each other as A.
+const DEEPEST: usize = 64;
 
 /// What A can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +49,7 @@ impl Able {
 
 #[derive(Debug)]
 pub(super) struct Staging {
+    name: OsString,
     home: Arc<Held>,
     pub(super) stage: Arc<Held>,
     /// Copies of files that have several names in B.
@@ -83,19 +89,47 @@ impl DualFs {
             return Ok(Arc::clone(staging));
         }
         let root = self.table.get(ROOT_INO)?.raised()?;
-        let opened = Arc::new(Staging::open(&root)?);
+        let opened = Arc::new(Staging::open(&root, self.hidden_name()?)?);
         *staging = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
+    /// What the staging directory is called. Where A is one like this, it answers `EPERM` to the name of its own.
+    fn hidden_name(&self) -> FsResult<&OsStr> {
+        if let Some(name) = self.hidden.get() {
+            return Ok(name);
+        }
+        let root = self.table.get(ROOT_INO)?.raised()?;
+        let names = (1..DEEPEST).map(|number| format!("{NAME}-{number}"));
+        for name in std::iter::once(NAME.to_owned()).chain(names) {
+            let name = OsString::from(name);
+            match root.look(&ourselves(), &name) {
+                Err(Errno::EPERM) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(self.hidden.get_or_init(|| name)),
+            }
+        }
+        Err(Errno::ELOOP)
+    }
+
+    /// Whether the name is the staging directory's, which nobody sees.
+    pub(super) fn is_hidden(&self, dir: &Node, name: &OsStr) -> FsResult<bool> {
+        let may_be = dir.ino == ROOT_INO && name.as_bytes().starts_with(NAME.as_bytes());
+        Ok(may_be && name == self.hidden_name()?)
+    }
+
     /// The index, without making one where there is none.
     pub(super) fn index_if_any(&self, ctx: &Context<'_>) -> FsResult<Option<Arc<Held>>> {
-        let open = self.staging.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let open = self
+            .staging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(staging) = open {
             return Ok(Some(Arc::clone(&staging.index)));
         }
         let root = self.table.get(ROOT_INO)?.raised()?;
-        let Some(home) = root.look(ctx, OsStr::new(NAME))?.there() else {
+        let Some(home) = root.look(ctx, self.hidden_name()?)?.there() else {
             return Ok(None);
         };
         let index = home.held.look(ctx, OsStr::new("index"))?.there();
@@ -104,11 +138,7 @@ impl DualFs {
 
     /// What is left in staging goes, and all of it where nothing is kept in it.
     pub(super) fn end_staging(&self) {
-        let staging = self
-            .staging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(staging) = staging
             && let Err(error) = staging.end()
         {
@@ -118,15 +148,16 @@ impl DualFs {
 }
 
 impl Staging {
-    fn open(root: &Held) -> FsResult<Self> {
-        let home = directory(root, NAME)?;
-        let stage = directory(&home, "stage")?;
+    fn open(root: &Held, name: &OsStr) -> FsResult<Self> {
+        let home = directory(root, name)?;
+        let stage = directory(&home, OsStr::new("stage"))?;
         clear(&stage)?;
         let able = probe(&stage)?;
         clear(&stage)?;
         tracing::debug!(?able, "what the writable backend can keep");
         Ok(Self {
-            index: directory(&home, "index")?,
+            index: directory(&home, OsStr::new("index"))?,
+            name: name.to_owned(),
             home,
             stage,
             next: AtomicU64::new(0),
@@ -149,13 +180,17 @@ impl Staging {
         clear(&self.stage)?;
         fs.rmdir(&ctx, *ino, OsStr::new("stage"))?;
         fs.rmdir(&ctx, *ino, OsStr::new("index"))?;
-        fs.rmdir(&ctx, ROOT_INO, OsStr::new(NAME))
+        fs.rmdir(&ctx, ROOT_INO, &self.name)
     }
 
     /// Makes a whiteout in staging.
     pub(super) fn whiteout(self: &Arc<Self>) -> FsResult<Staged> {
         let staged = self.name();
-        make_whiteout(&self.stage, &staged.name, self.able.whiteout.ok_or(Errno::ENOTSUP)?)?;
+        make_whiteout(
+            &self.stage,
+            &staged.name,
+            self.able.whiteout.ok_or(Errno::ENOTSUP)?,
+        )?;
         Ok(staged)
     }
 }
@@ -169,9 +204,7 @@ pub(super) fn make_whiteout(dir: &Held, name: &OsStr, form: Form) -> FsResult<()
             dir.adopt(&entry).map(drop)
         }
         Form::Attribute => {
-            let entry = dir
-                .fs
-                .mknod(&ctx, dir.ino, name, libc::S_IFREG | 0o600, 0, 0)?;
+            let entry = dir.fs.mknod(&ctx, dir.ino, name, libc::S_IFREG | 0o600, 0, 0)?;
             let file = dir.adopt(&entry)?.held;
             let key = OsStr::new(marks::WHITEOUT);
             dir.fs.setxattr(&ctx, file.ino, key, b"y", XattrFlags::empty())
@@ -184,8 +217,8 @@ pub(super) fn is_whiteout(attr: &Attr) -> bool {
     attr.mode & libc::S_IFMT == libc::S_IFCHR && attr.rdev == 0
 }
 
-fn directory(parent: &Held, name: &str) -> FsResult<Arc<Held>> {
-    let (ctx, name) = (ourselves(), OsStr::new(name));
+fn directory(parent: &Held, name: &OsStr) -> FsResult<Arc<Held>> {
+    let ctx = ourselves();
     let there = match parent.look(&ctx, name)? {
         Looked::There(there) => there,
         Looked::Nothing(_) => {
@@ -211,8 +244,7 @@ fn probe(stage: &Held) -> FsResult<Able> {
     let key = OsStr::new(marks::IMPURE);
     let set = |ino: Ino| stage.fs.setxattr(&ctx, ino, key, b"y", XattrFlags::empty());
     let attributes = able(set(made.held.ino))? && able(set(stage.ino))?;
-    let device =
-        able(make_whiteout(stage, whiteout, Form::Device))? && shows_whiteout(stage, whiteout)?;
+    let device = able(make_whiteout(stage, whiteout, Form::Device))? && shows_whiteout(stage, whiteout)?;
     let form = match (device, attributes) {
         (true, _) => Some(Form::Device),
         (false, true) => Some(Form::Attribute),

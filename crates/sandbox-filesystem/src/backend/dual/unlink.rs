@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::DualFs;
 use super::copy::Keep;
 use super::look::{Need, Seen, Shown};
-use super::lookup::check_old_name;
 use super::node::{Life, Node};
 use super::policy::Plan;
 use super::side::{Held, ourselves};
@@ -23,7 +22,7 @@ impl DualFs {
         plan: &Plan,
     ) -> FsResult<()> {
         let dir = self.directory(parent)?;
-        check_old_name(&dir, name)?;
+        self.check_old_name(&dir, name)?;
         self.ready_to_lose(ctx, &dir, name, plan, |is_directory| {
             if is_directory { Err(Errno::EISDIR) } else { Ok(()) }
         })?;
@@ -38,15 +37,9 @@ impl DualFs {
         self.name_gone(ctx, &node, &seen)
     }
 
-    pub(super) fn do_rmdir(
-        &self,
-        ctx: &Context<'_>,
-        parent: Ino,
-        name: &OsStr,
-        plan: &Plan,
-    ) -> FsResult<()> {
+    pub(super) fn do_rmdir(&self, ctx: &Context<'_>, parent: Ino, name: &OsStr, plan: &Plan) -> FsResult<()> {
         let dir = self.directory(parent)?;
-        check_old_name(&dir, name)?;
+        self.check_old_name(&dir, name)?;
         self.ready_to_lose(ctx, &dir, name, plan, |is_directory| {
             if is_directory { Ok(()) } else { Err(Errno::ENOTDIR) }
         })?;
@@ -134,13 +127,7 @@ impl DualFs {
     }
 
     /// There is nothing beneath.
-    fn remove(
-        ctx: &Context<'_>,
-        a: &Held,
-        name: &OsStr,
-        seen: &Seen,
-        is_directory: bool,
-    ) -> FsResult<()> {
+    fn remove(ctx: &Context<'_>, a: &Held, name: &OsStr, seen: &Seen, is_directory: bool) -> FsResult<()> {
         if !is_directory {
             return a.fs.unlink(ctx, a.ino, name);
         }
@@ -185,7 +172,11 @@ impl DualFs {
         let top = node.top()?;
         let links = i64::from(top.attr(ctx)?.nlink) + node.links() - i64::from(was_in_b);
         if links > 0 {
-            return if was_in_b { self.count_links(node, -1) } else { Ok(()) };
+            return if was_in_b {
+                self.count_links(node, -1)
+            } else {
+                Ok(())
+            };
         }
         if node.a().is_some() {
             self.leave_index(node)?;

@@ -43,10 +43,7 @@ pub(super) fn names(ctx: &Context<'_>, held: &Held) -> FsResult<Vec<Vec<u8>>> {
     };
     let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(match held.side {
-        Side::A => names
-            .filter_map(marks::unescape)
-            .map(Cow::into_owned)
-            .collect(),
+        Side::A => names.filter_map(marks::unescape).map(Cow::into_owned).collect(),
         Side::B => names.map(<[u8]>::to_vec).collect(),
     })
 }
@@ -62,7 +59,13 @@ fn name_in(side: Side, name: &OsStr) -> FsResult<Cow<'_, OsStr>> {
 }
 
 impl DualFs {
-    pub(super) fn do_getxattr(&self, ctx: &Context<'_>, ino: Ino, name: &OsStr, size: u32) -> FsResult<XattrReply> {
+    pub(super) fn do_getxattr(
+        &self,
+        ctx: &Context<'_>,
+        ino: Ino,
+        name: &OsStr,
+        size: u32,
+    ) -> FsResult<XattrReply> {
         let top = self.table.get(ino)?.top()?;
         let name = name_in(top.side, name)?;
         top.fs.getxattr(ctx, top.ino, &name, size)

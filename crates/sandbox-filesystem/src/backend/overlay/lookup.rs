@@ -28,7 +28,9 @@ impl OverlayFs {
             _ => self.host.check_name(&dir, name)?,
         }
         match self.find(&dir, name) {
-            Err(Errno::ENOENT) if self.host.config.cache == CachePolicy::Always => Ok(self.host.nothing_in(&dir)),
+            Err(Errno::ENOENT) if self.host.config.cache == CachePolicy::Always => {
+                Ok(self.host.nothing_in(&dir))
+            }
             other => other,
         }
     }

@@ -120,10 +120,7 @@ fn go_on(fs: &DualFs, cut: &Cut<'_>, oracle: &std::path::Path) -> Vec<Difference
     for step in &cut.case.steps[..cut.at] {
         drop(host.apply(step));
     }
-    let root = fs
-        .lookup(&ctx(), ROOT_INO, OsStr::new(&cut.name))
-        .unwrap()
-        .ino;
+    let root = fs.lookup(&ctx(), ROOT_INO, OsStr::new(&cut.name)).unwrap().ino;
     let mut backend = Backend::beneath(fs, Capabilities::all(), root, process_umask());
     let title = format!("{} (cut at {})", cut.case.title, cut.at);
     let found = compare(&title, &cut.case.steps[cut.at..], &mut host, &mut backend);

@@ -1,6 +1,12 @@
 //! Tests without a mount: requests as a kernel would send them, and what the backends then have.
 
 mod conforms;
+mod copies;
+mod freed;
+mod hooks;
+mod kept;
+mod policies;
+mod watched;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -15,7 +21,10 @@ use crate::tree::Tree;
 type Fs = Arc<dyn DynFileSystem>;
 
 fn ctx() -> Context<'static> {
-    Context::new(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    Context::new(
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    )
 }
 
 fn mem() -> Fs {
