@@ -1,6 +1,6 @@
 //! The command line as a type.
 
-use crate::commands::{branch, completions, doctor, exec, gc, man, mount, profile, volume};
+use crate::commands::{branch, completions, doctor, exec, gc, man, mount, profile, ps, volume};
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -61,6 +61,7 @@ pub(crate) enum Subcommand {
     Run(Box<RunArgs>),
     Exec(exec::Args),
     Branch(branch::Args),
+    Ps(ps::Args),
     Mount(mount::Args),
     Volume(volume::Args),
     Doctor(doctor::Args),

@@ -3,17 +3,21 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use sandbox::backend::mem::InvalidMemFs;
+use sandbox::backend::overlay::OverlayError;
 use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
+use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
 use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
+use crate::commands::mount;
 use crate::output::tell;
 use crate::run::flags;
 
@@ -104,14 +108,20 @@ pub(crate) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("{}", with_sources(.0))]
     Mount(#[from] MountError),
-    #[error(transparent)]
+    #[error("{}", problems_of(.0))]
     Passthrough(#[from] PassthroughError),
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     #[error(transparent)]
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]
     Serving { what: &'static str, source: io::Error },
     #[error("the server in the background has ended before it was ready")]
     NotReady,
+    #[error("the server was killed ({status}); nothing is mounted any more")]
+    ServerKilled { status: ExitStatus },
+    #[error(transparent)]
+    OwnWalls(#[from] OwnWallsError),
 }
 
 impl CliError {
@@ -147,7 +157,11 @@ impl CliError {
             Self::Combine(error) => error.hint(),
             Self::Branch(error) | Self::Carry(CarryError::Branch(error)) => error.hint(),
             Self::Mount(error) => error.hint().map(str::to_owned),
-            Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
+                .hint()
+                .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
+            Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
+            Self::Overlay(error) => error.hints().next().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),
@@ -190,6 +204,12 @@ impl From<PrepareError> for CliError {
 fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn problems_of(error: &PassthroughError) -> String {
+    let problems = error.problems().iter();
+    let lines: Vec<_> = problems.map(|problem| with_sources(problem)).collect();
+    lines.join("\n")
 }
 
 /// The library's hint, or that of one of its parts.

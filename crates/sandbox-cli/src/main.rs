@@ -18,6 +18,9 @@ use crate::cli::{Cli, Subcommand};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = commands::completions::answer(&args) {
+        return status;
+    }
     let cli = match Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => return refuse(&args, &error),
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         Subcommand::Run(args) => return run::run(&args),
         Subcommand::Exec(args) => return commands::exec::run(&args),
         Subcommand::Branch(args) => commands::branch::run(&args),
+        Subcommand::Ps(args) => commands::ps::run(&args),
         Subcommand::Mount(args) => commands::mount::run(&args),
         Subcommand::Volume(args) => commands::volume::run(&args),
         Subcommand::Doctor(args) => commands::doctor::run(&args),

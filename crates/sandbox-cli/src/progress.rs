@@ -85,6 +85,8 @@ fn name(phase: Phase) -> &'static str {
         Phase::Applying => "applying",
         Phase::Exporting => "exporting",
         Phase::Importing => "importing",
+        Phase::Comparing => "comparing",
+        Phase::Merging => "merging",
         _ => "working",
     }
 }
@@ -97,6 +99,7 @@ fn style(progress: &Progress) -> (Option<u64>, &'static str) {
             "{prefix} [{wide_bar}] {bytes}/{total_bytes} {msg} {eta}",
         ),
         (None, Some(entries)) => (Some(entries), "{prefix} [{wide_bar}] {pos}/{len} {eta}"),
+        (None, None) if progress.phase == Phase::Comparing => (None, "{prefix} {spinner} {msg}"),
         (None, None) => (None, "{prefix} {spinner} {bytes} {msg}"),
     }
 }

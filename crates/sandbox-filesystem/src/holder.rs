@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct Holder {
     pub pid: u32,
     /// What it was started as.
     pub command: String,
+    /// The init of the sandbox that has it, where it is one; `pid` has started that then.
+    pub sandbox: Option<u32>,
 }
 
 /// From /proc/locks (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`.
@@ -34,7 +37,13 @@ pub(crate) fn holder(file: &File) -> Option<Holder> {
     Some(Holder {
         pid: named,
         command: command_of(named),
+        sandbox: is_init.then_some(pid),
     })
+}
+
+/// Who holds the lock at `path`, without asking for it; none where nobody does, or that cannot be told.
+pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
+    holder(&File::open(path).ok()?)
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

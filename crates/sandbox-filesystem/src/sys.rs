@@ -3,6 +3,7 @@
 
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod apart;
+pub(crate) mod figures;
 #[cfg(feature = "fuse")]
 pub(crate) mod fuse;
 #[cfg(any(feature = "branch", feature = "fuse"))]

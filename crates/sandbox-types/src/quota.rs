@@ -52,6 +52,24 @@ pub struct QuotaRecord {
 }
 
 impl QuotaRecord {
+    /// What the name of the file ends with that has the figure while somebody keeps the quota, who holds an exclusive
+    /// flock(2) on the tree's root: see [`QuotaRecord::of_live`].
+    pub const LIVE: &str = "live";
+
+    /// The figure in such a file: three numbers of eight bytes, in the order of the machine's bytes. None where it is
+    /// none.
+    pub fn of_live(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes
+            .chunks_exact(8)
+            .filter_map(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
+        let (exact, bytes, inodes) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some(Self {
+            exact: exact == 1,
+            bytes,
+            inodes,
+        })
+    }
+
     /// The name of the file that has it, in a directory of such: by the root's inode number and its time of birth.
     pub fn file_name(inode: u64, born: (i64, u32)) -> String {
         format!("{inode:x}-{:x}-{:x}", born.0, born.1)

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{Access, SandboxName, VolumeForm, VolumeKind, VolumeName};
+use sandbox_types::{Access, SandboxName, VolumeForm, VolumeName};
 
 use crate::error::{VolumeError, blocking};
 use crate::local::LocalBackend;
@@ -44,23 +44,12 @@ pub struct Attached {
     pub access: Access,
     /// Its kind, with quota or size: what it is for as long as the lease lives.
     pub form: VolumeForm,
-    /// An empty directory for whoever has to mount it: a disk, or a directory with a quota. None for what is shown
-    /// as it is.
+    /// An empty directory for whoever mounts it; for disks only.
     pub mount_point: Option<PathBuf>,
     /// Where whoever keeps its quota writes the figure down.
     pub quota_state: PathBuf,
     /// Which of the lease's locks is its own.
     pub(crate) lock: usize,
-}
-
-impl Attached {
-    /// Whether it has to be mounted to be what it is: it is a disk, or it is written and has a quota.
-    pub fn has_to_be_mounted(form: VolumeForm, access: Access) -> bool {
-        match form {
-            VolumeForm::Directory { quota } => access == Access::Write && !quota.is_none(),
-            VolumeForm::Disk { .. } => form.kind() == VolumeKind::Disk,
-        }
-    }
 }
 
 /// Volumes that nobody removes, and nobody else writes, while this lives. They are free when it is dropped or its

@@ -68,6 +68,8 @@ mod lock;
 #[cfg(feature = "catalog")]
 mod manifest;
 #[cfg(feature = "catalog")]
+mod mounted;
+#[cfg(feature = "catalog")]
 mod pending;
 #[cfg(feature = "catalog")]
 mod record;

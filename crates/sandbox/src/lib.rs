@@ -16,15 +16,19 @@
 //! - a layer of its own: whoever needs one part can depend on that crate alone.
 #![forbid(unsafe_code)]
 
+mod alive;
 mod branching;
 #[cfg(feature = "volumes")]
 mod volumes;
 
+pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
-    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Sandbox,
-    SandboxBuilder, ShareError, StartError, StartStage, Stdio,
+    BoundCommand, CAPTURE_LIMIT, CloneOutput, Command, Event, ForkError, ForkOptions, Gate, GateError,
+    GateState, GateThread, Host, JoinError, Left, MapReduceError, NoNamespaces, OnFailure, OutputReader,
+    PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError, Running, Sandbox,
+    SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder,
+    running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
@@ -38,8 +42,8 @@ pub use sandbox_types::{
 #[cfg(feature = "volumes")]
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
-pub use sandbox_confine::{cgroup, doctor, gc, plan, seccomp, view};
-pub use sandbox_filesystem::{backend, branch, disk, fs, serve, tree};
+pub use sandbox_confine::{cgroup, doctor, gc, own, plan, seccomp, view};
+pub use sandbox_filesystem::{backend, branch, disk, fs, serve, state_directory, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};
 /// Named volumes; see [`volume::Volume`].

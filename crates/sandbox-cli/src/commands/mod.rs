@@ -8,4 +8,5 @@ pub(crate) mod gc;
 pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod profile;
+pub(crate) mod ps;
 pub(crate) mod volume;

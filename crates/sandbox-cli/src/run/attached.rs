@@ -1,14 +1,14 @@
 //! `sandbox run --volume`: volumes for as long as the command runs.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use rustix::event::{PollFd, PollFlags};
 use sandbox::volume::{Holder, default_backend};
-use sandbox::{Access, Mount, MountSource, Policy, VolumeName, attach_volumes, names_volumes};
+use sandbox::{
+    Access, Mount, MountSource, Policy, Prepared, Sandbox, VolumeName, attach_volumes, names_volumes,
+};
 
-use super::Ended;
+use super::Leaving;
 use super::args::RunArgs;
 use super::on_branch::Session;
 use crate::commands::volume::block_on;
@@ -101,14 +101,33 @@ impl AttachedVolumes {
         Ok((policy, Self(Some(attached))))
     }
 
-    /// Gives them back, once nothing in the sandbox is left: those who have joined it go on with its volumes, which
-    /// end with this process.
-    pub(super) fn give_back(self, ended: Option<&Ended>) {
-        let Some(attached) = self.0 else { return };
-        if let Some(rest) = ended.and_then(|ended| ended.rest.as_ref()) {
-            note("others go on in this sandbox, with its volumes: waiting for them to end");
-            wait_for(rest);
+    /// A sandbox for the policy, with the volumes that are served.
+    pub(super) fn sandbox(&self, policy: &Policy) -> Result<Sandbox, CliError> {
+        Ok(match &self.0 {
+            Some(volumes) => volumes.builder(policy).build()?,
+            None => Sandbox::new(policy)?,
+        })
+    }
+
+    /// The same for one command; none where the policy alone does.
+    pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
+        match self.0.as_ref().filter(|volumes| volumes.are_served()) {
+            Some(volumes) => Ok(Some(volumes.builder(policy).prepare()?)),
+            None => Ok(None),
         }
+    }
+
+    /// When this process may leave a sandbox that others have joined: its volumes are theirs as well.
+    pub(super) fn leaving(&self) -> Leaving {
+        match self.0 {
+            Some(_) => Leaving::Last,
+            None => Leaving::AnyTime,
+        }
+    }
+
+    /// Gives them back. Nothing that ran in the sandbox is left by now.
+    pub(super) fn give_back(self) {
+        let Some(attached) = self.0 else { return };
         let given = block_on(async {
             let given = attached.detach().await;
             default_backend().await?.close().await;
@@ -118,12 +137,6 @@ impl AttachedVolumes {
             note(error);
         }
     }
-}
-
-/// Until a process has ended, of which this is the descriptor.
-fn wait_for(process: &OwnedFd) {
-    let mut fds = [PollFd::new(process, PollFlags::IN)];
-    while rustix::event::poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
 }
 
 fn shown(args: &RunArgs) -> String {

@@ -58,6 +58,7 @@ impl Session {
             report,
             review,
             is_described: args.output.json.is_some(),
+            is_quiet: args.output.quiet,
         };
         let branch = self.into_branch();
         if args.branch.dry_run {
@@ -92,6 +93,7 @@ struct End<'a> {
     review: ReviewOptions,
     /// All there is to know was asked for.
     is_described: bool,
+    is_quiet: bool,
 }
 
 impl End<'_> {
@@ -131,7 +133,12 @@ impl End<'_> {
         if self.is_described {
             self.diff(&branch)?;
         }
-        self.drop(branch)
+        let name = branch.name().clone();
+        let status = self.drop(branch)?;
+        if !self.is_quiet {
+            note(format_args!("branch {name} is discarded"));
+        }
+        Ok(status)
     }
 
     fn drop(&mut self, branch: Branch) -> Result<Option<u8>, CliError> {

@@ -1,18 +1,19 @@
 //! A sandbox that other commands may join: `sandbox exec`, and `sandbox run` on a branch that is in use.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags};
 use sandbox::branch::{Branch, Use};
-use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Policy, Process, Sandbox};
+use sandbox::{Command, Gate, GateState, GateThread, JoinError, Left, Process, Sandbox};
 
 use crate::error::CliError;
 use crate::output::note;
 
 /// How long a sandbox that is just being made may take to open its gate, or to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether others are still there.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// A sandbox that is held by this process, and perhaps by others.
 #[derive(Debug)]
@@ -67,11 +68,10 @@ impl Door {
 impl Live {
     /// Starts the first command of a sandbox that can be joined at `socket`.
     pub(crate) fn start(
-        policy: &Policy,
+        mut sandbox: Sandbox,
         socket: &Path,
         command: Command,
     ) -> Result<(Self, Process), CliError> {
-        let mut sandbox = Sandbox::new(policy)?;
         let process = sandbox.spawn(command)?;
         let gate = match sandbox.share(socket) {
             Ok(gate) => Some(gate),
@@ -98,11 +98,16 @@ impl Live {
         &mut self.door
     }
 
-    /// Readable when all of it has ended, whoever else holds it.
-    pub(crate) fn ended(&self) -> Option<OwnedFd> {
-        let pid = i32::try_from(self.sandbox.pid()?).ok().and_then(Pid::from_raw)?;
-        // It is held by this process until `leave`, so the number is still its own.
-        rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
+    /// Waits until nobody else holds it; others may still come in meanwhile.
+    pub(crate) fn wait_for_others(&mut self) {
+        if self.sandbox.is_alone() {
+            return;
+        }
+        note("others go on in this sandbox, with the volumes of this command: waiting for them to end");
+        while !self.sandbox.is_alone() {
+            self.door.serve();
+            std::thread::sleep(MOMENT);
+        }
     }
 
     /// Lets go of it. Whether others go on in it.

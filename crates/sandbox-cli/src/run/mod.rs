@@ -21,7 +21,6 @@ pub(crate) mod terminal;
 mod values;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -47,8 +46,6 @@ pub(crate) struct Ended {
     pub(crate) cancelled_by: Option<u8>,
     /// Others go on in its sandbox.
     pub(crate) goes_on: bool,
-    /// By which it can be known when they have ended.
-    pub(crate) rest: Option<OwnedFd>,
     /// The status to exit with, where it is not for the command to say.
     pub(crate) status: Option<u8>,
     /// What has become of the branch it ran on.
@@ -139,8 +136,8 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
 fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args, session)?;
     let (policy, volumes) = AttachedVolumes::take(policy, args, session)?;
-    let ended = execute_under(args, session, &policy, &start);
-    volumes.give_back(ended.as_ref().ok().and_then(Option::as_ref));
+    let ended = execute_under(args, session, &policy, &volumes, &start);
+    volumes.give_back();
     ended
 }
 
@@ -148,11 +145,16 @@ fn execute_under(
     args: &RunArgs,
     session: Option<&Session>,
     policy: &Policy,
+    volumes: &AttachedVolumes,
     start: &Start,
 ) -> Result<Option<Ended>, CliError> {
     stand_aside_for_limits(policy);
     if args.output.explain {
-        explain::print(&Sandbox::prepare(policy)?, start)?;
+        let prepared = match volumes.prepared(policy)? {
+            Some(prepared) => prepared,
+            None => Sandbox::prepare(policy)?,
+        };
+        explain::print(&prepared, start)?;
         return Ok(None);
     }
     if !args.output.quiet {
@@ -164,9 +166,12 @@ fn execute_under(
     // A signal that comes during the start is for the command as well.
     let signals = Signals::block()?;
     let (process, live) = match session {
-        None => (command.under(policy).spawn()?, None),
+        None => match volumes.prepared(policy)? {
+            Some(prepared) => (prepared.spawn(command)?, None),
+            None => (command.under(policy).spawn()?, None),
+        },
         Some(session) => {
-            let (live, process) = session.start(policy, command)?;
+            let (live, process) = session.start(|| volumes.sandbox(policy), command)?;
             (process, Some(live))
         }
     };
@@ -176,7 +181,7 @@ fn execute_under(
             session.announce();
         }
     }
-    wait(on_terminal, process, signals, live).map(Some)
+    wait(on_terminal, process, signals, live, volumes.leaving()).map(Some)
 }
 
 /// Runs a command that `start` starts, on the caller's streams, or on a terminal where the caller has one.
@@ -193,7 +198,15 @@ pub(crate) fn run_in(
     let command = on_terminal.set(command);
     let signals = Signals::block()?;
     let (live, process) = start(command)?;
-    wait(on_terminal, process, signals, Some(live))
+    wait(on_terminal, process, signals, Some(live), Leaving::AnyTime)
+}
+
+/// When a holder of a sandbox may leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    AnyTime,
+    /// What others use ends with this process.
+    Last,
 }
 
 fn wait(
@@ -201,6 +214,7 @@ fn wait(
     process: Process,
     signals: Signals,
     mut live: Option<Live>,
+    leaving: Leaving,
 ) -> Result<Ended, CliError> {
     let mut shut = Door::Shut;
     let door = live.as_mut().map_or(&mut shut, Live::door);
@@ -208,10 +222,11 @@ fn wait(
         OnTerminal::Yes => terminal::wait(process, signals, door)?,
         OnTerminal::No => streams::wait(process, signals, door)?,
     };
-    if let Some(live) = live {
-        let rest = live.ended();
+    if let Some(mut live) = live {
+        if leaving == Leaving::Last {
+            live.wait_for_others();
+        }
         ended.goes_on = live.leave()? == Left::GoesOn;
-        ended.rest = rest.filter(|_| ended.goes_on);
     }
     Ok(ended)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sandbox::branch::{Branch, BranchError, CreateOptions, Mode, Progress, Unsuitable, Use, Workspace};
 use sandbox::{
-    BranchName, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError, StartError,
+    BranchName, Command, OnBranch, PolicyBuilder, PrepareError, Process, RunError, Sandbox, StartError,
 };
 
 use super::args::RunArgs;
@@ -112,11 +112,15 @@ impl Session {
     }
 
     /// Starts a command on it: the first in a sandbox of its own, any other in the one that has it mounted.
-    pub(crate) fn start(&self, policy: &Policy, command: Command) -> Result<(Live, Process), CliError> {
+    pub(crate) fn start(
+        &self,
+        sandbox: impl FnOnce() -> Result<Sandbox, CliError>,
+        command: Command,
+    ) -> Result<(Live, Process), CliError> {
         if self.is_joined {
             Live::join(&self.branch, command)
         } else {
-            Live::start(policy, &self.branch.control_socket(), command)
+            Live::start(sandbox()?, &self.branch.control_socket(), command)
         }
     }
 

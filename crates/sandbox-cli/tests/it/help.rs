@@ -10,8 +10,25 @@ use crate::harness::{Harness, Ran, binary, has, path_with};
 const GOLDEN: &[(&[&str], &str)] = &[
     (&["--help"], "sandbox.txt"),
     (&["run", "--help"], "run.txt"),
+    (&["exec", "--help"], "exec.txt"),
+    (&["branch", "--help"], "branch.txt"),
+    (&["branch", "list", "--help"], "branch-list.txt"),
+    (&["branch", "show", "--help"], "branch-show.txt"),
+    (&["branch", "diff", "--help"], "branch-diff.txt"),
+    (&["branch", "commit", "--help"], "branch-commit.txt"),
+    (&["branch", "undo", "--help"], "branch-undo.txt"),
+    (&["branch", "merge", "--help"], "branch-merge.txt"),
+    (&["branch", "discard", "--help"], "branch-discard.txt"),
+    (&["branch", "rename", "--help"], "branch-rename.txt"),
+    (&["branch", "recover", "--help"], "branch-recover.txt"),
+    (&["branch", "export", "--help"], "branch-export.txt"),
+    (&["branch", "import", "--help"], "branch-import.txt"),
+    (&["branch", "attach", "--help"], "branch-attach.txt"),
+    (&["branch", "gc", "--help"], "branch-gc.txt"),
+    (&["ps", "--help"], "ps.txt"),
     (&["mount", "--help"], "mount.txt"),
     (&["mount", "passthrough", "--help"], "mount-passthrough.txt"),
+    (&["mount", "overlay", "--help"], "mount-overlay.txt"),
     (&["mount", "mem", "--help"], "mount-mem.txt"),
     (&["doctor", "--help"], "doctor.txt"),
     (&["profile", "--help"], "profile.txt"),
@@ -81,7 +98,7 @@ fn every_example_of_run_works() {
 fn every_example_of_the_other_commands_works() {
     let place = Harness::new();
     fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
-    for command in ["doctor", "profile", "gc", "completions", "man", "volume"] {
+    for command in ["doctor", "profile", "ps", "gc", "completions", "man", "volume"] {
         let help = place.sandbox([command, "--help"]).stdout;
         for example in help
             .lines()
@@ -99,8 +116,8 @@ fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = place.sandbox(["completions", shell]).stdout;
         assert!(
-            script.contains("--wall-time") || script.contains("wall-time"),
-            "{shell}"
+            script.contains("COMPLETE") && script.contains("sandbox"),
+            "{shell}: {script}"
         );
     }
     assert_eq!(place.sandbox(["man", "pages"]).status, 0);
@@ -109,6 +126,7 @@ fn completions_and_manual_pages_know_every_command() {
         "sandbox-run.1",
         "sandbox-doctor.1",
         "sandbox-profile.1",
+        "sandbox-ps.1",
         "sandbox-gc.1",
         "sandbox-volume.1",
         "sandbox-volume-create.1",
@@ -116,6 +134,53 @@ fn completions_and_manual_pages_know_every_command() {
         let text = fs::read_to_string(place.work().join("pages").join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}");
     }
+}
+
+/// What bash offers for the last word of a line.
+fn offered(place: &Harness, words: &[&str]) -> Vec<String> {
+    let mut command = place.at_home(&binary());
+    command
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "true")
+        .env("_CLAP_IFS", "\n")
+        .arg("--")
+        .args(words);
+    let ran = Ran::of(&mut command);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn names_of_volumes_and_paths_in_them_are_completed() {
+    let place = Harness::new();
+    assert!(offered(&place, &["sandbox", "run", "--wall"]).contains(&"--wall-time".to_owned()));
+    assert_eq!(
+        offered(&place, &["sandbox", "volume", "show", ""])
+            .iter()
+            .filter(|name| !name.starts_with('-'))
+            .count(),
+        0
+    );
+    for name in ["data", "data-2", "other"] {
+        place
+            .sandbox(["volume", "create", name])
+            .prints(&format!("{name}\n"));
+    }
+    fs::write(place.work().join("file"), "x").expect("write");
+    place.sandbox(["volume", "put", "file", "data:/file"]).prints("");
+    let mut names = offered(&place, &["sandbox", "volume", "rm", "da"]);
+    names.sort();
+    assert_eq!(names, ["data", "data-2"]);
+    assert_eq!(
+        offered(&place, &["sandbox", "volume", "cat", "data:/f"]),
+        ["data:/file"]
+    );
+    assert_eq!(
+        offered(&place, &["sandbox", "run", "--volume", "oth"]),
+        ["other:/"]
+    );
 }
 
 /// A line as typed, with `sandbox` on PATH.

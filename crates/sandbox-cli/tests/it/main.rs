@@ -4,6 +4,7 @@
 mod harness;
 
 mod acceptance;
+mod attached_volumes;
 mod bad_input;
 mod branch_review;
 mod branches;
@@ -12,7 +13,9 @@ mod exit_status;
 mod gc;
 mod help;
 mod json;
+mod mounts;
 mod profile;
+mod ps;
 mod sees;
 mod signals;
 mod terminal;

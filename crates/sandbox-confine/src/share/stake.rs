@@ -110,6 +110,11 @@ impl Stake {
         Gate::new(Arc::clone(&self.0)).map_err(ShareError::io("epoll"))
     }
 
+    /// Whether nobody else holds the sandbox just now.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.with(|parts| is_alone(&parts.description)).unwrap_or(true)
+    }
+
     /// Leaves. Who is told to be the last must end the sandbox; the others must not.
     pub(crate) fn give_up(self) -> Position {
         self.0.close()
@@ -215,6 +220,14 @@ fn is_last(description: &OwnedFd) -> bool {
             }
         }
     }
+}
+
+/// Whether nobody else has the description locked. Our own lock is given up for a moment (flock(2)): somebody who
+/// leaves in that moment takes themselves for the last, and ends the sandbox.
+fn is_alone(description: &OwnedFd) -> bool {
+    let is_alone = rustix::fs::flock(description, FlockOperation::NonBlockingLockExclusive).is_ok();
+    while rustix::fs::flock(description, FlockOperation::LockShared) == Err(Errno::INTR) {}
+    is_alone
 }
 
 fn marked(what: &'static str, mark: io::Result<OwnedFd>) -> Result<OwnedFd, ShareError> {

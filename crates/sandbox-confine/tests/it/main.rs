@@ -3,11 +3,13 @@
 mod asynchronous;
 mod denied;
 mod filesystem;
+mod fork;
 mod harness;
 mod in_place;
 mod join;
 mod lifetime;
 mod overlay;
+mod own;
 mod pty;
 mod real_programs;
 mod run;

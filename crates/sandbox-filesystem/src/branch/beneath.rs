@@ -1,7 +1,7 @@
 //! Reaching what is beneath a directory without ever leaving it.
 //!
-//! It guarantees: resolution follows no link and, unless asked to, crosses no mount, also while somebody swaps
-//! directories for links (openat2(2)). Needs Linux 5.6.
+//! It guarantees: resolution follows no link and crosses no mount (EXDEV), also while somebody swaps directories for
+//! links (openat2(2)). Needs Linux 5.6.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -20,15 +20,6 @@ use super::node::Meta;
 #[derive(Debug)]
 pub(crate) struct Root(OwnedFd);
 
-/// Whether resolution goes into what is mounted beneath the root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crossing {
-    /// It does.
-    Mounts,
-    /// It fails with EXDEV.
-    Nothing,
-}
-
 /// The entry that a path names: a name in a directory, or the root itself.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -46,23 +37,18 @@ impl Root {
 
     /// The directory at `path`, to name entries in.
     pub(crate) fn dir(&self, path: &RelPath) -> io::Result<OwnedFd> {
-        self.resolve(path, OFlags::PATH | OFlags::DIRECTORY, Crossing::Nothing)
+        self.resolve(path, OFlags::PATH | OFlags::DIRECTORY)
     }
 
     /// The directory at `path`, to be listed or synced.
     pub(crate) fn list_dir(&self, path: &RelPath) -> io::Result<OwnedFd> {
-        self.list_dir_across(path, Crossing::Nothing)
-    }
-
-    /// The directory at `path`, to be listed, perhaps in another mount.
-    pub(crate) fn list_dir_across(&self, path: &RelPath, crossing: Crossing) -> io::Result<OwnedFd> {
-        self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, crossing)
+        self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// The regular file at `path`, for reading.
     pub(crate) fn file(&self, path: &RelPath) -> io::Result<File> {
         // O_NONBLOCK: what was a file a moment ago may be a pipe now.
-        let fd = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK, Crossing::Nothing)?;
+        let fd = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
         if Meta::of(&fd)?.kind == sandbox_types::NodeKind::File {
             Ok(fd.into())
         } else {
@@ -92,11 +78,11 @@ impl Root {
         }
     }
 
-    fn resolve(&self, path: &RelPath, flags: OFlags, crossing: Crossing) -> io::Result<OwnedFd> {
-        let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        if crossing == Crossing::Nothing {
-            resolve |= ResolveFlags::NO_XDEV;
-        }
+    fn resolve(&self, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH
+            | ResolveFlags::NO_SYMLINKS
+            | ResolveFlags::NO_MAGICLINKS
+            | ResolveFlags::NO_XDEV;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let path = if path.is_root() {
             Path::new(".")

@@ -1,5 +1,7 @@
 //! Merging branches of one workspace into a new one.
 
+use std::collections::BTreeSet;
+
 use sandbox_types::{BranchName, ConflictPolicy, MergeReport};
 
 use super::create::CreateOptions;
@@ -8,6 +10,7 @@ use super::handle::Branch;
 use super::layer_writer::LayerWriter;
 use super::manifest::Mode;
 use super::merge::{self, Common, MergeError, Policies, Side};
+use super::progress::{Phase, Progress};
 use super::review::{IgnoredFiles, ReviewError, ReviewOptions};
 use super::stack::{LayerFormat, Stack};
 use super::workspace::Workspace;
@@ -28,6 +31,12 @@ pub enum CombineError {
     /// There is nothing to merge with.
     #[error("a merge takes two branches or more")]
     TooFew,
+    /// One is named more than once.
+    #[error("branch {name} is named twice: a merge takes different branches")]
+    Twice {
+        /// Which.
+        name: BranchName,
+    },
 }
 
 impl CombineError {
@@ -36,7 +45,7 @@ impl CombineError {
         match self {
             Self::Branch(error) => error.hint(),
             Self::Review(error) => error.hint(),
-            Self::Merge(_) | Self::TooFew => None,
+            Self::Merge(_) | Self::TooFew | Self::Twice { .. } => None,
         }
     }
 }
@@ -55,8 +64,26 @@ impl Workspace {
         into: &BranchName,
         policy: ConflictPolicy,
     ) -> Result<MergeReport, CombineError> {
+        self.merge_with(names, into, policy, &mut |_| {})
+    }
+
+    /// [`Workspace::merge`], telling how far it has come.
+    ///
+    /// # Errors
+    /// See [`Workspace::merge`].
+    pub fn merge_with(
+        &self,
+        names: &[BranchName],
+        into: &BranchName,
+        policy: ConflictPolicy,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<MergeReport, CombineError> {
         if names.len() < 2 {
             return Err(CombineError::TooFew);
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+            return Err(CombineError::Twice { name: name.clone() });
         }
         let branches = names
             .iter()
@@ -68,11 +95,17 @@ impl Workspace {
             ignored: IgnoredFiles::Include,
             ..ReviewOptions::default()
         };
-        let reviews = branches
-            .iter()
-            .map(|branch| branch.review(&options, &mut |_| {}))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut state = Progress::start(Phase::Comparing, None, None);
+        let mut reviews = Vec::with_capacity(branches.len());
+        for branch in &branches {
+            let before = state.entries;
+            reviews.push(branch.review(&options, &mut |seen| {
+                state.entries = before + seen;
+                progress(state);
+            })?);
+        }
         let base = Stack::open(&[], self.base()).map_err(BranchError::io("open", self.base()))?;
+        let base = base.exclude(self.left_out());
         let common = Common {
             stack: &base,
             changes: &[],
@@ -86,11 +119,16 @@ impl Workspace {
                 changes: &review.set.changes,
             })
             .collect();
-        let result = self.create(into, &CreateOptions::default())?;
-        let merged = result
-            .writer()
-            .map_err(CombineError::from)
-            .and_then(|writer| Ok(merge::merge(&common, &sides, writer, &Policies::all(policy))?));
+        let result = self.create_with(into, &CreateOptions::default(), progress)?;
+        let merged = result.writer().map_err(CombineError::from).and_then(|writer| {
+            Ok(merge::merge(
+                &common,
+                &sides,
+                writer,
+                &Policies::all(policy),
+                progress,
+            )?)
+        });
         match merged {
             Ok(report) if report.unsettled().next().is_none() => {
                 result.born_with(&branches)?;

@@ -17,9 +17,10 @@ use super::history::{CommitId, Record};
 use super::manifest::{Durability, FileError, VERSION};
 use super::patterns;
 use super::progress::Progress;
-use super::review::{Review, ReviewError, ReviewOptions};
+use super::review::{NO_GIT, Review, ReviewError, ReviewOptions, has_git_component};
 use super::risk::Acceptance;
 use super::selection::Selection;
+use super::stack::Stack;
 
 /// What is committed, and what is done where something stands in the way.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,8 @@ pub enum Held {
     /// They are committed.
     AcceptAll,
 }
+
+const NOT_ADOPTED: &str = "the branch keeps its own version of it, which is in conflict with the merged one";
 
 /// Why nothing was committed.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +133,7 @@ impl CommitError {
                 format!("accept it: {one}, or all: --accept-all; leave out what is held: --skip-held")
             }),
             Self::Conflicts { .. } => Some(
-                "--on-conflict ours: the branch wins; theirs: the workspace; both: a second copy; text: merge lines, of files known as they were: --snapshot"
+                "--on-conflict ours: the branch wins; theirs: the workspace; both: a second copy; text: merge lines of files that were changed after the run, or with --snapshot"
                     .into(),
             ),
             Self::Plan { hint, .. } | Self::Apply { hint, .. } => hint.clone(),
@@ -261,6 +264,7 @@ impl Branch {
         changes.extend(settled.changes);
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         left_out.extend(settled.left_out);
+        let texts = settled.texts;
         let stack = settled.stack.as_ref().unwrap_or(&review.stack);
         let plan = ApplyPlan::from_changes(stack, self.workspace().base(), &changes)?;
         // What was in the base when the plan was made is what must be there when it is applied: whatever has happened
@@ -270,6 +274,8 @@ impl Branch {
             review,
             plan: &plan,
             settled: &conflicts,
+            texts: &texts,
+            stack,
             place,
             with_git: options.selection.is_all(),
         };
@@ -287,6 +293,8 @@ impl Branch {
             review,
             plan,
             settled,
+            texts,
+            stack,
             place,
             with_git,
         } = *request;
@@ -297,6 +305,7 @@ impl Branch {
             created: now(),
             changes: changes.len(),
             settled: Some(settled.iter().flat_map(paths).cloned().collect()),
+            merged: texts.clone(),
             git: Vec::new(),
         };
         let mut arriving = Vec::new();
@@ -333,8 +342,18 @@ impl Branch {
                 return Err(error.into());
             }
         };
-        self.note_ours(&applied.left)?;
+        for path in texts {
+            match self.adopt(path, stack) {
+                Ok(true) => drop(record.merged.remove(path)),
+                Ok(false) => notes.push(format!("{path}: {NOT_ADOPTED}")),
+                Err(error) => notes.push(format!("{path}: {NOT_ADOPTED}: {error}")),
+            }
+        }
+        self.note_ours(&record.its_own(&applied.left))?;
         self.note_directories(&applied.directories)?;
+        if changes.iter().any(|change| has_git_component(&change.path)) && !git::is_installed() {
+            notes.push(NO_GIT.to_owned());
+        }
         notes.extend(
             applied
                 .notes
@@ -390,6 +409,10 @@ struct Request<'a> {
     plan: &'a ApplyPlan,
     /// The changes that the base stood in the way of.
     settled: &'a [Change],
+    /// Where texts were merged.
+    texts: &'a BTreeSet<RelPath>,
+    /// The branch, with what is written instead of its own.
+    stack: &'a Stack,
     place: &'a Path,
     /// Whether git references arrive too.
     with_git: bool,

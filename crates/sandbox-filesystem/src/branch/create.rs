@@ -1,5 +1,6 @@
 //! Making a branch: of the workspace, or of another branch.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::handle::Branch;
 use super::layer::{self, LayerDir, Model};
 use super::lock::{self, Asked};
 use super::manifest::{self, Durability, Manifest, Mode, VERSION};
+use super::moved::DirectoryId;
 use super::progress::Progress;
 use super::remove::remove_tree;
 use super::suitable::{self, Unsuitable};
@@ -95,6 +97,7 @@ impl Workspace {
         if let Some(parent) = parent {
             // What its commits have left in the base is in this one's layers too.
             branch.remember_ours(parent.ours()?)?;
+            branch.inherit_texts(&parent)?;
         }
         Ok(branch)
     }
@@ -146,7 +149,8 @@ impl Workspace {
             layers: vec![id],
             parent: None,
             snapshot: None,
-            birth: layer::stamp(dir.path()).map_err(BranchError::io("stamp", dir.path()))?,
+            workspace: DirectoryId::of(self.base()),
+            birth: layer::birth(self.base(), dir.path()).map_err(BranchError::io("stamp", dir.path()))?,
             copied_at: None,
             created: now(),
             extras: Vec::new(),
@@ -378,10 +382,14 @@ impl Workspace {
         reflink: Reflink,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<TreeReport, BranchError> {
-        let options = TreeOptions {
+        let mut options = TreeOptions {
             reflink,
             exclude: self.excluded().into_iter().collect(),
+            hollow: BTreeSet::new(),
         };
+        if from == self.base() {
+            options.hollow = self.mounted();
+        }
         copy::tree(from, &to.part(None).tree(), &options, progress).map_err(|source| BranchError::Copy {
             from: from.to_owned(),
             source,
@@ -409,6 +417,10 @@ impl Workspace {
 /// What a copy is missing, for whoever looks at the branch.
 fn notes(report: &TreeReport) -> Vec<String> {
     let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let hollow = report
+        .hollow
+        .iter()
+        .map(|path| format!("{path} is a mount of its own inside the workspace, and no part of the branch"));
     let notes = [
         some(report.skipped.len(), "sockets were not copied"),
         some(report.refused.len(), "owners or attributes could not be copied"),
@@ -417,7 +429,7 @@ fn notes(report: &TreeReport) -> Vec<String> {
             "files were being written while they were copied and may be mixtures",
         ),
     ];
-    notes.into_iter().flatten().collect()
+    hollow.chain(notes.into_iter().flatten()).collect()
 }
 
 /// Makes an empty layer: its parts look like `models`, the workspace's first.

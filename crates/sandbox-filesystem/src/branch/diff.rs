@@ -32,11 +32,12 @@ use std::io;
 use sandbox_types::{BaseChange, Change, ChangeKind, NodeKind, RelPath};
 
 use super::base::BaseKnowledge;
+use super::kept::Which;
 use super::stack::Stack;
 pub use entry::Side;
 use look::Look;
 use place::Place;
-use walk::Walked;
+use walk::{Scope, Walked};
 
 /// Why a branch and its base could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +82,31 @@ pub(crate) fn changes(
         mut drafts,
         trail,
         comparer,
-    } = walk::walk(stack, knowledge, progress)?;
+    } = walk::walk(stack, knowledge, Scope::Everything, progress)?;
     live::add_forgotten(stack, knowledge, &mut drafts)?;
     settle::mark_parents(&mut drafts);
     let mut drafts = rename::pair(stack, &trail, comparer, drafts)?;
     settle::trace(&mut drafts, &trail, knowledge);
     Ok(drafts.into_iter().map(|draft| draft.change).collect())
+}
+
+/// Files of the base whose content the branch has changed, or which it has deleted if they count, and nobody else.
+pub(crate) fn modified(
+    stack: &Stack,
+    knowledge: &BaseKnowledge,
+    which: Which,
+) -> Result<Vec<RelPath>, DiffError> {
+    let walked = walk::walk(stack, knowledge, Scope::InBase, &mut |_| {})?;
+    let changes = walked.drafts.into_iter().map(|draft| draft.change);
+    let modified = changes.filter(|change| {
+        let is_meant = match change.change {
+            ChangeKind::Modified { content, .. } => content,
+            ChangeKind::Deleted => which == Which::OrDeleted,
+            _ => false,
+        };
+        is_meant && change.node == NodeKind::File && change.conflict.is_none()
+    });
+    Ok(modified.map(|change| change.path).collect())
 }
 
 /// Asks again, right before changes are applied, whether the base stands in their way: changes that were found a

@@ -75,6 +75,14 @@ pub enum BranchError {
         /// Why not.
         reason: Unsuitable,
     },
+    /// Something was mounted inside the workspace after the branch was made, and overlayfs cannot show it.
+    #[error("{path} is a mount of its own inside the workspace now, which branch {name}, in mode kernel, cannot show", path = path.display())]
+    MountedInside {
+        /// The branch.
+        name: BranchName,
+        /// Where.
+        path: PathBuf,
+    },
     /// A branch of a branch was to be of another mode, or of another state of the workspace.
     #[error("a branch of {parent} is in mode {}, and sees the workspace as {parent} does", mode.name())]
     Inherited {
@@ -168,8 +176,8 @@ fn paths(paths: &[PathBuf]) -> String {
 fn by(holder: Option<&Holder>) -> String {
     match holder {
         None => String::new(),
-        Some(Holder { pid, command }) if command.is_empty() => format!(" by process {pid}"),
-        Some(Holder { pid, command }) => format!(" by process {pid}: {command}"),
+        Some(Holder { pid, command, .. }) if command.is_empty() => format!(" by process {pid}"),
+        Some(Holder { pid, command, .. }) => format!(" by process {pid}: {command}"),
     }
 }
 
@@ -191,6 +199,10 @@ impl BranchError {
             Self::Mode {
                 mode: Mode::Kernel, ..
             } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::MountedInside { path, .. } => format!(
+                "unmount it (umount {}) and try again, or work on a new branch: --branch-mode copy; diff and commit work as they are",
+                path.display()
+            ),
             Self::Workspace { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "name a directory that is there: --workspace DIR".into()
             }

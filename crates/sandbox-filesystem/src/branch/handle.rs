@@ -8,11 +8,13 @@ use sandbox_types::{Access, BranchName, Mount, MountSource, Overlay};
 
 use super::create::lock_of;
 use super::error::BranchError;
+use super::kept::Which;
 use super::layer::LayerDir;
 use super::lock::{self, Asked, Held, Holder};
 use super::manifest::{self, Durability, LastRun, Manifest, Mode};
 use super::remove::remove_tree;
 use super::stack::{LayerFormat, Stack};
+use super::submounts;
 use super::workspace::{Workspace, size_of_tree};
 
 /// A copy-on-write view of a workspace. Dropping it changes nothing: branches stay until they are discarded.
@@ -88,6 +90,11 @@ impl Branch {
         }
     }
 
+    /// Who uses it, as far as that can be told without asking for its lock.
+    pub fn holder(&self) -> Option<Holder> {
+        lock::holder_of(&self.directory().join("lock"))
+    }
+
     /// Where a sandbox that has it mounted can be joined: the path of a socket.
     pub fn control_socket(&self) -> PathBuf {
         self.directory().join("control.sock")
@@ -108,6 +115,7 @@ impl Branch {
 
     fn mounts_of_held(&self) -> Result<Vec<Mount>, BranchError> {
         self.check_settled()?;
+        self.check_submounts()?;
         let base = self.workspace.base();
         let found = self.surroundings()?;
         let visible = found.visible.iter().map(|path| Mount {
@@ -127,6 +135,20 @@ impl Branch {
         }
         self.mark_used()?;
         Ok(mounts)
+    }
+
+    /// Something may have been mounted since the branch was made. Overlayfs would show what it hides, or nothing.
+    fn check_submounts(&self) -> Result<(), BranchError> {
+        if self.manifest.mode != Mode::Kernel || self.manifest.snapshot.is_some() {
+            return Ok(());
+        }
+        match submounts::beneath(self.workspace.base()).into_iter().next() {
+            None => Ok(()),
+            Some(path) => Err(BranchError::MountedInside {
+                name: self.name.clone(),
+                path,
+            }),
+        }
     }
 
     /// What git needs of the surroundings as they are now: what of the host is shown is never taken from the manifest,
@@ -184,6 +206,10 @@ impl Branch {
     pub fn settle(&mut self, run: Option<LastRun>) -> Result<(), BranchError> {
         let _held = self.hold()?;
         *self = self.current()?;
+        // Without them less can be merged later; what the command has done is not less done for it.
+        if let Err(error) = self.keep_texts(Which::Modified) {
+            tracing::warn!(branch = %self.name, %error, "texts are not kept");
+        }
         self.top().settle_parts(&self.manifest.extras)?;
         self.forget_use()?;
         if let Some(run) = run {
@@ -207,6 +233,7 @@ impl Branch {
     /// [`BranchError::InUse`], [`BranchError::Exists`].
     pub fn rename(&mut self, name: &BranchName) -> Result<(), BranchError> {
         let _held = self.hold()?;
+        let _lock = self.workspace.lock()?;
         let to = self.workspace.places().branch(name);
         fs::rename(self.directory(), &to).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => BranchError::Exists {
@@ -215,6 +242,7 @@ impl Branch {
             },
             _ => BranchError::io("rename to", &to)(source),
         })?;
+        self.rename_in_commits(name)?;
         self.name = name.clone();
         Ok(())
     }
@@ -290,7 +318,7 @@ impl Branch {
         let mut layers = vec![(layer.to_owned(), LayerFormat::Overlay)];
         layers.extend(self.layers_of(None));
         let stack = Stack::open(&layers, &self.base_of(None)).map_err(BranchError::io("open", layer))?;
-        Ok(stack.exclude(self.workspace.excluded()))
+        Ok(stack.exclude(self.workspace.left_out()))
     }
 
     /// Counts as born when the first of `others` was: what the base has changed since may be in their way.
@@ -310,7 +338,10 @@ impl Branch {
         let layers = self.layers_of(extra);
         let base = self.base_of(extra);
         let stack = Stack::open(&layers, &base).map_err(BranchError::io("open", self.top().path()))?;
-        Ok(stack.exclude(self.workspace.excluded()))
+        Ok(match extra {
+            None => stack.exclude(self.workspace.left_out()),
+            Some(_) => stack,
+        })
     }
 
     fn layers_of(&self, extra: Option<usize>) -> Vec<(PathBuf, LayerFormat)> {

@@ -1,6 +1,6 @@
 //! What was committed to a workspace: listed, undone, recovered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use sandbox_types::{BranchName, RelPath};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{self, Applied, ApplyError, CommitStatus, Direction};
+use super::base::Identity;
 use super::commit::CommitError;
 use super::error::BranchError;
 use super::git::{self, RefMove};
+use super::handle::Branch;
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
 use super::workspace::Workspace;
@@ -75,6 +77,9 @@ pub(crate) struct Record {
     /// when it is back. Not known of commits that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settled: Option<BTreeSet<RelPath>>,
+    /// Where texts were merged: what is there is not the branch's own, which it would write over what others have written.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) merged: BTreeSet<RelPath>,
     /// References that were moved, by repository.
     pub(crate) git: Vec<(PathBuf, Vec<RefMove>)>,
 }
@@ -89,6 +94,21 @@ impl Record {
         self.settled
             .as_ref()
             .is_some_and(|settled| !settled.contains(path))
+    }
+
+    /// Whether that branch has made it.
+    fn is_of(&self, branch: &Branch) -> bool {
+        let layers = &branch.manifest().layers;
+        self.branch == *branch.name() && self.layer.as_ref().is_none_or(|layer| layers.contains(layer))
+    }
+
+    /// What of what a commit has left in the base is the branch's.
+    pub(crate) fn its_own(
+        &self,
+        left: &BTreeMap<RelPath, Option<Identity>>,
+    ) -> BTreeMap<RelPath, Option<Identity>> {
+        let own = left.iter().filter(|(path, _)| !self.merged.contains(path));
+        own.map(|(path, identity)| (path.clone(), *identity)).collect()
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -121,12 +141,52 @@ impl CommitInfo {
     }
 }
 
+impl Branch {
+    /// What was committed from it, the oldest first: under this name, not what another branch has committed that was
+    /// called the same.
+    ///
+    /// # Errors
+    /// A journal cannot be read.
+    pub fn commits(&self) -> Result<Vec<CommitInfo>, CommitError> {
+        let workspace = self.workspace();
+        let mut commits = workspace.commits()?;
+        commits.retain(|commit| {
+            let record = workspace.record(commit.id);
+            record.is_ok_and(|record| record.is_of(self))
+        });
+        Ok(commits)
+    }
+
+    /// Its commits are those of the branch `name` from now on.
+    pub(crate) fn rename_in_commits(&self, name: &BranchName) -> Result<(), BranchError> {
+        let workspace = self.workspace();
+        for id in workspace.commit_ids()? {
+            let place = workspace.place_of(id);
+            match Record::load(&place) {
+                Ok(mut record) if record.is_of(self) => {
+                    record.branch = name.clone();
+                    record.store(&place, Durability::Machine)?;
+                }
+                Ok(_) => {}
+                Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Workspace {
     /// Every commit whose journal is there, the oldest first.
     ///
     /// # Errors
     /// A journal cannot be read.
     pub fn commits(&self) -> Result<Vec<CommitInfo>, CommitError> {
+        let infos = self.commit_ids()?.into_iter().map(|id| self.commit_info(id));
+        infos.filter_map(Result::transpose).collect()
+    }
+
+    fn commit_ids(&self) -> Result<Vec<CommitId>, BranchError> {
         let directory = self.places().commits();
         let entries = match std::fs::read_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -137,8 +197,7 @@ impl Workspace {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect();
         ids.sort();
-        let infos = ids.into_iter().map(|id| self.commit_info(id));
-        infos.filter_map(Result::transpose).collect()
+        Ok(ids)
     }
 
     /// One commit; none where it never came to anything.
@@ -232,7 +291,7 @@ impl Workspace {
             if is_its_own && is_back(applied.status) {
                 branch.note_restored(&applied.left, record)?;
             } else if is_its_own {
-                branch.note_ours(&applied.left)?;
+                branch.note_ours(&record.its_own(&applied.left))?;
             }
         }
         Ok(())

@@ -169,6 +169,26 @@ pub(crate) fn stamp(path: &Path) -> io::Result<Timestamp> {
     Ok(Meta::of_path(path)?.ctime)
 }
 
+/// The same of the base's file system, whose clock and whose steps of time may be its own: of a file there that never has
+/// a name. Where it cannot be made, that of `layer`.
+pub(crate) fn birth(base: &Path, layer: &Path) -> io::Result<Timestamp> {
+    match stamp_in(base) {
+        Ok(birth) => Ok(birth),
+        Err(error) => {
+            tracing::debug!(base = %base.display(), %error, "no stamp of its own");
+            stamp(layer)
+        }
+    }
+}
+
+fn stamp_in(base: &Path) -> io::Result<Timestamp> {
+    let mode = Bits::RUSR | Bits::WUSR;
+    let file = rustix::fs::open(base, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode)?;
+    Meta::of(&file)?;
+    rustix::fs::fchmod(&file, mode)?;
+    Ok(Meta::of(&file)?.ctime)
+}
+
 fn is_empty(directory: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(directory)?.next().is_none())
 }

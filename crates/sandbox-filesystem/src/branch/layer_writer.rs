@@ -4,7 +4,7 @@
 //! what is there already is never overwritten, only removed when that is asked for. Attributes of directories are
 //! set at the end ([`LayerWriter::finish`]), since a directory must be written to until it is filled.
 //!
-//! It does not sync, and it is not all or nothing: the caller writes into a layer that nobody knows yet.
+//! It does not sync unless it is asked to, and it is not all or nothing: the caller writes into a layer that nobody knows yet.
 
 #[cfg(test)]
 mod tests;
@@ -198,6 +198,13 @@ impl LayerWriter {
         self.refused
             .extend(refused.into_iter().map(|what| (path.clone(), what)));
         Ok(())
+    }
+
+    /// Puts the regular file at `path`, and its name, on the disk.
+    pub(crate) fn sync(&mut self, path: &RelPath) -> io::Result<()> {
+        self.root.file(path)?.sync_all()?;
+        let parent = self.root.list_dir(&path.parent().unwrap_or_default())?;
+        Ok(rustix::fs::fsync(parent)?)
     }
 
     /// Sets the attributes of directories; what could not be set on which path.

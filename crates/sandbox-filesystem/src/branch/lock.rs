@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 pub(crate) use crate::holder::Holder;
 use crate::holder::holder;
+pub(crate) use crate::holder::holder_of;
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
@@ -112,10 +113,14 @@ mod tests {
             panic!("nobody had it");
         };
         match try_hold(&path).unwrap() {
-            Asked::By(Some(holder)) => assert_eq!(holder.pid, std::process::id()),
+            Asked::By(Some(holder)) => {
+                assert_eq!((holder.pid, holder.sandbox), (std::process::id(), None));
+                assert_eq!(holder_of(&path), Some(holder));
+            }
             other => panic!("{other:?}"),
         }
         drop(held);
+        assert_eq!(holder_of(&path), None);
         assert!(matches!(try_hold(&path).unwrap(), Asked::Held(_)));
     }
 }

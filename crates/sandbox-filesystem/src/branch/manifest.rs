@@ -9,6 +9,7 @@ use sandbox_types::BranchName;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::moved::DirectoryId;
 use super::node::Timestamp;
 
 /// The version of the files this build writes. An older one is read, a newer one is refused.
@@ -64,6 +65,9 @@ pub(crate) struct Manifest {
         deserialize_with = "snapshot"
     )]
     pub(crate) snapshot: Option<String>,
+    /// Which directory the workspace was when the branch was made, where the file system knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) workspace: Option<DirectoryId>,
     /// ctime of a file made on the base's file system when the branch was.
     pub(crate) birth: Timestamp,
     /// The same when a whole copy was complete.

@@ -54,7 +54,7 @@ impl Branch {
             return Ok(None);
         };
         let base = self.workspace().base();
-        let search = || Search::new(Root::open(base)?, mounted.ctime, self.workspace().excluded()).run();
+        let search = || Search::new(Root::open(base)?, mounted.ctime, self.workspace().left_out()).run();
         search().map(Some).map_err(BranchError::io("look into", base))
     }
 }
@@ -62,7 +62,7 @@ impl Branch {
 struct Search {
     root: Root,
     since: Timestamp,
-    excluded: Option<RelPath>,
+    excluded: BTreeSet<RelPath>,
     left: VecDeque<Directory>,
     found: Meanwhile,
     /// Of those that were found, each once.
@@ -78,7 +78,7 @@ struct Directory {
 }
 
 impl Search {
-    fn new(root: Root, since: Timestamp, excluded: Option<RelPath>) -> Self {
+    fn new(root: Root, since: Timestamp, excluded: BTreeSet<RelPath>) -> Self {
         Self {
             root,
             since,
@@ -133,7 +133,7 @@ impl Search {
             let Ok(path) = path.join(OsStr::from_bytes(name.to_bytes())) else {
                 continue;
             };
-            if self.excluded.as_ref() == Some(&path) {
+            if self.excluded.contains(&path) {
                 continue;
             }
             is_explained |= is_newer;

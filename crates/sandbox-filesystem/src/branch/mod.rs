@@ -20,6 +20,7 @@ mod git;
 mod handle;
 mod history;
 mod ignored;
+mod kept;
 mod layer;
 mod layer_writer;
 mod lock;
@@ -39,6 +40,7 @@ mod risk;
 mod selection;
 mod settle;
 mod stack;
+mod submounts;
 mod suitable;
 #[cfg(test)]
 mod testing;

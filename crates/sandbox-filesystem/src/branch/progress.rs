@@ -16,6 +16,10 @@ pub enum Phase {
     Exporting,
     /// A branch is read from an archive.
     Importing,
+    /// What branches have changed is looked at.
+    Comparing,
+    /// What was merged is written to the new branch.
+    Merging,
 }
 
 /// How far it has come.

@@ -2,6 +2,9 @@
 //! bounded number of descriptors and no recursion that the tree decides on.
 //!
 //! A directory below [`DEEPEST`] is moved to the top and removed from there. No link is followed.
+//!
+//! `sandbox-volumes` has the same of its own: siblings do not depend on one another, and what they share is data, in
+//! `sandbox-types`, where nothing is read or removed. A crate for these calls would be more than they are.
 
 use std::ffi::CStr;
 use std::io;

@@ -18,9 +18,15 @@ use super::handle::Branch;
 use super::history::Record;
 use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
+use super::moved::DirectoryId;
 use super::node::Meta;
 use super::risk::{self, MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
+use super::submounts;
+
+pub(crate) const NO_GIT: &str = "git is not installed: its files are treated like any others";
+const ANOTHER_DIRECTORY: &str =
+    "the workspace is another directory than the branch was made of: what is changed of it is in conflict";
 
 /// What a change set is to say.
 #[derive(Debug, Clone, Default)]
@@ -150,12 +156,18 @@ impl Branch {
         options: &ReviewOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Review, ReviewError> {
-        let reached = Reached::from_base(self.workspace().base());
-        let rules = Rules::extended(&options.rules)?.with(reached);
+        let rules = Rules::extended(&options.rules)?;
         let stack = self.stack()?;
         let knowledge = self.knowledge()?;
         let all = diff::changes(&stack, &knowledge, progress)?;
         let mut notes = self.manifest().notes.clone();
+        let mounted = self.workspace().mounted();
+        notes.extend(submounts::written_to(&stack, &mounted).into_iter().map(|path| {
+            format!("{path}: something is mounted there in the workspace; what the branch has there is not committed")
+        }));
+        if knowledge.is_replaced {
+            notes.push(ANOTHER_DIRECTORY.to_owned());
+        }
         let mut arrivals = Arrivals::default();
         let has_git = git::is_installed();
         let (mut changes, repositories) = if has_git {
@@ -170,7 +182,7 @@ impl Branch {
             (changes, paths)
         } else {
             if all.iter().any(|change| has_git_component(&change.path)) {
-                notes.push("git is not installed: its files are treated like any others".to_owned());
+                notes.push(NO_GIT.to_owned());
             }
             (all, Vec::new())
         };
@@ -191,7 +203,9 @@ impl Branch {
             let folded = ignored::fold(changes, &stack, self.workspace().base());
             (changes, ignored) = (folded.changes, folded.ignored);
         }
-        rules.mark(&stack, &mut changes)?;
+        let paths = changes.iter().map(|change| &change.path);
+        let reached = Reached::from_base(self.workspace().base(), paths);
+        rules.with(reached).mark(&stack, &mut changes)?;
         notes.extend(arrivals.notes.iter().map(ToString::to_string));
         let set = ChangeSet {
             branch: self.name().clone(),
@@ -283,7 +297,9 @@ impl Branch {
         };
         Ok(BaseKnowledge {
             birth: manifest.birth,
+            is_replaced: self.is_workspace_replaced(),
             ours: self.ours()?,
+            texts: self.known_texts()?,
             live: manifest
                 .snapshot
                 .is_some()
@@ -291,6 +307,13 @@ impl Branch {
             copied_at: manifest.copied_at,
             copied,
         })
+    }
+
+    /// Whether the workspace is another directory than the branch was made of: to put one in the place of another
+    /// changes nothing of what is in it.
+    fn is_workspace_replaced(&self) -> bool {
+        let made_of = self.manifest().workspace;
+        made_of.is_some() && made_of != DirectoryId::of(self.workspace().base())
     }
 
     fn copy_index(&self) -> Result<Option<CopyIndex>, BranchError> {
@@ -331,6 +354,7 @@ impl Branch {
     pub(crate) fn note_ours(&self, left: &BTreeMap<RelPath, Option<Identity>>) -> Result<(), BranchError> {
         let mut ours = self.ours()?;
         for (path, identity) in left {
+            self.forget_text(path)?;
             match identity {
                 Some(identity) => ours.insert(path.clone(), *identity),
                 None => ours.remove(path),
@@ -390,7 +414,7 @@ fn without_internals(all: Vec<Change>, found: &mut Repositories<'_>) -> Result<V
     Ok(changes)
 }
 
-fn has_git_component(path: &RelPath) -> bool {
+pub(crate) fn has_git_component(path: &RelPath) -> bool {
     path.as_path().iter().any(|name| name == ".git")
 }
 

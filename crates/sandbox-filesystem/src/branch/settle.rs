@@ -3,6 +3,7 @@
 //! What is to be written instead of the branch's own entries goes to a layer on top of the branch's, in the commit's
 //! own directory: so the plan takes it from a stack like everything else, and the branch stays as it is.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub(crate) struct SettledConflicts {
     pub(crate) changes: Vec<Change>,
     /// The base stays as it is there.
     pub(crate) left_out: Vec<RelPath>,
+    /// Paths at which texts were merged: neither the branch's nor the base's.
+    pub(crate) texts: BTreeSet<RelPath>,
     /// The branch with what is written instead; none where that is nothing.
     pub(crate) stack: Option<Stack>,
 }
@@ -46,6 +49,12 @@ impl Branch {
         }
         let base = self.workspace().base();
         let live = Root::open(base).map_err(BranchError::io("open", base))?;
+        let kept = self.kept_texts()?;
+        let ancestry = match (&self.manifest().snapshot, &kept) {
+            (Some(_), _) => Ancestry::Snapshot,
+            (None, Some(kept)) => Ancestry::Kept(kept),
+            (None, None) => Ancestry::Unknown,
+        };
         let mut unsettled = Vec::new();
         let mut written = Vec::new();
         for change in conflicts {
@@ -53,11 +62,7 @@ impl Branch {
                 change,
                 branch: self.name(),
                 stack: &review.stack,
-                ancestry: if self.manifest().snapshot.is_some() {
-                    Ancestry::Snapshot
-                } else {
-                    Ancestry::Live
-                },
+                ancestry,
                 live: &live,
             };
             let place = base.join(change.path.as_path());
@@ -78,11 +83,31 @@ impl Branch {
         if !written.is_empty() {
             let layer = place.join("settled");
             std::fs::create_dir(&layer).map_err(BranchError::io("make", &layer))?;
-            let write = || write(&layer, &review.stack, written, &mut settled.changes);
+            let write = || write(&layer, &review.stack, written, &mut settled);
             write().map_err(BranchError::io("write", &layer))?;
             settled.stack = Some(self.stack_beneath(&layer)?);
         }
         Ok(settled)
+    }
+
+    /// Gives the branch a text that was merged, which `merged` shows and the base has by now: its own lacks what others
+    /// have written. Whether it has it, on the disk: where its topmost layer has no file of its own there, it has not.
+    pub(crate) fn adopt(&self, path: &RelPath, merged: &Stack) -> io::Result<bool> {
+        let mut writer = self.writer().map_err(io::Error::other)?;
+        if !writer
+            .meta(path)?
+            .is_some_and(|meta| meta.kind == NodeKind::File && meta.nlink == 1)
+        {
+            return Ok(false);
+        }
+        let found = merged.find(path)?.ok_or(io::ErrorKind::NotFound)?;
+        let source = merged.open_file(path)?;
+        let attributes = Attributes::read(source.as_fd(), &found.meta, merged.reading(found.origin))?;
+        writer.clear(path)?;
+        writer.copy(path, &source, &found.meta, attributes)?;
+        writer.sync(path)?;
+        writer.finish()?;
+        Ok(true)
     }
 }
 
@@ -91,7 +116,7 @@ fn write(
     layer: &Path,
     stack: &Stack,
     written: Vec<(&Change, Resolution)>,
-    changes: &mut Vec<Change>,
+    settled: &mut SettledConflicts,
 ) -> io::Result<()> {
     let mut writer = LayerWriter::open(layer, LayerFormat::Overlay)?;
     for (change, resolution) in written {
@@ -101,7 +126,8 @@ fn write(
                 let mut file = writer.file(&change.path)?;
                 io::Write::write_all(&mut file, &text)?;
                 writer.complete(&change.path, file.as_fd(), attributes)?;
-                changes.push(Change {
+                settled.texts.insert(change.path.clone());
+                settled.changes.push(Change {
                     size: text.len() as u64,
                     ..change.clone()
                 });
@@ -109,7 +135,7 @@ fn write(
             Resolution::TakeAs(path) => {
                 make_way(&mut writer, stack, &path)?;
                 copy_as(&mut writer, stack, &change.path, &path)?;
-                changes.push(Change {
+                settled.changes.push(Change {
                     path,
                     change: ChangeKind::Added,
                     conflict: None,

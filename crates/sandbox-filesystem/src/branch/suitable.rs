@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::submounts;
+
 /// Why overlayfs cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -54,8 +56,7 @@ pub(crate) fn check(base: &Path, storage: &Path) -> Result<(), Unsuitable> {
             kind,
         });
     }
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    match mounted_beneath(&table, base) {
+    match submounts::beneath(base).into_iter().next() {
         Some(path) => Err(Unsuitable::Submount { path }),
         None => Ok(()),
     }
@@ -69,49 +70,9 @@ fn refused(magic: rustix::fs::FsWord) -> Option<&'static str> {
         .find_map(|(known, kind)| (*known == magic).then_some(*kind))
 }
 
-/// The first mount point beneath `base` in a proc_pid_mountinfo(5).
-fn mounted_beneath(table: &[u8], base: &Path) -> Option<PathBuf> {
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(unescaped)
-        .find(|path| path != base && path.starts_with(base))
-}
-
-/// Space, tab, newline and backslash stand as three octal digits.
-fn unescaped(field: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if *first == b'\\' => {
-                bytes.push(byte);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    std::ffi::OsString::from_vec(bytes).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_inside_the_workspace_is_found_and_the_workspace_itself_is_none() {
-        let table = b"21 1 8:1 / / rw - ext4 /dev/a rw\n22 21 8:2 / /srv/my\\040app rw - ext4 /dev/b rw\n\
-            23 22 8:3 / /srv/my\\040app/data rw - ext4 /dev/c rw\n24 21 0:1 / /srv/my rw - tmpfs t rw\n";
-        let found = |base: &str| mounted_beneath(table, Path::new(base));
-        assert_eq!(found("/srv/my app"), Some("/srv/my app/data".into()));
-        assert_eq!(found("/srv/my app/data"), None);
-        assert_eq!(found("/srv/other"), None);
-    }
 
     #[test]
     fn proc_cannot_hold_an_upper() {

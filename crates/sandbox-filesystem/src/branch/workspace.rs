@@ -1,5 +1,6 @@
 //! A directory that has branches.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::{BranchName, RelPath};
@@ -16,6 +17,7 @@ use super::manifest::{self, Durability, FileError, Manifest};
 use super::moved::DirectoryId;
 use super::place::{self, Places, Storage, resolve};
 use super::remove::remove_tree;
+use super::submounts;
 
 /// A directory that has branches, and where they are kept. Opening it changes nothing.
 ///
@@ -326,6 +328,22 @@ impl Workspace {
     pub(crate) fn excluded(&self) -> Option<RelPath> {
         let inside = self.places.root().strip_prefix(&self.base).ok()?;
         RelPath::new(inside).ok()
+    }
+
+    /// What is mounted inside it: no part of any view or difference either.
+    pub(crate) fn mounted(&self) -> BTreeSet<RelPath> {
+        let inside = submounts::beneath(&self.base);
+        let inside = inside
+            .iter()
+            .filter_map(|path| path.strip_prefix(&self.base).ok());
+        inside.filter_map(|path| RelPath::new(path).ok()).collect()
+    }
+
+    /// All that is left out of views and differences.
+    pub(crate) fn left_out(&self) -> BTreeSet<RelPath> {
+        let mut left_out = self.mounted();
+        left_out.extend(self.excluded());
+        left_out
     }
 
     fn check_owner(&self) -> Result<(), BranchError> {

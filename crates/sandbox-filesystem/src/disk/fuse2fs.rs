@@ -19,7 +19,7 @@ use crate::sys::guard::Guard;
 const PROGRAM: &str = "fuse2fs";
 const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
 /// How long it may take to begin: it may have a journal to replay.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A fuse2fs that serves the image. Dropped, it has written everything and ended.
@@ -45,6 +45,15 @@ impl Fuse2fsMount {
             source,
         };
         let at = fs::canonicalize(disk.at).map_err(resources)?;
+        let [unmount, lazily, end_of_options] = ["-u", "-z", "--"].map(OsStr::new);
+        let command = [
+            helper.as_os_str(),
+            unmount,
+            lazily,
+            end_of_options,
+            at.as_os_str(),
+        ];
+        let mut guard = Guard::ahead(&at, Some(&command)).map_err(resources)?;
         let mut child = start(&program, disk, &at).map_err(resources)?;
         if let Err(said) = is_served(&mut child, &at) {
             end(&mut child);
@@ -54,27 +63,17 @@ impl Fuse2fsMount {
                 said,
             });
         }
-        let [unmount, lazily, end_of_options] = ["-u", "-z", "--"].map(OsStr::new);
-        let command = [
-            helper.as_os_str(),
-            unmount,
-            lazily,
-            end_of_options,
-            at.as_os_str(),
-        ];
-        match Guard::start_with(&at, &command) {
-            Ok(guard) => Ok(Self {
-                at,
-                helper,
-                guard,
-                child,
-            }),
-            Err(source) => {
-                unmount_by(&helper, &at, &["-u", "-z"]);
-                end(&mut child);
-                Err(resources(source))
-            }
+        if let Err(source) = guard.mounted() {
+            unmount_by(&helper, &at, &["-u", "-z"]);
+            end(&mut child);
+            return Err(resources(source));
         }
+        Ok(Self {
+            at,
+            helper,
+            guard,
+            child,
+        })
     }
 }
 

@@ -35,13 +35,23 @@ pub(crate) struct Guard {
     target: Target,
     pid: libc::pid_t,
     word: OwnedFd,
+    /// Which mount it is: a counter, because it is all that both share from then on.
+    told: OwnedFd,
 }
 
 /// A mount, found again: only what was mounted there is unmounted there.
 #[derive(Debug)]
 struct Target {
     path: CString,
-    id: u64,
+    mount: Which,
+}
+
+/// Which mount at a path is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    This(u64),
+    /// One that is still to come, over this one.
+    Over(u64),
 }
 
 /// A program that unmounts for those who may not: executed by the guard in its own place.
@@ -62,17 +72,35 @@ impl Exec {
 
 impl Guard {
     /// Guards the mount that is now at `path`, which is absolute. The caller's `locks` are held on to.
+    #[cfg(feature = "branch")]
     pub(crate) fn start(path: &Path, locks: &[BorrowedFd<'_>]) -> io::Result<Self> {
-        Self::begin(path, locks, None)
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        let mount = Which::This(mount_id(CWD, &path)?);
+        Self::begin(Target { path, mount }, locks, None)
     }
 
-    /// The same for a mount that only a program may unmount: `command`, its absolute path and its arguments.
+    /// Guards the mount that is about to be made at `path`, which is absolute: so there is no moment at which nobody
+    /// would unmount it. [`mounted`](Self::mounted) says that it has been made.
+    ///
+    /// Where only a program may unmount it, `command` is its absolute path and its arguments.
     #[cfg(feature = "fuse")]
-    pub(crate) fn start_with(path: &Path, command: &[&OsStr]) -> io::Result<Self> {
-        Self::begin(path, &[], Some(&Exec::new(command)?))
+    pub(crate) fn ahead(path: &Path, command: Option<&[&OsStr]>) -> io::Result<Self> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        let mount = Which::Over(mount_id(CWD, &path)?);
+        let exec = command.map(Exec::new).transpose()?;
+        Self::begin(Target { path, mount }, &[], exec.as_ref())
     }
 
-    fn begin(path: &Path, locks: &[BorrowedFd<'_>], by: Option<&Exec>) -> io::Result<Self> {
+    /// What is at its path now is what it guards.
+    #[cfg(feature = "fuse")]
+    pub(crate) fn mounted(&mut self) -> io::Result<()> {
+        let id = mount_id(CWD, &self.target.path)?;
+        self.target.mount = Which::This(id);
+        rustix::io::write(&self.told, &id.to_ne_bytes())?;
+        Ok(())
+    }
+
+    fn begin(target: Target, locks: &[BorrowedFd<'_>], by: Option<&Exec>) -> io::Result<Self> {
         // Made before there is a child, which allocates nothing.
         let pointers: Option<Vec<_>> = by.map(|exec| {
             let arguments = exec.arguments.iter().map(|part| part.as_ptr());
@@ -81,24 +109,28 @@ impl Guard {
         let exec = by
             .zip(pointers.as_deref())
             .map(|(exec, pointers)| (&*exec.program, pointers));
-        let path = CString::new(path.as_os_str().as_bytes())?;
-        let id = mount_id(CWD, &path)?;
-        let target = Target { path, id };
         let word = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
+        let told = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let ready = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
         let owner = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         // Out of the way of the numbers that the child is going to use.
-        let count = 3 + i32::try_from(locks.len()).unwrap_or(0);
+        let count = 4 + i32::try_from(locks.len()).unwrap_or(0);
         let mut kept = Vec::new();
-        for fd in [word.as_fd(), owner.as_fd(), ready.as_fd()].iter().chain(locks) {
+        let own = [word.as_fd(), owner.as_fd(), ready.as_fd(), told.as_fd()];
+        for fd in own.iter().chain(locks) {
             kept.push(rustix::io::fcntl_dupfd_cloexec(fd, count)?);
         }
         let blocked = SignalsBlocked::new()?;
         match fork()? {
-            0 => watch(&target, &kept, exec),
+            0 => watch(target, &kept, exec),
             pid => {
                 drop(blocked);
-                let guard = Self { target, pid, word };
+                let guard = Self {
+                    target,
+                    pid,
+                    word,
+                    told,
+                };
                 guard.has_begun(&ready).map(|()| guard)
             }
         }
@@ -155,7 +187,10 @@ impl Drop for Guard {
 
 impl Target {
     fn is_there(&self) -> bool {
-        mount_id(CWD, &self.path).is_ok_and(|id| id == self.id)
+        mount_id(CWD, &self.path).is_ok_and(|id| match self.mount {
+            Which::This(known) => id == known,
+            Which::Over(before) => id != before,
+        })
     }
 
     fn unmount(&self, flags: UnmountFlags) -> io::Result<()> {
@@ -181,12 +216,13 @@ fn fork() -> io::Result<libc::pid_t> {
 }
 
 /// The guard's life. Signals stay blocked, so that what ends the caller, Ctrl-C say, leaves it to its work.
-fn watch(target: &Target, kept: &[OwnedFd], exec: Option<(&CStr, &[*const c_char])>) -> ! {
+fn watch(mut target: Target, kept: &[OwnedFd], exec: Option<(&CStr, &[*const c_char])>) -> ! {
     keep_only(kept);
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir(c"/");
     begin();
     if wait() == Ended::Owner {
+        target.mount = told().unwrap_or(target.mount);
         match exec {
             None => drop(target.unmount(UnmountFlags::DETACH)),
             Some((program, arguments)) if target.is_there() => execute(program, arguments),
@@ -208,6 +244,16 @@ fn begin() {
     // SAFETY: descriptor 2 was put there by `keep_only`, and nobody else refers to it.
     let ready = unsafe { OwnedFd::from_raw_fd(2) };
     let _ = rustix::io::write(&ready, &1_u64.to_ne_bytes());
+}
+
+/// Which mount it is, where that was said.
+fn told() -> Option<Which> {
+    // SAFETY: descriptor 3 was put there by `keep_only`, and is never closed.
+    let told = unsafe { BorrowedFd::borrow_raw(3) };
+    let mut id = [0; 8];
+    // EAGAIN: it was not.
+    rustix::io::read(told, &mut id).ok()?;
+    Some(Which::This(u64::from_ne_bytes(id)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

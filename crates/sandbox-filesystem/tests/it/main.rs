@@ -4,4 +4,5 @@
 mod harness;
 
 mod overlay_mount;
+mod rolled_back;
 mod served;

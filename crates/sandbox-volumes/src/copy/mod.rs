@@ -4,15 +4,18 @@
 //! the tree or are swapped in meanwhile; holes stay holes; files with several names keep them; permissions, times
 //! and `user.` attributes are kept, owners where the caller is root. Sockets are left out. It does *not* sync.
 
+pub(crate) mod across;
 mod attributes;
 mod bytes;
+mod host_side;
 mod tree;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use bytes::copy_file;
-pub(crate) use tree::{Copy, Side};
+pub(crate) use host_side::HostSide;
+pub(crate) use tree::{Copy, Failed, Side};
 
 /// How far copying is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

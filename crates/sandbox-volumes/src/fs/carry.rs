@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::VolumeFs;
 use super::beneath::Root;
 use super::error::FsError;
 use super::path::Inner;
-use crate::copy::{Copy, Progress, Side};
+use super::{Files, VolumeFs};
+use crate::copy::across::across;
+use crate::copy::{Copy, CopyProgress, Failed, HostSide, Progress, Side};
+use crate::usage::weigh::weigh_entry;
 
 const COPY: &str = "copy";
 
@@ -38,24 +40,75 @@ impl VolumeFs {
         to: impl AsRef<Path>,
         progress: &Progress,
     ) -> Result<(), FsError> {
-        self.copy_inner(
-            &Inner::new(from.as_ref())?,
-            other,
-            &Inner::new(to.as_ref())?,
-            progress,
-        )
+        let (from, to) = (Inner::new(from.as_ref())?, Inner::new(to.as_ref())?);
+        self.copy_inner(&from, other, &to, progress)
     }
 
     fn copy_inner(&self, from: &Inner, other: &Self, to: &Inner, progress: &Progress) -> Result<(), FsError> {
-        let from = Side {
-            root: &self.root,
-            path: from,
-        };
-        let to = Side {
-            root: &other.root,
-            path: to,
-        };
-        run(from, to, progress)
+        match (&self.files, &other.files) {
+            (Files::Host { fs, .. }, _) => other.copy_from_host(&fs.root, from, to, progress),
+            (Files::Disk(fs), Files::Host { fs: host, .. }) => {
+                if other.has_quota() {
+                    return Err(FsError::NotIntoQuota { to: to.shown() });
+                }
+                fs.copying_from(from, |side| {
+                    across(side, from, &mut HostSide(&host.root), to, progress)
+                })
+            }
+            (Files::Disk(one), Files::Disk(same)) if one.is(same) => {
+                one.copying_to(to, |source, target| across(source, from, target, to, progress))
+            }
+            (Files::Disk(one), Files::Disk(two)) => two.copying_to(to, |_, target| {
+                let mut inner = None;
+                let copied = one.copying_from(from, |source| {
+                    let copied = across(source, from, target, to, progress);
+                    copied.map_err(|failed| {
+                        inner = Some(failed);
+                        Failed {
+                            path: from.shown(),
+                            source: std::io::ErrorKind::Other.into(),
+                        }
+                    })
+                });
+                match (copied, inner) {
+                    (Ok(()), _) => Ok(CopyProgress::default()),
+                    (Err(_), Some(failed)) => Err(failed),
+                    (Err(error), None) => Err(Failed {
+                        path: from.shown(),
+                        source: std::io::Error::other(error),
+                    }),
+                }
+            }),
+        }
+    }
+
+    fn copy_from_host(
+        &self,
+        root: &Root,
+        from: &Inner,
+        to: &Inner,
+        progress: &Progress,
+    ) -> Result<(), FsError> {
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let name = to.split().map_or(0, |(_, name)| name.len());
+                let _charged = if self.has_quota() {
+                    let weight = weigh_entry(root, from, name).map_err(FsError::new(COPY, from))?;
+                    self.charge_tree(COPY, to, weight)?
+                } else {
+                    None
+                };
+                let from = Side { root, path: from };
+                let to = Side {
+                    root: &fs.root,
+                    path: to,
+                };
+                run(from, to, progress)
+            }
+            Files::Disk(fs) => fs.copying_to(to, |_, target| {
+                across(&mut HostSide(root), from, target, to, progress)
+            }),
+        }
     }
 
     /// Copies a file or directory of the host into the volume, as [`VolumeFs::copy`] does.
@@ -70,15 +123,7 @@ impl VolumeFs {
     ) -> Result<(), FsError> {
         let to = Inner::new(to.as_ref())?;
         let (root, path) = host_side(host.as_ref())?;
-        let from = Side {
-            root: &root,
-            path: &path,
-        };
-        let to = Side {
-            root: &self.root,
-            path: &to,
-        };
-        run(from, to, progress)
+        self.copy_from_host(&root, &path, &to, progress)
     }
 
     /// Copies a file or directory of the volume to the host, where there is nothing at `host`.
@@ -93,15 +138,22 @@ impl VolumeFs {
     ) -> Result<(), FsError> {
         let from = Inner::new(from.as_ref())?;
         let (root, path) = host_side(host.as_ref())?;
-        let from = Side {
-            root: &self.root,
-            path: &from,
-        };
-        let to = Side {
-            root: &root,
-            path: &path,
-        };
-        run(from, to, progress)
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let from = Side {
+                    root: &fs.root,
+                    path: &from,
+                };
+                let to = Side {
+                    root: &root,
+                    path: &path,
+                };
+                run(from, to, progress)
+            }
+            Files::Disk(fs) => fs.copying_from(&from, |side| {
+                across(side, &from, &mut HostSide(&root), &path, progress)
+            }),
+        }
     }
 }
 

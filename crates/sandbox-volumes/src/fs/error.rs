@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use sandbox_types::VolumeName;
 
 use super::path::Inner;
 
@@ -47,6 +48,18 @@ pub enum FsError {
         /// Where to.
         to: PathBuf,
     },
+    /// What comes from a disk cannot be weighed before it is there.
+    #[error("{to}: a tree of a disk is not copied into a volume with a quota; get it to the host first", to = to.display())]
+    NotIntoQuota {
+        /// Where to.
+        to: PathBuf,
+    },
+    /// Somebody uses it.
+    #[error("volume {name} is in use, and cannot be reached from outside meanwhile")]
+    InUse {
+        /// The volume.
+        name: VolumeName,
+    },
     /// The system refused it.
     #[error("{what} {path}: {source}", path = path.display())]
     Io {
@@ -84,6 +97,7 @@ impl FsError {
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),
+            Self::InUse { .. } => io::ErrorKind::ResourceBusy,
             _ => io::ErrorKind::InvalidInput,
         }
     }

@@ -1,5 +1,7 @@
 //! Files of volumes: what is beneath the root is reached, and nothing else, whoever moves what meanwhile.
 
+mod disk;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -1,37 +1,43 @@
-//! Writing files: whole or not at all, and in place.
+//! Making, writing, renaming and removing files.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::io::Errno;
-
-use super::VolumeFs;
-use super::beneath::{Links, kind_of, look};
+use super::disk::DiskWriter;
 use super::error::FsError;
+use super::gauge::Charged;
+use super::host::HostWriter;
 use super::path::Inner;
+use super::{Files, VolumeFs};
 
 const WRITE: &str = "write";
 
 /// A file that is being written. It takes its place with [`FileWriter::finish`]; dropped before, it is gone.
 #[derive(Debug)]
 #[must_use = "what is written is gone unless it is finished"]
-pub struct FileWriter {
-    file: File,
-    directory: OwnedFd,
-    temporary: OsString,
-    name: OsString,
-    path: PathBuf,
-    is_finished: bool,
+pub struct FileWriter(Writer);
+
+#[derive(Debug)]
+enum Writer {
+    Host {
+        writer: HostWriter,
+        charged: Option<Charged>,
+    },
+    Disk(Box<DiskWriter>),
 }
 
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        match &mut self.0 {
+            Writer::Host { writer, charged } => {
+                if let Some(charged) = charged {
+                    charged.more(bytes.len() as u64)?;
+                }
+                writer.write(bytes)
+            }
+            Writer::Disk(writer) => writer.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -44,41 +50,14 @@ impl FileWriter {
     ///
     /// # Errors
     /// Where it cannot be put there; what was there before is there still.
-    pub fn finish(mut self) -> Result<(), FsError> {
-        self.put().map_err(FsError::at(WRITE, &self.path))?;
-        self.is_finished = true;
-        rustix::fs::fsync(&self.directory).map_err(|errno| FsError::at(WRITE, &self.path)(errno.into()))
-    }
-
-    fn put(&self) -> io::Result<()> {
-        self.keep_permissions()?;
-        self.file.sync_all()?;
-        Ok(rustix::fs::renameat(
-            &self.directory,
-            &self.temporary,
-            &self.directory,
-            &self.name,
-        )?)
-    }
-
-    /// Whoever replaces a file keeps who may read it.
-    fn keep_permissions(&self) -> io::Result<()> {
-        match look(self.directory.as_fd(), &self.name)? {
-            Some(stat) if kind_of(&stat) == FileType::RegularFile => Ok(rustix::fs::fchmod(
-                &self.file,
-                Mode::from_raw_mode(stat.st_mode & 0o777),
-            )?),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for FileWriter {
-    fn drop(&mut self) {
-        if !self.is_finished
-            && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.temporary, AtFlags::empty())
-        {
-            tracing::debug!(path = %self.path.display(), %error, "a temporary file is left");
+    pub fn finish(self) -> Result<(), FsError> {
+        match self.0 {
+            Writer::Host { writer, charged } => {
+                let finished = writer.finish();
+                drop(charged);
+                finished
+            }
+            Writer::Disk(writer) => writer.finish(),
         }
     }
 }
@@ -104,23 +83,17 @@ impl VolumeFs {
     /// As [`VolumeFs::write`].
     pub fn write_stream(&self, path: impl AsRef<Path>) -> Result<FileWriter, FsError> {
         let path = Inner::new(path.as_ref())?;
-        let failed = FsError::new(WRITE, &path);
-        let (directory, name) = self.root.parent(&path, Links::Follow).map_err(&failed)?;
-        if look(directory.as_fd(), name)
-            .map_err(&failed)?
-            .is_some_and(|stat| kind_of(&stat) == FileType::Directory)
-        {
-            return Err(failed(Errno::ISDIR.into()));
-        }
-        let (file, temporary) = temporary(&directory).map_err(&failed)?;
-        Ok(FileWriter {
-            file,
-            directory,
-            temporary,
-            name: name.to_owned(),
-            path: path.shown(),
-            is_finished: false,
-        })
+        Ok(FileWriter(match &self.files {
+            Files::Host { fs, gauge } => {
+                let charged = gauge
+                    .as_ref()
+                    .map(|gauge| gauge.entry(WRITE, &path))
+                    .transpose()?;
+                let writer = fs.write_stream(&path)?;
+                Writer::Host { writer, charged }
+            }
+            Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path)?)),
+        }))
     }
 
     /// Overwrites the file at `path` from `offset` on, in place, and makes it where there is none. A crash in the
@@ -129,10 +102,14 @@ impl VolumeFs {
     /// # Errors
     /// Where it is no regular file, or cannot be reached beneath the root.
     pub fn write_range(&self, path: impl AsRef<Path>, offset: u64, content: &[u8]) -> Result<(), FsError> {
-        self.in_place(path.as_ref(), OFlags::CREATE, |file| {
-            file.write_all_at(content, offset)?;
-            file.sync_data()
-        })
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_content(WRITE, &path, content.len())?;
+                fs.write_range(&path, offset, content)
+            }
+            Files::Disk(fs) => fs.write_range(&path, offset, content),
+        }
     }
 
     /// Adds to the end of the file at `path`, and makes it where there is none.
@@ -140,10 +117,14 @@ impl VolumeFs {
     /// # Errors
     /// As [`VolumeFs::write_range`].
     pub fn append(&self, path: impl AsRef<Path>, content: &[u8]) -> Result<(), FsError> {
-        self.in_place(path.as_ref(), OFlags::CREATE | OFlags::APPEND, |mut file| {
-            file.write_all(content)?;
-            file.sync_data()
-        })
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_content(WRITE, &path, content.len())?;
+                fs.append(&path, content)
+            }
+            Files::Disk(fs) => fs.append(&path, content),
+        }
     }
 
     /// Cuts the file at `path`, or makes it longer by a hole.
@@ -151,53 +132,153 @@ impl VolumeFs {
     /// # Errors
     /// As [`VolumeFs::write_range`]; where there is none, too.
     pub fn set_len(&self, path: impl AsRef<Path>, length: u64) -> Result<(), FsError> {
-        self.in_place(path.as_ref(), OFlags::empty(), |file| {
-            file.set_len(length)?;
-            file.sync_all()
-        })
-    }
-
-    fn in_place(
-        &self,
-        path: &Path,
-        flags: OFlags,
-        work: impl FnOnce(&File) -> io::Result<()>,
-    ) -> Result<(), FsError> {
-        let path = Inner::new(path)?;
-        let failed = FsError::new(WRITE, &path);
-        let mode = if flags.contains(OFlags::CREATE) {
-            new_file()
-        } else {
-            Mode::empty()
-        };
-        // O_NONBLOCK: a pipe that nobody reads from would not be opened.
-        let flags = flags | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file: File = self
-            .root
-            .resolve(&path, flags, mode, Links::Follow)
-            .map_err(&failed)?
-            .into();
-        if !file.metadata().map_err(&failed)?.is_file() {
-            let path = path.shown();
-            return Err(FsError::NotAFile { what: WRITE, path });
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_nothing(WRITE, &path)?;
+                fs.set_len(&path, length)
+            }
+            Files::Disk(fs) => fs.set_len(&path, length),
         }
-        work(&file).map_err(failed)
     }
-}
 
-fn new_file() -> Mode {
-    Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH
-}
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// Where something is there already, or its parent is not there.
+    pub fn mkdir(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_entry("mkdir", &path, 0)?;
+                fs.mkdir(&path)
+            }
+            Files::Disk(fs) => fs.mkdir(&path),
+        }
+    }
 
-/// A file of a name that nothing had, in the same directory.
-fn temporary(directory: &OwnedFd) -> io::Result<(File, OsString)> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    loop {
-        let name = format!(".{}.tmp", crate::pending::random_name()?);
-        match rustix::fs::openat(directory, OsStr::new(&name), flags, new_file()) {
-            Ok(fd) => return Ok((fd.into(), name.into())),
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
+    /// Makes a directory and those above it; one that is there already is fine.
+    ///
+    /// # Errors
+    /// Where something else than a directory is on the way.
+    pub fn mkdir_all(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, gauge } => {
+                for step in path.steps() {
+                    let is_there = fs.stat(&step).is_ok();
+                    let charged = gauge.as_ref().filter(|_| !is_there);
+                    let _charged = charged.map(|gauge| gauge.entry("mkdir", &step)).transpose()?;
+                    fs.mkdir_all(&step)?;
+                }
+                Ok(())
+            }
+            Files::Disk(fs) => fs.mkdir_all(&path),
+        }
+    }
+
+    /// Removes a file, or a link itself.
+    ///
+    /// # Errors
+    /// Where there is nothing, or a directory.
+    pub fn remove(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_nothing("remove", &path)?;
+                fs.remove(&path)
+            }
+            Files::Disk(fs) => fs.remove(&path),
+        }
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// Where there is no directory, or something in it.
+    pub fn remove_dir(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_nothing("remove", &path)?;
+                fs.remove_dir(&path)
+            }
+            Files::Disk(fs) => fs.remove_dir(&path),
+        }
+    }
+
+    /// Removes what is at `path` and all that is in it. Links are removed themselves.
+    ///
+    /// # Errors
+    /// Where there is nothing, or something in it cannot be removed.
+    pub fn remove_dir_all(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_nothing("remove", &path)?;
+                fs.remove_dir_all(&path)
+            }
+            Files::Disk(fs) => fs.remove_dir_all(&path),
+        }
+    }
+
+    /// Gives what is at `from` another name; what had that name is replaced, as by rename(2).
+    ///
+    /// # Errors
+    /// Where that is refused; nothing has changed then.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), FsError> {
+        let (from, to) = (Inner::new(from.as_ref())?, Inner::new(to.as_ref())?);
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_name("rename", &to)?;
+                fs.rename(&from, &to)
+            }
+            Files::Disk(fs) => fs.rename(&from, &to),
+        }
+    }
+
+    /// Makes a link at `path` that holds `target`, which is not looked at: it may lead anywhere, and is followed
+    /// here only as far as it stays beneath the root.
+    ///
+    /// # Errors
+    /// Where something is there already.
+    pub fn symlink(&self, target: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let (target, path) = (target.as_ref(), Inner::new(path.as_ref())?);
+        match &self.files {
+            Files::Host { fs, .. } => {
+                let _charged = self.charge_entry("symlink", &path, target.as_os_str().len() as u64)?;
+                fs.symlink(target, &path)
+            }
+            Files::Disk(fs) => fs.symlink(target, &path),
+        }
+    }
+
+    /// Sets the permissions of what is at `path`; links are followed beneath the root.
+    ///
+    /// # Errors
+    /// Where that is refused.
+    pub fn set_permissions(&self, path: impl AsRef<Path>, mode: u32) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => fs.set_permissions(&path, mode),
+            Files::Disk(fs) => fs.set_permissions(&path, mode),
+        }
+    }
+
+    /// Sets when what is at `path` was read and written; links are followed beneath the root.
+    ///
+    /// # Errors
+    /// Where that is refused.
+    pub fn set_times(
+        &self,
+        path: impl AsRef<Path>,
+        accessed: SystemTime,
+        modified: SystemTime,
+    ) -> Result<(), FsError> {
+        let path = Inner::new(path.as_ref())?;
+        match &self.files {
+            Files::Host { fs, .. } => fs.set_times(&path, accessed, modified),
+            Files::Disk(fs) => fs.set_times(&path, accessed, modified),
         }
     }
 }

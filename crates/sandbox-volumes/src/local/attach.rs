@@ -32,7 +32,6 @@ impl LocalBackend {
                 locks.push(lock);
                 Taken {
                     row,
-                    access,
                     lock: locks.len() - 1,
                 }
             };
@@ -86,7 +85,7 @@ impl LocalBackend {
     ) -> Result<Attached, VolumeError> {
         let place = self.place(&taken.row);
         let mut mount_point = None;
-        if Attached::has_to_be_mounted(taken.row.form, taken.access) {
+        if taken.row.form.kind() == VolumeKind::Disk {
             let path = written.mounts.join(&taken.row.place);
             mount_point = Some(path.clone());
             blocking(move || make_mount_point(&path).map_err(VolumeError::io(&path))).await?;
@@ -227,7 +226,6 @@ impl LocalBackend {
 #[derive(Debug, Clone)]
 struct Taken {
     row: VolumeRow,
-    access: Access,
     lock: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Looking at volumes.
 
-use sandbox_types::{VolumeKind, VolumeName};
+use sandbox_types::{Quota, VolumeForm, VolumeName};
 
-use super::{DATA, LocalBackend};
+use super::{DATA, DISK, LocalBackend, QUOTA};
 use crate::error::VolumeError;
 use crate::fs::VolumeFs;
 use crate::pending::settle;
@@ -21,14 +21,19 @@ impl LocalBackend {
     }
 
     pub(super) fn open_fs(&self, volume: &VolumeRecord) -> Result<VolumeFs, VolumeError> {
-        if volume.form.kind() == VolumeKind::Disk {
-            return Err(VolumeError::Unsupported {
-                feature: "looking into a disk from outside",
-                available_when: "mount it, or use a directory",
-            });
-        }
-        let path = self.home.volumes().join(&volume.place).join(DATA);
-        VolumeFs::open(&path).map_err(|source| match source.kind() {
+        let place = self.home.volumes().join(&volume.place);
+        let path = place.join(DATA);
+        let opened = match volume.form {
+            VolumeForm::Disk { .. } => {
+                let image = place.join(DISK);
+                return Ok(VolumeFs::on_disk(place, image, volume.name.clone()));
+            }
+            VolumeForm::Directory { quota: Quota::NONE } => VolumeFs::open(&path),
+            VolumeForm::Directory { quota } => {
+                VolumeFs::with_quota(&path, place.join(QUOTA), quota, volume.name.clone())
+            }
+        };
+        opened.map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => VolumeError::Missing {
                 name: volume.name.clone(),
                 path: path.clone(),

@@ -41,6 +41,7 @@ use crate::home::Home;
 use crate::lease::{Attach, Holder, Lease};
 use crate::lock::{Lock, Share};
 use crate::manifest::Manifest;
+use crate::mounted::device_of;
 use crate::pending::settle;
 use crate::record::{HolderRecord, SnapshotRecord, Usage, VolumeFilter, VolumeRecord};
 
@@ -122,8 +123,25 @@ impl LocalBackend {
         self.home.pending().join(&row.place).is_dir()
     }
 
-    /// Takes the lock of a volume's directory.
+    /// Takes the lock of a volume's directory. Whoever has mounted a disk may have been killed a moment ago: until it is
+    /// unmounted the lock is held by nobody who is written down, and that is waited for.
     async fn lock_place(&self, row: &VolumeRow, share: Share) -> Result<Lock, VolumeError> {
+        const ATTEMPTS: u32 = 150;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.try_lock_place(row, share).await {
+                Err(VolumeError::InUse { holders, .. })
+                    if holders.is_empty() && row.form.kind() == VolumeKind::Disk && attempt < ATTEMPTS =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_lock_place(&self, row: &VolumeRow, share: Share) -> Result<Lock, VolumeError> {
         let path = self.place(row);
         let locked = {
             let path = path.clone();
@@ -134,8 +152,8 @@ impl LocalBackend {
             .await?
         };
         match locked {
-            Some(Some(lock)) => Ok(lock),
-            Some(None) => Err(VolumeError::InUse {
+            Some(Some(lock)) if !self.is_still_mounted(row, share).await? => Ok(lock),
+            Some(_) => Err(VolumeError::InUse {
                 name: row.name.clone(),
                 holders: self.living_holders(row.id).await?,
             }),
@@ -144,6 +162,15 @@ impl LocalBackend {
                 path,
             }),
         }
+    }
+
+    /// Whether the kernel still has a disk: whoever had it may have been killed a moment ago.
+    async fn is_still_mounted(&self, row: &VolumeRow, share: Share) -> Result<bool, VolumeError> {
+        if row.form.kind() == VolumeKind::Directory {
+            return Ok(false);
+        }
+        let image = content_of(&self.place(row), row.form);
+        blocking(move || Ok(device_of(&image, share).is_some())).await
     }
 
     /// What is said of a volume, where its content is, and its lock.

@@ -22,10 +22,7 @@ impl LocalBackend {
         let row = self.row(name).await?;
         match row.form {
             VolumeForm::Directory { quota: Quota::NONE } => self.walked(&row, age).await,
-            VolumeForm::Directory { .. } => match self.served(&row).await? {
-                Some(usage) => Ok(usage),
-                None => self.kept(&row).await,
-            },
+            VolumeForm::Directory { .. } => self.kept(&row).await,
             VolumeForm::Disk { .. } => match self.served(&row).await? {
                 Some(usage) => Ok(usage),
                 None => self.looked_up(&row).await,
@@ -116,20 +113,33 @@ fn of_mount(place: &Path) -> Option<Usage> {
     })
 }
 
-/// The figure that is written down where it is exact. Otherwise it is counted, and written down where nobody who
-/// would change it serves the tree.
-pub(super) fn of_quota(data: &Path, state: &Path) -> std::io::Result<QuotaRecord> {
+/// What the keeper of the quota says while there is one, and has written down at its end. Where that is not exact, it is
+/// counted.
+fn of_quota(data: &Path, state: &Path) -> std::io::Result<QuotaRecord> {
     let path = record_path(data, state)?;
-    if let Some(record) = read_record(&path)?.filter(|record| record.exact) {
-        return Ok(record);
-    }
     // The keeper holds this lock, too.
     let alone = Lock::try_directory(data, Share::Exclusive)?;
+    let known = if alone.is_some() {
+        read_record(&path)?
+    } else {
+        read_live(&path.with_extension(QuotaRecord::LIVE))?
+    };
+    if let Some(record) = known.filter(|record| record.exact) {
+        return Ok(record);
+    }
     let counted = weigh(data)?;
     if alone.is_some() {
         write_record(&path, counted)?;
     }
     Ok(counted)
+}
+
+fn read_live(path: &Path) -> std::io::Result<Option<QuotaRecord>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(QuotaRecord::of_live(&bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn write_record(path: &Path, record: QuotaRecord) -> std::io::Result<()> {

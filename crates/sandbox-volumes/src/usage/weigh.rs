@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Stat, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use sandbox_types::quota::{INODE_WEIGHT, QuotaRecord, is_host_xattr, name_weight, xattr_weight};
 
@@ -17,7 +17,10 @@ use crate::fs::path::Inner;
 
 /// What everything beneath `path` weighs, itself not counted. What goes meanwhile is not there.
 pub(crate) fn weigh(path: &Path) -> io::Result<QuotaRecord> {
-    let root = Root::open(path)?;
+    weigh_in(&Root::open(path)?, Inner::root())
+}
+
+fn weigh_in(root: &Root, at: Inner) -> io::Result<QuotaRecord> {
     let mut scales = Scales {
         total: QuotaRecord {
             exact: true,
@@ -26,9 +29,9 @@ pub(crate) fn weigh(path: &Path) -> io::Result<QuotaRecord> {
         },
         seen: HashSet::new(),
     };
-    let mut waiting = vec![Inner::root()];
+    let mut waiting = vec![at];
     while let Some(at) = waiting.pop() {
-        match scales.directory(&root, &at, &mut waiting) {
+        match scales.directory(root, &at, &mut waiting) {
             Err(error) if is_gone(&error) => {}
             result => result?,
         }
@@ -36,11 +39,12 @@ pub(crate) fn weigh(path: &Path) -> io::Result<QuotaRecord> {
     Ok(scales.total)
 }
 
-/// The weight of one tree that is to come in, `path` and its name among it: a bound where the tree is shared by links.
-pub(crate) fn weigh_entry(path: &Path) -> io::Result<QuotaRecord> {
-    let stat = rustix::fs::lstat(path)?;
+/// What is at `path` beneath `root` will weigh under a name of `name` bytes.
+pub(crate) fn weigh_entry(root: &Root, path: &Inner, name: usize) -> io::Result<QuotaRecord> {
+    let node = root.resolve(path, OFlags::PATH, Mode::empty(), Links::FollowParents)?;
+    let stat = rustix::fs::fstat(&node)?;
     let mut total = if kind_of(&stat) == FileType::Directory {
-        weigh(path)?
+        weigh_in(root, path.clone())?
     } else {
         QuotaRecord {
             exact: true,
@@ -48,8 +52,7 @@ pub(crate) fn weigh_entry(path: &Path) -> io::Result<QuotaRecord> {
             inodes: 0,
         }
     };
-    let name = path.file_name().unwrap_or_default();
-    total.bytes = total.bytes.saturating_add(INODE_WEIGHT + name_weight(name.len()));
+    total.bytes = total.bytes.saturating_add(INODE_WEIGHT + name_weight(name));
     total.inodes += 1;
     Ok(total)
 }

@@ -2,8 +2,7 @@
 
 use sandbox_filesystem::backend::passthrough::PassthroughError;
 use sandbox_filesystem::disk::DiskMountError;
-use sandbox_filesystem::serve::fuse::MountError;
-use sandbox_types::VolumeName;
+use sandbox_types::{InvalidName, VolumeName};
 use sandbox_volumes::VolumeError;
 
 /// Why the volumes of a policy could not be attached. None is then.
@@ -22,15 +21,17 @@ pub enum AttachVolumesError {
         #[source]
         source: PassthroughError,
     },
-    /// Its quota is kept by serving it, and that is not possible here.
-    #[error("volume {name} has a quota, and cannot be served")]
-    Serve {
+    /// Its quota is kept by serving it, which is done at one place.
+    #[error(
+        "volume {name} has a quota: it can be written at one place of a sandbox only, and read nowhere else in it"
+    )]
+    ServedTwice {
         /// Which.
         name: VolumeName,
-        /// Why not.
-        #[source]
-        source: MountError,
     },
+    /// No name can be given to what is served.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// Nothing mounts it.
     #[error("volume {name} is a disk, and cannot be mounted")]
     Disk {
@@ -48,13 +49,8 @@ impl AttachVolumesError {
         match self {
             Self::Volume(error) => error.hint(),
             Self::Quota { source, .. } => source.hints().next().map(str::to_owned),
-            Self::Serve { name, source } => {
-                let hint = source.hint().map(|hint| format!("{hint}; or "));
-                let hint = hint.unwrap_or_default();
-                Some(format!(
-                    "{hint}take the quota away: sandbox volume resize {name} --quota none --inodes none"
-                ))
-            }
+            Self::ServedTwice { .. } => Some("show it once, and link to it".into()),
+            Self::Name(_) => None,
             Self::Disk { source, .. } => source.hint().map(str::to_owned),
         }
     }

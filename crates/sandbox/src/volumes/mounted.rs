@@ -4,58 +4,76 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sandbox_filesystem::backend::PassthroughFs;
-use sandbox_filesystem::backend::quota::Quota;
+use sandbox_filesystem::backend::quota::Quota as ServedQuota;
 use sandbox_filesystem::disk::DiskMount;
-use sandbox_filesystem::serve::fuse::Session;
-use sandbox_types::{Access, StatVirtualization, VolumeForm};
+use sandbox_filesystem::serve::fuse::{Session, SessionBuilder};
+use sandbox_types::{Access, Quota, ServedName, StatVirtualization, VolumeForm, VolumeName};
 use sandbox_volumes::{Attached, Lease};
 
 use super::error::AttachVolumesError;
 
-/// Dropped, it is unmounted.
-#[derive(Debug)]
-#[expect(dead_code, reason = "held until it is dropped")]
-pub(super) enum MountedVolume {
-    Served(Session),
-    Disk(DiskMount),
+/// What was made of the volumes of a lease that are not shown as they are.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Dropped, they are unmounted.
+    pub(super) disks: Vec<DiskMount>,
+    pub(super) served: Vec<ServedVolume>,
 }
 
-/// Mounts each volume of the lease that has to be mounted, once.
-pub(super) fn mount(lease: &Lease) -> Result<Vec<MountedVolume>, AttachVolumesError> {
-    let mut mounted = Vec::new();
+/// A volume with a quota, to be served to the sandbox.
+#[derive(Debug)]
+pub(super) struct ServedVolume {
+    pub(super) volume: VolumeName,
+    pub(super) name: ServedName,
+    pub(super) session: SessionBuilder,
+}
+
+/// Mounts each disk of the lease, and makes each directory that is written within a quota ready to be served; once.
+pub(super) fn make(lease: &Lease) -> Result<Made, AttachVolumesError> {
+    let mut made = Made::default();
     let mut done = Vec::new();
     for attached in lease.volumes() {
-        let Some(at) = &attached.mount_point else { continue };
-        if done.contains(&at) {
+        if done.contains(&&attached.volume) {
             continue;
         }
-        done.push(at);
-        // What any of its places may write, the mount must be able to; the others are shown read-only.
-        let writes = lease
-            .volumes()
-            .iter()
-            .any(|other| other.volume == attached.volume && other.access == Access::Write);
-        mounted.push(match attached.form {
-            VolumeForm::Directory { quota } => served(attached, quota, at)?,
-            VolumeForm::Disk { .. } => {
-                let access = if writes { Access::Write } else { Access::Read };
-                disk(lease, attached, at, access)?
+        done.push(&attached.volume);
+        let access = access(lease, &attached.volume);
+        match (attached.form, &attached.mount_point) {
+            (VolumeForm::Directory { quota }, _) if !quota.is_none() && access == Access::Write => {
+                made.served
+                    .push(served(lease, attached, quota, made.served.len())?);
             }
-        });
+            (VolumeForm::Disk { .. }, Some(at)) => made.disks.push(disk(lease, attached, at, access)?),
+            _ => {}
+        }
     }
-    Ok(mounted)
+    Ok(made)
+}
+
+/// What a volume is wanted for, all in all: what is only read at one place is shown read-only there.
+fn access(lease: &Lease, volume: &VolumeName) -> Access {
+    let mut places = lease.volumes().iter();
+    let writes = places.any(|attached| attached.volume == *volume && attached.access == Access::Write);
+    if writes { Access::Write } else { Access::Read }
 }
 
 /// Files are what they are on the host, as those of a volume without a quota are.
 fn served(
+    lease: &Lease,
     attached: &Attached,
-    quota: sandbox_types::Quota,
-    at: &Path,
-) -> Result<MountedVolume, AttachVolumesError> {
+    quota: Quota,
+    number: usize,
+) -> Result<ServedVolume, AttachVolumesError> {
+    let places = lease.volumes().iter();
+    if places.filter(|other| other.volume == attached.volume).count() > 1 {
+        return Err(AttachVolumesError::ServedTwice {
+            name: attached.volume.clone(),
+        });
+    }
     let limits = match (quota.bytes, quota.inodes) {
-        (Some(bytes), Some(inodes)) => Quota::bytes(bytes).inodes(inodes),
-        (Some(bytes), None) => Quota::bytes(bytes),
-        (None, inodes) => Quota::inodes_only(inodes.unwrap_or(u64::MAX)),
+        (Some(bytes), Some(inodes)) => ServedQuota::bytes(bytes).inodes(inodes),
+        (Some(bytes), None) => ServedQuota::bytes(bytes),
+        (None, inodes) => ServedQuota::inodes_only(inodes.unwrap_or(u64::MAX)),
     };
     let fs = PassthroughFs::builder()
         .root_dir(&attached.path)
@@ -66,14 +84,17 @@ fn served(
             name: attached.volume.clone(),
             source,
         })?;
-    let session = Session::builder(Arc::new(fs))
-        .fs_name(format!("volume:{}", attached.volume))
-        .mount(at)
-        .map_err(|source| AttachVolumesError::Serve {
-            name: attached.volume.clone(),
-            source,
-        })?;
-    Ok(MountedVolume::Served(session))
+    Ok(ServedVolume {
+        volume: attached.volume.clone(),
+        name: served_name(&attached.volume, number)?,
+        session: Session::builder(Arc::new(fs)).fs_name(format!("volume:{}", attached.volume)),
+    })
+}
+
+/// What `mount` and `df` show inside; a volume's own name may be too long to have anything before it.
+fn served_name(volume: &VolumeName, number: usize) -> Result<ServedName, AttachVolumesError> {
+    let named = format!("volume.{volume}").parse();
+    Ok(named.or_else(|_| format!("volume.{number}.of.the.sandbox").parse())?)
 }
 
 fn disk(
@@ -81,12 +102,11 @@ fn disk(
     attached: &Attached,
     at: &Path,
     access: Access,
-) -> Result<MountedVolume, AttachVolumesError> {
-    let mount = DiskMount::new(&attached.path, at, access, lease.lock_of(attached));
-    mount
-        .map(MountedVolume::Disk)
-        .map_err(|source| AttachVolumesError::Disk {
+) -> Result<DiskMount, AttachVolumesError> {
+    DiskMount::new(&attached.path, at, access, lease.lock_of(attached)).map_err(|source| {
+        AttachVolumesError::Disk {
             name: attached.volume.clone(),
             source,
-        })
+        }
+    })
 }

@@ -11,6 +11,16 @@ pub(crate) fn ago(seconds: u64) -> String {
     span(now.saturating_sub(seconds))
 }
 
+/// `seconds` as `5 min`.
+pub(crate) fn spent(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 fn span(seconds: u64) -> String {
     match seconds {
         0..60 => "just now".to_owned(),
@@ -23,7 +33,7 @@ fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::span;
+    use super::{span, spent};
 
     #[test]
     fn ages_are_rounded_down() {
@@ -35,6 +45,9 @@ mod tests {
             (864_000, "10 days ago"),
         ] {
             assert_eq!(span(seconds), text);
+        }
+        for (seconds, text) in [(0, "0 s"), (119, "1 min"), (7200, "2 h"), (864_000, "10 d")] {
+            assert_eq!(spent(seconds), text);
         }
     }
 }

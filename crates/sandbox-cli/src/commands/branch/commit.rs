@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sandbox::branch::{Branch, Commit, CommitError, CommitOptions, Held, Selection};
+use sandbox::branch::{Branch, Commit, CommitError, CommitOptions, Held, ReviewOptions, Selection};
 use sandbox::{BranchName, ConflictPolicy, Unsettled};
 use serde::Serialize;
 
@@ -118,13 +118,13 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
         }
     }
     match commit(&branch, &options) {
-        Ok(commit) if args.json => {
-            drop_after(args, branch)?;
+        Ok(mut commit) if args.json => {
+            commit.notes.extend(drop_after(args, branch)?);
             print_json(&Committed::of(&commit), ExitCode::SUCCESS)
         }
         Ok(commit) => {
             tell_of(&commit);
-            drop_after(args, branch)?;
+            drop_after(args, branch)?.into_iter().for_each(note);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => refused(error),
@@ -140,10 +140,7 @@ pub(crate) fn commit(branch: &Branch, options: &CommitOptions) -> Result<Commit,
 
 /// Says what was committed.
 pub(crate) fn tell_of(commit: &Commit) {
-    let files = match commit.changes.len() {
-        1 => "1 change".to_owned(),
-        count => format!("{} changes", show_changes::thousands(count as u64)),
-    };
+    let changes = show_changes::changes(commit.changes.len());
     for one in &commit.git {
         tell(show_changes::arrival(one));
     }
@@ -153,7 +150,7 @@ pub(crate) fn tell_of(commit: &Commit) {
     commit.notes.iter().for_each(note);
     let id = commit.id;
     tell(format_args!(
-        "committed {id} ({files}); undo: sandbox branch undo {id}"
+        "committed {id} ({changes}); undo: sandbox branch undo {id}"
     ));
 }
 
@@ -190,12 +187,19 @@ pub(crate) fn refused(error: CommitError) -> Result<ExitCode, CliError> {
     Err(error.into())
 }
 
-fn drop_after(args: &Args, branch: Branch) -> Result<(), CliError> {
-    if args.discard {
-        branch.discard()?;
+/// Drops the branch where that was asked for; what went with it that is not in the workspace.
+fn drop_after(args: &Args, branch: Branch) -> Result<Option<String>, CliError> {
+    if !args.discard {
+        return Ok(None);
+    }
+    let left = show_changes::of(&branch, &ReviewOptions::default())?;
+    branch.discard()?;
+    if !args.json {
         tell(format_args!("discarded {}", args.name));
     }
-    Ok(())
+    let summary = show_changes::summary(&left);
+    Ok((!left.changes.is_empty() || !left.git.is_empty())
+        .then(|| format!("dropped without being committed: {summary}")))
 }
 
 #[derive(Serialize)]

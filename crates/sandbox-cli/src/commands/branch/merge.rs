@@ -9,6 +9,7 @@ use super::show_changes::thousands;
 use crate::error::CliError;
 use crate::interrupt::Guard;
 use crate::output::{print_json, tell};
+use crate::progress::Bar;
 use crate::workspace::WorkspaceArgs;
 
 /// Merge branches into a new one
@@ -41,8 +42,11 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let policy = args.on_conflict.unwrap_or(ConflictPolicy::Text);
     let workspace = workspace.open()?;
     let guard = Guard::making(&workspace);
-    let report = workspace.merge(&args.names, &args.into, policy)?;
-    drop(guard);
+    let mut bar = Bar::new();
+    let report = workspace.merge_with(&args.names, &args.into, policy, &mut |progress| {
+        bar.show(progress);
+    })?;
+    drop((bar, guard));
     let is_settled = report.unsettled().next().is_none();
     let status = ExitCode::from(if is_settled { 0 } else { NEEDS_A_DECISION });
     if args.json {

@@ -6,6 +6,7 @@ use sandbox::BranchName;
 use sandbox::branch::{CommitId, CommitInfo, Direction, Workspace};
 
 use super::age::ago;
+use super::show_changes::changes;
 use crate::error::CliError;
 use crate::output::{print, tell};
 use crate::progress::Bar;
@@ -75,8 +76,8 @@ fn list(commits: &[CommitInfo]) -> Result<ExitCode, CliError> {
     let lines = commits.iter().map(|commit| {
         let CommitInfo { id, branch, .. } = commit;
         format!(
-            "{id}  {branch}  {} changes  {}  {}\n",
-            commit.changes,
+            "{id}  {branch}  {}  {}  {}\n",
+            changes(commit.changes),
             ago(commit.created),
             commit.status
         )

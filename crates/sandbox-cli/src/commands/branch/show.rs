@@ -49,7 +49,6 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
 }
 
 fn facts(branch: &Branch) -> Result<Facts<'_>, CliError> {
-    let commits = branch.workspace().commits()?;
     Ok(Facts {
         name: branch.name(),
         workspace: branch.workspace().base(),
@@ -63,10 +62,7 @@ fn facts(branch: &Branch) -> Result<Facts<'_>, CliError> {
             Use::By(holder) => Some(holder.map_or(0, |holder| holder.pid)),
         },
         changes: show_changes::summary(&branch.diff()?),
-        commits: commits
-            .into_iter()
-            .filter(|commit| commit.branch == *branch.name())
-            .collect(),
+        commits: branch.commits()?,
     })
 }
 
@@ -95,8 +91,8 @@ fn text(facts: &Facts<'_>) -> String {
         line(
             &commit.id.to_string(),
             format!(
-                "{} changes, {}, {}",
-                commit.changes,
+                "{}, {}, {}",
+                show_changes::changes(commit.changes),
                 ago(commit.created),
                 commit.status
             ),

@@ -132,6 +132,14 @@ pub(crate) fn arrival(one: &GitRef) -> String {
     format!("git: {} {commits} → {}", one.commits, one.to)
 }
 
+/// How many changes that is.
+pub(crate) fn changes(count: usize) -> String {
+    match count {
+        1 => "1 change".to_owned(),
+        count => format!("{} changes", thousands(count as u64)),
+    }
+}
+
 /// 4812 as `4,812`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use sandbox::branch::{CommitId, CommitStatus, Workspace};
 
+use super::show_changes::changes;
 use crate::error::CliError;
 use crate::interrupt::Guard;
 use crate::output::tell;
@@ -33,8 +34,9 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     let info = workspace.undo(id, &mut |progress| bar.show(progress))?;
     drop(bar);
     tell(format_args!(
-        "undone {id} ({} changes of {})",
-        info.changes, info.branch
+        "undone {id} ({} of {})",
+        changes(info.changes),
+        info.branch
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -52,7 +52,17 @@ pub(super) fn ready() -> io::Result<()> {
     stdout.write_all(READY)?;
     stdout.flush()?;
     let nowhere = File::options().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdout(&nowhere)?;
-    rustix::stdio::dup2_stderr(&nowhere)?;
+    silence(&nowhere)
+}
+
+/// Lets go of them without a word.
+pub(super) fn let_go(nowhere: &File) -> io::Result<()> {
+    std::env::set_current_dir("/")?;
+    silence(nowhere)
+}
+
+fn silence(nowhere: &File) -> io::Result<()> {
+    rustix::stdio::dup2_stdout(nowhere)?;
+    rustix::stdio::dup2_stderr(nowhere)?;
     Ok(())
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sandbox::ByteSize;
 use sandbox::backend::MemFs;
 use sandbox::fs::{Context, DynFileSystem, ROOT_INO, SetAttr};
+use sandbox::own::OwnWalls;
 
+use super::job::{Job, Made};
 use super::options::Options;
 use super::serve::serve;
 use crate::error::CliError;
@@ -35,15 +37,30 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    serve(&args.options, || {
-        let mut builder = MemFs::builder().capacity(args.size).writeback(args.writeback);
-        if let Some(inodes) = args.inodes {
+    serve(&args.options, args)
+}
+
+impl Job for Args {
+    fn name(&self) -> String {
+        "mem".to_owned()
+    }
+
+    fn walls(&self) -> Result<OwnWalls, CliError> {
+        Ok(OwnWalls::new())
+    }
+
+    fn filesystem(&self) -> Result<Made, CliError> {
+        let mut builder = MemFs::builder().capacity(self.size).writeback(self.writeback);
+        if let Some(inodes) = self.inodes {
             builder = builder.max_inodes(inodes);
         }
         let fs = builder.build()?;
         belong_to_caller(&fs)?;
-        Ok(args.options.builder(Arc::new(fs), "mem"))
-    })
+        Ok(Made {
+            fs: Arc::new(fs),
+            _watch: None,
+        })
+    }
 }
 
 /// Its root is whose who mounts it.

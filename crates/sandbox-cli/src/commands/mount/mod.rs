@@ -1,17 +1,25 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod hints;
+mod job;
 mod mem;
 mod options;
+mod overlay;
 mod passthrough;
 mod serve;
+mod server;
 mod stats;
+mod wire;
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
 
-/// Serve a filesystem: a directory as somebody else's, or one in memory
+pub(crate) use hints::hint;
+
+/// Serve a filesystem: a directory as somebody else's, several on top of each other, or one in memory
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -25,12 +33,18 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Filesystem {
     Passthrough(passthrough::Args),
+    Overlay(overlay::Args),
     Mem(mem::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.filesystem {
         Filesystem::Passthrough(args) => passthrough::run(args),
+        Filesystem::Overlay(args) => overlay::run(args),
         Filesystem::Mem(args) => mem::run(args),
     }
+}
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError + Copy {
+    move |source| CliError::Serving { what, source }
 }

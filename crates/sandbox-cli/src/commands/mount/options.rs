@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sandbox::CachePolicy;
 use sandbox::fs::DynFileSystem;
-use sandbox::serve::fuse::{Session, SessionBuilder};
+use sandbox::serve::fuse::{MountBuilder, Session, SessionBuilder};
+use sandbox::{CachePolicy, HostPermissions, StatVirtualization};
 
 /// How it is mounted and served.
 #[derive(Debug, clap::Args)]
@@ -36,13 +36,17 @@ pub(super) struct Options {
     subtype: String,
     /// The kernel reads and writes files directly (root and Linux 6.9; not with --writeback)
     #[arg(long)]
-    kernel_io: bool,
+    pub(super) kernel_io: bool,
+    /// Serve though nothing here can confine the server to what it serves
+    #[arg(long)]
+    pub(super) unconfined: bool,
 }
 
 impl Options {
-    pub(super) fn builder(&self, fs: Arc<dyn DynFileSystem>, name: &str) -> SessionBuilder {
+    /// How it is mounted.
+    pub(super) fn mount(&self, name: &str) -> MountBuilder {
         let name = self.fsname.as_deref().unwrap_or(name);
-        let mut builder = Session::builder(fs).fs_name(name).subtype(&self.subtype);
+        let mut builder = MountBuilder::new().fs_name(name).subtype(&self.subtype);
         if self.read_only {
             builder = builder.read_only();
         }
@@ -52,10 +56,17 @@ impl Options {
         if self.no_default_permissions {
             builder = builder.without_default_permissions();
         }
-        if self.kernel_io {
-            builder = builder.backing_files();
-        }
         builder
+    }
+
+    /// How it is served.
+    pub(super) fn session(&self, fs: Arc<dyn DynFileSystem>) -> SessionBuilder {
+        let builder = Session::builder(fs);
+        if self.kernel_io {
+            builder.backing_files()
+        } else {
+            builder
+        }
     }
 }
 
@@ -76,6 +87,49 @@ impl From<Cache> for CachePolicy {
             Cache::Never => Self::Never,
             Cache::Auto => Self::Auto,
             Cache::Always => Self::Always,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Stat {
+    /// In an extended attribute; a filesystem without them is refused
+    Strict,
+    /// There where possible, otherwise the host's own
+    Relaxed,
+    /// The host's own
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Permissions {
+    /// Yours alone
+    Private,
+    /// As the file's own mode, without setuid and setgid
+    Mirror,
+}
+
+impl Stat {
+    pub(super) fn is_off(self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
+impl From<Stat> for StatVirtualization {
+    fn from(stat: Stat) -> Self {
+        match stat {
+            Stat::Strict => Self::Strict,
+            Stat::Relaxed => Self::Relaxed,
+            Stat::Off => Self::Off,
+        }
+    }
+}
+
+impl From<Permissions> for HostPermissions {
+    fn from(permissions: Permissions) -> Self {
+        match permissions {
+            Permissions::Private => Self::Private,
+            Permissions::Mirror => Self::Mirror,
         }
     }
 }

@@ -1,17 +1,22 @@
 //! `sandbox mount passthrough`.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::ValueEnum;
+use sandbox::Access;
+use sandbox::ByteSize;
 use sandbox::backend::PassthroughFs;
 use sandbox::backend::quota::Quota;
-use sandbox::{ByteSize, HostPermissions, StatVirtualization};
+use sandbox::own::OwnWalls;
 
-use super::options::{Cache, Options};
+use super::job::{Job, Made};
+use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
 use crate::error::CliError;
+use crate::output::note;
 
 /// Serve a directory of this machine, with owners and modes of its own
 #[derive(Debug, clap::Args)]
@@ -38,6 +43,9 @@ pub(super) struct Args {
     /// What the kernel may remember of what others may change meanwhile
     #[arg(long, value_name = "WHAT", default_value = "auto")]
     cache: Cache,
+    /// The kernel is told of what others change, as soon as this machine reports it (inotify)
+    #[arg(long, conflicts_with = "single_file")]
+    watch: bool,
     /// The kernel collects writes: faster, and nobody else may write there meanwhile
     #[arg(long)]
     writeback: bool,
@@ -52,53 +60,96 @@ pub(super) struct Args {
     single_file: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Stat {
-    /// In an extended attribute; a filesystem without them is refused
-    Strict,
-    /// There where possible, otherwise the host's own
-    Relaxed,
-    /// The host's own
-    Off,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Permissions {
-    /// Yours alone
-    Private,
-    /// As the file's own mode, without setuid and setgid
-    Mirror,
-}
-
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    serve(&args.options, || {
-        let mut builder = PassthroughFs::builder()
-            .root_dir(&args.dir)
-            .stat_virtualization(match args.stat {
-                Stat::Strict => StatVirtualization::Strict,
-                Stat::Relaxed => StatVirtualization::Relaxed,
-                Stat::Off => StatVirtualization::Off,
-            })
-            .host_permissions(match args.permissions {
-                Permissions::Private => HostPermissions::Private,
-                Permissions::Mirror => HostPermissions::Mirror,
-            })
-            .cache_policy(args.cache.into())
-            .writeback(args.writeback);
-        if let Some(bytes) = args.quota {
-            let quota = Quota::bytes(bytes);
-            builder = builder.quota(match args.quota_inodes {
-                Some(inodes) => quota.inodes(inodes),
-                None => quota,
-            });
+    serve(&args.options, args)
+}
+
+impl Job for Args {
+    fn name(&self) -> String {
+        self.dir.to_string_lossy().into_owned()
+    }
+
+    fn walls(&self) -> Result<OwnWalls, CliError> {
+        let access = if self.options.read_only {
+            Access::Read
+        } else {
+            Access::Write
+        };
+        let mut walls = OwnWalls::new();
+        // What is not there is said by who looks at it more closely.
+        if let Ok(root) = self.dir.canonicalize() {
+            if let (true, Some(above)) = (self.single_file, root.parent()) {
+                walls = walls.list(above);
+            }
+            walls = walls.reach(root, access);
         }
-        if args.options.read_only {
+        if let Some(state) = self.quota_state()? {
+            walls = walls.reach(state, Access::Write);
+        }
+        walls = walls.many_owners();
+        if self.stat.is_off() {
+            walls = walls.keep("mknod");
+        }
+        if self.stat.is_off() || self.options.kernel_io {
+            // Attributes in trusted.*, and files that the kernel reads itself.
+            walls = walls.keep("sys_admin");
+        }
+        Ok(walls)
+    }
+
+    fn filesystem(&self) -> Result<Made, CliError> {
+        let mut builder = PassthroughFs::builder()
+            .root_dir(&self.dir)
+            .stat_virtualization(self.stat.into())
+            .host_permissions(self.permissions.into())
+            .cache_policy(self.cache.into())
+            .writeback(self.writeback);
+        if let Some(bytes) = self.quota {
+            let mut quota = Quota::bytes(bytes);
+            if let Some(inodes) = self.quota_inodes {
+                quota = quota.inodes(inodes);
+            }
+            if let Some(state) = self.quota_state()? {
+                quota = quota.state_dir(state);
+            }
+            builder = builder.quota(quota);
+        }
+        if self.options.read_only {
             builder = builder.read_only();
         }
-        if args.single_file {
+        if self.single_file {
             builder = builder.single_file();
         }
         let fs = Arc::new(builder.build()?);
-        Ok(args.options.builder(fs, &args.dir.to_string_lossy()))
-    })
+        if matches!(self.stat, Stat::Relaxed) && !fs.keeps_owners() {
+            note(format_args!(
+                "{}: no extended attributes of users there: the host's own owners and modes are shown",
+                self.dir.display()
+            ));
+        }
+        let watch = self.watch.then(|| fs.watch()).transpose();
+        let watch = watch.map_err(|source| CliError::Serving {
+            what: "--watch",
+            source,
+        })?;
+        Ok(Made { fs, _watch: watch })
+    }
+}
+
+impl Args {
+    /// Where the quota's figure is kept, made where it is not there; none without a quota, or without a place.
+    fn quota_state(&self) -> Result<Option<PathBuf>, CliError> {
+        let state = sandbox::state_directory().filter(|_| self.quota.is_some());
+        let Some(state) = state.map(|state| state.join("quota")) else {
+            return Ok(None);
+        };
+        if !state.is_dir() {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&state);
+            made.map_err(|source| CliError::File {
+                path: state.clone(),
+                source,
+            })?;
+        }
+        Ok(Some(state))
+    }
 }

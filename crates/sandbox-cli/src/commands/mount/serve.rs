@@ -1,55 +1,73 @@
-//! Mounting, waiting for the end, unmounting.
+//! The process that the user has started: it has the server started, mounts, waits for the end, unmounts.
+//!
+//! The server is another process, because it is confined, and whoever is confined can neither mount nor unmount.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
-use sandbox::serve::fuse::{Session, SessionBuilder, UnmountError};
+use sandbox::serve::fuse::{Mount, UnmountError};
 
+use super::job::Job;
 use super::options::Options;
-use super::{background, stats};
+use super::server::{self, Server};
+use super::{background, failed};
 use crate::error::CliError;
 use crate::output::note;
 
-/// Mounts what `prepare` makes, and serves it until it is unmounted or a signal says so.
-pub(super) fn serve(
-    options: &Options,
-    prepare: impl FnOnce() -> Result<SessionBuilder, CliError>,
-) -> Result<ExitCode, CliError> {
+/// Mounts what `job` describes, and has it served until it is unmounted or a signal says so.
+pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliError> {
+    if server::is_server() {
+        return server::serve(options, job);
+    }
     if options.daemon && !background::is_background() {
         return background::start();
     }
-    // Before there are threads, so that they are blocked in all of them.
     let signals = signals()?;
-    let session = prepare()?.mount(&options.mountpoint)?;
-    let ended = session.ended().map_err(failed("eventfd"))?;
+    let mut server = Server::start()?;
+    // A server that ends has said why.
+    let Some(walls) = server.hear()? else {
+        return server.exit_status();
+    };
+    let (mount, device) = options.mount(&job.name()).mount(&options.mountpoint)?;
+    server.give(device)?;
+    if server.hear()?.is_none() {
+        drop(mount);
+        return server.exit_status();
+    }
     if background::is_background() {
         background::ready().map_err(failed("the background"))?;
     } else {
-        let place = session.mount_point().unwrap_or(&options.mountpoint);
+        let place = mount.path().unwrap_or(&options.mountpoint);
         note(format_args!("mounted on {}", place.display()));
+        note(walls);
     }
-    wait(&signals, &ended).map_err(failed("waiting"))?;
-    if options.stats {
-        stats::print(&session.counters().counted());
-    }
-    end(session);
-    Ok(ExitCode::SUCCESS)
+    wait(&signals, &server).map_err(failed("waiting"))?;
+    end(mount, &server);
+    server.exit_status()
 }
 
-fn end(session: Session) {
-    match session.unmount() {
+/// Unmounts it. A server that has ended already is no reason to leave it.
+fn end(mount: Mount, server: &Server) {
+    match mount.unmount() {
         Ok(()) => {}
-        // Dropped, it is unmounted all the same.
-        Err((_session, UnmountError::Busy)) => note("it was in use: who uses it gets errors from now on"),
-        Err((_session, error)) => note(error),
+        Err((mount, error)) => {
+            match error {
+                UnmountError::Busy => note("it was in use: who uses it gets errors from now on"),
+                error => note(error),
+            }
+            // Dropped, it is unmounted all the same: what was written is served to its end, and nothing more.
+            drop(mount);
+            server.abort();
+        }
     }
 }
 
-fn signals() -> Result<SignalFd, CliError> {
+/// The signals that mean the end, blocked from here on, so that none is lost.
+pub(super) fn signals() -> Result<SignalFd, CliError> {
     let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
         .into_iter()
         .collect();
@@ -59,17 +77,13 @@ fn signals() -> Result<SignalFd, CliError> {
         .map_err(|errno| failed("signalfd")(errno.into()))
 }
 
-/// Until there is a signal, or nobody to serve.
-fn wait(signals: &SignalFd, ended: &OwnedFd) -> io::Result<()> {
-    let mut fds = [signals.as_fd(), ended.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+/// Until there is a signal, or no server.
+fn wait(signals: &SignalFd, server: &Server) -> io::Result<()> {
+    let mut fds = [signals.as_fd(), server.end()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
     loop {
         match rustix::event::poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => {}
             result => return result.map(drop).map_err(io::Error::from),
         }
     }
-}
-
-fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError {
-    move |source| CliError::Serving { what, source }
 }

@@ -46,7 +46,6 @@ pub(crate) fn wait(mut process: Process, mut signals: Signals, door: &mut Door) 
                 result,
                 cancelled_by: signals.cancelled_by,
                 goes_on: false,
-                rest: None,
                 status: None,
                 branch: None,
             });

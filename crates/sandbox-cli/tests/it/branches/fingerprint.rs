@@ -45,6 +45,26 @@ impl Fingerprint {
         entries.map(|(path, entry)| (path, entry.content)).collect()
     }
 
+    /// Of each path its mode, how many links a file has, and its content.
+    pub(super) fn described(self) -> impl Iterator<Item = (PathBuf, (u32, u64, Vec<u8>))> {
+        self.0.into_iter().map(|(path, entry)| {
+            let links = if entry.is_directory() { 0 } else { entry.links };
+            (path, (entry.mode, links, entry.content))
+        })
+    }
+
+    /// The same, whatever has been done to get there: inodes may be others, and a directory another size.
+    pub(super) fn without_changes(mut self) -> Self {
+        for entry in self.0.values_mut() {
+            entry.changed = (0, 0);
+            entry.inode = 0;
+            if entry.is_directory() {
+                (entry.size, entry.blocks) = (0, 0);
+            }
+        }
+        self
+    }
+
     /// Nothing has happened to the tree since.
     #[track_caller]
     pub(super) fn still_holds(&self) {
@@ -59,6 +79,10 @@ impl Fingerprint {
 }
 
 impl Entry {
+    fn is_directory(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
     fn of(path: &Path) -> Self {
         let metadata = path.symlink_metadata().expect("there");
         let kind = metadata.file_type();

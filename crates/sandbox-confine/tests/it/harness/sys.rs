@@ -51,3 +51,54 @@ pub(crate) fn set_variable(name: &str, value: impl AsRef<std::ffi::OsStr>) {
     // SAFETY: the test's process is its own and has one thread.
     unsafe { std::env::set_var(name, value) };
 }
+
+/// Runs `body` in a child, which must have one thread; its failure fails.
+#[track_caller]
+pub(crate) fn in_a_fork(body: impl FnOnce()) {
+    // SAFETY: this process has one thread, so the child is as whole as its parent.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let has_passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_ok();
+        // SAFETY: it ends this process; the parent runs the destructors.
+        unsafe { libc::_exit(i32::from(!has_passed)) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is there for the call.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(
+        (waited, status),
+        (pid, 0),
+        "what ran in a process of its own has failed"
+    );
+}
+
+/// Runs `body` in a copy of this process that has one thread, and answers whether it came to its end.
+pub(crate) fn alone_in_a_copy(body: impl FnOnce()) -> bool {
+    // SAFETY: the copy is a test of its own, started as one; the other thread of the test harness waits for it and
+    // holds nothing locked.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: numbers only. A test that takes too long is killed, and its copy with it.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            std::process::exit(i32::from(ended.is_err()))
+        }
+        pid => {
+            let mut status = 1;
+            // SAFETY: our child, and a place for its status.
+            unsafe { libc::waitpid(pid, &raw mut status, 0) };
+            status == 0
+        }
+    }
+}
+
+/// A template of a process with more than one thread.
+pub(crate) fn template_anyway(work: impl Fn(u32) + Send + Sync) -> sandbox_confine::Sandbox {
+    // SAFETY: the other thread of the test harness waits for this one and holds nothing locked.
+    let template = unsafe {
+        sandbox_confine::Sandbox::template(&sandbox_confine::Policy::default())
+            .functions_unchecked(|| {}, work)
+    };
+    template.expect("a template")
+}

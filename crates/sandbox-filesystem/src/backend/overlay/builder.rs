@@ -275,7 +275,7 @@ impl OverlayBuilder {
         numbers: &Numbers,
     ) -> Result<PassthroughFs, OverlayProblem> {
         // The topmost first; the layers are numbered from the bottom.
-        let numbered = (1..).zip(layers).map(|(layer, opened)| (layer, opened));
+        let numbered = (1..).zip(layers);
         let mut stack: Vec<(Layer, Opened)> = numbered.collect();
         stack.reverse();
         stack.splice(0..0, upper.map(|upper| (0, upper)));

@@ -11,7 +11,7 @@ use super::content::Content;
 use super::copy_file::is_at;
 use super::crash::crash_point;
 use super::staging::clear_whiteouts;
-use super::{OverlayFs, parts};
+use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Identity, Inode, Part};
 use crate::backend::passthrough::resolve::STAND_IN;
@@ -35,8 +35,8 @@ impl OverlayFs {
             stat: &stat,
             attr: &attr,
         };
+        kept::note_origin(inode, file.as_fd(), false)?;
         self.copy_attributes(&source, file.as_fd())?;
-        self.note_origin(inode, file.as_fd(), false)?;
         crash_point("copy: dir staged");
 
         let _outer = parts(&place.parent).changing();
@@ -110,7 +110,7 @@ impl OverlayFs {
         mark(fd.as_fd(), marks::OPAQUE, b"y")?;
         crash_point("complete: opaque");
         parts(dir).became_opaque();
-        let listed = self.host.with_descriptors(|| host::reopen_dir(fd.as_fd()))?;
+        let listed = self.open_listing(fd.as_fd(), 0)?;
         clear_whiteouts(listed.as_fd())?;
         crash_point("complete: cleared");
         super::attributes::copy_times(&before, fd.as_fd())

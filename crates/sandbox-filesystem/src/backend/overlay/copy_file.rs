@@ -11,8 +11,9 @@ use rustix::fs::{FileType, Mode, OFlags};
 use super::attributes::{Source, copy_times, mark};
 use super::content::{Content, sync};
 use super::crash::crash_point;
+use super::lend::with_mode;
 use super::staging::Staged;
-use super::{Durability, OverlayFs, index, parts};
+use super::{Durability, OverlayFs, index, kept, parts};
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Identity, Inode, Place};
 use crate::backend::passthrough::owner::{Kind, Override};
@@ -72,9 +73,7 @@ impl OverlayFs {
             stat: &stat,
             attr: &attr,
         };
-        let copy = self.stage_copy(&source, content)?;
-        let several = stat.stx_nlink > 1;
-        self.note_origin(inode, copy.file.as_fd(), several)?;
+        let copy = self.stage_copy(inode, &source, content)?;
         if upper.durability == Durability::Each && is_regular(attr.mode) {
             self.sync_copy(copy.file.as_fd())?;
         }
@@ -115,7 +114,13 @@ impl OverlayFs {
             inode.links.fetch_add(were - counted, Ordering::Relaxed);
         }
         if several {
-            self.settle_links(inode, file.as_fd())?;
+            kept::settle_links(inode, file.as_fd())?;
+        }
+        if several {
+            // From here on the number is in the copy.
+            upper
+                .index
+                .keep_names_gone(inode.identity(), 0, upper.staging.name())?;
         }
         let identity = Identity::of(&host::stat(file.as_fd())?);
         self.host.table.became(inode, identity, Arc::new(file));
@@ -129,7 +134,8 @@ impl OverlayFs {
         let dir = self.host.part_descriptor(&place.parent, 0)?;
         self.mark_impure(&place.parent, dir.as_fd())?;
         let before = host::stat(dir.as_fd())?;
-        staged.put(dir.as_fd(), &place.name)?;
+        with_mode(dir.as_fd(), 0o300, || staged.try_put(dir.as_fd(), &place.name))?;
+        staged.was_put();
         crash_point("copy: renamed");
         copy_times(&before, dir.as_fd())
     }
@@ -144,41 +150,13 @@ impl OverlayFs {
         Ok(())
     }
 
-    /// Keeps the number that programs see, which is that of the original, where the file can carry it.
-    pub(super) fn note_origin(&self, inode: &Inode, copy: BorrowedFd<'_>, several: bool) -> FsResult<()> {
-        if self.kind_on_host(copy)?.is_none() {
-            return Ok(());
-        }
-        let number = inode.shown().unwrap_or_default();
-        let value = if several {
-            format!("{number:x} {}", inode.identity().key())
-        } else {
-            format!("{number:x}")
-        };
-        mark(copy, marks::NUMBER, value.as_bytes())
-    }
-
-    /// Of files and directories; nothing else can carry attributes.
-    fn kind_on_host(&self, file: BorrowedFd<'_>) -> FsResult<Option<Kind>> {
-        let kind = Kind::of_mode(u32::from(host::stat(file)?.stx_mode));
-        Ok(kind.filter(|kind| matches!(kind, Kind::File | Kind::Dir)))
-    }
-
-    /// Writes down how many names are not in the upper.
-    pub(super) fn settle_links(&self, inode: &Inode, copy: BorrowedFd<'_>) -> FsResult<()> {
-        if self.kind_on_host(copy)?.is_some() {
-            index::set_links(copy, inode.links.load(Ordering::Relaxed))?;
-        }
-        Ok(())
-    }
-
     fn sync_copy(&self, file: BorrowedFd<'_>) -> FsResult<()> {
         let open = || host::reopen(file, OFlags::RDONLY | OFlags::NONBLOCK);
         sync(self.host.with_descriptors(open)?)
     }
 
     /// Makes a copy in staging, with everything that the original has.
-    fn stage_copy(&self, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
+    fn stage_copy(&self, inode: &Inode, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
         let staging = &self.upper()?.staging;
         let staged = staging.name();
         let kind = Kind::of_mode(u32::from(source.stat.stx_mode)).ok_or(Errno::EIO)?;
@@ -196,6 +174,7 @@ impl OverlayFs {
         }
         let open = || rustix::fs::openat(staging.fd(), &staged.name, STAND_IN, Mode::empty());
         let file = self.host.with_descriptors(open)?;
+        kept::note_origin(inode, file.as_fd(), source.stat.stx_nlink > 1)?;
         self.copy_attributes(source, file.as_fd())?;
         Ok(Copy { staged, file })
     }
@@ -270,11 +249,11 @@ impl OverlayFs {
         self.mark_impure(dir, fd.as_fd())?;
         let before = host::stat(fd.as_fd())?;
         let file = self.host.descriptor(inode)?;
-        index::link(file.as_fd(), fd.as_fd(), name)?;
+        with_mode(fd.as_fd(), 0o300, || index::link(file.as_fd(), fd.as_fd(), name))?;
         crash_point("name: linked");
         copy_times(&before, fd.as_fd())?;
         inode.links.fetch_sub(1, Ordering::Relaxed);
-        self.settle_links(inode, file.as_fd())
+        kept::settle_links(inode, file.as_fd())
     }
 }
 

@@ -145,8 +145,9 @@ impl OverlayFs {
         umask: u32,
     ) -> FsResult<Entry> {
         let dir = self.directory(parent)?;
-        if mode & libc::S_IFMT == libc::S_IFCHR && rdev == 0 {
-            // That would be a whiteout.
+        let is_whiteout = mode & libc::S_IFMT == libc::S_IFCHR && rdev == 0;
+        if is_whiteout && !self.host.config.is_virtual() {
+            // Where devices are recorded beside a file it is a device like others.
             return Err(Errno::EPERM);
         }
         let kind = match Kind::of_mode(mode) {

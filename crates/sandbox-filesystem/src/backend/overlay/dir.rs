@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::RawDir;
 
+use super::lend::with_mode;
 use super::look::{is_attribute_whiteout, is_whiteout, xattr_in};
-use super::lookup::kept_number;
-use super::{OverlayFs, parts};
+use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::attr::type_shown;
-use crate::backend::passthrough::dir::{CHUNK, Item, entry_type};
+use crate::backend::passthrough::dir::{CHUNK, Item, entry_type, list as host_list};
 use crate::backend::passthrough::handle::OpenDir;
 use crate::backend::passthrough::inode::{Inode, Layer};
 use crate::backend::passthrough::{host, owner};
@@ -101,8 +101,7 @@ impl OverlayFs {
         }
         let listing = self.listing(&open.inode, open.dir.as_fd(), open.from, false)?;
         let shows = |item| self.plain(&listing, item);
-        self.host
-            .list(open, offset, &shows, &mut |item| give(item.entry()))
+        host_list(open, offset, &shows, &mut |item| give(item.entry()))
     }
 
     /// What a directory shows when a listing of it begins, unless it is just the one that was opened.
@@ -121,7 +120,7 @@ impl OverlayFs {
         let mut merge = Merge::default();
         for (place, layer) in layers.enumerate() {
             let fd = self.host.part_descriptor(dir, layer)?;
-            let open = self.host.with_descriptors(|| host::reopen_dir(fd.as_fd()))?;
+            let open = self.open_listing(fd.as_fd(), layer)?;
             let lends_numbers = place == 1 && dir.layer() == 0;
             if self.merge_layer(dir, &open, layer, &mut merge, lends_numbers)? {
                 break;
@@ -129,6 +128,16 @@ impl OverlayFs {
             merge.next_layer();
         }
         Ok(merge.finish())
+    }
+
+    /// Opens a directory of a layer for listing.
+    pub(super) fn open_listing(&self, dir: BorrowedFd<'_>, layer: Layer) -> FsResult<OwnedFd> {
+        let open = || self.host.with_descriptors(|| host::reopen_dir(dir));
+        if layer == 0 {
+            with_mode(dir, 0o500, open)
+        } else {
+            open()
+        }
     }
 
     /// Whether the layer hides everything beneath it.
@@ -215,7 +224,7 @@ impl OverlayFs {
             _ => false,
         };
         if may_hide {
-            let Some(kind) = self.kind_if_shown(listing, &item.name)? else {
+            let Some(kind) = kind_if_shown(listing, &item.name)? else {
                 return Ok(Shown::Whiteout(item));
             };
             item.kind = kind;
@@ -230,19 +239,6 @@ impl OverlayFs {
         Ok(Shown::Entry(item, alone))
     }
 
-    /// The type of something that may be a whiteout; none if it is one.
-    fn kind_if_shown(&self, listing: &Listing<'_>, name: &OsStr) -> FsResult<Option<u8>> {
-        let stat = match host::stat_in(listing.fd, name) {
-            Ok(stat) => stat,
-            // Gone meanwhile.
-            Err(rustix::io::Errno::NOENT) => return Ok(Some(libc::DT_UNKNOWN)),
-            Err(error) => return Err(error.into()),
-        };
-        let hidden =
-            is_whiteout(&stat) || listing.attributes && is_attribute_whiteout(listing.fd, name, &stat)?;
-        Ok((!hidden).then(|| entry_type(u32::from(stat.stx_mode) & libc::S_IFMT)))
-    }
-
     /// The number that programs see.
     fn number_entry(&self, listing: &Listing<'_>, item: &mut Item) -> FsResult<Alone> {
         if listing.layer != 0 {
@@ -251,17 +247,29 @@ impl OverlayFs {
         }
         let kept = listing.impure && matches!(item.kind, libc::DT_REG | libc::DT_DIR);
         if kept
-            && let Some(value) = xattr_in(listing.fd, &item.name, marks::NUMBER)?
-            && let Some(number) = kept_number(&value)
+            && let Some(value) = xattr_in(listing.fd, 0, &item.name, marks::NUMBER)?
+            && let Some(number) = kept::number(&value)
         {
             item.ino = number;
         }
         let is_directory = listing.merged && item.kind == libc::DT_DIR;
-        if is_directory && xattr_in(listing.fd, &item.name, marks::OPAQUE)?.as_deref() == Some(b"y") {
+        if is_directory && xattr_in(listing.fd, 0, &item.name, marks::OPAQUE)?.as_deref() == Some(b"y") {
             return Ok(Alone::Yes);
         }
         Ok(Alone::No)
     }
+}
+
+/// The type of something that may be a whiteout; none if it is one.
+fn kind_if_shown(listing: &Listing<'_>, name: &OsStr) -> FsResult<Option<u8>> {
+    let stat = match host::stat_in(listing.fd, name) {
+        Ok(stat) => stat,
+        // Gone meanwhile.
+        Err(rustix::io::Errno::NOENT) => return Ok(Some(libc::DT_UNKNOWN)),
+        Err(error) => return Err(error.into()),
+    };
+    let hidden = is_whiteout(&stat) || listing.attributes && is_attribute_whiteout(listing.fd, name, &stat)?;
+    Ok((!hidden).then(|| entry_type(u32::from(stat.stx_mode) & libc::S_IFMT)))
 }
 
 /// The root's own number stands for what is above it.

@@ -8,7 +8,7 @@ use crate::holder::Holder;
 
 /// Everything that is wrong with what was asked for, at once.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[error("{}", .0.iter().map(told).collect::<Vec<_>>().join("; "))]
 pub struct OverlayError(Vec<OverlayProblem>);
 
 impl OverlayError {
@@ -19,6 +19,11 @@ impl OverlayError {
     /// What is wrong, one thing each.
     pub fn problems(&self) -> &[OverlayProblem] {
         &self.0
+    }
+
+    /// The same, to keep.
+    pub fn into_problems(self) -> Vec<OverlayProblem> {
+        self.0
     }
 
     /// What can be done, where something can.
@@ -151,6 +156,14 @@ pub enum OverlayProblem {
     /// Writes are to be cached where nothing is, or where there are none.
     #[error("writeback without a cache or without a writable directory")]
     Writeback,
+}
+
+/// With its cause, which a list of several has no place for.
+fn told(problem: &OverlayProblem) -> String {
+    match std::error::Error::source(problem) {
+        Some(source) => format!("{problem}: {source}"),
+        None => problem.to_string(),
+    }
 }
 
 fn by(holder: Option<&Holder>) -> String {

@@ -7,10 +7,12 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, Statx, XattrFlags};
+use rustix::fs::{AtFlags, CWD, Mode, Statx};
 use rustix::io::Errno as HostErrno;
 
+use super::attributes::mark;
 use super::look::xattr;
+use super::staging::Staged;
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::Identity;
 use crate::backend::passthrough::resolve::STAND_IN;
@@ -74,6 +76,37 @@ impl Index {
         }
     }
 
+    /// How many names of a file have gone before it was copied up.
+    pub(super) fn names_gone(&self, identity: Identity) -> FsResult<i32> {
+        if !self.is_used() {
+            return Ok(0);
+        }
+        match rustix::fs::readlinkat(&self.dir, gone(identity), Vec::new()) {
+            Ok(number) => {
+                let number = number.to_str().ok().and_then(|text| text.parse().ok());
+                number.filter(|number| *number > 0).ok_or(Errno::EIO)
+            }
+            Err(HostErrno::NOENT) => Ok(0),
+            Err(HostErrno::INVAL) => Err(Errno::EIO),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps that number, as the target of a link, which is there or is not; nothing where all have gone, or none.
+    pub(super) fn keep_names_gone(
+        &self,
+        identity: Identity,
+        number: i32,
+        staged: Staged<'_>,
+    ) -> FsResult<()> {
+        if number <= 0 {
+            return self.remove(&gone(identity));
+        }
+        self.used.store(true, Ordering::Relaxed);
+        staged.link_to(number)?;
+        staged.replace(self.dir.as_fd(), gone(identity).as_ref())
+    }
+
     /// The last name has gone.
     pub(super) fn remove(&self, key: &str) -> FsResult<()> {
         match rustix::fs::unlinkat(&self.dir, key, AtFlags::empty()) {
@@ -83,9 +116,13 @@ impl Index {
     }
 }
 
+fn gone(identity: Identity) -> String {
+    format!("{}.gone", identity.key())
+}
+
 /// How many names of a copy are not in the upper, less the one in the index; `EIO` where that makes no sense.
 pub(super) fn links(file: BorrowedFd<'_>) -> FsResult<i32> {
-    match xattr(file, marks::NLINK)? {
+    match xattr(file, 0, marks::NLINK)? {
         None => Ok(0),
         Some(value) => marks::parse_nlink(&value).ok_or(Errno::EIO),
     }
@@ -93,14 +130,7 @@ pub(super) fn links(file: BorrowedFd<'_>) -> FsResult<i32> {
 
 /// Keeps that number.
 pub(super) fn set_links(file: BorrowedFd<'_>, links: i32) -> FsResult<()> {
-    let path = host::proc_path(file);
-    let value = marks::format_nlink(links);
-    Ok(rustix::fs::setxattr(
-        path.as_c_str(),
-        marks::NLINK,
-        value.as_bytes(),
-        XattrFlags::empty(),
-    )?)
+    mark(file, marks::NLINK, marks::format_nlink(links).as_bytes())
 }
 
 /// Another name of a file that is only known by its descriptor.

@@ -17,7 +17,7 @@ impl OverlayFs {
         }
         self.raise(&inode, Content::All)?;
         let vacancy = self.vacancy(&dir, new_name)?;
-        if !inode.shown().is_none_or(|shown| shown == 0) {
+        if inode.shown().is_some() {
             // What is shown of it is found again in directories that say so.
             self.mark_impure(&dir, vacancy.fd.as_fd())?;
         }

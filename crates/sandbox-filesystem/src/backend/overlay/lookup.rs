@@ -10,7 +10,7 @@ use rustix::fs::{Mode, Statx};
 use sandbox_types::CachePolicy;
 
 use super::look::{Seen, Spot, xattr, xattr_in};
-use super::{OverlayFs, index, parts};
+use super::{OverlayFs, index, kept, parts};
 use crate::backend::passthrough::inode::{Identity, Inode, Part, Parts};
 use crate::backend::passthrough::resolve::STAND_IN;
 use crate::backend::union::{Found, marks};
@@ -70,6 +70,10 @@ impl OverlayFs {
         }
         if spot.layer != 0 {
             inode.show_as(self.numbers.shown(spot.layer, spot.stat.stx_ino));
+            if let Some(upper) = self.upper.as_ref().filter(|_| spot.stat.stx_nlink > 1) {
+                let gone = upper.index.names_gone(spot.identity())?;
+                inode.links.store(-gone, Ordering::Relaxed);
+            }
         } else if self.is_impure(dir)? {
             self.recall(dir, name, spot, &inode)?;
         }
@@ -148,12 +152,12 @@ impl OverlayFs {
     /// What is kept beside a file that was copied up.
     fn recall(&self, dir: &Arc<Inode>, name: &OsStr, spot: &Spot, inode: &Inode) -> FsResult<()> {
         let fd = self.host.part_descriptor(dir, 0)?;
-        if let Some(value) = xattr_in(fd.as_fd(), name, marks::NUMBER)? {
-            inode.show_as(kept_number(&value).ok_or(Errno::EIO)?);
+        if let Some(value) = xattr_in(fd.as_fd(), 0, name, marks::NUMBER)? {
+            inode.show_as(kept::number(&value).ok_or(Errno::EIO)?);
         }
         let several =
             spot.stat.stx_nlink > 1 && u32::from(spot.stat.stx_mode) & libc::S_IFMT != libc::S_IFDIR;
-        if several && let Some(value) = xattr_in(fd.as_fd(), name, marks::NLINK)? {
+        if several && let Some(value) = xattr_in(fd.as_fd(), 0, name, marks::NLINK)? {
             let links = marks::parse_nlink(&value).ok_or(Errno::EIO)?;
             inode.links.store(links, Ordering::Relaxed);
         }
@@ -170,15 +174,8 @@ impl OverlayFs {
             return Ok(false);
         }
         let fd = self.host.part_descriptor(dir, 0)?;
-        let impure = xattr(fd.as_fd(), marks::IMPURE)?.is_some();
+        let impure = xattr(fd.as_fd(), 0, marks::IMPURE)?.is_some();
         known.set_impure(impure);
         Ok(impure)
     }
-}
-
-/// The number, in hexadecimal digits, before the first space; after it is the key in the index, where there is one.
-pub(super) fn kept_number(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    let digits = text.split(' ').next()?;
-    u64::from_str_radix(digits, 16).ok()
 }

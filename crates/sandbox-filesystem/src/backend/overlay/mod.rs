@@ -27,6 +27,8 @@ mod file_system;
 mod held;
 mod index;
 mod io;
+mod kept;
+mod lend;
 mod link;
 mod look;
 mod lookup;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
-use rustix::fs::{AtFlags, OFlags, RenameFlags as HostFlags};
+use rustix::fs::{AtFlags, RenameFlags as HostFlags};
 
 use super::attributes::mark;
 use super::content::Content;
@@ -13,7 +13,6 @@ use super::create::check_new_name;
 use super::look::Seen;
 use super::staging::clear_whiteouts;
 use super::{OverlayFs, parts};
-use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Inode, Life};
 use crate::backend::union::plan::{self, RenamePlan, Step, Upper};
 use crate::backend::union::{Found, marks};
@@ -80,7 +79,7 @@ impl OverlayFs {
             return Err(Errno::ENOENT);
         }
         let both = self.both(old, new)?;
-        let done = self.check(old, new, &both, flags).and_then(|nothing_to_do| {
+        let done = check(old, new, &both, flags).and_then(|nothing_to_do| {
             if nothing_to_do {
                 Ok(())
             } else {
@@ -101,9 +100,12 @@ impl OverlayFs {
                 let _names = look_both(old.dir, new.dir);
                 self.both(old, new)?
             };
-            let checked = self
-                .check_kinds(old, new, &both, flags)
-                .and_then(|nothing_to_do| self.check_target(&both, exchange).map(|()| nothing_to_do));
+            let checked = check_kinds(old, new, &both, flags).and_then(|nothing_to_do| {
+                if !nothing_to_do {
+                    self.check_target(&both, exchange)?;
+                }
+                Ok(nothing_to_do)
+            });
             self.let_go(both);
             if checked? {
                 return Ok(true);
@@ -189,62 +191,6 @@ impl OverlayFs {
         }
     }
 
-    /// Whether there is nothing to do: both names lead to the same file.
-    fn check_kinds(
-        &self,
-        old: Spelled<'_>,
-        new: Spelled<'_>,
-        both: &Both,
-        flags: RenameFlags,
-    ) -> FsResult<bool> {
-        let (source, target) = (&both.old.1, both.new.1.as_ref());
-        let exchange = flags.contains(RenameFlags::EXCHANGE);
-        let source_is_directory = source.type_bits() == libc::S_IFDIR;
-        let into_itself = source_is_directory && is_within(new.dir, source);
-        match target {
-            Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(Errno::EEXIST),
-            None if exchange => return Err(Errno::ENOENT),
-            _ if into_itself => return Err(Errno::EINVAL),
-            _ => {}
-        }
-        let Some(target) = target else { return Ok(false) };
-        if Arc::ptr_eq(source, target) {
-            return Ok(true);
-        }
-        let target_is_directory = target.type_bits() == libc::S_IFDIR;
-        if target_is_directory && is_within(old.dir, target) {
-            return Err(if exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
-        }
-        match (source_is_directory, target_is_directory) {
-            _ if exchange => Ok(false),
-            (true, false) => Err(Errno::ENOTDIR),
-            (false, true) => Err(Errno::EISDIR),
-            _ => Ok(false),
-        }
-    }
-
-    /// As `check_kinds`, with names locked: everything must be ready by now, or it is `ESTALE`.
-    fn check(&self, old: Spelled<'_>, new: Spelled<'_>, both: &Both, flags: RenameFlags) -> FsResult<bool> {
-        let nothing_to_do = self.check_kinds(old, new, both, flags)?;
-        let is_ready = |seen: &Seen, inode: &Inode| {
-            !matches!(seen.upper, Upper::Nothing | Upper::Whiteout)
-                && inode.layer() == 0
-                && !parts(inode).is_merged()
-        };
-        let target_is_ready = both
-            .new
-            .1
-            .as_ref()
-            .is_none_or(|inode| is_ready(&both.new.0, inode));
-        let exchange = flags.contains(RenameFlags::EXCHANGE);
-        let ready = is_ready(&both.old.0, &both.old.1) && (!exchange || target_is_ready);
-        if ready && old.dir.layer() == 0 && new.dir.layer() == 0 {
-            Ok(nothing_to_do)
-        } else {
-            Err(Errno::ESTALE)
-        }
-    }
-
     fn carry_out(&self, old: Spelled<'_>, new: Spelled<'_>, both: &Both, exchange: bool) -> FsResult<()> {
         let source = &both.old.1;
         let facts = plan::Rename {
@@ -270,6 +216,9 @@ impl OverlayFs {
         self.follow(old, new, both, plan)?;
         if let Some(life) = &mut life {
             **life = Life::Removed;
+        }
+        if let Some(target) = replaced.filter(|_| life.is_some()) {
+            parts(target).was_removed();
         }
         drop(life);
         self.note_moves(old, new, both, exchange)
@@ -329,8 +278,7 @@ impl OverlayFs {
     /// Takes the whiteouts out of a directory that hides what is beneath.
     fn clear(&self, dir: &Arc<Inode>) -> FsResult<()> {
         let fd = self.host.descriptor(dir)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let listed = self.host.with_descriptors(|| host::reopen(fd.as_fd(), flags))?;
+        let listed = self.open_listing(fd.as_fd(), 0)?;
         clear_whiteouts(listed.as_fd())
     }
 
@@ -350,6 +298,56 @@ impl OverlayFs {
         }
         moved(&both.old.1, new);
         Ok(())
+    }
+}
+
+/// As `check_kinds`, with names locked: everything must be ready by now, or it is `ESTALE`.
+fn check(old: Spelled<'_>, new: Spelled<'_>, both: &Both, flags: RenameFlags) -> FsResult<bool> {
+    let nothing_to_do = check_kinds(old, new, both, flags)?;
+    let is_ready = |seen: &Seen, inode: &Inode| {
+        !matches!(seen.upper, Upper::Nothing | Upper::Whiteout)
+            && inode.layer() == 0
+            && !parts(inode).is_merged()
+    };
+    let target_is_ready = both
+        .new
+        .1
+        .as_ref()
+        .is_none_or(|inode| is_ready(&both.new.0, inode));
+    let exchange = flags.contains(RenameFlags::EXCHANGE);
+    let ready = is_ready(&both.old.0, &both.old.1) && (!exchange || target_is_ready);
+    if ready && old.dir.layer() == 0 && new.dir.layer() == 0 {
+        Ok(nothing_to_do)
+    } else {
+        Err(Errno::ESTALE)
+    }
+}
+
+/// Whether there is nothing to do: both names lead to the same file.
+fn check_kinds(old: Spelled<'_>, new: Spelled<'_>, both: &Both, flags: RenameFlags) -> FsResult<bool> {
+    let (source, target) = (&both.old.1, both.new.1.as_ref());
+    let exchange = flags.contains(RenameFlags::EXCHANGE);
+    let source_is_directory = source.type_bits() == libc::S_IFDIR;
+    let into_itself = source_is_directory && is_within(new.dir, source);
+    match target {
+        Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(Errno::EEXIST),
+        None if exchange => return Err(Errno::ENOENT),
+        _ if into_itself => return Err(Errno::EINVAL),
+        _ => {}
+    }
+    let Some(target) = target else { return Ok(false) };
+    if Arc::ptr_eq(source, target) {
+        return Ok(true);
+    }
+    let target_is_directory = target.type_bits() == libc::S_IFDIR;
+    if target_is_directory && is_within(old.dir, target) {
+        return Err(if exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
+    }
+    match (source_is_directory, target_is_directory) {
+        _ if exchange => Ok(false),
+        (true, false) => Err(Errno::ENOTDIR),
+        (false, true) => Err(Errno::EISDIR),
+        _ => Ok(false),
     }
 }
 

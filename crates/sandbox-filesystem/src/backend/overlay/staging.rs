@@ -82,20 +82,34 @@ impl Staging {
 }
 
 impl Staged<'_> {
-    /// Gives it a name where there is none yet. `EEXIST`.
-    pub(super) fn put(self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
-        self.rename(dir, name, RenameFlags::NOREPLACE)
+    /// Gives it a name where there is none yet. `EEXIST`. Said to [`was_put`](Self::was_put) when it is done.
+    pub(super) fn try_put(&self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
+        let flags = RenameFlags::NOREPLACE;
+        Ok(rustix::fs::renameat_with(
+            self.staging.fd(),
+            &self.name,
+            dir,
+            name,
+            flags,
+        )?)
+    }
+
+    /// It is in staging no more.
+    pub(super) fn was_put(mut self) {
+        self.taken = true;
     }
 
     /// Gives it a name, whatever had it.
     pub(super) fn replace(self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
-        self.rename(dir, name, RenameFlags::empty())
+        rustix::fs::renameat(self.staging.fd(), &self.name, dir, name)?;
+        self.was_put();
+        Ok(())
     }
 
-    fn rename(mut self, dir: BorrowedFd<'_>, name: &OsStr, flags: RenameFlags) -> FsResult<()> {
-        rustix::fs::renameat_with(self.staging.fd(), &self.name, dir, name, flags)?;
-        self.taken = true;
-        Ok(())
+    /// Makes it a link whose target is a number.
+    pub(super) fn link_to(&self, number: i32) -> FsResult<()> {
+        let fd = self.staging.fd();
+        Ok(rustix::fs::symlinkat(number.to_string(), fd, &self.name)?)
     }
 
     /// Takes what has a name into staging.

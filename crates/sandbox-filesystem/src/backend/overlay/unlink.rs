@@ -11,7 +11,7 @@ use rustix::io::Errno as HostErrno;
 use super::content::Content;
 use super::crash::crash_point;
 use super::look::{Seen, xattr};
-use super::{OverlayFs, parts};
+use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Inode, Life};
 use crate::backend::union::plan::{self, Removal, Upper};
@@ -58,13 +58,29 @@ impl OverlayFs {
         let gone = self.host.table.lost(inode, dir, name);
         self.host.forgotten(gone);
         if upper == Upper::Nothing {
-            inode.links.fetch_sub(1, Ordering::Relaxed);
+            let links = inode.links.fetch_sub(1, Ordering::Relaxed) - 1;
+            let file = self.host.descriptor(inode)?;
             if inode.layer() == 0 {
-                let file = self.host.descriptor(inode)?;
-                self.settle_links(inode, file.as_fd())?;
+                kept::settle_links(inode, file.as_fd())?;
+            } else {
+                self.keep_names_gone(inode, file.as_fd(), links)?;
             }
         }
         self.leave_index(inode)
+    }
+
+    /// Remembers how many names have gone of a file that is not copied up.
+    fn keep_names_gone(&self, inode: &Inode, file: BorrowedFd<'_>, links: i32) -> FsResult<()> {
+        let upper = self.upper()?;
+        let all = host::stat(file)?.stx_nlink;
+        if all <= 1 {
+            return Ok(());
+        }
+        let left = i64::from(all) + i64::from(links);
+        let gone = if left > 0 { -links } else { 0 };
+        upper
+            .index
+            .keep_names_gone(inode.identity(), gone, upper.staging.name())
     }
 
     /// Takes a file out of the index that has no name left.
@@ -79,11 +95,8 @@ impl OverlayFs {
         if counted + i64::from(links) > 0 {
             return Ok(());
         }
-        if let Some(value) = xattr(file.as_fd(), marks::NUMBER)?
-            && let Some(key) = std::str::from_utf8(&value)
-                .ok()
-                .and_then(|text| text.split(' ').nth(1))
-            && !key.contains('/')
+        if let Some(value) = xattr(file.as_fd(), 0, marks::NUMBER)?
+            && let Some(key) = kept::key(&value)
         {
             upper.index.remove(key)?;
             inode.links.store(0, Ordering::Relaxed);
@@ -116,7 +129,7 @@ impl OverlayFs {
         self.host.pin(inode)?;
         self.remove_name(dir, name, seen)?;
         *life = Life::Removed;
-        parts(inode).became_opaque();
+        parts(inode).was_removed();
         let gone = self.host.table.lost(inode, dir, name);
         self.host.forgotten(gone);
         Ok(())

@@ -86,7 +86,7 @@ impl PassthroughFs {
         add: &mut AddEntry<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        self.list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
+        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
             add(item.entry())
         })
     }
@@ -98,7 +98,7 @@ impl PassthroughFs {
         add: &mut AddEntryPlus<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        self.list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
+        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
             add(item.entry(), &mut || Ok(self.entry_listed(&open, &item.name)))
         })
     }
@@ -109,33 +109,6 @@ impl PassthroughFs {
             return None;
         }
         self.find(&open.inode, open.dir.as_fd(), name).ok()
-    }
-
-    /// Hands over what the host lists, as far as `shows` lets it.
-    pub(in crate::backend) fn list(
-        &self,
-        open: &OpenDir,
-        offset: u64,
-        shows: &dyn Fn(Item) -> Option<Item>,
-        give: &mut dyn FnMut(&Item) -> FsResult<Fit>,
-    ) -> FsResult<()> {
-        // Only the requests of one open directory wait for each other, which the kernel sends one by one.
-        let mut listing = lock(&open.listing);
-        listing.go_to(open, offset)?;
-        loop {
-            let Some(item) = listing.ahead.front() else {
-                if listing.ended {
-                    return Ok(());
-                }
-                listing.read_ahead(open, shows)?;
-                continue;
-            };
-            if give(item)? == Fit::Full {
-                return Ok(());
-            }
-            listing.position = item.next;
-            listing.ahead.pop_front();
-        }
     }
 
     /// The root's own number stands for what is above it; the root of a single file has no other entry.
@@ -156,6 +129,32 @@ impl PassthroughFs {
             };
         }
         Some(item)
+    }
+}
+
+/// Hands over what the host lists, as far as `shows` lets it.
+pub(in crate::backend) fn list(
+    open: &OpenDir,
+    offset: u64,
+    shows: &dyn Fn(Item) -> Option<Item>,
+    give: &mut dyn FnMut(&Item) -> FsResult<Fit>,
+) -> FsResult<()> {
+    // Only the requests of one open directory wait for each other, which the kernel sends one by one.
+    let mut listing = lock(&open.listing);
+    listing.go_to(open, offset)?;
+    loop {
+        let Some(item) = listing.ahead.front() else {
+            if listing.ended {
+                return Ok(());
+            }
+            listing.read_ahead(open, shows)?;
+            continue;
+        };
+        if give(item)? == Fit::Full {
+            return Ok(());
+        }
+        listing.position = item.next;
+        listing.ahead.pop_front();
     }
 }
 

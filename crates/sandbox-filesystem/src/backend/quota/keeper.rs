@@ -1,5 +1,6 @@
 //! Who keeps a quota.
 
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use super::error::QuotaError;
 use super::gate::{Entered, Gate};
 use super::state::StateFile;
 use crate::fs::{Errno, FsResult};
+use crate::sys::figures::Figures;
 use crate::sys::signals::SignalsBlocked;
 
 /// So many times it is counted while others write, before they wait for it.
@@ -38,6 +40,36 @@ struct Shared {
     state: Mutex<StateFile>,
     /// The figure is exact, not a bound.
     exact: AtomicBool,
+    /// The figure, for others to read.
+    live: Figures,
+}
+
+/// The account, to look at and to change; when it is let go of, others can read what is in it.
+struct Open<'a> {
+    account: MutexGuard<'a, Account>,
+    shared: &'a Shared,
+}
+
+impl Deref for Open<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.account
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let Usage { bytes, inodes } = self.account.used;
+        let exact = u64::from(self.shared.exact.load(Ordering::Acquire));
+        self.shared.live.say([exact, bytes, inodes]);
+    }
 }
 
 impl QuotaKeeper {
@@ -73,12 +105,15 @@ impl QuotaKeeper {
             bound: used,
             changes: 0,
         };
+        let live = state.live()?;
         let shared = Arc::new(Shared {
+            live,
             account: Mutex::new(account),
             gate: Gate::default(),
             state: Mutex::new(state),
             exact: AtomicBool::new(exact),
         });
+        drop(shared.account());
         let counter = if exact {
             None
         } else {
@@ -213,8 +248,11 @@ impl Drop for QuotaKeeper {
 }
 
 impl Shared {
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    fn account(&self) -> Open<'_> {
+        Open {
+            account: self.account.lock().unwrap_or_else(PoisonError::into_inner),
+            shared: self,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, StateFile> {

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, StatxFlags};
 use sandbox_types::quota::QuotaRecord;
 
 use super::error::QuotaError;
+use crate::sys::figures::Figures;
 
 /// Where it is: named after the root's inode number and its time of creation, whatever path leads there.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl StateFile {
                 source,
             })?;
         Ok(Self(file))
+    }
+
+    /// Where the figure can be read by others while it is kept.
+    pub(super) fn live(&self) -> Result<Figures, QuotaError> {
+        Figures::create(&self.0.with_extension(QuotaRecord::LIVE)).map_err(|source| self.failed(source))
     }
 
     /// None where there is none, and where what is there is damaged: then there is nothing but to count.

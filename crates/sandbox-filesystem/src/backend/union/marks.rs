@@ -15,8 +15,6 @@ pub(in crate::backend) const REDIRECT: &str = "user.overlay.redirect";
 pub(in crate::backend) const METACOPY: &str = "user.overlay.metacopy";
 /// A directory that may hold what was copied up.
 pub(in crate::backend) const IMPURE: &str = "user.overlay.impure";
-/// What a file was copied up from: a handle of the kernel's.
-pub(in crate::backend) const ORIGIN: &str = "user.overlay.origin";
 /// How many names of a file are not in the upper, as a difference: `U+1`.
 pub(in crate::backend) const NLINK: &str = "user.overlay.nlink";
 /// The number that programs saw before a file was copied up, in hexadecimal digits. Ours; the kernel keeps and hides it.

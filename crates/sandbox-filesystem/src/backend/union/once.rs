@@ -40,13 +40,11 @@ impl<K: Eq + Hash + Clone> Once<K> {
     pub(in crate::backend) fn turn(&self, key: K) -> Turn<'_, K> {
         let waiting = {
             let mut running = self.running();
-            match running.get(&key) {
-                Some(waiting) => Arc::clone(waiting),
-                None => {
-                    running.insert(key.clone(), Arc::default());
-                    return Turn::Own(Own { once: self, key });
-                }
-            }
+            let Some(waiting) = running.get(&key) else {
+                running.insert(key.clone(), Arc::default());
+                return Turn::Own(Own { once: self, key });
+            };
+            Arc::clone(waiting)
         };
         let ended = waiting.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = waiting.changed.wait_while(ended, |ended| !*ended);

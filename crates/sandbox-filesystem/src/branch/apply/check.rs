@@ -11,16 +11,36 @@ use super::super::beneath::{Root, names};
 use super::super::node::Meta;
 use super::error::{ApplyError, Conflict};
 use super::journal::Left;
-use super::occupant::change;
+use super::occupant::{change, is_same_entry};
 use super::plan::{After, Step, find};
 use super::stage::{old_attributes, stage_error};
 
 /// Paths that are not as the plan expects them.
 pub(super) fn conflicts(base: &Root, steps: &[Step]) -> Result<Vec<Conflict>, ApplyError> {
+    conflicts_but_for(base, steps, &BTreeSet::new())
+}
+
+/// The same once everything is staged: what has got another name by that has another ctime, at each of its names.
+pub(super) fn conflicts_when_staged<'a>(
+    base: &Root,
+    steps: &[Step],
+    linked: impl Iterator<Item = &'a Meta>,
+) -> Result<Vec<Conflict>, ApplyError> {
+    let linked = linked.map(|meta| meta.ino).collect();
+    conflicts_but_for(base, steps, &linked)
+}
+
+fn conflicts_but_for(
+    base: &Root,
+    steps: &[Step],
+    linked: &BTreeSet<u64>,
+) -> Result<Vec<Conflict>, ApplyError> {
     let mut found = Vec::new();
     for step in steps {
         let now = base.meta(&step.path).map_err(stage_error(&step.path))?;
+        let is_linked = |before: &&Meta| linked.contains(&before.ino);
         let change = match change(step.before.as_ref(), now.as_ref()) {
+            Some(_) if is_only_linked(step.before.as_ref().filter(is_linked), now.as_ref()) => None,
             None if step.alters_directory() => altered(base, step)?,
             change => change,
         };
@@ -30,6 +50,12 @@ pub(super) fn conflicts(base: &Root, steps: &[Step]) -> Result<Vec<Conflict>, Ap
         }
     }
     Ok(found)
+}
+
+fn is_only_linked(before: Option<&Meta>, now: Option<&Meta>) -> bool {
+    before
+        .zip(now)
+        .is_some_and(|(before, now)| !before.is_dir() && is_same_entry(before, now))
 }
 
 /// Paths that are not as a commit has left them.

@@ -68,7 +68,8 @@ impl Session {
                 .map_err(stage_error(&sandbox_types::RelPath::root()))?;
             let staged = self.stage(&slots, directories, progress)?;
             check::writable(&self.base, &self.steps)?;
-            none(check::conflicts(&self.base, &self.steps)?)?;
+            let linked = self.linked().map(|(_, meta)| meta);
+            none(check::conflicts_when_staged(&self.base, &self.steps, linked)?)?;
             Ok((slots, staged))
         };
         match prepared() {

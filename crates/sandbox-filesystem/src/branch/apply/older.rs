@@ -5,6 +5,7 @@
 //! older commits that have left exactly what this one found are told what it is now. Then commits can be
 //! undone one after the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sandbox_types::RelPath;
@@ -22,6 +23,26 @@ pub(super) struct Moved {
     pub(super) path: RelPath,
     pub(super) was: Meta,
     pub(super) is: Meta,
+}
+
+impl Moved {
+    /// Whether an older commit has left it at `path`, where it remembers `meta`: a file may have several names, and what
+    /// happens at one shows at all of them.
+    fn is_at(&self, path: &RelPath, meta: &Meta) -> bool {
+        let is_name = !meta.is_dir() && (meta.dev, meta.ino) == (self.was.dev, self.was.ino);
+        (*path == self.path || is_name) && change(Some(meta), Some(&self.was)).is_none()
+    }
+}
+
+/// At which steps each inode was left.
+fn names_of(left: &[Option<Meta>]) -> BTreeMap<(u64, u64), Vec<usize>> {
+    let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (index, meta) in left.iter().enumerate() {
+        if let Some(meta) = meta {
+            names.entry((meta.dev, meta.ino)).or_default().push(index);
+        }
+    }
+    names
 }
 
 impl Left {
@@ -90,21 +111,25 @@ impl Session {
         }
         let (mut staged, mut left) = (journal.read_staged()?, journal.read_left()?);
         let mut is_told = false;
-        for Moved { path, was, is } in moved {
+        let names = names_of(&left.steps);
+        for moved in moved {
             for (known, meta) in &mut left.head.linked {
-                if known == path && change(Some(meta), Some(was)).is_none() {
-                    *meta = *is;
+                if moved.is_at(known, meta) {
+                    *meta = moved.is;
                     is_told = true;
                 }
             }
-            let Some(index) = find(&steps, path) else { continue };
-            if let Some(Some(meta)) = left.steps.get_mut(index)
-                && change(Some(meta), Some(was)).is_none()
-            {
-                *meta = *is;
-                is_told = true;
-                if let Some(print) = staged.steps.get_mut(index).and_then(|step| step.new.as_mut()) {
-                    *print = Print::of(is);
+            let of_inode = names.get(&(moved.was.dev, moved.was.ino)).into_iter().flatten();
+            for index in find(&steps, &moved.path).iter().chain(of_inode) {
+                if let Some(step) = steps.get(*index)
+                    && let Some(Some(meta)) = left.steps.get_mut(*index)
+                    && moved.is_at(&step.path, meta)
+                {
+                    *meta = moved.is;
+                    is_told = true;
+                    if let Some(print) = staged.steps.get_mut(*index).and_then(|step| step.new.as_mut()) {
+                        *print = Print::of(&moved.is);
+                    }
                 }
             }
         }

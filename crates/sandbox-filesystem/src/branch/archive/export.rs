@@ -13,7 +13,7 @@ use tar::{Builder, EntryType};
 use super::entry::{Entry, name_of};
 use super::error::ExportError;
 use super::writer::Writer;
-use super::{ArchiveManifest, END, MANIFEST, Over, PartManifest, VERSION};
+use super::{ArchiveManifest, END, MANIFEST, Over, PartManifest, Role, VERSION};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::progress::{Phase, Progress};
@@ -37,6 +37,7 @@ pub(crate) struct Part<'a> {
     pub(crate) stack: &'a Stack,
     /// Where it is, whatever the stack's base is.
     pub(crate) base: &'a Path,
+    pub(crate) role: Role,
 }
 
 impl Part<'_> {
@@ -95,6 +96,7 @@ fn manifest(parts: &[Part<'_>], about: &About<'_>) -> Result<Vec<u8>, ExportErro
     let parts = parts.iter().map(|part| PartManifest {
         base: Bytes(part.base.as_os_str().as_bytes().to_vec()),
         format: part.format().into(),
+        role: part.role,
     });
     let manifest = ArchiveManifest {
         version: VERSION,

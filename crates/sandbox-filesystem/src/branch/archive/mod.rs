@@ -6,7 +6,8 @@
 //! manifest.json    which branch of what this is
 //! upper/           the branch's layers, flattened to one
 //! upper/…          its entries, a directory before what is in it
-//! extra-0/…        the same for directories outside the workspace that belong to it
+//! extra-0/…        the same for directories outside the workspace that belong to it; after them, texts of the
+//!                  workspace as they were, where the branch has changed them
 //! end              nothing comes after it: without it the archive was cut off
 //! ```
 //!
@@ -81,6 +82,26 @@ pub(crate) struct PartManifest {
     /// Where it was.
     pub(crate) base: Bytes,
     pub(crate) format: Format,
+    #[serde(default, skip_serializing_if = "Role::is_layer")]
+    pub(crate) role: Role,
+}
+
+/// What a part is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// It is a layer of the branch.
+    #[default]
+    Layer,
+    /// It has texts of the base as they were before the branch changed them: the last part, if it is there.
+    Texts,
+}
+
+impl Role {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_layer(&self) -> bool {
+        *self == Self::Layer
+    }
 }
 
 /// What the directory of a part is called in the archive.

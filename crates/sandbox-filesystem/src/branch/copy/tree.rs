@@ -1,7 +1,7 @@
 //! A whole tree: for branches in `copy` mode, and for snapshots of a base.
 //!
 //! Directories are reached anew from the root each time, so that neither depth nor breadth costs descriptors.
-//! What is mounted inside is copied too. Sockets are left out, because nobody listens on a copy.
+//! What is mounted inside is not entered. Sockets are left out, because nobody listens on a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sandbox_types::{NodeKind, RelPath};
 
-use super::super::beneath::{Crossing, Root, names, node_at};
+use super::super::beneath::{Root, names, node_at};
 use super::super::node::Meta;
 use super::super::progress::{Phase, Progress};
 use super::super::xattr::Reading;
@@ -28,6 +28,8 @@ pub(crate) struct TreeOptions {
     pub(crate) reflink: Reflink,
     /// What is left out, with all that is in it.
     pub(crate) exclude: BTreeSet<RelPath>,
+    /// Of these nothing is copied but that there is a directory; what is none is left out.
+    pub(crate) hollow: BTreeSet<RelPath>,
 }
 
 /// What was copied.
@@ -37,6 +39,8 @@ pub(crate) struct TreeReport {
     pub(crate) bytes: u64,
     /// What could not be set on the copy.
     pub(crate) refused: Vec<(RelPath, Refused)>,
+    /// Those of the hollow that were met.
+    pub(crate) hollow: Vec<RelPath>,
     /// Sockets.
     pub(crate) skipped: Vec<RelPath>,
     /// Files that somebody was writing to all the time, so that the copy may hold a mixture.
@@ -76,6 +80,7 @@ impl CopyError {
             Some(Errno::NOSPC | Errno::DQUOT) => {
                 Some("free some space, or keep branches on another file system")
             }
+            Some(Errno::XDEV) => Some("something has just been mounted there: try again"),
             _ => None,
         }
     }
@@ -159,10 +164,7 @@ impl TreeCopy<'_> {
 
     /// Copies what is in a directory but for its directories, which are made and added to `left`.
     fn directory(&mut self, path: &RelPath, left: &mut Vec<RelPath>) -> Result<Attributes, CopyError> {
-        let from = self
-            .from
-            .list_dir_across(path, Crossing::Mounts)
-            .map_err(CopyError::read(path))?;
+        let from = self.from.list_dir(path).map_err(CopyError::read(path))?;
         let to = self.to.dir(path).map_err(CopyError::write(path))?;
         let meta = Meta::of(&from).map_err(CopyError::read(path))?;
         let attributes = Attributes::read(from.as_fd(), &meta, Reading::Exact);
@@ -193,6 +195,9 @@ impl TreeCopy<'_> {
             return Ok(());
         }
         self.state.entries += 1;
+        if self.options.hollow.contains(path) {
+            return self.hollow(to, name, path, &meta);
+        }
         match meta.kind {
             NodeKind::Directory => {
                 rustix::fs::mkdirat(to, name, Mode::RWXU)
@@ -206,6 +211,17 @@ impl TreeCopy<'_> {
         }
         (self.progress)(self.state);
         Ok(())
+    }
+
+    /// An empty directory stands for one, with its mode: programs expect it.
+    fn hollow(&mut self, to: &OwnedFd, name: &OsStr, path: &RelPath, meta: &Meta) -> Result<(), CopyError> {
+        self.report.hollow.push(path.clone());
+        if !meta.is_dir() {
+            return Ok(());
+        }
+        let made = rustix::fs::mkdirat(to, name, Mode::RWXU)
+            .and_then(|()| rustix::fs::chmodat(to, name, Mode::from_raw_mode(meta.mode), AtFlags::empty()));
+        made.map_err(|errno| CopyError::write(path)(errno.into()))
     }
 
     /// Whether it is the copy itself, which may be beneath what is copied.

@@ -45,8 +45,8 @@ impl<'s> Place<'s> {
             is_settled: true,
             base_moved_on: false,
             base_is_newer: false,
-            is_doubtful: false,
-            is_live_doubtful: false,
+            is_doubtful: knowledge.is_replaced && knowledge.live.is_none(),
+            is_live_doubtful: knowledge.is_replaced,
         };
         place.look_at_base(knowledge)?;
         Ok(place)

@@ -44,10 +44,20 @@ impl<'s> Frame<'s> {
     }
 }
 
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything that the layers touch.
+    Everything,
+    /// Only what the base has too: what is new as a whole is not entered.
+    InBase,
+}
+
 /// Walks `stack`, and tells `progress` how many entries have been looked at.
 pub(super) fn walk(
     stack: &Stack,
     knowledge: &BaseKnowledge,
+    scope: Scope,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Walked, DiffError> {
     let mut look = Look::new(knowledge);
@@ -67,6 +77,7 @@ pub(super) fn walk(
             reopen(&mut frames, knowledge)?;
         }
         if let Some(place) = frames.last().and_then(|frame| frame.place.as_ref())
+            && scope.has(place, &name)?
             && let Some(inner) = step(&mut look, place, &name, &mut drafts)?
         {
             frames.push(Frame::new(inner)?);
@@ -80,6 +91,18 @@ pub(super) fn walk(
         trail,
         comparer,
     })
+}
+
+impl Scope {
+    fn has(self, place: &Place<'_>, name: &OsStr) -> Result<bool, DiffError> {
+        if self == Self::Everything {
+            return Ok(true);
+        }
+        match place.base(name) {
+            Ok(base) => Ok(base.is_some()),
+            Err(failure) => Err(failure.at(place.join(name)?)),
+        }
+    }
 }
 
 /// Looks at one name; the directory to walk next, if it is one.

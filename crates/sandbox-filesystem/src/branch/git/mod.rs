@@ -32,6 +32,7 @@ mod error;
 mod link;
 mod locate;
 mod named;
+mod nested;
 mod note;
 mod object;
 mod objects;
@@ -59,7 +60,8 @@ pub use error::GitError;
 #[cfg(test)]
 pub(crate) use error::LocateError;
 pub(crate) use locate::{Layout, locate};
-pub(crate) use named::named;
+pub(crate) use named::{Named, named};
+pub(crate) use nested::nested;
 #[cfg(test)]
 pub(crate) use note::Note;
 pub(crate) use repository::Repository;

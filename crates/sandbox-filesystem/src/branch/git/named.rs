@@ -1,4 +1,7 @@
 //! What a repository's configuration and hooks name: files anywhere that git runs or reads.
+//!
+//! Which settings name programs is not listed, because dozens do: every word of a setting that is known not to name any
+//! counts, where it could be a file of the working tree.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -19,29 +22,42 @@ pub(crate) struct Named {
     pub(crate) hook_directories: Vec<PathBuf>,
     /// What links among the hooks lead to.
     pub(crate) hook_targets: Vec<PathBuf>,
+    /// Files that other settings name: monitors, pagers, filters, what aliases run.
+    pub(crate) programs: Vec<PathBuf>,
     /// Configuration that is read, there or not.
     pub(crate) configs: Vec<PathBuf>,
 }
 
-/// What the configuration of a base's repository, the user's and the hooks name. What cannot be read names nothing.
-pub(crate) fn named(layout: &Layout) -> Named {
-    named_for(layout, std::env::var_os("HOME").map(PathBuf::from).as_deref())
+/// Where a repository is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repository<'a> {
+    /// The directory that programs are started in, and paths start at.
+    pub(super) top: &'a Path,
+    pub(super) git_dir: &'a Path,
+    pub(super) common_dir: &'a Path,
 }
 
-fn named_for(layout: &Layout, home: Option<&Path>) -> Named {
-    let mut configs = Configs {
+/// What the configuration of a base's repository, the user's and the hooks name. What cannot be read names nothing.
+pub(crate) fn named(layout: &Layout) -> Named {
+    named_by(Repository {
         top: &layout.worktree_top,
-        home,
+        git_dir: &layout.git_dir,
+        common_dir: &layout.common_dir,
+    })
+}
+
+pub(super) fn named_by(repository: Repository<'_>) -> Named {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let mut configs = Configs {
+        top: repository.top,
+        home: home.as_deref(),
         read: BTreeSet::new(),
-        hooks: BTreeSet::from([layout.common_dir.join("hooks")]),
+        hooks: BTreeSet::from([repository.common_dir.join("hooks")]),
+        programs: BTreeSet::new(),
     };
-    configs.read(&layout.common_dir.join("config"), 0);
-    configs.read(&layout.git_dir.join("config.worktree"), 0);
-    if let Some(home) = home {
-        configs.read(&home.join(".gitconfig"), 0);
-        let general = std::env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
-        configs.read(&general.join("git/config"), 0);
-    }
+    configs.read(&repository.common_dir.join("config"), 0);
+    configs.read(&repository.git_dir.join("config.worktree"), 0);
+    configs.read_users();
     let mut targets = BTreeSet::new();
     for directory in &configs.hooks {
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -54,6 +70,7 @@ fn named_for(layout: &Layout, home: Option<&Path>) -> Named {
     Named {
         hook_directories: followed(configs.hooks),
         hook_targets: targets.into_iter().collect(),
+        programs: followed(configs.programs),
         configs: followed(configs.read),
     }
 }
@@ -64,9 +81,20 @@ struct Configs<'a> {
     home: Option<&'a Path>,
     read: BTreeSet<PathBuf>,
     hooks: BTreeSet<PathBuf>,
+    programs: BTreeSet<PathBuf>,
 }
 
 impl Configs<'_> {
+    /// The user's own.
+    fn read_users(&mut self) {
+        if let Some(home) = self.home {
+            self.read(&home.join(".gitconfig"), 0);
+            let general =
+                std::env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+            self.read(&general.join("git/config"), 0);
+        }
+    }
+
     fn read(&mut self, path: &Path, depth: usize) {
         if depth > MAX_DEPTH || !self.read.insert(path.to_owned()) {
             return;
@@ -81,6 +109,14 @@ impl Configs<'_> {
                 self.read(&self.place(&beside, &value), depth + 1);
             } else if section == "core" && key.eq_ignore_ascii_case("hookspath") && !value.is_empty() {
                 self.hooks.insert(self.place(self.top, &value));
+            } else if section == "init" && key.eq_ignore_ascii_case("templatedir") {
+                // They are copied to every new repository.
+                self.hooks.insert(self.place(self.top, &value).join("hooks"));
+            } else if !is_no_program(&section, &key) {
+                let files = words(&value).map(|word| self.place(self.top, word));
+                // What is a directory is not run, and all that is in it need not be held.
+                let files: Vec<_> = files.filter(|path| !path.is_dir()).collect();
+                self.programs.extend(files);
             }
         }
     }
@@ -91,6 +127,27 @@ impl Configs<'_> {
             _ => plain(&from.join(value)),
         }
     }
+}
+
+/// Whether a setting is known to say something else than what to run: addresses, names, places.
+fn is_no_program(section: &str, key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let (section, of) = section.split_once(' ').unwrap_or((section, ""));
+    match section {
+        "branch" | "user" | "author" | "committer" | "color" | "submodule" | "safe" | "url" | "fetch"
+        | "push" => true,
+        "core" => matches!(key.as_str(), "worktree" | "bare" | "excludesfile"),
+        "remote" => !of.is_empty() && matches!(key.as_str(), "url" | "pushurl" | "fetch" | "push"),
+        _ => false,
+    }
+}
+
+/// What could be a file in a command, however it is quoted.
+fn words(command: &str) -> impl Iterator<Item = &str> {
+    let between = |character: char| character.is_whitespace() || "\"'`;|&<>()${}=!,".contains(character);
+    command
+        .split(between)
+        .filter(|word| !word.is_empty() && !word.starts_with('-'))
 }
 
 /// `path`, each place that links at its end lead through, and where it is in the end.
@@ -110,7 +167,7 @@ fn ways(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Without `.` and `..`, by the names alone: what is not there yet cannot be asked.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {

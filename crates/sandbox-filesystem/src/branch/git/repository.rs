@@ -1,6 +1,8 @@
 //! A repository that the base has, as a branch sees it.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::RelPath;
@@ -85,7 +87,9 @@ pub(super) fn base_format(git_dir: &Path) -> Result<ObjectFormat, GitError> {
 
 /// A configuration of the base; empty where there is none.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
-    let file = match std::fs::File::open(path) {
+    // O_NONBLOCK: a pipe is not waited for.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = match File::options().read(true).custom_flags(nonblocking).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         other => other?,
     };

@@ -21,7 +21,7 @@ mod settle;
 mod structure;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 mod touched;
 mod views;
 mod write;
@@ -31,6 +31,7 @@ use std::io;
 use sandbox_types::{BranchName, Change, ConflictOutcome, MergeConflict, MergeReport, RelPath};
 
 use super::layer_writer::LayerWriter;
+use super::progress::Progress;
 use super::stack::Stack;
 use decide::Judge;
 use outcome::{Decision, Settled};
@@ -104,6 +105,7 @@ pub(crate) fn merge(
     sides: &[Side<'_>],
     into: LayerWriter,
     policies: &Policies,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<MergeReport, MergeError> {
     let views = Views::new(base, sides);
     let judge = Judge { views: &views, sides };
@@ -121,7 +123,7 @@ pub(crate) fn merge(
     structure.fit(&mut decisions)?;
     let report = report(&decisions, sides);
     if report.unsettled().next().is_none() {
-        Writing::new(&views, into).run(&decisions)?;
+        Writing::new(&views, into).run(&decisions, progress)?;
     }
     Ok(report)
 }

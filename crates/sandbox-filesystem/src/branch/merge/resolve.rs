@@ -1,11 +1,11 @@
 //! What to do about one change of a branch where the base has changed too, at commit.
 //!
-//! A merge of texts needs the text that both started from. Only a snapshot of the base has it: the kernel keeps no
-//! copy when a file is copied up, and git cannot prove it. Its index says which blob a file had when git last
-//! looked, and it knows that by the file's ctime, which is overwritten by the very change that is the conflict;
-//! whether the file was still that blob when the branch was created can then not be found out. A wrong ancestor
-//! silently drops or repeats lines, so without a snapshot no text is merged. A file that both sides have added
-//! has none: there every line that differs is marked.
+//! A merge of texts needs the text that both started from: a snapshot of the base has it, or what was kept of it at the
+//! end of a run (see `kept`). git cannot prove it: its index says which blob a file had when git last looked, and it
+//! knows that by the file's ctime, which is overwritten by the very change that is the conflict; whether the file was
+//! still that blob when the branch was created can then not be found out. A wrong ancestor silently drops or repeats
+//! lines, so without one that is known no text is merged. A file that both sides have added has none: there every line
+//! that differs is marked.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -23,13 +23,15 @@ use crate::branch::stack::Stack;
 use crate::branch::walk::Walk;
 use crate::branch::xattr::Reading;
 
-/// What the stack's base is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ancestry {
-    /// The base as it was when the branch was created.
+/// Where the text is that both started from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ancestry<'a> {
+    /// The stack's base is as it was when the branch was created.
     Snapshot,
-    /// The base as it is now.
-    Live,
+    /// The stack's base is as it is now; of some files it is kept what they were, as the base of this.
+    Kept(&'a Stack),
+    /// The stack's base is as it is now.
+    Unknown,
 }
 
 /// A change to which the base stands in the way.
@@ -38,7 +40,7 @@ pub(crate) struct Conflicting<'a> {
     pub(crate) change: &'a Change,
     pub(crate) branch: &'a BranchName,
     pub(crate) stack: &'a Stack,
-    pub(crate) ancestry: Ancestry,
+    pub(crate) ancestry: Ancestry<'a>,
     /// The base as it is now.
     pub(crate) live: &'a Root,
 }
@@ -150,11 +152,12 @@ impl Conflicting<'_> {
             Ok(theirs) => theirs,
             Err(why) => return Ok(Err(why)),
         };
-        let snapshot = match self.ancestry {
-            Ancestry::Snapshot => Some(snapshot_version(&walk, before)?),
-            Ancestry::Live => None,
+        let known = match self.ancestry {
+            Ancestry::Snapshot => Some(version_in_base(&walk, before)?),
+            Ancestry::Kept(kept) => version_in_base(&Walk::new(kept), before)?.map(Some),
+            Ancestry::Unknown => None,
         };
-        let ancestor = match snapshot {
+        let ancestor = match known {
             Some(Some(found)) => found,
             None if *conflict != Some(BaseChange::Appeared) => Err(Unsettled::NoAncestor),
             // Nothing was there. Should that be wrong, every line is between markers, and none is lost.
@@ -178,8 +181,8 @@ fn branch_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Found> {
     )
 }
 
-/// None where the snapshot has nothing.
-fn snapshot_version(walk: &Walk<'_>, path: &RelPath) -> io::Result<Option<Found>> {
+/// None where the stack's base has nothing.
+fn version_in_base(walk: &Walk<'_>, path: &RelPath) -> io::Result<Option<Found>> {
     let Some(found) = walk.base(path)? else {
         return Ok(None);
     };

@@ -117,7 +117,9 @@ impl Structure<'_, '_> {
             ConflictPolicy::Both => of_inside.iter().min().copied(),
             _ => None,
         };
-        let is_node_kept = winner.is_some_and(|winner| of_node.contains(&winner));
+        // Both: what is in the directory stays, whoever has taken part in it, and the other is put beside it.
+        let winner_of_node = winner.filter(|winner| of_node.contains(winner));
+        let kept_node = winner_of_node.filter(|_| self.policies.at(path) != ConflictPolicy::Both);
         let mut sides: Vec<usize> = all().collect();
         sides.sort_unstable();
         sides.dedup();
@@ -133,18 +135,39 @@ impl Structure<'_, '_> {
                 copies: Vec::new(),
             });
         }
-        if is_node_kept {
-            for survivor in survivors {
-                if let Some(decision) = decisions.get_mut(survivor) {
-                    decision.outcome = Outcome::Gone;
-                }
-            }
-            return Ok(());
+        if let Some(winner) = kept_node {
+            return self.clear_beneath(decisions, path, survivors, winner);
         }
         self.keep_directory(decisions, path)?;
         if self.policies.at(path) == ConflictPolicy::Both {
             let side = of_node.first().copied().unwrap_or_default();
             self.add_copy(decisions, path, side, *node)?;
+        }
+        Ok(())
+    }
+}
+
+impl Structure<'_, '_> {
+    /// Nothing can be beneath `path`. What is the winner's own there, because another side has renamed it to that place,
+    /// is put beside it.
+    fn clear_beneath(
+        &self,
+        decisions: &mut Decisions,
+        path: &RelPath,
+        survivors: &[RelPath],
+        winner: usize,
+    ) -> Result<(), MergeError> {
+        for survivor in survivors {
+            let Some(decision) = decisions.get_mut(survivor) else {
+                continue;
+            };
+            let is_its_own = owners(decision) == [winner];
+            match std::mem::replace(&mut decision.outcome, Outcome::Gone) {
+                Outcome::Node(node) if is_its_own && !node.is_dir() => {
+                    self.add_copy(decisions, path, winner, *node)?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

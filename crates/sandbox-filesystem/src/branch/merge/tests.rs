@@ -1,4 +1,5 @@
 mod by_hand;
 mod commit;
 mod laws;
+mod moved_into;
 mod world;

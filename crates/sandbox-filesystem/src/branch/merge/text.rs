@@ -59,7 +59,7 @@ fn merge_two(ancestor: &[u8], ours: (&str, &[u8]), theirs: (&str, &[u8])) -> (Ve
     (text, state)
 }
 
-fn is_binary(text: &[u8]) -> bool {
+pub(crate) fn is_binary(text: &[u8]) -> bool {
     text.iter().take(LOOKED_AT).any(|byte| *byte == 0)
 }
 

@@ -12,6 +12,7 @@ use super::structure::Decisions;
 use super::views::{View, Views};
 use crate::branch::copy::Attributes;
 use crate::branch::layer_writer::LayerWriter;
+use crate::branch::progress::{Phase, Progress};
 use crate::branch::stack::LayerFormat;
 
 /// Writes `decisions` into a layer over the base.
@@ -34,13 +35,21 @@ impl<'v, 'a> Writing<'v, 'a> {
         }
     }
 
-    pub(super) fn run(mut self, decisions: &Decisions) -> Result<(), MergeError> {
+    pub(super) fn run(
+        mut self,
+        decisions: &Decisions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), MergeError> {
+        let total = u64::try_from(decisions.len()).ok();
+        let mut state = Progress::start(Phase::Merging, total, None);
         if self.into.format() == LayerFormat::Overlay {
             self.base_directory(&RelPath::root())?;
         }
         // The last path that is gone or no directory: nothing is beneath it.
         let mut cover: Option<&RelPath> = None;
         for (path, decision) in decisions {
+            state.entries += 1;
+            progress(state);
             if cover.is_some_and(|cover| path.is_beneath(cover)) {
                 continue;
             }

@@ -131,8 +131,8 @@ pub enum OverlayError {
 fn by(holder: Option<&Holder>) -> String {
     match holder {
         None => String::new(),
-        Some(Holder { pid, command }) if command.is_empty() => format!(" by process {pid}"),
-        Some(Holder { pid, command }) => format!(" by process {pid}: {command}"),
+        Some(Holder { pid, command, .. }) if command.is_empty() => format!(" by process {pid}"),
+        Some(Holder { pid, command, .. }) => format!(" by process {pid}: {command}"),
     }
 }
 

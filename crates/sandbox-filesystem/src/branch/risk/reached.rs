@@ -2,15 +2,15 @@
 //!
 //! `core.hooksPath`, `include.path` and a link among the hooks name files that look like any others. Which these
 //! are is asked of the base and of the user's configuration, never of the branch: what it changes there is held
-//! already. Of repositories within the workspace's own, only its own is asked.
+//! already. Other repositories within the workspace are asked where something has changed in them, and submodules.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sandbox_types::{NodeKind, RelPath};
 
 use super::Interest;
 use super::fold::Forms;
-use crate::branch::git;
+use crate::branch::git::{self, Named};
 
 const HOOKS: &str = "git-hooks";
 const CONFIG: &str = "git-config";
@@ -26,25 +26,30 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
-    /// Of the repository that `workspace` is or is in; nothing where there is none.
-    pub(crate) fn from_base(workspace: &Path) -> Self {
-        let Ok(Some(layout)) = git::locate(workspace) else {
-            return Self::default();
-        };
-        let named = git::named(&layout);
-        let inside = |paths: &[std::path::PathBuf]| {
-            let relative = paths.iter().filter_map(|path| path.strip_prefix(workspace).ok());
-            relative
-                .filter_map(|path| RelPath::new(path).ok())
-                .filter(|path| !path.is_root())
-                .map(|path| Forms::of(&path))
-                .collect()
-        };
-        Self {
-            hooks: inside(&named.hook_directories),
-            programs: inside(&named.hook_targets),
-            configs: inside(&named.configs),
+    /// Of the repository that `workspace` is or is in, and of those in it around what has changed; nothing where there
+    /// is none.
+    pub(crate) fn from_base<'a>(workspace: &Path, changed: impl Iterator<Item = &'a RelPath>) -> Self {
+        let mut reached = Self::default();
+        if let Ok(Some(layout)) = git::locate(workspace) {
+            reached.add(workspace, &git::named(&layout));
         }
+        for named in git::nested(workspace, changed) {
+            reached.add(workspace, &named);
+        }
+        reached
+    }
+
+    fn add(&mut self, workspace: &Path, named: &Named) {
+        let inside = |paths: &[PathBuf]| {
+            let relative = paths.iter().filter_map(|path| path.strip_prefix(workspace).ok());
+            let relative = relative.filter_map(|path| RelPath::new(path).ok());
+            let inside = relative.filter(|path| !path.is_root());
+            inside.map(|path| Forms::of(&path)).collect::<Vec<_>>()
+        };
+        self.hooks.extend(inside(&named.hook_directories));
+        self.programs.extend(inside(&named.hook_targets));
+        self.programs.extend(inside(&named.programs));
+        self.configs.extend(inside(&named.configs));
     }
 
     /// What is to be asked of a change at `path` for the rule that is called `rule`.

@@ -9,7 +9,8 @@ use std::thread::available_parallelism;
 use super::backing::DeviceBacking;
 use super::error::MountError;
 use super::link::Link;
-use super::mount::{self, Mounted, Options};
+use super::mount::{self, Mounted};
+use super::mounting::MountBuilder;
 use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
@@ -23,7 +24,7 @@ use crate::sys::signals::SignalsBlocked;
 #[derive(Debug, Clone)]
 pub struct SessionBuilder {
     pub(super) served: Served,
-    options: Options,
+    mount: MountBuilder,
     server: ServerOptions,
     backing: bool,
     most_workers: usize,
@@ -44,7 +45,7 @@ impl SessionBuilder {
     pub(super) fn new(fs: Arc<dyn DynFileSystem>) -> Self {
         Self {
             served: Served(fs),
-            options: Options::default(),
+            mount: MountBuilder::default(),
             server: ServerOptions::default(),
             backing: false,
             most_workers: 64,
@@ -52,46 +53,52 @@ impl SessionBuilder {
         }
     }
 
+    /// How it is to be mounted, all at once.
+    pub fn mounted_as(mut self, mount: MountBuilder) -> Self {
+        self.mount = mount;
+        self
+    }
+
     /// The source that the mount table shows. Default: `sandbox`. A name with a zero byte makes mounting fail.
     pub fn fs_name(mut self, name: impl Into<String>) -> Self {
-        self.options.fs_name = name.into();
+        self.mount = self.mount.fs_name(name);
         self
     }
 
     /// What the mount table shows after `fuse.`. Default: `sandbox`. A zero byte makes mounting fail.
     pub fn subtype(mut self, subtype: impl Into<String>) -> Self {
-        self.options.subtype = subtype.into();
+        self.mount = self.mount.subtype(subtype);
         self
     }
 
     /// Other users may reach the mount too. Default: the mounting user only, not even root. For others than root it
     /// needs the line `user_allow_other` in /etc/fuse.conf.
     pub fn allow_other(mut self) -> Self {
-        self.options.allow_other = true;
+        self.mount = self.mount.allow_other();
         self
     }
 
     /// The kernel checks permissions by owner, group, mode and ACLs. This is the default.
     pub fn default_permissions(mut self) -> Self {
-        self.options.default_permissions = true;
+        self.mount = self.mount.default_permissions();
         self
     }
 
     /// The kernel checks no permissions: the filesystem does, or nobody.
     pub fn without_default_permissions(mut self) -> Self {
-        self.options.default_permissions = false;
+        self.mount = self.mount.without_default_permissions();
         self
     }
 
     /// Nothing can be changed through the mount. Default: it can; `mount -i -o remount,ro` changes it later.
     pub fn read_only(mut self) -> Self {
-        self.options.read_only = true;
+        self.mount = self.mount.read_only();
         self
     }
 
     /// The directory may have something in it, which is hidden. Default: that is an error.
     pub fn over_what_is_there(mut self) -> Self {
-        self.options.non_empty = true;
+        self.mount = self.mount.over_what_is_there();
         self
     }
 
@@ -121,15 +128,16 @@ impl SessionBuilder {
     ///
     /// Root mounts by itself, everybody else by fusermount3.
     pub fn mount(self, path: impl AsRef<Path>) -> Result<Session, MountError> {
-        let point = mount::Point::check(path.as_ref(), &self.options)?;
-        match mount::here(&self.options, point.kind()) {
+        let options = &self.mount.options;
+        let point = mount::Point::check(path.as_ref(), options)?;
+        match mount::here(options, point.kind()) {
             Ok(detached) => {
                 let pool = self.start(detached.device)?;
                 let mounted = mount::attach(&detached.mount, &point).inspect_err(|_| pool.end())?;
                 Ok(Session::new(pool, mounted))
             }
             Err(mount::NotHere::NotPrivileged) => {
-                let (device, mounted) = mount::Helper::mount(&self.options, &point)?;
+                let (device, mounted) = mount::Helper::mount(options, &point)?;
                 // Dropped on an error, it unmounts.
                 let pool = self.start(device)?;
                 Ok(Session::new(pool, mounted))
@@ -141,7 +149,7 @@ impl SessionBuilder {
     /// Mounts it where it is in nobody's way: it stands in no mount table, and is reached through
     /// [`Session::root`] alone. Needs a user namespace (or root), and neither a mount point nor a helper.
     pub fn mount_detached(self) -> Result<Session, MountError> {
-        let detached = mount::anywhere(&self.options)?;
+        let detached = mount::anywhere(&self.mount.options)?;
         let pool = self.start(detached.device)?;
         Ok(Session::new(pool, Mounted::Detached(detached.mount)))
     }
@@ -167,6 +175,7 @@ impl SessionBuilder {
         let bounds = Bounds {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
+            processors: cpus,
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };

@@ -24,10 +24,14 @@ mod error;
 mod inside;
 mod link;
 mod mount;
+mod mounting;
 mod notify;
+mod pace;
 mod pool;
 mod session;
+mod watch;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};
+pub use mounting::{Mount, MountBuilder};
 pub use session::Session;

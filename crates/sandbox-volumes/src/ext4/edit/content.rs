@@ -66,13 +66,6 @@ impl Editor {
         Ok(())
     }
 
-    /// Nothing comes of it.
-    pub(crate) fn abandon(&mut self, filling: &Filling) {
-        for range in &filling.reserved {
-            self.release(range);
-        }
-    }
-
     fn flush(&mut self, filling: &mut Filling) -> io::Result<()> {
         let mut gathered = std::mem::take(&mut filling.gathered);
         let block = self.geometry.block_len();
@@ -115,8 +108,9 @@ impl Editor {
     /// Makes it the content of an inode that has none, with the transaction.
     pub(super) fn settle(&mut self, node: &mut Node, filling: &mut Filling) -> io::Result<()> {
         self.flush(filling)?;
-        for range in &filling.reserved {
-            self.claim(range.clone())?;
+        for range in std::mem::take(&mut filling.reserved) {
+            self.release(&range);
+            self.claim(range)?;
         }
         let mut map = Map::default();
         map.pieces.clone_from(&filling.pieces);

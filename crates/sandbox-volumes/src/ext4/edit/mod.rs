@@ -20,6 +20,8 @@ mod inodes;
 mod node;
 mod ops;
 mod path;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod xattrs;
 
@@ -31,7 +33,7 @@ use std::ops::Range;
 use rustix::io::Errno;
 
 pub(crate) use content::Filling;
-pub(crate) use node::Node;
+pub(crate) use node::{Node, device_numbers};
 pub(crate) use ops::{NewNode, Owner};
 pub(crate) use path::Follow;
 
@@ -69,7 +71,7 @@ impl fmt::Debug for Editor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Editor")
             .field("dirty", &self.dirty.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -136,6 +136,18 @@ impl Node {
         (self.fixed.blocks_lo, self.fixed.blocks_hi) = (low, lo16(high.get()));
     }
 
+    /// The number of a device: the old form, then the new one (`old_encode_dev` and `new_encode_dev` of the kernel).
+    pub(crate) fn device(&self) -> (u32, u32) {
+        let word = |at: usize| {
+            let bytes = self.fixed.block.get(at..at + 4).unwrap_or_default();
+            bytes.try_into().map_or(0, u32::from_le_bytes)
+        };
+        match (word(0), word(4)) {
+            (0, new) => ((new >> 8) & 0xFFF, (new & 0xFF) | ((new >> 12) & 0xF_FF00)),
+            (old, _) => ((old >> 8) & 0xFF, old & 0xFF),
+        }
+    }
+
     pub(crate) fn modified(&self) -> TreeTime {
         moment(self.fixed.mtime, self.fixed.mtime_extra)
     }
@@ -161,6 +173,15 @@ impl Node {
         let time = now();
         self.set_modified(time);
         self.set_changed(time);
+    }
+}
+
+/// The opposite of [`Node::device`].
+pub(crate) fn device_numbers((major, minor): (u32, u32)) -> [u32; 2] {
+    if major < 256 && minor < 256 {
+        [(major << 8) | minor, 0]
+    } else {
+        [0, (minor & 0xFF) | (major << 8) | ((minor & !0xFF) << 12)]
     }
 }
 

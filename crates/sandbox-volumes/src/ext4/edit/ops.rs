@@ -220,8 +220,14 @@ impl Editor {
         if old.as_ref().is_some_and(|old| old.inode == node.number) {
             return Ok(());
         }
-        if node.is_directory() {
-            self.refuse_own_child(&node, &to)?;
+        if node.is_directory() && self.is_within(node.number, &to)? {
+            return Err(Errno::INVAL.into());
+        }
+        if let Some(old) = &old
+            && self.is_within(old.inode, &from)?
+        {
+            // There is at least one thing in it: what is to be moved.
+            return Err(Errno::NOTEMPTY.into());
         }
         let is_moved = from.number != to.number;
         let mut to = to;
@@ -263,20 +269,20 @@ impl Editor {
         }
     }
 
-    /// A directory does not become its own descendant.
-    fn refuse_own_child(&mut self, node: &Node, to: &Node) -> io::Result<()> {
-        let mut above = to.number;
+    /// Whether a directory is another one, or somewhere beneath it.
+    fn is_within(&mut self, above: u32, directory: &Node) -> io::Result<bool> {
+        let mut here = directory.number;
         // No path is longer than the disk has inodes, however its directories point at one another.
         for _ in 0..self.geometry.inodes() {
-            if above == node.number {
-                return Err(Errno::INVAL.into());
+            if here == above {
+                return Ok(true);
             }
-            let directory = self.node(above)?;
-            let next = self.parent_of(&directory)?;
-            if next == above {
-                return Ok(());
+            let node = self.node(here)?;
+            let next = self.parent_of(&node)?;
+            if next == here {
+                return Ok(false);
             }
-            above = next;
+            here = next;
         }
         Err(damaged())
     }

@@ -29,10 +29,6 @@ struct Walk {
 }
 
 impl Editor {
-    pub(crate) fn root(&mut self) -> io::Result<Node> {
-        self.node(ROOT)
-    }
-
     /// What a path leads to. Relative links are followed as far as they stay beneath the root, absolute ones lead
     /// nowhere: `EXDEV`.
     ///
@@ -69,6 +65,37 @@ impl Editor {
             return Err(Errno::NOTDIR.into());
         }
         Ok((parent, name))
+    }
+
+    /// Where a file would be made that is opened by `path`: where a link is that leads nowhere yet, what it leads to.
+    ///
+    /// # Errors
+    /// As [`Self::resolve_parent`]; `EISDIR` where that would be a directory.
+    pub(crate) fn resolve_new(&mut self, path: &[u8]) -> io::Result<(Node, Vec<u8>)> {
+        let mut walk = Walk {
+            above: vec![ROOT],
+            links: 0,
+        };
+        let mut rest = path.to_vec();
+        loop {
+            let mut names = split(&rest);
+            let name = names.pop().filter(|name| name != b"..").ok_or(Errno::ISDIR)?;
+            if name.len() > 255 {
+                return Err(Errno::NAMETOOLONG.into());
+            }
+            let parent = self.walk(&mut walk, &names.join(&b'/'), Follow::All)?;
+            if !parent.is_directory() {
+                return Err(Errno::NOTDIR.into());
+            }
+            let Some(found) = self.look_up(&parent, &name)? else {
+                return Ok((parent, name));
+            };
+            let node = self.node(found.inode)?;
+            if !node.is_link() {
+                return Ok((parent, name));
+            }
+            rest = self.follow(&mut walk, &node)?;
+        }
     }
 
     fn walk(&mut self, walk: &mut Walk, path: &[u8], follow: Follow) -> io::Result<Node> {

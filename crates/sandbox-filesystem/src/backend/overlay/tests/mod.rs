@@ -1,11 +1,25 @@
 //! Tests without a mount: requests as a kernel would send them, and what the layers then have.
 
+mod build;
 mod conforms;
+mod copy_up;
+mod crash;
+#[cfg(feature = "branch")]
+mod kernel;
+mod layers;
+mod links;
+mod many;
+mod picture;
+#[cfg(feature = "branch")]
+mod random;
 
 use std::path::{Path, PathBuf};
 
 use super::{LayerFormat, OverlayBuilder, OverlayFs};
-use crate::fs::{Capabilities, DynFileSystem};
+use crate::fs::{
+    Buffer, Capabilities, Context, DynFileSystem, FsResult, Handle, Ino, OpenFlags, ROOT_INO, ReadRequest,
+    WriteRequest,
+};
 
 /// Directories for layers, an upper and staging, and what is served of them.
 pub(super) struct World {
@@ -52,14 +66,14 @@ impl World {
         builder.writable(self.upper()).staging(self.path("work"))
     }
 
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
     pub(super) fn mount(&self) -> OverlayFs {
         let fs = self.builder().build().unwrap();
         fs.init(Capabilities::all()).unwrap();
         fs
-    }
-
-    pub(super) fn place(&self) -> &Path {
-        self.place.path()
     }
 }
 
@@ -71,4 +85,38 @@ pub(super) fn scratch() -> PathBuf {
     beside
         .filter(|path| tempfile::tempdir_in(path).is_ok())
         .unwrap_or_else(std::env::temp_dir)
+}
+
+/// Looks a path up, keeping the references, and opens the file.
+pub(super) fn open(fs: &dyn DynFileSystem, path: &str, flags: OpenFlags) -> FsResult<(Ino, Handle)> {
+    let ctx = Context::new(0, 0);
+    let mut ino = ROOT_INO;
+    for name in Path::new(path) {
+        ino = fs.lookup(&ctx, ino, name)?.ino;
+    }
+    Ok((ino, fs.open(&ctx, ino, flags)?.handle.unwrap()))
+}
+
+pub(super) fn read(fs: &dyn DynFileSystem, ino: Ino, handle: Handle) -> Vec<u8> {
+    let request = ReadRequest {
+        offset: 0,
+        size: 1 << 16,
+        flags: OpenFlags::empty(),
+    };
+    let mut data = Buffer::with_room(1 << 16);
+    fs.read(&Context::new(0, 0), ino, Some(handle), &request, &mut data)
+        .unwrap();
+    data.into_bytes()
+}
+
+pub(super) fn write(fs: &dyn DynFileSystem, ino: Ino, handle: Handle, offset: u64, bytes: &[u8]) {
+    let request = WriteRequest {
+        offset,
+        size: u32::try_from(bytes.len()).unwrap(),
+        flags: OpenFlags::WRONLY,
+        delayed: false,
+        kill_privileges: false,
+    };
+    let written = fs.write(&Context::new(0, 0), ino, Some(handle), &request, &mut &*bytes);
+    assert_eq!(written, Ok(bytes.len()));
 }

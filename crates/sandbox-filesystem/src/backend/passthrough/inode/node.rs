@@ -183,15 +183,16 @@ impl Inode {
     /// What programs see, where that is not what the host says of the file.
     pub(in crate::backend) fn dress(&self, attr: Attr) -> Attr {
         let links = self.links.load(Ordering::Relaxed);
-        let merged = self.parts.get().is_some_and(|parts| parts.is_merged());
+        let nlink = match self.parts.get() {
+            // What is in lower layers has not noticed.
+            Some(parts) if parts.is_removed() => 0,
+            // As overlayfs has it: nobody has counted.
+            Some(parts) if parts.is_merged() => 1,
+            _ => attr.nlink.saturating_add_signed(links),
+        };
         Attr {
             ino: self.shown().unwrap_or(attr.ino),
-            // As overlayfs has it: nobody has counted.
-            nlink: if merged {
-                1
-            } else {
-                attr.nlink.saturating_add_signed(links)
-            },
+            nlink,
             ..attr
         }
     }

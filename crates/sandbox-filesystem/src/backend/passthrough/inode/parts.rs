@@ -17,6 +17,7 @@ pub(in crate::backend) struct Parts {
     pub(in crate::backend) marks: OnceLock<Box<Marks>>,
     /// Whether its own part in the upper may hold what was copied up: not known, no, yes.
     impure: AtomicU8,
+    removed: AtomicBool,
 }
 
 /// Whether names can still be made in a directory.
@@ -46,6 +47,7 @@ impl Parts {
             below: RwLock::new(below.into()),
             marks: OnceLock::new(),
             impure: AtomicU8::new(0),
+            removed: AtomicBool::new(false),
         }
     }
 
@@ -92,6 +94,17 @@ impl Parts {
     pub(in crate::backend) fn push_down(&self, part: Arc<Part>) {
         let mut below = self.below.write().unwrap_or_else(PoisonError::into_inner);
         *below = std::iter::once(part).chain(below.iter().cloned()).collect();
+    }
+
+    /// Whether the directory has lost its name. Who holds it still sees it, and nothing in it.
+    pub(in crate::backend) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    /// It has lost its name. Only for who holds the lock on its names, and has set its life.
+    pub(in crate::backend) fn was_removed(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+        self.became_opaque();
     }
 
     /// It hides everything beneath it.

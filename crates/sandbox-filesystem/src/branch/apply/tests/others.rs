@@ -10,7 +10,7 @@ use sandbox_types::BaseChange;
 use super::super::super::progress::{Phase, Progress};
 use super::super::super::testing::{assert_same, differences, picture, rel, set_mtime};
 use super::super::*;
-use super::scene::{Kept, Scene, edit, furnish, same_but_times, without_times};
+use super::scene::{Kept, Scene, edit, furnish, same_but_times, slowly, without_times};
 
 fn edited() -> Scene {
     let scene = Scene::new();
@@ -377,4 +377,42 @@ fn a_commit_that_was_taken_back_can_be_repeated_and_older_ones_be_undone() {
         &without_times(before),
         "the base",
     );
+}
+
+#[test]
+fn a_file_that_gets_another_name_is_not_taken_for_changed_at_those_it_has() {
+    for kept in [Kept::Copy, Kept::Upper] {
+        let scene = Scene::new();
+        fs::create_dir(scene.base.join("moves")).unwrap();
+        fs::create_dir(scene.base.join("stays")).unwrap();
+        fs::write(scene.base.join("stays/one"), "x").unwrap();
+        fs::hard_link(scene.base.join("stays/one"), scene.base.join("moves/two")).unwrap();
+        scene.branch();
+        fs::rename(scene.tree.join("moves"), scene.tree.join("stays/moved")).unwrap();
+        let old = picture(&scene.base);
+        let commit = scene.commit_dir();
+        apply(&scene.plan(kept), &commit, &mut slowly()).unwrap();
+        let (base, tree) = same_but_times(&scene.base, &scene.tree);
+        assert_same(&base, &tree, "the base, and the branch");
+        undo(&commit, &mut slowly()).unwrap();
+        assert_same(&picture(&scene.base), &old, "the base after undo");
+    }
+}
+
+#[test]
+fn older_commits_are_told_of_every_name_of_a_file_that_a_later_one_has_moved() {
+    let scene = Scene::new();
+    fs::write(scene.base.join("other"), "x").unwrap();
+    scene.branch();
+    fs::write(scene.tree.join("one"), "two names").unwrap();
+    fs::hard_link(scene.tree.join("one"), scene.tree.join("two")).unwrap();
+    let old = picture(&scene.base);
+    let first = scene.commit_dir();
+    apply(&scene.plan(Kept::Copy), &first, &mut slowly()).unwrap();
+    fs::remove_file(scene.tree.join("two")).unwrap();
+    let second = scene.commit_dir();
+    apply(&scene.plan(Kept::Copy), &second, &mut slowly()).unwrap();
+    undo(&second, &mut slowly()).unwrap();
+    undo(&first, &mut slowly()).unwrap();
+    assert_same(&picture(&scene.base), &old, "the base after both are undone");
 }

@@ -12,6 +12,8 @@ use sandbox_types::{Change, RelPath};
 use super::super::super::base::BaseKnowledge;
 use super::super::super::copy::{TreeOptions, tree};
 use super::super::super::diff;
+use super::super::super::node::Meta;
+use super::super::super::progress::Progress;
 use super::super::super::remove::remove_tree;
 use super::super::super::stack::{LayerFormat, Stack};
 use super::super::super::testing::{Picture, picture, set_mtime, set_xattr};
@@ -102,6 +104,30 @@ impl Scene {
 /// The pictures of two trees, without what differs after a commit by design: times of directories.
 pub(super) fn same_but_times(a: &Path, b: &Path) -> (Picture, Picture) {
     (without_times(picture(a)), without_times(picture(b)))
+}
+
+/// Once in each phase lets the kernel's clock go on: what is done within one of its ticks has one time, and no ctime
+/// that is taken for somebody else's change is noticed.
+pub(super) fn slowly() -> impl FnMut(Progress) {
+    let mut seen = Vec::new();
+    move |progress| {
+        if !seen.contains(&progress.phase) {
+            seen.push(progress.phase);
+            wait_for_the_next_tick();
+        }
+    }
+}
+
+fn wait_for_the_next_tick() {
+    let file = tempfile::tempfile().unwrap();
+    let changed = || {
+        rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR).unwrap();
+        Meta::of(&file).unwrap().ctime
+    };
+    let start = changed();
+    while changed() == start {
+        std::thread::yield_now();
+    }
 }
 
 pub(super) fn without_times(mut picture: Picture) -> Picture {

@@ -58,6 +58,7 @@ impl World {
             over: None,
         };
         let part = Part {
+            role: Role::Layer,
             stack: &self.stack(layer),
             base: &self.base(),
         };

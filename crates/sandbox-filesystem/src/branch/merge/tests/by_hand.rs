@@ -498,7 +498,7 @@ fn branches_of_a_branch_are_merged_over_it() {
         stack: &common,
         changes: &changes,
     };
-    let report = merge(&common_side, &sides, writer, &Policies::all(Abort)).unwrap();
+    let report = merge(&common_side, &sides, writer, &Policies::all(Abort), &mut |_| {}).unwrap();
     assert!(report.conflicts.is_empty(), "{report:?}");
     let content = |name: &str| {
         let (_, _, content) = &seen(&open(&[result, parent]))[&RelPath::new(name).unwrap()];

@@ -42,10 +42,10 @@ impl World {
         self
     }
 
-    fn resolve(&self, ancestry: Ancestry, change: &Change, policy: ConflictPolicy) -> Resolution {
+    fn resolve(&self, ancestry: Ancestry<'_>, change: &Change, policy: ConflictPolicy) -> Resolution {
         let base = match ancestry {
             Ancestry::Snapshot => "snapshot",
-            Ancestry::Live => "live",
+            Ancestry::Kept(_) | Ancestry::Unknown => "live",
         };
         let layers = [(self.path("layer"), LayerFormat::Overlay)];
         let stack = Stack::open(&layers, &self.path(base)).unwrap();
@@ -59,7 +59,7 @@ impl World {
         resolve(&conflicting, policy).unwrap()
     }
 
-    fn text(&self, ancestry: Ancestry, change: &Change) -> Result<(String, Merged), Unsettled> {
+    fn text(&self, ancestry: Ancestry<'_>, change: &Change) -> Result<(String, Merged), Unsettled> {
         match self.resolve(ancestry, change, ConflictPolicy::Text) {
             Resolution::Text { text, merged, .. } => Ok((String::from_utf8(text).unwrap(), merged)),
             Resolution::Unsettled(why) => Err(why),
@@ -97,7 +97,7 @@ fn the_branch_is_ours_and_the_base_theirs() {
         (ConflictPolicy::Both, Resolution::TakeAs(rel("f.fix"))),
     ] {
         assert_eq!(
-            world.resolve(Ancestry::Live, &modified("f"), policy),
+            world.resolve(Ancestry::Unknown, &modified("f"), policy),
             expect,
             "{policy}"
         );
@@ -110,7 +110,7 @@ fn a_second_copy_gets_a_name_that_nobody_has() {
         .with("d/f", ["0", "live", "branch"])
         .with("d/f.fix", ["", "", "branch"])
         .with("d/f.fix-2", ["", "live", ""]);
-    let resolution = world.resolve(Ancestry::Live, &modified("d/f"), ConflictPolicy::Both);
+    let resolution = world.resolve(Ancestry::Unknown, &modified("d/f"), ConflictPolicy::Both);
     assert_eq!(resolution, Resolution::TakeAs(rel("d/f.fix-3")));
 }
 
@@ -119,7 +119,7 @@ fn keeping_both_deletes_nothing_that_the_base_has_changed() {
     let world = World::new().with("f", ["0", "live", ""]);
     let deleted = conflicting("f", ChangeKind::Deleted, BaseChange::Modified);
     assert_eq!(
-        world.resolve(Ancestry::Live, &deleted, ConflictPolicy::Both),
+        world.resolve(Ancestry::Unknown, &deleted, ConflictPolicy::Both),
         Resolution::Skip
     );
     let world = World::new().with("f", ["0", "", "branch"]);
@@ -128,7 +128,7 @@ fn keeping_both_deletes_nothing_that_the_base_has_changed() {
         ..modified("f")
     };
     assert_eq!(
-        world.resolve(Ancestry::Live, &vanished, ConflictPolicy::Both),
+        world.resolve(Ancestry::Unknown, &vanished, ConflictPolicy::Both),
         Resolution::Take
     );
     let world = World::new()
@@ -140,17 +140,28 @@ fn keeping_both_deletes_nothing_that_the_base_has_changed() {
         ChangeKind::Renamed { from, content: true },
         BaseChange::Modified,
     );
-    let resolution = world.resolve(Ancestry::Live, &renamed, ConflictPolicy::Both);
+    let resolution = world.resolve(Ancestry::Unknown, &renamed, ConflictPolicy::Both);
     assert_eq!(resolution, Resolution::TakeAs(rel("new")));
 }
 
 #[test]
-fn a_text_is_merged_when_there_is_a_snapshot() {
+fn a_text_is_merged_when_it_is_known_what_it_was() {
     let world = World::new().with("f", ["1\n2\n3\n", "1\n2\nlive\n", "branch\n2\n3\n"]);
     let merged = world.text(Ancestry::Snapshot, &modified("f"));
     assert_eq!(merged, Ok(("branch\n2\nlive\n".to_owned(), Merged::Clean)));
     assert_eq!(
-        world.text(Ancestry::Live, &modified("f")),
+        world.text(Ancestry::Unknown, &modified("f")),
+        Err(Unsettled::NoAncestor)
+    );
+
+    let kept = Stack::open(&[], &world.path("snapshot")).unwrap();
+    assert_eq!(
+        world.text(Ancestry::Kept(&kept), &modified("f")),
+        Ok(("branch\n2\nlive\n".to_owned(), Merged::Clean))
+    );
+    let world = world.with("g", ["", "live\n", "branch\n"]);
+    assert_eq!(
+        world.text(Ancestry::Kept(&kept), &modified("g")),
         Err(Unsettled::NoAncestor)
     );
 
@@ -169,7 +180,7 @@ fn a_file_that_both_have_added_is_marked_without_a_snapshot() {
         conflict: Some(BaseChange::Appeared),
         ..modified("f")
     };
-    for ancestry in [Ancestry::Live, Ancestry::Snapshot] {
+    for ancestry in [Ancestry::Unknown, Ancestry::Snapshot] {
         let (text, merged) = world.text(ancestry, &appeared).unwrap();
         assert_eq!(merged, Merged::WithMarkers);
         assert!(

@@ -94,7 +94,7 @@ impl World {
             changes: &[],
         };
         let writer = LayerWriter::open(&layer, format).unwrap();
-        let report = merge(&common, &sides, writer, policies).unwrap();
+        let report = merge(&common, &sides, writer, policies, &mut |_| {}).unwrap();
         let stack = self.stack_at(&layer, format);
         let is_unwritten = fs::read_dir(&layer).unwrap().next().is_none();
         Merge {

@@ -34,6 +34,12 @@ impl Helper {
         point: &Point,
     ) -> Result<(OwnedFd, Mounted), MountError> {
         let resources = |error: rustix::io::Errno| MountError::Resources { source: error.into() };
+        let program = PROGRAMS.iter().find_map(|name| find(name));
+        let program = program.ok_or(MountError::NoHelper)?;
+        let path = point.path().to_owned();
+        let [unmount, lazily, end] = ["-u", "-z", "--"].map(OsStr::new);
+        let command = [program.as_os_str(), unmount, lazily, end, path.as_os_str()];
+        let guard = Guard::ahead(&path, Some(&command)).map_err(|source| MountError::Resources { source })?;
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -41,15 +47,13 @@ impl Helper {
             None,
         )
         .map_err(resources)?;
-        let (program, mut child) = start(options, point, &theirs)?;
-        drop(theirs);
+        let mut child = start(&program, options, point, theirs)?;
         match receive(&ours) {
             Ok(Some(device)) => {
                 if let Err(error) = child.wait() {
                     tracing::debug!(%error, "the helper was waited for by somebody else");
                 }
-                let path = point.path().to_owned();
-                let helper = Self::guarded(program, &path)?;
+                let helper = Self { program, guard }.mounted(&path)?;
                 Ok((device, Mounted::ByHelper { path, helper }))
             }
             received => {
@@ -61,14 +65,12 @@ impl Helper {
         }
     }
 
-    fn guarded(program: PathBuf, path: &Path) -> Result<Self, MountError> {
-        let [unmount, lazily, end] = ["-u", "-z", "--"].map(OsStr::new);
-        let command = [program.as_os_str(), unmount, lazily, end, path.as_os_str()];
-        match Guard::start_with(path, &command) {
-            Ok(guard) => Ok(Self { program, guard }),
+    fn mounted(mut self, path: &Path) -> Result<Self, MountError> {
+        match self.guard.mounted() {
+            Ok(()) => Ok(self),
             Err(source) => {
                 // Nothing may be mounted that would stay when this process is killed.
-                if let Err(error) = detach(&program, path) {
+                if let Err(error) = detach(&self.program, path) {
                     tracing::warn!(%error, path = %path.display(), "a mount stays in the tree");
                 }
                 Err(MountError::Resources { source })
@@ -122,29 +124,22 @@ fn detach(program: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn start(options: &Options, point: &Point, socket: &OwnedFd) -> Result<(PathBuf, Child), MountError> {
-    for program in PROGRAMS.iter().filter_map(|name| find(name)) {
-        let socket = socket
-            .try_clone()
-            .map_err(|source| MountError::Resources { source })?;
-        let started = Command::new(&program)
-            .arg("-o")
-            .arg(option_list(options))
-            .arg("--")
-            .arg(point.path())
-            // The socket is its standard input: no other process of ours can inherit it by accident.
-            .env("_FUSE_COMMFD", "0")
-            .stdin(Stdio::from(socket))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        match started {
-            Ok(child) => return Ok((program, child)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(MountError::Resources { source }),
-        }
-    }
-    Err(MountError::NoHelper)
+fn start(program: &Path, options: &Options, point: &Point, socket: OwnedFd) -> Result<Child, MountError> {
+    let started = Command::new(program)
+        .arg("-o")
+        .arg(option_list(options))
+        .arg("--")
+        .arg(point.path())
+        // The socket is its standard input: no other process of ours can inherit it by accident.
+        .env("_FUSE_COMMFD", "0")
+        .stdin(Stdio::from(socket))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    started.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => MountError::NoHelper,
+        _ => MountError::Resources { source },
+    })
 }
 
 /// The program of that name on PATH. The guard executes it without one.

@@ -49,10 +49,11 @@ pub(in super::super) fn anywhere(options: &Options) -> Result<Detached, MountErr
 /// Shows it at its mount point, and has it guarded.
 pub(in super::super) fn attach(mount: &OwnedFd, point: &Point) -> Result<Mounted, MountError> {
     let path = point.path();
+    let mut guard = Guard::ahead(path, None).map_err(|source| MountError::Resources { source })?;
     rustix::mount::move_mount(mount, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| MountError::Kernel { source: error.into() })?;
-    match Guard::start(path, &[]) {
-        Ok(guard) => Ok(Mounted::Here {
+    match guard.mounted() {
+        Ok(()) => Ok(Mounted::Here {
             path: path.to_owned(),
             guard,
         }),

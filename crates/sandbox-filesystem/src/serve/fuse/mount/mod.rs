@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::error::UnmountError;
+use super::error::{MountError, UnmountError};
 use crate::sys::guard::Guard;
 
 pub(super) use helper::Helper;
@@ -40,6 +40,19 @@ impl Default for Options {
             read_only: false,
             non_empty: false,
         }
+    }
+}
+
+/// Mounts at `path` what nobody serves yet: what was mounted, and the device.
+pub(super) fn unserved(options: &Options, path: &Path) -> Result<(Mounted, OwnedFd), MountError> {
+    let point = Point::check(path, options)?;
+    match here(options, point.kind()) {
+        Ok(detached) => Ok((attach(&detached.mount, &point)?, detached.device)),
+        Err(NotHere::NotPrivileged) => {
+            let (device, mounted) = Helper::mount(options, &point)?;
+            Ok((mounted, device))
+        }
+        Err(NotHere::Failed(error)) => Err(error),
     }
 }
 

@@ -7,29 +7,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
-use super::VolumeFs;
-use super::beneath::Links;
-use super::error::FsError;
-use super::path::Inner;
+use super::HostFs;
+use crate::fs::beneath::Links;
+use crate::fs::error::FsError;
+use crate::fs::path::Inner;
 
-impl VolumeFs {
+impl HostFs {
     /// Sets the permissions of what is at `path`; links are followed beneath the root.
-    ///
-    /// # Errors
-    /// Where that is refused.
-    pub fn set_permissions(&self, path: impl AsRef<Path>, mode: u32) -> Result<(), FsError> {
-        self.through_its_descriptor(path.as_ref(), "chmod", |node| {
+    pub(in crate::fs) fn set_permissions(&self, path: &Inner, mode: u32) -> Result<(), FsError> {
+        self.through_its_descriptor(path, "chmod", |node| {
             Ok(rustix::fs::chmod(node, Mode::from_raw_mode(mode & 0o7777))?)
         })
     }
 
     /// Sets when what is at `path` was read and written; links are followed beneath the root.
-    ///
-    /// # Errors
-    /// Where that is refused.
-    pub fn set_times(
+    pub(in crate::fs) fn set_times(
         &self,
-        path: impl AsRef<Path>,
+        path: &Inner,
         accessed: SystemTime,
         modified: SystemTime,
     ) -> Result<(), FsError> {
@@ -37,7 +31,7 @@ impl VolumeFs {
             last_access: timespec(accessed),
             last_modification: timespec(modified),
         };
-        self.through_its_descriptor(path.as_ref(), "utimens", |node| {
+        self.through_its_descriptor(path, "utimens", |node| {
             Ok(rustix::fs::utimensat(CWD, node, &times, AtFlags::empty())?)
         })
     }
@@ -45,18 +39,17 @@ impl VolumeFs {
     /// An O_PATH descriptor cannot be changed, and another kind needs a permission that is not to be needed here.
     fn through_its_descriptor(
         &self,
-        path: &Path,
+        path: &Inner,
         what: &'static str,
         work: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<(), FsError> {
-        let path = Inner::new(path)?;
         let change = || {
             let node = self
                 .root
-                .resolve(&path, OFlags::PATH, Mode::empty(), Links::Follow)?;
+                .resolve(path, OFlags::PATH, Mode::empty(), Links::Follow)?;
             work(&in_proc(&node))
         };
-        change().map_err(FsError::new(what, &path))
+        change().map_err(FsError::new(what, path))
     }
 }
 

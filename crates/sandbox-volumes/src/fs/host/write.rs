@@ -1,0 +1,177 @@
+//! Writing files: whole or not at all, and in place.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::HostFs;
+use crate::fs::beneath::{Links, kind_of, look};
+use crate::fs::error::FsError;
+use crate::fs::path::Inner;
+
+const WRITE: &str = "write";
+
+/// A file that is being written. It takes its place with [`HostWriter::finish`]; dropped before, it is gone.
+#[derive(Debug)]
+#[must_use = "what is written is gone unless it is finished"]
+pub(in crate::fs) struct HostWriter {
+    file: File,
+    directory: OwnedFd,
+    temporary: OsString,
+    name: OsString,
+    path: PathBuf,
+    is_finished: bool,
+}
+
+impl Write for HostWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl HostWriter {
+    /// Puts it in its place, in one step. It survives the machine when this returns.
+    pub(in crate::fs) fn finish(mut self) -> Result<(), FsError> {
+        self.put().map_err(FsError::at(WRITE, &self.path))?;
+        self.is_finished = true;
+        rustix::fs::fsync(&self.directory).map_err(|errno| FsError::at(WRITE, &self.path)(errno.into()))
+    }
+
+    fn put(&self) -> io::Result<()> {
+        self.keep_permissions()?;
+        self.file.sync_all()?;
+        Ok(rustix::fs::renameat(
+            &self.directory,
+            &self.temporary,
+            &self.directory,
+            &self.name,
+        )?)
+    }
+
+    /// Whoever replaces a file keeps who may read it.
+    fn keep_permissions(&self) -> io::Result<()> {
+        match look(self.directory.as_fd(), &self.name)? {
+            Some(stat) if kind_of(&stat) == FileType::RegularFile => Ok(rustix::fs::fchmod(
+                &self.file,
+                Mode::from_raw_mode(stat.st_mode & 0o777),
+            )?),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for HostWriter {
+    fn drop(&mut self) {
+        if !self.is_finished
+            && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.temporary, AtFlags::empty())
+        {
+            tracing::debug!(path = %self.path.display(), %error, "a temporary file is left");
+        }
+    }
+}
+
+impl HostFs {
+    /// Makes or replaces a file piece by piece: what is written takes its place with [`HostWriter::finish`].
+    pub(in crate::fs) fn write_stream(&self, path: &Inner) -> Result<HostWriter, FsError> {
+        let failed = FsError::new(WRITE, path);
+        let (directory, name) = self.root.parent(path, Links::Follow).map_err(&failed)?;
+        if look(directory.as_fd(), name)
+            .map_err(&failed)?
+            .is_some_and(|stat| kind_of(&stat) == FileType::Directory)
+        {
+            return Err(failed(Errno::ISDIR.into()));
+        }
+        let (file, temporary) = temporary(&directory).map_err(&failed)?;
+        Ok(HostWriter {
+            file,
+            directory,
+            temporary,
+            name: name.to_owned(),
+            path: path.shown(),
+            is_finished: false,
+        })
+    }
+
+    /// Overwrites the file at `path` from `offset` on, in place, and makes it where there is none. A crash in the
+    /// middle leaves a part of it.
+    pub(in crate::fs) fn write_range(
+        &self,
+        path: &Inner,
+        offset: u64,
+        content: &[u8],
+    ) -> Result<(), FsError> {
+        self.in_place(path, OFlags::CREATE, |file| {
+            file.write_all_at(content, offset)?;
+            file.sync_data()
+        })
+    }
+
+    /// Adds to the end of the file at `path`, and makes it where there is none.
+    pub(in crate::fs) fn append(&self, path: &Inner, content: &[u8]) -> Result<(), FsError> {
+        self.in_place(path, OFlags::CREATE | OFlags::APPEND, |mut file| {
+            file.write_all(content)?;
+            file.sync_data()
+        })
+    }
+
+    /// Cuts the file at `path`, or makes it longer by a hole.
+    pub(in crate::fs) fn set_len(&self, path: &Inner, length: u64) -> Result<(), FsError> {
+        self.in_place(path, OFlags::empty(), |file| {
+            file.set_len(length)?;
+            file.sync_all()
+        })
+    }
+
+    fn in_place(
+        &self,
+        path: &Inner,
+        flags: OFlags,
+        work: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<(), FsError> {
+        let failed = FsError::new(WRITE, path);
+        let mode = if flags.contains(OFlags::CREATE) {
+            new_file()
+        } else {
+            Mode::empty()
+        };
+        // O_NONBLOCK: a pipe that nobody reads from would not be opened.
+        let flags = flags | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file: File = self
+            .root
+            .resolve(path, flags, mode, Links::Follow)
+            .map_err(&failed)?
+            .into();
+        if !file.metadata().map_err(&failed)?.is_file() {
+            let path = path.shown();
+            return Err(FsError::NotAFile { what: WRITE, path });
+        }
+        work(&file).map_err(failed)
+    }
+}
+
+fn new_file() -> Mode {
+    Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH
+}
+
+/// A file of a name that nothing had, in the same directory.
+fn temporary(directory: &OwnedFd) -> io::Result<(File, OsString)> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    loop {
+        let name = format!(".{}.tmp", crate::pending::random_name()?);
+        match rustix::fs::openat(directory, OsStr::new(&name), flags, new_file()) {
+            Ok(fd) => return Ok((fd.into(), name.into())),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
