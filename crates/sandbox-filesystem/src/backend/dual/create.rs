@@ -251,7 +251,8 @@ impl DualFs {
         let (_nursery, nursery) = inherit_from(&staging, a)?;
         let first = OsStr::new("new");
         let mut made = how(&nursery.held, first)?;
-        let kept = self.hide_beneath(dir, &made.there, seen)?;
+        let number = shown_number(Side::A, made.there.attr.ino);
+        let kept = self.hide_beneath(dir, &made.there, number, seen)?;
         let flags = if made.there.is_directory() {
             RenameFlags::EXCHANGE
         } else {
@@ -267,8 +268,14 @@ impl DualFs {
         Ok((made, kept))
     }
 
-    /// What is new hides what B has under its name.
-    pub(super) fn hide_beneath(&self, dir: &Arc<Node>, new: &There, seen: &Seen) -> FsResult<Kept> {
+    /// What is new hides what B has under its name, with the number that programs see of it.
+    pub(super) fn hide_beneath(
+        &self,
+        dir: &Arc<Node>,
+        new: &There,
+        number: u64,
+        seen: &Seen,
+    ) -> FsResult<Kept> {
         if !seen.beneath() {
             return Ok(Kept::InA);
         }
@@ -276,7 +283,7 @@ impl DualFs {
             return self.mark(&new.held, new.kind(), marks::OPAQUE, b"y");
         }
         self.becomes_impure(dir)?;
-        self.mark_number(new, shown_number(Side::A, new.attr.ino))
+        self.mark_number(new, number)
     }
 
     /// The same, where A keeps no notes.

@@ -29,7 +29,8 @@ impl DynFileSystem for DualFs {
     /// What A wants is agreed on, since everything that is made or changed is in A.
     fn init(&self, offered: Capabilities) -> FsResult<Capabilities> {
         let locks = Capabilities::POSIX_LOCKS | Capabilities::FLOCK_LOCKS;
-        let agreed = self.a.init(offered - NOT_HERE)? & offered - NOT_HERE | locks & offered;
+        let shown = offered - NOT_HERE;
+        let agreed = (self.a.init(shown)? & shown) | (locks & offered);
         self.b.init(agreed)?;
         Ok(agreed)
     }

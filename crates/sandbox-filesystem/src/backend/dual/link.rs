@@ -38,7 +38,7 @@ impl DualFs {
             let staged = staging.name();
             let entry = a.fs.link(ctx, file.ino, staging.stage.ino, &staged.name)?;
             let there = a.adopt(&entry)?;
-            kept = self.hide_beneath(&dir, &there, &seen)?;
+            kept = self.hide_beneath(&dir, &there, node.number(), &seen)?;
             move_out(&staged, &a, name, RenameFlags::empty())?;
             there
         } else {

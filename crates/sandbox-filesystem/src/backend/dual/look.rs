@@ -113,12 +113,15 @@ pub(super) fn decide(view: View, a: InA, b: InB) -> Shown {
 
 /// Whether what B has makes a difference.
 fn asks_b(view: View, a: InA) -> bool {
-    match (view, a) {
-        (View::BackendBOnly, _)
-        | (View::BackendAFirst | View::BackendBFirst, InA::Nothing | InA::Directory) => true,
-        (View::BackendAOnly, _) | (_, InA::Whiteout | InA::Opaque) => false,
-        (View::BackendBFirst, InA::File(Made::Before)) => true,
-        (_, InA::File(_) | InA::Special) => false,
+    let more = match a {
+        InA::Nothing | InA::Directory => true,
+        InA::File(Made::Before) => view == View::BackendBFirst,
+        InA::Whiteout | InA::Opaque | InA::File(Made::Here) | InA::Special => false,
+    };
+    match view {
+        View::BackendAOnly => false,
+        View::BackendBOnly => true,
+        View::BackendAFirst | View::BackendBFirst => more,
     }
 }
 

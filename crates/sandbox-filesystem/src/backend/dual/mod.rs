@@ -164,7 +164,7 @@ impl DualFs {
             policy,
             hooks,
             durability,
-            table: Table::new(root),
+            table: Table::new(&root),
             handles: Handles::default(),
             locks: AllLocks::default(),
             once: Once::default(),

@@ -327,30 +327,20 @@ impl DualFs {
 
     /// The same for a directory, which changes places with a whiteout or with the empty directory that it replaces.
     fn move_directory(&self, ask: &Ask<'_>, both: &Both) -> FsResult<()> {
-        let able = self.staging()?.able;
-        match both.new.0.upper() {
-            Upper::Directory => {
-                self.host_rename(ask, RenameFlags::EXCHANGE)?;
-                self.leave_whiteout(ask, Upper::Directory)
-            }
-            _ => {
-                let to = ask.new.dir.raised()?;
-                match able.whiteout {
-                    Some(Form::Device) => make_whiteout(&to, ask.new.name, Form::Device)?,
-                    _ => {
-                        self.holds_attributes(ask.old.dir)?;
-                        self.holds_attributes(ask.new.dir)?;
-                        move_out(
-                            &self.staging()?.whiteout()?,
-                            &to,
-                            ask.new.name,
-                            RenameFlags::empty(),
-                        )?;
-                    }
-                }
-                self.host_rename(ask, RenameFlags::EXCHANGE)
-            }
+        if both.new.0.upper() == Upper::Directory {
+            self.host_rename(ask, RenameFlags::EXCHANGE)?;
+            return self.leave_whiteout(ask, Upper::Directory);
         }
+        let to = ask.new.dir.raised()?;
+        let staging = self.staging()?;
+        if staging.able.whiteout == Some(Form::Device) {
+            make_whiteout(&to, ask.new.name, Form::Device)?;
+        } else {
+            self.holds_attributes(ask.old.dir)?;
+            self.holds_attributes(ask.new.dir)?;
+            move_out(&staging.whiteout()?, &to, ask.new.name, RenameFlags::empty())?;
+        }
+        self.host_rename(ask, RenameFlags::EXCHANGE)
     }
 
     fn leave_whiteout(&self, ask: &Ask<'_>, at_old: Upper) -> FsResult<()> {

@@ -59,7 +59,7 @@ impl Maps {
 
 impl Table {
     /// With the root, which has a part on both sides.
-    pub(super) fn new(root: Parts) -> Self {
+    pub(super) fn new(root: &Parts) -> Self {
         let table = Self(Arc::default());
         let new = NewNode {
             kind: libc::S_IFDIR,
@@ -71,7 +71,7 @@ impl Table {
         let node = Arc::new(Node::new(ROOT_INO, new, &table.0));
         let mut maps = table.lock();
         maps.last = ROOT_INO;
-        maps.add_ways(&node, &root);
+        maps.add_ways(&node, root);
         maps.known.insert(ROOT_INO, (node, 1));
         drop(maps);
         table

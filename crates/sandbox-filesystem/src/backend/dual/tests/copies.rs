@@ -143,7 +143,7 @@ fn what_will_be_cut_off_is_not_copied() {
     let above: Fs = a.clone();
     let b = mem();
     for name in ["one", "two", "three"] {
-        tree(&*b).write(name, &[9; 100_000]).unwrap();
+        tree(&*b).write(name, &vec![9; 100_000]).unwrap();
     }
     let fs = dual(&above, &b);
     let entry = lookup(&fs, ROOT_INO, "one").unwrap();
@@ -159,7 +159,7 @@ fn what_will_be_cut_off_is_not_copied() {
     assert_eq!(a.bytes_written.load(Ordering::SeqCst), 10);
     assert_eq!(tree(&fs).read("two").unwrap(), [9; 10]);
     tree(&fs).rename("three", "moved").unwrap();
-    assert_eq!(tree(&fs).read("moved").unwrap(), [9; 100_000]);
+    assert_eq!(tree(&fs).read("moved").unwrap(), vec![9; 100_000]);
 }
 
 #[test]

@@ -15,9 +15,12 @@ enum Told {
     Done(Operation, Result<(), Errno>),
 }
 
+/// What was told, and of which path.
+type Log = Arc<Mutex<Vec<(Told, Option<PathBuf>)>>>;
+
 /// Writes everything down, and denies what has this name.
 struct Watch {
-    told: Arc<Mutex<Vec<(Told, Option<PathBuf>)>>>,
+    told: Log,
     before_plan: Option<&'static str>,
     before_dispatch: Option<&'static str>,
 }
@@ -60,14 +63,12 @@ impl Hook for Watch {
     }
 }
 
-type Told2 = Arc<Mutex<Vec<(Told, Option<PathBuf>)>>>;
-
-fn watched(before_plan: Option<&'static str>, before_dispatch: Option<&'static str>) -> (DualFs, Told2) {
+fn watched(before_plan: Option<&'static str>, before_dispatch: Option<&'static str>) -> (DualFs, Log) {
     let (a, b) = (mem(), mem());
     tree(&*b).mkdir("d", 0o755).unwrap();
     tree(&*b).write("d/f", b"base").unwrap();
     tree(&*b).write("secret", b"base").unwrap();
-    let told: Told2 = Arc::default();
+    let told: Log = Arc::default();
     let watch = Watch {
         told: Arc::clone(&told),
         before_plan,
