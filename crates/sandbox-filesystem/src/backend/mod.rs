@@ -7,6 +7,7 @@
 )]
 
 mod acl;
+pub mod dual;
 pub mod mem;
 pub mod overlay;
 pub mod passthrough;
@@ -15,6 +16,7 @@ pub mod quota;
 mod union;
 mod waits;
 
+pub use dual::DualFs;
 pub use mem::MemFs;
 pub use overlay::OverlayFs;
 pub use passthrough::PassthroughFs;

@@ -10,7 +10,7 @@ use super::filesystem::MemFs;
 use super::inode::Inode;
 use super::space::Space;
 use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
-use held::Held;
+pub(in crate::backend) use held::Held;
 
 /// What a lock adds at most: its own range, and the second half of one that it splits.
 const LOCKING: u64 = 2;
