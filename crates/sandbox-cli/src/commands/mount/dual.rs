@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use sandbox::Access;
 use sandbox::ByteSize;
 use sandbox::backend::dual::{
     BackendAFallbackToBackendBRead, BackendAOnly, Deletions, DualFsBuilder, Durability,
@@ -14,7 +15,9 @@ use sandbox::backend::dual::{
 };
 use sandbox::backend::{DualFs, MemFs, PassthroughFs};
 use sandbox::fs::DynFileSystem;
+use sandbox::own::OwnWalls;
 
+use super::job::{Job, Made};
 use super::mem::belong_to_caller;
 use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
@@ -93,21 +96,55 @@ fn never<T, E>(error: Infallible) -> Result<T, E> {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    serve(&args.options, || {
+    serve(&args.options, args)
+}
+
+impl Job for Args {
+    fn name(&self) -> String {
+        "dual".to_owned()
+    }
+
+    fn walls(&self) -> Result<OwnWalls, CliError> {
+        let of_a = if self.options.read_only {
+            Access::Read
+        } else {
+            Access::Write
+        };
+        // What is not there is said by who looks at it more closely.
+        let reached = [(&self.a, of_a), (&self.b, Access::Read)].map(|(part, access)| match part {
+            Part::Directory(dir) => dir.canonicalize().ok().map(|dir| (dir, access)),
+            Part::Memory(_) => None,
+        });
+        let mut walls = reached
+            .into_iter()
+            .flatten()
+            .fold(OwnWalls::new(), |walls, (dir, access)| walls.reach(dir, access))
+            .many_owners();
+        if self.stat.is_off() {
+            // Devices, and attributes in trusted.*.
+            walls = walls.keep("mknod").keep("sys_admin");
+        }
+        Ok(walls)
+    }
+
+    fn filesystem(&self) -> Result<Made, CliError> {
         let builder = DualFs::builder()
-            .backend_a(part(args, &args.a, args.options.read_only)?)
-            .backend_b(part(args, &args.b, true)?);
-        let builder = if args.volatile {
+            .backend_a(part(self, &self.a, self.options.read_only)?)
+            .backend_b(part(self, &self.b, true)?);
+        let builder = if self.volatile {
             builder.durability(Durability::Volatile)
         } else {
             builder
         };
-        let fs = with_policy(builder, args.policy).build()?;
-        if !args.options.read_only && matches!(args.a, Part::Directory(_)) {
+        let fs = with_policy(builder, self.policy).build()?;
+        if !self.options.read_only && matches!(self.a, Part::Directory(_)) {
             warn_of_memory(&fs)?;
         }
-        Ok(args.options.builder(Arc::new(fs), "dual"))
-    })
+        Ok(Made {
+            fs: Arc::new(fs),
+            _watch: None,
+        })
+    }
 }
 
 fn with_policy(builder: DualFsBuilder, policy: Policy) -> DualFsBuilder {
