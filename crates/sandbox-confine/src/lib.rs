@@ -58,7 +58,10 @@ mod wire;
 pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
-pub use fork::{CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, ReduceError, TemplateBuilder};
+pub use fork::{
+    CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
+    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+};
 pub use host::{Host, NoNamespaces};
 pub use prepared::Prepared;
 pub use process::{Event, Left, Process};

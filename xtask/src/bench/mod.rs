@@ -10,6 +10,7 @@ mod branch;
 mod catalog;
 mod error;
 mod figures;
+mod fork;
 mod fs;
 mod json;
 mod left;
@@ -41,6 +42,8 @@ pub(crate) enum Bench {
     Sustain(sustain::Args),
     /// What work on a branch costs, against the same work on the directory itself, and peers
     Branch(branch::Args),
+    /// How fast clones are forked, against a bare loop of fork(2) of a process with as much memory
+    Fork(fork::Args),
     /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
     Catalog(catalog::Args),
     /// Filesystems served by FUSE: this project's, public ones, and what is beneath them, in turn
@@ -56,6 +59,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
+        Bench::Fork(args) => fork::run(args),
         Bench::Catalog(args) => catalog::run(args),
         Bench::Volumes(args) => volumes::run(args),
     }

@@ -78,21 +78,26 @@ pub(super) fn compile(name: &str, dir: &Path) -> Result<()> {
 }
 
 fn build_driver() -> Result<PathBuf> {
+    build_example(DRIVER)
+}
+
+/// An example of the crate that is measured, as it is released.
+pub(super) fn build_example(name: &'static str) -> Result<PathBuf> {
     let cargo = cargo().args([
         "build",
         "--locked",
         "--release",
         "--package=sandbox-confine",
         "--example",
-        DRIVER,
+        name,
     ]);
     let built = artifact::build(cargo)?;
     let driver = built
         .into_iter()
-        .find(|artifact| artifact.kind == Kind::Example && artifact.name == DRIVER);
+        .find(|artifact| artifact.kind == Kind::Example && artifact.name == name);
     driver
         .map(|artifact| artifact.executable)
-        .ok_or(Error::NotBuilt { name: DRIVER })
+        .ok_or(Error::NotBuilt { name })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

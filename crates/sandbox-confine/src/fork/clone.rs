@@ -1,18 +1,18 @@
 //! One clone as its holder has it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use sandbox_types::{EnforcementReport, RunResult, SandboxStatus};
+use sandbox_types::{EnforcementReport, Outcome, RunResult, SandboxStatus};
 
 use super::link::Link;
 use crate::error::{RunError, StartError};
 use crate::messages;
 use crate::process::{Channel, Parts, Process};
 use crate::ready::await_readable;
-use crate::streams::OutputReader;
+use crate::streams::{Drain, OutputReader};
 use crate::wire;
 
 /// A clone. Dropping it ends all that is in its pid namespace.
@@ -108,6 +108,30 @@ impl CloneHandle {
         }
     }
 
+    /// Its standard output where that is to be captured and nobody has begun to: it is left out of the result then.
+    pub(crate) fn take_output(&mut self) -> Option<Drain> {
+        match &mut self.state {
+            State::Fresh(parts) => parts.ours.take_stdout_drain(),
+            State::Watched(_) | State::Over(_) => None,
+        }
+    }
+
+    /// What was captured of its standard output, once it is over.
+    pub(crate) fn kept(&mut self) -> Option<Vec<u8>> {
+        match &mut self.state {
+            State::Over(Some(result)) => Some(std::mem::take(&mut result.stdout)),
+            _ => None,
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match &self.state {
+            State::Over(Some(result)) => Some(result.outcome),
+            _ => None,
+        }
+    }
+
     /// Whether its result has been given away.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self.state, State::Over(None))
@@ -143,10 +167,10 @@ impl CloneHandle {
 
     /// Ends all that is in its pid namespace, and waits until it has.
     pub(crate) fn kill(&mut self) -> Result<(), StartError> {
-        if let Ok(Some(process)) = self.process() {
+        if let State::Watched(process) = &mut self.state {
             process.kill();
         }
-        self.channel.signal(libc::SIGKILL)?;
+        self.channel.cut()?;
         if !self.channel.is_over_within(PATIENCE) {
             return Err(StartError::supervisor("wait for a clone's end")(
                 rustix::io::Errno::TIMEDOUT,
@@ -158,7 +182,6 @@ impl CloneHandle {
     /// Its pid outside; none after its end.
     pub(crate) fn pid(&self) -> Option<u32> {
         let pidfd = self.ask(wire::CLONE_PID).ok()??;
-        use std::os::fd::AsRawFd;
         let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
         let pid = about.lines().find_map(|line| line.strip_prefix("Pid:"))?;
         pid.trim().parse().ok().filter(|pid| *pid > 0)
@@ -175,7 +198,7 @@ impl CloneHandle {
     }
 
     /// Sends a request to its keeper and waits for the answer.
-    fn ask(&self, request: u64) -> Result<Option<std::os::fd::OwnedFd>, StartError> {
+    fn ask(&self, request: u64) -> Result<Option<OwnedFd>, StartError> {
         if self.channel.is_over_within(Duration::ZERO) {
             return Err(StartError::Ended);
         }
@@ -196,6 +219,28 @@ impl CloneHandle {
         match messages::receive(ours.as_fd(), RecvFlags::empty())? {
             Some(([wire::DONE, ..], file)) => Ok(file),
             Some(_) | None => Err(StartError::Ended),
+        }
+    }
+}
+
+/// Ends all of them, and waits until nothing of them is left.
+pub(super) fn end_all(clones: Vec<CloneHandle>) {
+    for clone in &clones {
+        if let Err(error) = clone.channel.cut() {
+            tracing::error!(%error, "cannot end a clone");
+        }
+    }
+    drop(clones);
+}
+
+impl Drop for CloneHandle {
+    fn drop(&mut self) {
+        if let Err(error) = self.channel.cut() {
+            tracing::error!(%error, "cannot end a clone");
+        }
+        // Its keeper closes the channel when nothing of it is left.
+        if !self.channel.is_over_within(PATIENCE) {
+            tracing::error!(id = self.id, "a clone did not end in time");
         }
     }
 }

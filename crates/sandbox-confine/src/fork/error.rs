@@ -23,6 +23,15 @@ pub enum ForkError {
         /// How many there are.
         threads: usize,
     },
+    /// The zygote was started without functions of that name.
+    #[error("no template {name:?} was registered with the zygote")]
+    NotRegistered {
+        /// As it was asked for.
+        name: String,
+    },
+    /// The zygote is gone.
+    #[error("the zygote has ended")]
+    ZygoteEnded,
     /// Clones live in pid namespaces.
     #[error("clones take namespaces, which this host does not give: {cause}")]
     NeedsNamespaces {
@@ -178,9 +187,6 @@ impl From<PrepareError> for ForkError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReduceError {
-    /// The sandbox that is to run the reducer is no template.
-    #[error("only the template of clones can reduce them")]
-    NoTemplate,
     /// One of the sandboxes is no clone.
     #[error("sandbox number {index} to be reduced is no clone")]
     NoClone {
@@ -208,4 +214,16 @@ pub enum ReduceError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Why a fork with a reduction has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapReduceError {
+    /// There are no clones.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// There is no reduction.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
 }

@@ -8,7 +8,7 @@ use rustix::net::RecvFlags;
 use rustix::process::Resource;
 use sandbox_types::{Outcome, Policy};
 
-use super::clone::CloneHandle;
+use super::clone::{CloneHandle, end_all};
 use super::error::ForkError;
 use super::options::ForkOptions;
 use crate::command::Stdio;
@@ -107,25 +107,31 @@ impl Link {
         let maker = Maker::new(self, options);
         let mut keeper = self.keeper();
         keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
-        let made: Result<Vec<_>, ForkError> = (0..count).map(|id| maker.make(&keeper, id)).collect();
-        let clones = match made {
-            Ok(clones) => clones,
-            Err(error) => {
-                // The rest of the batch never comes: it is made up for, so that the keeper counts on.
-                keeper.abandon();
-                return Err(error);
+        let mut clones = Vec::new();
+        for id in 0..count {
+            match maker.make(&keeper, id) {
+                Ok(clone) => clones.push(clone),
+                Err(error) => {
+                    // The rest of the batch never comes.
+                    keeper.abandon();
+                    end_all(clones);
+                    return Err(error);
+                }
             }
-        };
+        }
         match keeper.await_batch()? {
             Batch::Whole => Ok(clones),
-            Batch::Failed { failed, source } => match keeper.ended {
-                Some(outcome) => Err(ForkError::TemplateEnded { outcome }),
-                None => Err(ForkError::Clones {
-                    asked: count,
-                    failed,
-                    source,
-                }),
-            },
+            Batch::Failed { failed, source } => {
+                end_all(clones);
+                Err(match keeper.ended {
+                    Some(outcome) => ForkError::TemplateEnded { outcome },
+                    None => ForkError::Clones {
+                        asked: count,
+                        failed,
+                        source,
+                    },
+                })
+            }
         }
     }
 }

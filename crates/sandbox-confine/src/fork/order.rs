@@ -23,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) filter: Vec<u8>,
     /// The filter that its clones put before it.
     pub(crate) narrowing: Vec<u8>,
+    /// Whether its memory is put into huge pages before it is forked.
+    pub(crate) huge_pages: bool,
     /// Whether it is behind Landlock.
     pub(crate) has_landlock: bool,
     pub(crate) env: Vec<(CString, CString)>,
@@ -82,6 +84,7 @@ impl Order {
             setup: plan.encode(&[], None)?,
             filter: seccomp::filter(&spec).map_err(refused)?.into_owned(),
             narrowing: seccomp::narrowing(&spec).map_err(refused)?.into_bytes(),
+            huge_pages: false,
             has_landlock: plan.landlock.handled != [0; 3],
             env: variables(&owned.surroundings.env)?,
             cwd: text(Path::new(&owned.surroundings.cwd).as_os_str())?,
@@ -93,14 +96,14 @@ impl Order {
 
 impl Files {
     /// The same files, with numbers that are in nobody's way.
-    pub(crate) fn out_of_the_way(self) -> rustix::io::Result<Self> {
-        let [stdin, stdout, stderr] = self.stdio;
+    pub(crate) fn out_of_the_way(&self) -> rustix::io::Result<Self> {
+        let [stdin, stdout, stderr] = &self.stdio;
         Ok(Self {
-            init: high(self.init)?,
-            image: high(self.image)?,
-            control: high(self.control)?,
-            socket: high(self.socket)?,
-            report: high(self.report)?,
+            init: high(&self.init)?,
+            image: high(&self.image)?,
+            control: high(&self.control)?,
+            socket: high(&self.socket)?,
+            report: high(&self.report)?,
             stdio: [high(stdin)?, high(stdout)?, high(stderr)?],
         })
     }
@@ -134,8 +137,8 @@ impl Files {
     }
 }
 
-fn high(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(&fd, FIRST)
+fn high(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, FIRST)
 }
 
 fn variables(

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::memory;
 use super::order::Order;
 use crate::inside::sys::sockets::{Received, Wait, receive, send};
 use crate::inside::sys::{self as kernel, EINVAL, Errno, Fd, files, landlock};
@@ -28,6 +29,9 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
         flush();
         return PANIC_STATUS;
     };
+    if order.huge_pages {
+        memory::collapse();
+    }
     // Else each clone would write once more what is left in the buffers.
     flush();
     let pid = u64::from(kernel::getpid().unsigned_abs());

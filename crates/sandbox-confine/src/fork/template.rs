@@ -32,6 +32,7 @@ use crate::wire::{FAILED, KEEP};
 pub struct TemplateBuilder<'a> {
     policy: &'a Policy,
     init_timeout: Duration,
+    huge_pages: bool,
     stdout: Stdio,
     stderr: Stdio,
 }
@@ -41,6 +42,7 @@ impl<'a> TemplateBuilder<'a> {
         Self {
             policy,
             init_timeout: INIT_TIMEOUT,
+            huge_pages: false,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
         }
@@ -49,6 +51,14 @@ impl<'a> TemplateBuilder<'a> {
     /// How long the template may take to be ready; five minutes by default. One that takes longer is ended.
     pub fn init_timeout(mut self, limit: Duration) -> Self {
         self.init_timeout = limit;
+        self
+    }
+
+    /// Puts the template's large memory into huge pages when `init` has returned: a fork of 256 MiB then costs a tenth,
+    /// and a clone that writes a byte copies 2 MiB instead of 4 KiB. Takes about two milliseconds a MiB, once. Off by
+    /// default; without effect where the kernel has no transparent huge pages.
+    pub fn huge_pages(mut self) -> Self {
+        self.huge_pages = true;
         self
     }
 
@@ -139,21 +149,36 @@ impl<'a> TemplateBuilder<'a> {
     }
 
     fn make<'b>(self, init: impl FnOnce() -> Work<'b>) -> Result<Sandbox, ForkError> {
+        serve::flush();
+        self.make_by(|order, files| {
+            match sys::fork().map_err(|source| ForkError::Enter { step: "fork", source })? {
+                Forked::Child => enter::enter(&order, files, |socket| serve::serve(socket, &order, init)),
+                Forked::Parent(pid) => Ok(pid),
+            }
+        })
+    }
+
+    /// Makes it with somebody's entrant, whose pid `fork` answers.
+    pub(super) fn make_by(
+        self,
+        fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
+    ) -> Result<Sandbox, ForkError> {
         let prepared = Prepared::new(self.policy)?;
         let owned = prepared.launch()?;
-        let order = Order::new(&prepared.plan(), &owned)?;
-        let streams = [self.stdout, self.stderr].map(own_stream);
-        let [stdout, stderr] = streams;
-        let streams = Streams::open(Stdio::Null, stdout?, stderr?, None)?;
+        let mut order = Order::new(&prepared.plan(), &owned)?;
+        order.huge_pages = self.huge_pages;
+        let streams = Streams::open(
+            Stdio::Null,
+            own_stream(self.stdout)?,
+            own_stream(self.stderr)?,
+            None,
+        )?;
         let mut ends = Ends::open()?;
         let files = ends.files(&owned, streams.theirs)?;
-        serve::flush();
-        let pid = match sys::fork().map_err(|source| ForkError::Enter { step: "fork", source })? {
-            Forked::Child => enter::enter(&order, &files, |socket| serve::serve(socket, &order, init)),
-            Forked::Parent(pid) => pid,
-        };
+        let pid = fork(order, &files)?;
         drop(files);
         let control = ends.admit(&owned, pid);
+        // A child of the zygote's is not ours to reap, which is no error.
         let waited = sys::wait_for(pid);
         let control = control?;
         waited.map_err(|source| StartError::Supervisor {
@@ -253,7 +278,7 @@ pub(crate) fn check_threads() -> Result<(), ForkError> {
 }
 
 /// Runs `work` with standard output turned into standard error, and writes its answer to what standard output was.
-fn answer_with<E: Display>(work: impl FnOnce() -> Result<Vec<u8>, E>) -> i32 {
+pub(super) fn answer_with<E: Display>(work: impl FnOnce() -> Result<Vec<u8>, E>) -> i32 {
     let answer = match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) {
         Ok(answer) => answer,
         Err(errno) => return complain(&std::io::Error::from(errno)),

@@ -43,6 +43,13 @@ pub(crate) struct Watch {
     pub(crate) file_size: bool,
 }
 
+impl Watch {
+    /// Whether any of it is a matter of time.
+    fn is_needed(&self) -> bool {
+        self.wall_time.is_some() || self.cpu_time.is_some()
+    }
+}
+
 /// What a process needs to know of the sandbox it runs in.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -63,7 +70,8 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub struct Process {
     epoll: OwnedFd,
-    timer: OwnedFd,
+    /// Where there may be something to set it for.
+    timer: Option<OwnedFd>,
     channel: Arc<Channel>,
     feed: Option<crate::streams::Feed>,
     drains: [Option<Drain>; 2],
@@ -126,9 +134,11 @@ impl Process {
     pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).map_err(StartError::supervisor("epoll_create1"))?;
-        let timer_flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, timer_flags)
-            .map_err(StartError::supervisor("timerfd_create"))?;
+        let timer = if parts.watch.is_needed() || parts.owned.is_some() {
+            Some(timer()?)
+        } else {
+            None
+        };
         let Ours {
             feed,
             drains,
@@ -173,7 +183,9 @@ impl Process {
             epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)
         };
         add(self.channel.as_fd(), CHANNEL, epoll::EventFlags::IN)?;
-        add(self.timer.as_fd(), TIMER, epoll::EventFlags::IN)?;
+        if let Some(timer) = &self.timer {
+            add(timer.as_fd(), TIMER, epoll::EventFlags::IN)?;
+        }
         if let Some(feed) = &self.feed {
             add(feed.pipe.as_fd(), FEED, epoll::EventFlags::OUT)?;
         }
@@ -464,4 +476,10 @@ impl Process {
             }),
         }
     }
+}
+
+fn timer() -> Result<OwnedFd, StartError> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)
+        .map_err(StartError::supervisor("timerfd_create"))
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::launch::{become_init, check};
 
@@ -177,4 +177,29 @@ pub(crate) fn set_variable(name: &CStr, value: &CStr) -> io::Result<()> {
 pub(crate) fn flush_stdio() {
     // SAFETY: null means every open stream.
     unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// Children that end are reaped by the kernel.
+pub(crate) fn ignore_children() {
+    // SAFETY: no handler is set.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// A descriptor that has just been received and that nobody else owns.
+pub(crate) fn take_over(number: i32) -> OwnedFd {
+    // SAFETY: see above; whoever owned it has forgotten it.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Puts anonymous memory of this process into huge pages, now and where it is touched later. Whatever is in it stays.
+pub(crate) fn collapse(start: usize, length: usize) -> io::Result<()> {
+    const MADV_COLLAPSE: c_int = 25;
+    let place = std::ptr::with_exposed_provenance_mut::<c_void>(start);
+    for advice in [libc::MADV_HUGEPAGE, MADV_COLLAPSE] {
+        // SAFETY: neither changes what is in memory, whoever uses it; what is not mapped is an error.
+        if unsafe { libc::madvise(place, length, advice) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }

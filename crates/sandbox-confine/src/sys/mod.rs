@@ -12,8 +12,8 @@ mod reap;
 mod write;
 
 pub(crate) use fork::{
-    Beside, Forked, become_keeper, become_subreaper, beside, flush_stdio, fork, reset_signals,
-    set_environment, set_variable, wait_for,
+    Beside, Forked, become_keeper, become_subreaper, beside, collapse, flush_stdio, fork, ignore_children,
+    reset_signals, set_environment, set_variable, take_over, wait_for,
 };
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
 pub(crate) use own::{close_all_on_exec, load_filter, set_mount_attributes, set_this_mount_s_attributes};

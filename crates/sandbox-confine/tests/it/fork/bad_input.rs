@@ -1,5 +1,4 @@
 //! What cannot be had, and how that is said.
-#![expect(clippy::print_stdout, reason = "clones print")]
 
 use std::time::{Duration, Instant};
 

@@ -47,11 +47,12 @@ fn what_a_clone_has_started_ends_with_it() {
                 .args(["sh", "-c", &format!("sleep {argument} & wait")])
                 .spawn()
                 .expect("may fork");
-            if id == 0 {
-                child.wait().expect("its child");
-            }
-            // It ends at once, or is killed, and its grandchild is in a session of its own.
+            // One ends at once, and its grandchild is in a session of its own; the other one is killed.
             std::thread::sleep(Duration::from_millis(100));
+            if id == 1 {
+                std::process::exit(0);
+            }
+            child.wait().expect("its child");
         });
         let mut clones = template.fork(2).expect("clones");
         eventually("both have started something", || {

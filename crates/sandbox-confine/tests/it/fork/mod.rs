@@ -3,6 +3,8 @@
 mod bad_input;
 mod clones;
 mod ends;
+mod from_zygote;
+mod reducing;
 mod walls;
 
 use sandbox_confine::{Policy, Sandbox};

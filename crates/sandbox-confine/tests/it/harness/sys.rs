@@ -79,6 +79,8 @@ pub(crate) fn alone_in_a_copy(body: impl FnOnce()) -> bool {
     // holds nothing locked.
     match unsafe { libc::fork() } {
         0 => {
+            // SAFETY: numbers only. A test that takes too long is killed, and its copy with it.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             std::process::exit(i32::from(ended.is_err()))
         }

@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, Gid, Statx, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno as HostErrno;
 
 use super::OverlayFs;
+use super::lend::with_mode;
 use crate::backend::passthrough::attr::chmod;
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::owner::{self, Kind, Override};
@@ -170,10 +171,13 @@ pub(super) fn copy_times(from: &Statx, to: BorrowedFd<'_>) -> FsResult<()> {
 /// Sets one of overlayfs' own attributes.
 pub(super) fn mark(file: BorrowedFd<'_>, name: &str, value: &[u8]) -> FsResult<()> {
     let path = host::proc_path(file);
-    Ok(rustix::fs::setxattr(
-        path.as_c_str(),
-        OsStr::new(name),
-        value,
-        XattrFlags::empty(),
-    )?)
+    with_mode(file, 0o200, || {
+        let flags = XattrFlags::empty();
+        Ok(rustix::fs::setxattr(
+            path.as_c_str(),
+            OsStr::new(name),
+            value,
+            flags,
+        )?)
+    })
 }

@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use super::attributes::{Source, copy_times, mark};
 use super::content::{Content, sync};
 use super::crash::crash_point;
+use super::lend::with_mode;
 use super::staging::Staged;
 use super::{Durability, OverlayFs, index, kept, parts};
 use crate::backend::passthrough::host;
@@ -35,12 +36,26 @@ impl OverlayFs {
     /// holds a lock on names. Whoever wants the same waits; nobody else does.
     pub(super) fn raise(&self, inode: &Arc<Inode>, content: Content) -> FsResult<()> {
         self.upper()?;
+        // No recursion: a tree can be deeper than a thread's stack.
+        let mut above = Vec::new();
+        let mut at = Arc::clone(inode);
+        while at.layer() != 0
+            && let Some(place) = at.place()
+        {
+            at = place.parent;
+            above.push(Arc::clone(&at));
+        }
+        for dir in above.iter().rev() {
+            self.raise_alone(dir, Content::All)?;
+        }
+        self.raise_alone(inode, content)
+    }
+
+    /// As `raise`, for what is in a directory that is in the upper.
+    fn raise_alone(&self, inode: &Arc<Inode>, content: Content) -> FsResult<()> {
         for _ in 0..TRIES {
             if inode.layer() == 0 {
                 return Ok(());
-            }
-            if let Some(place) = inode.place() {
-                self.raise(&place.parent, Content::All)?;
             }
             let Turn::Own(_turn) = self.copying.turn(inode.number) else {
                 continue;
@@ -72,9 +87,7 @@ impl OverlayFs {
             stat: &stat,
             attr: &attr,
         };
-        let copy = self.stage_copy(&source, content)?;
-        let several = stat.stx_nlink > 1;
-        kept::note_origin(inode, copy.file.as_fd(), several)?;
+        let copy = self.stage_copy(inode, &source, content)?;
         if upper.durability == Durability::Each && is_regular(attr.mode) {
             self.sync_copy(copy.file.as_fd())?;
         }
@@ -105,7 +118,7 @@ impl OverlayFs {
             crash_point("copy: indexed");
         }
         match place {
-            Some(place) => self.put_in_place(place, staged)?,
+            Some(place) => self.put_in_place(place, staged, file.as_fd())?,
             None => drop(staged),
         }
         if several {
@@ -131,11 +144,20 @@ impl OverlayFs {
 
     /// Renames something from staging to a place that has nothing in the upper. The times of the directory stay: for
     /// everybody else nothing has changed.
-    pub(super) fn put_in_place(&self, place: &Place, staged: Staged<'_>) -> FsResult<()> {
+    pub(super) fn put_in_place(
+        &self,
+        place: &Place,
+        staged: Staged<'_>,
+        file: BorrowedFd<'_>,
+    ) -> FsResult<()> {
         let dir = self.host.part_descriptor(&place.parent, 0)?;
         self.mark_impure(&place.parent, dir.as_fd())?;
         let before = host::stat(dir.as_fd())?;
-        staged.put(dir.as_fd(), &place.name)?;
+        // A directory that moves must be writable itself: what is above it changes.
+        with_mode(file, 0o200, || {
+            with_mode(dir.as_fd(), 0o300, || staged.try_put(dir.as_fd(), &place.name))
+        })?;
+        staged.was_put();
         crash_point("copy: renamed");
         copy_times(&before, dir.as_fd())
     }
@@ -156,7 +178,7 @@ impl OverlayFs {
     }
 
     /// Makes a copy in staging, with everything that the original has.
-    fn stage_copy(&self, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
+    fn stage_copy(&self, inode: &Inode, source: &Source<'_>, content: Content) -> FsResult<Copy<'_>> {
         let staging = &self.upper()?.staging;
         let staged = staging.name();
         let kind = Kind::of_mode(u32::from(source.stat.stx_mode)).ok_or(Errno::EIO)?;
@@ -174,6 +196,7 @@ impl OverlayFs {
         }
         let open = || rustix::fs::openat(staging.fd(), &staged.name, STAND_IN, Mode::empty());
         let file = self.host.with_descriptors(open)?;
+        kept::note_origin(inode, file.as_fd(), source.stat.stx_nlink > 1)?;
         self.copy_attributes(source, file.as_fd())?;
         Ok(Copy { staged, file })
     }
@@ -248,7 +271,7 @@ impl OverlayFs {
         self.mark_impure(dir, fd.as_fd())?;
         let before = host::stat(fd.as_fd())?;
         let file = self.host.descriptor(inode)?;
-        index::link(file.as_fd(), fd.as_fd(), name)?;
+        with_mode(fd.as_fd(), 0o300, || index::link(file.as_fd(), fd.as_fd(), name))?;
         crash_point("name: linked");
         copy_times(&before, fd.as_fd())?;
         inode.links.fetch_sub(1, Ordering::Relaxed);

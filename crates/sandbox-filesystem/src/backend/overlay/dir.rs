@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::RawDir;
 
+use super::lend::with_mode;
 use super::look::{is_attribute_whiteout, is_whiteout, xattr_in};
 use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::attr::type_shown;
@@ -119,7 +120,7 @@ impl OverlayFs {
         let mut merge = Merge::default();
         for (place, layer) in layers.enumerate() {
             let fd = self.host.part_descriptor(dir, layer)?;
-            let open = self.host.with_descriptors(|| host::reopen_dir(fd.as_fd()))?;
+            let open = self.open_listing(fd.as_fd(), layer)?;
             let lends_numbers = place == 1 && dir.layer() == 0;
             if self.merge_layer(dir, &open, layer, &mut merge, lends_numbers)? {
                 break;
@@ -127,6 +128,16 @@ impl OverlayFs {
             merge.next_layer();
         }
         Ok(merge.finish())
+    }
+
+    /// Opens a directory of a layer for listing.
+    pub(super) fn open_listing(&self, dir: BorrowedFd<'_>, layer: Layer) -> FsResult<OwnedFd> {
+        let open = || self.host.with_descriptors(|| host::reopen_dir(dir));
+        if layer == 0 {
+            with_mode(dir, 0o500, open)
+        } else {
+            open()
+        }
     }
 
     /// Whether the layer hides everything beneath it.
@@ -236,13 +247,13 @@ impl OverlayFs {
         }
         let kept = listing.impure && matches!(item.kind, libc::DT_REG | libc::DT_DIR);
         if kept
-            && let Some(value) = xattr_in(listing.fd, &item.name, marks::NUMBER)?
+            && let Some(value) = xattr_in(listing.fd, 0, &item.name, marks::NUMBER)?
             && let Some(number) = kept::number(&value)
         {
             item.ino = number;
         }
         let is_directory = listing.merged && item.kind == libc::DT_DIR;
-        if is_directory && xattr_in(listing.fd, &item.name, marks::OPAQUE)?.as_deref() == Some(b"y") {
+        if is_directory && xattr_in(listing.fd, 0, &item.name, marks::OPAQUE)?.as_deref() == Some(b"y") {
             return Ok(Alone::Yes);
         }
         Ok(Alone::No)

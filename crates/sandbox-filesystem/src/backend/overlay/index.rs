@@ -7,9 +7,10 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, Statx, XattrFlags};
+use rustix::fs::{AtFlags, CWD, Mode, Statx};
 use rustix::io::Errno as HostErrno;
 
+use super::attributes::mark;
 use super::look::xattr;
 use super::staging::Staged;
 use crate::backend::passthrough::host;
@@ -121,7 +122,7 @@ fn gone(identity: Identity) -> String {
 
 /// How many names of a copy are not in the upper, less the one in the index; `EIO` where that makes no sense.
 pub(super) fn links(file: BorrowedFd<'_>) -> FsResult<i32> {
-    match xattr(file, marks::NLINK)? {
+    match xattr(file, 0, marks::NLINK)? {
         None => Ok(0),
         Some(value) => marks::parse_nlink(&value).ok_or(Errno::EIO),
     }
@@ -129,14 +130,7 @@ pub(super) fn links(file: BorrowedFd<'_>) -> FsResult<i32> {
 
 /// Keeps that number.
 pub(super) fn set_links(file: BorrowedFd<'_>, links: i32) -> FsResult<()> {
-    let path = host::proc_path(file);
-    let value = marks::format_nlink(links);
-    Ok(rustix::fs::setxattr(
-        path.as_c_str(),
-        marks::NLINK,
-        value.as_bytes(),
-        XattrFlags::empty(),
-    )?)
+    mark(file, marks::NLINK, marks::format_nlink(links).as_bytes())
 }
 
 /// Another name of a file that is only known by its descriptor.

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Mode, RawDir, Statx};
 use rustix::io::Errno as HostErrno;
 
+use super::lend::with_mode;
 use super::{LayerFormat, OverlayFs, parts};
 use crate::backend::passthrough::dir::CHUNK;
 use crate::backend::passthrough::host;
@@ -136,10 +137,10 @@ impl OverlayFs {
             at: None,
         };
         if !is_directory(&stat) {
-            check_metacopy(fd.as_fd(), name, &stat)?;
+            check_metacopy(fd.as_fd(), layer, name, &stat)?;
             return Ok(Sight::Other(spot));
         }
-        let hides = hides || !asked.is_last && is_opaque(fd.as_fd(), name)?;
+        let hides = hides || !asked.is_last && is_opaque(fd.as_fd(), layer, name)?;
         if hides {
             return Ok(Sight::Opaque(spot));
         }
@@ -176,10 +177,10 @@ impl OverlayFs {
         if asked.is_last {
             return Ok(Sight::Directory(spot));
         }
-        if xattr(opened.as_fd(), marks::OPAQUE)?.as_deref() == Some(b"y") {
+        if xattr(opened.as_fd(), layer, marks::OPAQUE)?.as_deref() == Some(b"y") {
             return Ok(Sight::Opaque(spot));
         }
-        if let Some(value) = xattr(opened.as_fd(), marks::REDIRECT)? {
+        if let Some(value) = xattr(opened.as_fd(), layer, marks::REDIRECT)? {
             *detour = Some(self.target(dir, layer, &value)?);
         }
         Ok(Sight::Directory(spot))
@@ -218,7 +219,7 @@ impl OverlayFs {
 
     pub(super) fn read_marks(&self, layer: Layer, is_last: bool, fd: BorrowedFd<'_>) -> FsResult<Marks> {
         let mut marks = Marks {
-            attributes: xattr(fd, marks::OPAQUE)?.as_deref() == Some(b"x"),
+            attributes: xattr(fd, layer, marks::OPAQUE)?.as_deref() == Some(b"x"),
             ..Marks::default()
         };
         if self.format(layer) == LayerFormat::Detect && !is_last {
@@ -240,7 +241,7 @@ impl OverlayFs {
         fd: BorrowedFd<'_>,
         name: &OsStr,
     ) -> FsResult<Option<PathBuf>> {
-        match xattr_in(fd, name, marks::REDIRECT)? {
+        match xattr_in(fd, layer, name, marks::REDIRECT)? {
             None => Ok(None),
             // As the kernel has it under `userxattr`.
             Some(_) if layer == 0 => Err(Errno::EPERM),
@@ -313,18 +314,18 @@ pub(super) fn is_whiteout_at(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<bool
 /// An empty file that says it is one.
 pub(super) fn is_attribute_whiteout(dir: BorrowedFd<'_>, name: &OsStr, stat: &Statx) -> FsResult<bool> {
     let empty = u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG && stat.stx_size == 0;
-    Ok(empty && xattr_in(dir, name, marks::WHITEOUT)?.is_some())
+    Ok(empty && xattr_in(dir, Layer::MAX, name, marks::WHITEOUT)?.is_some())
 }
 
-fn is_opaque(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<bool> {
-    Ok(xattr_in(dir, name, marks::OPAQUE)?.as_deref() == Some(b"y"))
+fn is_opaque(dir: BorrowedFd<'_>, layer: Layer, name: &OsStr) -> FsResult<bool> {
+    Ok(xattr_in(dir, layer, name, marks::OPAQUE)?.as_deref() == Some(b"y"))
 }
 
 /// `EPERM` for a file whose data is elsewhere, which under `userxattr` nobody can tell where. Such a file has no blocks.
-fn check_metacopy(dir: BorrowedFd<'_>, name: &OsStr, stat: &Statx) -> FsResult<()> {
+fn check_metacopy(dir: BorrowedFd<'_>, layer: Layer, name: &OsStr, stat: &Statx) -> FsResult<()> {
     let regular = u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG;
     let without_data = regular && stat.stx_size > 0 && stat.stx_blocks == 0;
-    if without_data && xattr_in(dir, name, marks::METACOPY)?.is_some() {
+    if without_data && xattr_in(dir, layer, name, marks::METACOPY)?.is_some() {
         return Err(Errno::EPERM);
     }
     Ok(())
@@ -333,18 +334,35 @@ fn check_metacopy(dir: BorrowedFd<'_>, name: &OsStr, stat: &Statx) -> FsResult<(
 /// No value of overlayfs' is longer.
 const LONGEST: usize = 4096;
 
-/// An attribute of what a descriptor stands for; none where there is none, or can be none.
-pub(super) fn xattr(file: BorrowedFd<'_>, name: &str) -> FsResult<Option<Vec<u8>>> {
+/// An attribute of what a descriptor stands for, in a layer; none where there is none, can be none, or a layer does not let
+/// it be read.
+pub(super) fn xattr(file: BorrowedFd<'_>, layer: Layer, name: &str) -> FsResult<Option<Vec<u8>>> {
     let path = host::proc_path(file);
-    read(|value| rustix::fs::getxattr(path.as_c_str(), name, value))
+    let get = || read(|value| rustix::fs::getxattr(path.as_c_str(), name, value));
+    match get() {
+        Err(Errno::EACCES) if layer != 0 => Ok(None),
+        Err(Errno::EACCES) => with_mode(file, 0o400, get),
+        other => other,
+    }
 }
 
 /// The same of an entry of a directory, a link not followed.
-pub(super) fn xattr_in(dir: BorrowedFd<'_>, entry: &OsStr, name: &str) -> FsResult<Option<Vec<u8>>> {
+pub(super) fn xattr_in(
+    dir: BorrowedFd<'_>,
+    layer: Layer,
+    entry: &OsStr,
+    name: &str,
+) -> FsResult<Option<Vec<u8>>> {
     let prefix = host::proc_path(dir);
     let prefix: &CStr = prefix.as_c_str();
     let path = OsString::from_vec([prefix.to_bytes(), b"/", entry.as_bytes()].concat());
-    read(|value| rustix::fs::lgetxattr(path.as_os_str(), name, value))
+    match read(|value| rustix::fs::lgetxattr(path.as_os_str(), name, value)) {
+        Err(Errno::EACCES) => {
+            let file = rustix::fs::openat(dir, entry, STAND_IN, Mode::empty())?;
+            xattr(file.as_fd(), layer, name)
+        }
+        other => other,
+    }
 }
 
 fn read(get: impl Fn(&mut [u8]) -> Result<usize, HostErrno>) -> FsResult<Option<Vec<u8>>> {

@@ -152,12 +152,12 @@ impl OverlayFs {
     /// What is kept beside a file that was copied up.
     fn recall(&self, dir: &Arc<Inode>, name: &OsStr, spot: &Spot, inode: &Inode) -> FsResult<()> {
         let fd = self.host.part_descriptor(dir, 0)?;
-        if let Some(value) = xattr_in(fd.as_fd(), name, marks::NUMBER)? {
+        if let Some(value) = xattr_in(fd.as_fd(), 0, name, marks::NUMBER)? {
             inode.show_as(kept::number(&value).ok_or(Errno::EIO)?);
         }
         let several =
             spot.stat.stx_nlink > 1 && u32::from(spot.stat.stx_mode) & libc::S_IFMT != libc::S_IFDIR;
-        if several && let Some(value) = xattr_in(fd.as_fd(), name, marks::NLINK)? {
+        if several && let Some(value) = xattr_in(fd.as_fd(), 0, name, marks::NLINK)? {
             let links = marks::parse_nlink(&value).ok_or(Errno::EIO)?;
             inode.links.store(links, Ordering::Relaxed);
         }
@@ -174,7 +174,7 @@ impl OverlayFs {
             return Ok(false);
         }
         let fd = self.host.part_descriptor(dir, 0)?;
-        let impure = xattr(fd.as_fd(), marks::IMPURE)?.is_some();
+        let impure = xattr(fd.as_fd(), 0, marks::IMPURE)?.is_some();
         known.set_impure(impure);
         Ok(impure)
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
-use rustix::fs::{AtFlags, OFlags, RenameFlags as HostFlags};
+use rustix::fs::{AtFlags, RenameFlags as HostFlags};
 
 use super::attributes::mark;
 use super::content::Content;
@@ -13,7 +13,6 @@ use super::create::check_new_name;
 use super::look::Seen;
 use super::staging::clear_whiteouts;
 use super::{OverlayFs, parts};
-use crate::backend::passthrough::host;
 use crate::backend::passthrough::inode::{Inode, Life};
 use crate::backend::union::plan::{self, RenamePlan, Step, Upper};
 use crate::backend::union::{Found, marks};
@@ -279,8 +278,7 @@ impl OverlayFs {
     /// Takes the whiteouts out of a directory that hides what is beneath.
     fn clear(&self, dir: &Arc<Inode>) -> FsResult<()> {
         let fd = self.host.descriptor(dir)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let listed = self.host.with_descriptors(|| host::reopen(fd.as_fd(), flags))?;
+        let listed = self.open_listing(fd.as_fd(), 0)?;
         clear_whiteouts(listed.as_fd())
     }
 

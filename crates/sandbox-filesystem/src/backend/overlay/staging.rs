@@ -82,19 +82,27 @@ impl Staging {
 }
 
 impl Staged<'_> {
-    /// Gives it a name where there is none yet. `EEXIST`.
-    pub(super) fn put(self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
-        self.rename(dir, name, RenameFlags::NOREPLACE)
+    /// Gives it a name where there is none yet. `EEXIST`. Said to [`was_put`](Self::was_put) when it is done.
+    pub(super) fn try_put(&self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
+        let flags = RenameFlags::NOREPLACE;
+        Ok(rustix::fs::renameat_with(
+            self.staging.fd(),
+            &self.name,
+            dir,
+            name,
+            flags,
+        )?)
+    }
+
+    /// It is in staging no more.
+    pub(super) fn was_put(mut self) {
+        self.taken = true;
     }
 
     /// Gives it a name, whatever had it.
     pub(super) fn replace(self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
-        self.rename(dir, name, RenameFlags::empty())
-    }
-
-    fn rename(mut self, dir: BorrowedFd<'_>, name: &OsStr, flags: RenameFlags) -> FsResult<()> {
-        rustix::fs::renameat_with(self.staging.fd(), &self.name, dir, name, flags)?;
-        self.taken = true;
+        rustix::fs::renameat(self.staging.fd(), &self.name, dir, name)?;
+        self.was_put();
         Ok(())
     }
 

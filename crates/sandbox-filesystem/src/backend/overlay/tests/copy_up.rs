@@ -227,3 +227,46 @@ fn an_owner_that_cannot_be_given_is_an_error_and_nothing_is_lost() -> FsResult<(
     assert!(!world.upper().join("passwd").exists());
     Ok(())
 }
+
+/// Which the server is not: it has no capabilities where it is no root.
+#[test]
+fn modes_that_keep_the_owner_out_do_not_keep_a_copy_up_out() {
+    let world = with_file(b"content");
+    let lower = world.lower(0);
+    let mode = |mode| fs::Permissions::from_mode(mode);
+    fs::hard_link(lower.join("a/b/file"), lower.join("a/b/other")).unwrap();
+    fs::set_permissions(lower.join("a/b/file"), mode(0o444)).unwrap();
+    fs::create_dir(lower.join("a/closed")).unwrap();
+    for (path, bits) in [("a/closed", 0o000), ("a/b", 0o555), ("a", 0o555)] {
+        fs::set_permissions(lower.join(path), mode(bits)).unwrap();
+    }
+    let fs = world.mount();
+    let tree = tree(&fs);
+    let change = SetAttr {
+        mtime: Some(crate::fs::SetTime::Now),
+        ..SetAttr::default()
+    };
+    for path in ["a/b/file", "a/closed"] {
+        tree.set_attr(path, &change).unwrap();
+    }
+    assert_eq!(tree.stat("a/b/file").unwrap().mode & 0o777, 0o444);
+    assert_eq!(tree.stat("a/b/other").unwrap().nlink, 2);
+    for (path, bits) in [("a/closed", 0o000), ("a/b", 0o555), ("a", 0o555)] {
+        assert_eq!(tree.stat(path).unwrap().mode & 0o777, bits, "{path}");
+        let made = fs::metadata(world.upper().join(path)).unwrap();
+        assert_eq!(made.permissions().mode() & 0o777, bits, "{path}");
+    }
+    drop(fs);
+    let fs = world.mount();
+    assert_eq!(
+        Tree::new(&fs, Context::new(0, 0)).stat("a/closed").unwrap().mode & 0o777,
+        0
+    );
+    drop(fs);
+    // So that they can be removed.
+    for root in [lower, world.upper()] {
+        for path in ["a", "a/b", "a/closed"] {
+            fs::set_permissions(root.join(path), mode(0o755)).unwrap();
+        }
+    }
+}

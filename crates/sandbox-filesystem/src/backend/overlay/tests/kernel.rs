@@ -31,7 +31,11 @@ pub(super) fn mount(lowers: &[&Path], upper: &Path, work: &Path) -> Option<Mount
 
 /// Removes what a mount leaves in its work directory, which says that it was volatile.
 pub(super) fn settle(work: &Path) {
-    let inner = work.join("work");
-    fs::set_permissions(&inner, fs::Permissions::from_mode(0o700)).unwrap();
-    fs::remove_dir_all(inner).unwrap();
+    for below in ["work", "work/incompat", "work/incompat/volatile"] {
+        let inner = work.join(below);
+        if inner.exists() {
+            fs::set_permissions(&inner, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+    }
+    fs::remove_dir_all(work.join("work")).unwrap();
 }
