@@ -1,20 +1,26 @@
 //! `cargo xtask fuzz`: the fuzz targets, for a few seconds each.
 //!
-//! They need cargo-fuzz and a nightly compiler. Where those are not, the tests of the conformance suite do the same on
-//! random bytes, so nothing is left out.
+//! They need a nightly compiler; cargo-fuzz is built where it is missing. Without a nightly, the tests of the conformance
+//! suite do the same on random bytes, so nothing is left out.
 
 use std::time::Duration;
 
 use crate::{
     cmd::Cmd,
     error::{Error, Result},
+    installed,
     steps::Outcome,
     test::Tally,
     workspace,
 };
 
 /// A crate's fuzz directory, and its targets.
-const TARGETS: [(&str, &[&str]); 1] = [("crates/sandbox-filesystem/fuzz", &["operations", "requests"])];
+const TARGETS: [(&str, &[&str]); 1] = [(
+    "crates/sandbox-filesystem/fuzz",
+    &["layer", "operations", "requests"],
+)];
+
+const CARGO_FUZZ: &str = "0.13.2";
 
 /// Building takes longer than running.
 const BUILD_LIMIT: Duration = Duration::from_mins(15);
@@ -37,21 +43,36 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
+fn skipped(why: &str) -> Outcome {
+    Outcome::Skipped {
+        why: format!("{why}; random bytes are tested by the unit tests"),
+    }
+}
+
+/// Cargo finds its subcommands on PATH.
+fn cargo_fuzz() -> Cmd {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(installed::bin()).chain(std::env::split_paths(&path));
+    let fuzz = Cmd::new("cargo").args(["+nightly", "fuzz"]);
+    match std::env::join_paths(path) {
+        Ok(path) => fuzz.env("PATH", path),
+        // A directory of PATH with a colon in it: then it is found without, or it says that it is not.
+        Err(_) => fuzz,
+    }
+}
+
 /// Runs every target for so many seconds.
 pub(crate) fn check(seconds: u64) -> Result<Outcome> {
-    if !Cmd::new("cargo")
-        .args(["+nightly", "fuzz", "--version"])
-        .succeeds()
-    {
-        return Ok(Outcome::Skipped {
-            why: "there is no cargo-fuzz with a nightly compiler; random bytes are tested by the unit tests"
-                .to_owned(),
-        });
+    if !Cmd::new("cargo").args(["+nightly", "--version"]).succeeds() {
+        return Ok(skipped("there is no nightly compiler"));
+    }
+    if let Err(error) = installed::ensure("cargo-fuzz", CARGO_FUZZ) {
+        return Ok(skipped(&format!("cargo-fuzz cannot be built: {error}")));
     }
     let mut tally = Tally { passed: 0, failed: 0 };
     for (directory, targets) in TARGETS {
         for target in targets {
-            let fuzz = Cmd::new("cargo").args(["+nightly", "fuzz", "run", "--fuzz-dir", directory, target]);
+            let fuzz = cargo_fuzz().args(["run", "--fuzz-dir", directory, target]);
             let fuzz = fuzz
                 .arg("--")
                 .arg(format!("-max_total_time={seconds}"))

@@ -17,11 +17,13 @@ mod deny;
 mod dist;
 mod error;
 mod fuzz;
+mod installed;
 mod layers;
 mod lint;
 mod quote;
 mod readme;
 mod scratch;
+mod semver;
 mod setup;
 mod steps;
 mod test;
@@ -57,7 +59,7 @@ enum Xtask {
     Dist,
     /// Run public filesystem suites and real programs on mounted backends
     Conformance(conformance::Args),
-    /// Run the fuzz targets, where cargo-fuzz and a nightly compiler are
+    /// Run the fuzz targets, where a nightly compiler is
     Fuzz(fuzz::Args),
     /// Measure this program and its peers
     #[command(subcommand)]

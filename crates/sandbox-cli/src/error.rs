@@ -11,12 +11,14 @@ use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
+use sandbox::oci::{ExportError, LayerError, LayoutError};
 use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
 use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
 
+use crate::commands::mount;
 use crate::output::tell;
 use crate::run::flags;
 
@@ -67,6 +69,18 @@ pub(crate) enum CliError {
     Combine(#[from] CombineError),
     #[error(transparent)]
     Carry(#[from] CarryError),
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    LayerExport(#[from] ExportError),
+    #[error("{flag} is for {wanted}: {path}", path = path.display())]
+    LayerFlag {
+        flag: &'static str,
+        path: PathBuf,
+        wanted: &'static str,
+    },
     #[error("an archive is nothing for a terminal")]
     ArchiveOnTerminal,
     #[error(transparent)]
@@ -107,7 +121,7 @@ pub(crate) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("{}", with_sources(.0))]
     Mount(#[from] MountError),
-    #[error(transparent)]
+    #[error("{}", problems_of(.0))]
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
     Overlay(#[from] OverlayError),
@@ -159,8 +173,11 @@ impl CliError {
             Self::OwnWalls(error @ OwnWallsError::NoWall { .. }) => error
                 .hint()
                 .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
-            Self::Passthrough(error) => error.hints().next().map(str::to_owned),
+            Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
             Self::Overlay(error) => error.hints().next().map(str::to_owned),
+            Self::Layer(error) => error.hint().map(str::to_owned),
+            Self::Layout(error) => error.hint().map(str::to_owned),
+            Self::LayerExport(error) => error.hint().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),
@@ -203,6 +220,12 @@ impl From<PrepareError> for CliError {
 fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn problems_of(error: &PassthroughError) -> String {
+    let problems = error.problems().iter();
+    let lines: Vec<_> = problems.map(|problem| with_sources(problem)).collect();
+    lines.join("\n")
 }
 
 /// The library's hint, or that of one of its parts.

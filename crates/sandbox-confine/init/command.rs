@@ -5,8 +5,10 @@
 
 use core::cell::Cell;
 
-use crate::sys::files::{self, At};
-use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack, landlock};
+use crate::sys::files;
+use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack};
+pub use crate::walls::Failure;
+use crate::walls::{self, Own};
 use crate::wire::{self, Confinement, Cursor, Exec, Stage, Text};
 
 /// The terminal of a command: master and slave, and whether it is that of init's own session.
@@ -30,9 +32,6 @@ pub struct Started {
     pub pid: i32,
     pub time_us: u64,
 }
-
-/// A failure and where it happened.
-pub type Failure = (Stage, Errno);
 
 /// What the child needs, and where it leaves what went wrong.
 struct Start<'a> {
@@ -117,49 +116,16 @@ impl Start<'_> {
     }
 
     fn prepare(&self) -> Result<(), Failure> {
-        let at = |stage| move |errno| (stage, errno);
         let confinement = self.confinement;
-        self.connect_stdio().map_err(at(Stage::Stdio))?;
-        sys::set_umask(confinement.umask);
-        if confinement.nice != wire::KEEP_NICE {
-            sys::set_nice(confinement.nice).map_err(at(Stage::Limits))?;
-        }
-        if !confinement.cpus.is_empty() {
-            sys::set_affinity(confinement.cpus).map_err(at(Stage::Limits))?;
-        }
-        // The bounding set goes first: dropping from it takes a capability.
-        match sys::bounding_drop() {
-            // A plain user without a user namespace has nothing that it could bound.
-            Ok(()) | Err(Errno(1)) => {}
-            Err(errno) => return Err((Stage::Privileges, errno)),
-        }
-        // Rules name paths that another user may not be able to reach.
-        let rules = self.landlock_rules().map_err(at(Stage::Landlock))?;
-        // From here on no descriptor is opened, of which the command may have few.
-        for (resource, soft, hard) in wire::limits(confinement.limits) {
-            sys::set_limit(resource, soft, hard).map_err(at(Stage::Limits))?;
-        }
-        if let Some((uid, gid)) = confinement.identity {
-            match sys::set_groups() {
-                // Root without CAP_SETGID, as inside another sandbox: the next step refuses any change.
-                Ok(()) | Err(Errno(1)) => {}
-                Err(errno) => return Err((Stage::Identity, errno)),
-            }
-            sys::set_identity(uid, gid).map_err(at(Stage::Identity))?;
-        }
-        sys::drop_ambient().map_err(at(Stage::Privileges))?;
-        sys::capabilities(0).map_err(at(Stage::Privileges))?;
-        sys::no_new_privileges().map_err(at(Stage::Privileges))?;
-        if let Some(rules) = rules {
-            landlock::restrict(&rules).map_err(at(Stage::Landlock))?;
-        }
-        sys::chdir(self.exec.cwd).map_err(at(Stage::Cwd))?;
-        files::close_from(3).map_err(at(Stage::Stdio))?;
-        sys::set_signal_mask(0).map_err(at(Stage::Stdio))?;
-        if !confinement.filter.is_empty() {
-            sys::set_seccomp(confinement.filter).map_err(at(Stage::Seccomp))?;
-        }
-        Ok(())
+        self.connect_stdio().map_err(|errno| (Stage::Stdio, errno))?;
+        let own = Own {
+            stdio: self.stdio,
+            cwd: self.exec.cwd,
+            close_from: 3,
+            capabilities: 0,
+            filter: confinement.filter,
+        };
+        walls::put_up(confinement, &own)
     }
 
     fn connect_stdio(&self) -> sys::Result<()> {
@@ -179,36 +145,6 @@ impl Start<'_> {
             files::duplicate_to(file, target)?;
         }
         Ok(())
-    }
-
-    fn landlock_rules(&self) -> sys::Result<Option<Fd>> {
-        let confinement = self.confinement;
-        if confinement.handled == [0; 3] {
-            return Ok(None);
-        }
-        let ruleset = landlock::ruleset(&confinement.handled)?;
-        for (rights, flags, path) in wire::path_rules(confinement.path_rules) {
-            let place = match flags & wire::RULE_IS_RESOLVED {
-                0 => files::open_place_following(path),
-                _ => files::open_place(At::Here, path),
-            };
-            match place {
-                Ok(place) => landlock::allow_beneath(&ruleset, &place, rights)?,
-                Err(ENOENT) if flags & wire::RULE_MAY_BE_MISSING != 0 => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        for (rights, port) in wire::port_rules(confinement.port_rules) {
-            landlock::allow_port(&ruleset, port, rights)?;
-        }
-        // What was handed over may be opened again by /dev/stdout and the like, for no more than it was opened
-        // for: the input of a judged program is not its to change. Pipes and sockets are not the kernel's
-        // business here and answer EBADFD.
-        for file in self.stdio {
-            let rights = landlock::within(confinement.stdio_rights, files::open_for(file)?);
-            let _ = landlock::allow_beneath(&ruleset, file, rights);
-        }
-        Ok(Some(ruleset))
     }
 
     /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.

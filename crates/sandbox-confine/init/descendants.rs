@@ -123,7 +123,8 @@ fn open_of(pid: i32, task: Option<i32>) -> Option<Fd> {
     open_read(Text::from_bytes_until_nul(&buffer).ok()?).ok()
 }
 
-fn decimal(number: i32, buffer: &mut [u8; 12]) -> &[u8] {
+/// A number as digits.
+pub fn decimal(number: i32, buffer: &mut [u8; 12]) -> &[u8] {
     let mut rest = number.unsigned_abs();
     let mut start = buffer.len();
     for (index, digit) in buffer.iter_mut().enumerate().rev() {

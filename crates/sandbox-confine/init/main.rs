@@ -25,22 +25,27 @@
     reason = "a program, not a library; registers hold what fits them"
 )]
 
+#[cfg(not(test))]
+#[allow(unsafe_code)]
+mod bare;
 mod beside;
 mod command;
 mod descendants;
 mod everybody;
 mod fuse;
+mod keeper;
 mod overlay;
 mod root;
 mod serve;
 #[allow(unsafe_code)]
 mod sys;
+mod walls;
 mod wire;
 
 use sys::files;
 use sys::sockets::{Received, Wait, receive, send};
 use sys::{Errno, Fd, Mapping, exit};
-use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, GO_SERVED, READY};
+use wire::{BEGIN, Cursor, FAILED, GO, GO_PID_NAMESPACE, GO_SERVED, KEEP, READY};
 
 /// Where the supervisor leaves the control socket.
 const CONTROL: i32 = 0;
@@ -58,7 +63,7 @@ pub extern "C" fn init_main() -> ! {
             let _ = send(
                 &control,
                 &[FAILED, step, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0],
-                None,
+                &[],
             );
             1
         }
@@ -78,8 +83,12 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     sys::reset_signals(u64::MAX).map_err(early)?;
     // A session of its own: kill(0) from inside must not reach the supervisor's process group.
     sys::setsid().map_err(early)?;
-    let Received::Message([BEGIN, namespaces, ..], _) = next(control).map_err(early)? else {
-        return Err(early(sys::EINVAL));
+    let namespaces = match next(control).map_err(early)? {
+        Received::Message([BEGIN, namespaces, ..], _) => namespaces,
+        Received::Message([KEEP, ..], [Some(template), ..]) => {
+            return keeper::until_the_end(control, &template).map_err(early);
+        }
+        _ => return Err(early(sys::EINVAL)),
     };
     let beside = beside::start(namespaces).map_err(early)?;
     let Received::Message([GO, flags, ..], [Some(setup_file), ..]) = next(control).map_err(early)? else {
@@ -96,7 +105,7 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     if !pid_namespace {
         sys::become_subreaper().map_err(early)?;
     }
-    send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], None).map_err(early)?;
+    send(control, &[READY, 0, 0, 0, 0, 0, 0, 0], &[]).map_err(early)?;
     let patience = if flags & GO_SERVED == 0 {
         everybody::Patience::Endless
     } else {

@@ -58,7 +58,7 @@ impl Build<'_> {
             }
             Op::Served { name, attributes } => {
                 let (mount, device) = fuse::mount(name, attributes)?;
-                send(self.control, &[DEVICE, 0, 0, 0, 0, 0, 0, 0], Some(&device))?;
+                send(self.control, &[DEVICE, 0, 0, 0, 0, 0, 0, 0], &[&device])?;
                 self.keep(mount)
             }
             Op::Root { size } => self.make_root(size),

@@ -260,7 +260,7 @@ impl Server<'_> {
         let Some(Some(running)) = self.running.get_mut(index) else {
             return Ok(Next::GoOn);
         };
-        if running.owed.is_none() && send(&running.channel, message, None) != Err(EAGAIN) {
+        if running.owed.is_none() && send(&running.channel, message, &[]) != Err(EAGAIN) {
             return Ok(self.told(index, message));
         }
         let mut memory = match running.owed.take() {
@@ -286,7 +286,7 @@ impl Server<'_> {
         for (word, kept) in message.iter_mut().zip(memory.pointers()) {
             *word = u64::try_from(*kept).unwrap_or(u64::MAX);
         }
-        if send(&running.channel, &message, None) == Err(EAGAIN) {
+        if send(&running.channel, &message, &[]) == Err(EAGAIN) {
             return Next::GoOn;
         }
         running.owed = None;
@@ -414,5 +414,8 @@ fn is_group_left(pid: u64) -> bool {
 
 /// Sends an event to whoever waits; one who no longer does is no reason to stop.
 fn tell(channel: &Fd, message: &Message, with: Option<&Fd>) {
-    let _ = send(channel, message, with);
+    let _ = match with {
+        Some(file) => send(channel, message, &[file]),
+        None => send(channel, message, &[]),
+    };
 }

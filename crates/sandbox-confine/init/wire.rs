@@ -56,6 +56,39 @@ pub const CONTINUED: u64 = 21;
 /// largest resident set in KiB; then what init itself has used, user and system µs.
 pub const EXITED: u64 = 22;
 
+/// Control, to a keeper, first of all: keep the clones of a template. Carries the keeper's end of the template's socket.
+pub const KEEP: u64 = 32;
+/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow.
+pub const BATCH: u64 = 33;
+/// Control, to a keeper: make clone number value 1. Carries [`FORK_FDS`] descriptors.
+pub const FORK: u64 = 34;
+/// Control, to a keeper: no more of a batch is to come.
+pub const BATCH_REST: u64 = 41;
+/// Keeper to template: that was the batch.
+pub const BATCH_END: u64 = 42;
+/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number. Carries
+/// the namespace and three standard streams.
+pub const CLONE: u64 = 35;
+/// Template to keeper: the clone at that place (value 1) has this pid (value 2), or there is none for this errno
+/// (value 3).
+pub const FORKED: u64 = 36;
+/// Control, from a keeper: a batch is done. Values: how many clones run, how many do not, the first errno of those.
+pub const BATCH_DONE: u64 = 37;
+/// Channel of a clone, to a keeper: stop all that is in its pid namespace, or continue it. Carries a channel for
+/// [`DONE`].
+pub const CLONE_PAUSE: u64 = 38;
+/// See [`CLONE_PAUSE`].
+pub const CLONE_RESUME: u64 = 39;
+/// Channel of a clone, to a keeper: tell its pid outside. Carries a channel for [`DONE`], which carries a pidfd.
+pub const CLONE_PID: u64 = 40;
+
+/// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
+pub const FORK_FDS: usize = 4;
+/// The most clones of one template that live at once.
+pub const MAX_CLONES: usize = 8192;
+/// Why a template did not become ready; value 1 of [`FAILED`] on its socket, above every [`Stage`].
+pub const PANICKED: u64 = 64;
+
 /// The sandbox has a pid namespace of its own: init is pid 1.
 pub const GO_PID_NAMESPACE: u64 = 1;
 /// Who lives inside may wait for an answer of the supervisor's, and cannot be killed until then: it is not waited for

@@ -268,6 +268,12 @@ pub enum StartError {
     /// Init is gone, killed from outside.
     #[error("the sandbox has ended")]
     Ended,
+    /// A clone runs its one function.
+    #[error("this sandbox is a clone, in which no commands are started; start them in its template")]
+    InClone,
+    /// Only clones are waited for as a whole.
+    #[error("this sandbox is no clone: wait for the commands in it")]
+    NoClone,
     /// A system call of the supervisor failed.
     #[error("{what}: {source}")]
     Supervisor {

@@ -288,7 +288,7 @@ impl Drop for Init {
     }
 }
 
-fn image() -> Result<&'static OwnedFd, StartError> {
+pub(crate) fn image() -> Result<&'static OwnedFd, StartError> {
     static SEALED: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(image) = SEALED.get() {
         return Ok(image);

@@ -26,9 +26,11 @@ mod command;
 pub mod doctor;
 mod error;
 mod exec;
+mod fork;
 pub mod gc;
 mod host;
 mod init;
+mod inside;
 mod mark;
 mod messages;
 mod orphans;
@@ -56,6 +58,10 @@ mod wire;
 pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
+pub use fork::{
+    CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
+    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+};
 pub use host::{Host, NoNamespaces};
 pub use prepared::Prepared;
 pub use process::{Event, Left, Process};

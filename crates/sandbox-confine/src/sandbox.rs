@@ -10,6 +10,7 @@ use sandbox_types::{EnforcementReport, Policy, SandboxStatus};
 use crate::builder::SandboxBuilder;
 use crate::command::Command;
 use crate::error::{PrepareError, StartError};
+use crate::fork::{CloneHandle, Link, TemplateBuilder};
 use crate::prepared::Prepared;
 use crate::process::{Left, Owned, Process};
 use crate::run::BoundCommand;
@@ -37,8 +38,45 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Sandbox {
     origin: Origin,
-    live: Option<Owned>,
-    status: SandboxStatus,
+    pub(crate) live: Live,
+    pub(crate) status: SandboxStatus,
+}
+
+/// What there is of it.
+#[derive(Debug)]
+pub(crate) enum Live {
+    /// Nothing: not yet, or no more.
+    None,
+    /// A sandbox for commands.
+    Own(Box<Owned>),
+    /// A sandbox around a template, which its clones hold as well.
+    Template(Arc<Link>),
+    /// A clone.
+    Clone(Box<CloneHandle>),
+}
+
+impl Live {
+    /// What is to be done with a sandbox for commands.
+    fn with_mut<T, E: From<StartError>>(
+        &mut self,
+        then: impl FnOnce(&mut Owned) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Own(owned) => then(owned),
+            Self::Template(link) => then(&mut link.owned()),
+            Self::Clone(_) => Err(StartError::InClone.into()),
+            Self::None => Err(StartError::Ended.into()),
+        }
+    }
+
+    fn with<T>(&self, then: impl FnOnce(&Owned) -> T) -> Option<T> {
+        match self {
+            Self::Own(owned) => Some(then(owned)),
+            Self::Template(link) => Some(then(&link.owned())),
+            Self::Clone(clone) => Some(then(&clone.link().owned())),
+            Self::None => None,
+        }
+    }
 }
 
 /// Where it comes from.
@@ -46,9 +84,9 @@ pub struct Sandbox {
 enum Origin {
     /// From a plan of ours.
     Prepared(Prepared),
-    /// From another process.
+    /// From another process, or from a template.
     Joined {
-        policy: Box<Policy>,
+        policy: Arc<Policy>,
         report: Arc<EnforcementReport>,
     },
 }
@@ -70,7 +108,7 @@ impl Sandbox {
     pub(crate) fn of_prepared(prepared: Prepared) -> Self {
         Self {
             origin: Origin::Prepared(prepared),
-            live: None,
+            live: Live::None,
             status: SandboxStatus::Created,
         }
     }
@@ -95,6 +133,29 @@ impl Sandbox {
         BoundCommand::of_policy(policy, Command::new(program))
     }
 
+    /// What is to be forked under `policy`; see [`TemplateBuilder`].
+    pub fn template(policy: &Policy) -> TemplateBuilder<'_> {
+        TemplateBuilder::new(policy)
+    }
+
+    pub(crate) fn of_template(prepared: Prepared, link: Arc<Link>) -> Self {
+        Self {
+            origin: Origin::Prepared(prepared),
+            live: Live::Template(link),
+            status: SandboxStatus::Running,
+        }
+    }
+
+    pub(crate) fn of_clone(clone: CloneHandle) -> Self {
+        let policy = Arc::clone(&clone.link().policy);
+        let report = clone.report();
+        Self {
+            origin: Origin::Joined { policy, report },
+            live: Live::Clone(Box::new(clone)),
+            status: SandboxStatus::Running,
+        }
+    }
+
     /// Joins a live sandbox that another process of the same user shares. Whoever has joined may do whatever
     /// they could do who made it, and does not depend on them: the sandbox goes on until its last holder has left.
     ///
@@ -114,10 +175,10 @@ impl Sandbox {
         let (owned, policy) = share::join(socket.as_ref())?;
         Ok(Self {
             origin: Origin::Joined {
-                policy: Box::new(policy),
+                policy: Arc::new(policy),
                 report: Arc::clone(&owned.surroundings.report),
             },
-            live: Some(owned),
+            live: Live::Own(Box::new(owned)),
             status: SandboxStatus::Running,
         })
     }
@@ -133,20 +194,19 @@ impl Sandbox {
     /// [`ShareError`]; the sandbox is then as it was.
     pub fn share(&mut self, socket: impl AsRef<Path>) -> Result<Gate, ShareError> {
         self.launched()?;
-        let Some(owned) = &mut self.live else {
-            return Err(StartError::Ended.into());
-        };
-        if owned.stake.is_some() {
-            return Err(ShareError::AlreadyShared);
-        }
         let policy = match &self.origin {
             Origin::Prepared(prepared) => prepared.policy(),
             Origin::Joined { policy, .. } => policy,
         };
-        let stake = Stake::found(owned, policy, socket.as_ref())?;
-        let gate = stake.gate()?;
-        owned.stake = Some(stake);
-        Ok(gate)
+        self.live.with_mut(|owned| {
+            if owned.stake.is_some() {
+                return Err(ShareError::AlreadyShared);
+            }
+            let stake = Stake::found(owned, policy, socket.as_ref())?;
+            let gate = stake.gate()?;
+            owned.stake = Some(stake);
+            Ok(gate)
+        })
     }
 
     /// A gate of a sandbox that is shared, as [`Sandbox::share`] gives one: any holder can let in the next.
@@ -155,8 +215,8 @@ impl Sandbox {
     /// # Errors
     /// [`ShareError::NotShared`], or [`ShareError::Io`].
     pub fn gate(&self) -> Result<Gate, ShareError> {
-        let stake = self.live.as_ref().and_then(|owned| owned.stake.as_ref());
-        stake.ok_or(ShareError::NotShared)?.gate()
+        let gate = self.live.with(|owned| owned.stake.as_ref().map(Stake::gate));
+        gate.flatten().ok_or(ShareError::NotShared)?
     }
 
     /// Leaves the sandbox, as dropping it does, and says what is left of it.
@@ -164,17 +224,23 @@ impl Sandbox {
     /// # Errors
     /// [`StartError::Supervisor`] when init cannot be waited for.
     pub fn leave(mut self) -> Result<Left, StartError> {
-        match self.live.take() {
-            Some(mut owned) => owned.leave(),
-            None => Ok(Left::Ended),
+        match std::mem::replace(&mut self.live, Live::None) {
+            Live::Own(mut owned) => owned.leave(),
+            Live::Template(link) => {
+                link.end_template();
+                Ok(Left::Ended)
+            }
+            Live::Clone(mut clone) => clone.kill().map(|()| Left::Ended),
+            Live::None => Ok(Left::Ended),
         }
     }
 
     /// Whether no other process holds it just now; whoever is let in later does. For a holder whose leaving would end
     /// it, because it serves a filesystem inside, and who lets the others finish first.
     pub fn is_alone(&self) -> bool {
-        let stake = self.live.as_ref().and_then(|owned| owned.stake.as_ref());
-        stake.is_none_or(Stake::is_alone) || self.live.as_ref().is_some_and(|owned| owned.init.is_dead())
+        let is_alone =
+            |owned: &Owned| owned.stake.as_ref().is_none_or(Stake::is_alone) || owned.init.is_dead();
+        self.live.with(is_alone).unwrap_or(true)
     }
 
     /// Starts a command in this sandbox; the first one builds it.
@@ -187,19 +253,24 @@ impl Sandbox {
     /// [`StartError`]; [`StartError::Ended`] when the sandbox has been killed.
     pub fn spawn(&mut self, command: Command) -> Result<Process, StartError> {
         self.launched()?;
-        let owned = self.live.as_mut().ok_or(StartError::Ended)?;
-        start_in(owned, command).map_err(|error| match &self.origin {
-            Origin::Prepared(prepared) => prepared.explain(error),
-            Origin::Joined { .. } => error,
-        })
+        self.live
+            .with_mut(|owned| start_in(owned, command))
+            .map_err(|error| match &self.origin {
+                Origin::Prepared(prepared) => prepared.explain(error),
+                Origin::Joined { .. } => error,
+            })
     }
 
-    /// Stops every process inside. It is not counted: where several holders pause, one that resumes is enough.
+    /// Stops every process inside: of a template its clones as well, of a clone those in its pid namespace. It is not
+    /// counted: where several holders pause, one that resumes is enough.
     ///
     /// # Errors
     /// [`StartError::Ended`] when nothing runs.
     pub fn pause(&mut self) -> Result<(), StartError> {
-        self.signal_all(wire::PAUSE)?;
+        match &mut self.live {
+            Live::Clone(clone) => clone.pause()?,
+            live => ask_all(live, wire::PAUSE)?,
+        }
         self.status = SandboxStatus::Paused;
         Ok(())
     }
@@ -209,26 +280,38 @@ impl Sandbox {
     /// # Errors
     /// [`StartError::Ended`] when nothing runs.
     pub fn resume(&mut self) -> Result<(), StartError> {
-        self.signal_all(wire::RESUME)?;
+        match &mut self.live {
+            Live::Clone(clone) => clone.resume()?,
+            live => ask_all(live, wire::RESUME)?,
+        }
         self.status = SandboxStatus::Running;
         Ok(())
     }
 
-    /// Kills and reaps everything inside, whoever has started it. Harmless when it has ended already.
+    /// Kills and reaps everything inside, whoever has started it: of a template its clones as well. Harmless when it
+    /// has ended already. What a clone has written can still be had by waiting for it.
     ///
     /// # Errors
     /// [`StartError::Supervisor`] when init cannot be waited for.
     pub fn kill(&mut self) -> Result<(), StartError> {
-        if let Some(mut owned) = self.live.take() {
-            self.status = SandboxStatus::Stopped;
-            owned.end()?;
+        if let Live::Clone(clone) = &mut self.live {
+            return clone.kill();
         }
+        match std::mem::replace(&mut self.live, Live::None) {
+            Live::Own(mut owned) => owned.end().map(drop)?,
+            Live::Template(link) => link.owned().end().map(drop)?,
+            Live::None | Live::Clone(_) => return Ok(()),
+        }
+        self.status = SandboxStatus::Stopped;
         Ok(())
     }
 
-    /// The pid of its init outside; none before the first command and after the end.
+    /// The pid of its init outside; none before the first command and after the end. Of a clone, its own.
     pub fn pid(&self) -> Option<u32> {
-        self.live.as_ref().map(|owned| owned.init.pid().unsigned_abs())
+        match &self.live {
+            Live::Clone(clone) => clone.pid(),
+            live => live.with(|owned| owned.init.pid().unsigned_abs()),
+        }
     }
 
     /// The policy.
@@ -241,44 +324,51 @@ impl Sandbox {
 
     /// What is enforced: as planned, or as it is once a command has started.
     pub fn report(&self) -> EnforcementReport {
-        match (&self.live, &self.origin) {
-            (Some(owned), _) => EnforcementReport::clone(&owned.surroundings.report),
-            (None, Origin::Prepared(prepared)) => prepared.plan().report,
-            (None, Origin::Joined { report, .. }) => EnforcementReport::clone(report),
-        }
+        let live = self
+            .live
+            .with(|owned| EnforcementReport::clone(&owned.surroundings.report));
+        live.unwrap_or_else(|| match &self.origin {
+            Origin::Prepared(prepared) => prepared.plan().report,
+            Origin::Joined { report, .. } => EnforcementReport::clone(report),
+        })
     }
 
     /// Where it is in its life. Crashed is also what another holder has killed.
     pub fn status(&self) -> SandboxStatus {
-        let Some(owned) = &self.live else {
-            return self.status;
-        };
-        if owned.init.is_dead() {
-            return SandboxStatus::Crashed;
+        if let Live::Clone(clone) = &self.live {
+            return clone.status();
         }
-        if owned.stake.is_none() {
-            return self.status;
-        }
-        // Others may have stopped or continued it.
-        match owned.init.ask(wire::STATE, 0, Some(PATIENCE)) {
-            Ok(0) => SandboxStatus::Running,
-            Ok(_) => SandboxStatus::Paused,
-            Err(_) if owned.init.is_dead() => SandboxStatus::Crashed,
-            Err(_) => self.status,
-        }
+        self.live
+            .with(|owned| status_of(owned, self.status))
+            .unwrap_or(self.status)
     }
 
     /// Builds it, unless that has been done.
     fn launched(&mut self) -> Result<(), StartError> {
         if let (Origin::Prepared(prepared), SandboxStatus::Created) = (&self.origin, self.status) {
-            self.live = Some(prepared.launch()?);
+            self.live = Live::Own(Box::new(prepared.launch()?));
             self.status = SandboxStatus::Running;
         }
         Ok(())
     }
+}
 
-    fn signal_all(&self, request: u64) -> Result<(), StartError> {
-        let owned = self.live.as_ref().ok_or(StartError::Ended)?;
-        owned.init.ask(request, 0, None).map(drop)
+fn ask_all(live: &mut Live, request: u64) -> Result<(), StartError> {
+    live.with_mut(|owned| owned.init.ask(request, 0, None).map(drop))
+}
+
+fn status_of(owned: &Owned, known: SandboxStatus) -> SandboxStatus {
+    if owned.init.is_dead() {
+        return SandboxStatus::Crashed;
+    }
+    if owned.stake.is_none() {
+        return known;
+    }
+    // Others may have stopped or continued it.
+    match owned.init.ask(wire::STATE, 0, Some(PATIENCE)) {
+        Ok(0) => SandboxStatus::Running,
+        Ok(_) => SandboxStatus::Paused,
+        Err(_) if owned.init.is_dead() => SandboxStatus::Crashed,
+        Err(_) => known,
     }
 }

@@ -24,9 +24,11 @@ mod volumes;
 pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, Command, Event, Gate, GateError, GateState, GateThread, Host, JoinError,
-    Left, NoNamespaces, OutputReader, PrepareError, Prepared, Process, PtyMaster, RunError, Running, Sandbox,
-    SandboxBuilder, ShareError, StartError, StartStage, Stdio, running,
+    BoundCommand, CAPTURE_LIMIT, CloneOutput, Command, Event, ForkError, ForkOptions, Gate, GateError,
+    GateState, GateThread, Host, JoinError, Left, MapReduceError, NoNamespaces, OnFailure, OutputReader,
+    PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError, Running, Sandbox,
+    SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder,
+    running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
@@ -41,6 +43,8 @@ pub use sandbox_types::{
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
 pub use sandbox_confine::{cgroup, doctor, gc, own, plan, seccomp, view};
+#[cfg(feature = "oci")]
+pub use sandbox_filesystem::oci;
 pub use sandbox_filesystem::{backend, branch, disk, fs, serve, state_directory, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};

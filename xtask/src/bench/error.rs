@@ -8,6 +8,8 @@ pub(crate) enum BenchError {
     NoUser { name: String },
     #[error("only root can measure as another user")]
     NotRoot,
+    #[error("only root can run {what}")]
+    NeedsRoot { what: &'static str },
     #[error("{program}: {source}")]
     Peer { program: String, source: io::Error },
     #[error("{program} ended before it answered")]

@@ -10,11 +10,14 @@ mod branch;
 mod catalog;
 mod error;
 mod figures;
+mod fork;
+mod fs;
 mod json;
 mod left;
 mod load;
 mod machine;
 mod memory;
+mod output;
 mod peer;
 mod peers;
 mod programs;
@@ -39,8 +42,12 @@ pub(crate) enum Bench {
     Sustain(sustain::Args),
     /// What work on a branch costs, against the same work on the directory itself, and peers
     Branch(branch::Args),
+    /// How fast clones are forked, against a bare loop of fork(2) of a process with as much memory
+    Fork(fork::Args),
     /// What the catalog of volumes costs, against SQLite, mkdir and fsync alone
     Catalog(catalog::Args),
+    /// Filesystems served by FUSE: this project's, public ones, and what is beneath them, in turn
+    Fs(fs::Args),
     /// ext4 disks, made by this project and by mke2fs in turn
     Volumes(volumes::Args),
 }
@@ -48,9 +55,11 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     setup::ensure(&[Need::Build, Need::Dist, Need::Bench])?;
     match bench {
+        Bench::Fs(args) => fs::run(args),
         Bench::Start(args) => start::run(args),
         Bench::Sustain(args) => sustain::run(args),
         Bench::Branch(args) => branch::run(args),
+        Bench::Fork(args) => fork::run(args),
         Bench::Catalog(args) => catalog::run(args),
         Bench::Volumes(args) => volumes::run(args),
     }

@@ -19,6 +19,7 @@ use crate::{
 
 /// The example that measures.
 const DRIVER: &str = "bench_driver";
+const FLOOR: &str = "floor";
 
 /// Where the programs are. They are removed when this is dropped.
 pub(super) struct Tools {
@@ -32,12 +33,7 @@ impl Tools {
         let tools = Self { scratch };
         copy(&dist::build_static()?, &tools.sandbox())?;
         copy(&build_driver()?, &tools.driver())?;
-        let floor = workspace::root().join("xtask/bench/floor.c");
-        Cmd::new("gcc")
-            .args(["-O2", "-static", "-o"])
-            .arg(tools.floor())
-            .arg(floor)
-            .run()?;
+        compile(FLOOR, tools.dir())?;
         Ok(tools)
     }
 
@@ -54,7 +50,7 @@ impl Tools {
     }
 
     pub(super) fn floor(&self) -> PathBuf {
-        self.dir().join("floor")
+        self.dir().join(FLOOR)
     }
 
     /// A new directory that belongs to the user.
@@ -66,22 +62,42 @@ impl Tools {
     }
 }
 
+/// Where the benchmarks' own programs and scripts are.
+pub(super) fn sources() -> PathBuf {
+    workspace::root().join("xtask/bench")
+}
+
+/// Builds one of the benchmarks' own programs in C into `dir`.
+pub(super) fn compile(name: &str, dir: &Path) -> Result<()> {
+    let source = sources().join(format!("{name}.c"));
+    Cmd::new("gcc")
+        .args(["-O2", "-static", "-o"])
+        .arg(dir.join(name))
+        .arg(source)
+        .run()
+}
+
 fn build_driver() -> Result<PathBuf> {
+    build_example(DRIVER)
+}
+
+/// An example of the crate that is measured, as it is released.
+pub(super) fn build_example(name: &'static str) -> Result<PathBuf> {
     let cargo = cargo().args([
         "build",
         "--locked",
         "--release",
         "--package=sandbox-confine",
         "--example",
-        DRIVER,
+        name,
     ]);
     let built = artifact::build(cargo)?;
     let driver = built
         .into_iter()
-        .find(|artifact| artifact.kind == Kind::Example && artifact.name == DRIVER);
+        .find(|artifact| artifact.kind == Kind::Example && artifact.name == name);
     driver
         .map(|artifact| artifact.executable)
-        .ok_or(Error::NotBuilt { name: DRIVER })
+        .ok_or(Error::NotBuilt { name })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -3,45 +3,58 @@
 use std::{fmt::Write as _, fs};
 
 use crate::{
+    cmd::Cmd,
     error::{Error, Result},
     workspace,
 };
 
 use super::{
-    SUBJECTS, Said,
+    Said,
     exclusions::Exclusions,
     served::Subject,
     suites::{self, Results},
 };
 
 const HEAD: &str = "# Conformance\n\nWritten by `cargo xtask conformance --full`. Each backend is mounted by FUSE and \
-                    served by a process of its own; *host* is the filesystem that the project's directory is on. A \
-                    number is tests passed / failed / skipped.\n\n";
+                    served by a process of its own; *host* is the filesystem that temporary files are on. A number is \
+                    tests passed / failed / skipped. What passes on the host has to pass on every backend.\n\n";
 
-pub(super) fn write(said: &Said, exclusions: &Exclusions) -> Result<()> {
+pub(super) fn write(subjects: &[Subject], said: &Said, exclusions: &Exclusions) -> Result<()> {
     let path = workspace::root().join("docs/conformance.md");
-    fs::write(&path, text(said, exclusions)).map_err(Error::io(&path))
+    fs::write(&path, text(subjects, said, exclusions)).map_err(Error::io(&path))
 }
 
-fn text(said: &Said, exclusions: &Exclusions) -> String {
+fn text(subjects: &[Subject], said: &Said, exclusions: &Exclusions) -> String {
     let mut text = HEAD.to_owned();
-    row(&mut text, "suite", Subject::name);
-    row(&mut text, "---", |_| "---".to_owned());
+    row(&mut text, "suite", subjects, Subject::name);
+    row(&mut text, "---", subjects, |_| "---".to_owned());
     for suite in suites::ALL {
-        row(&mut text, suite.name(), |subject| {
+        row(&mut text, suite.name(), subjects, |subject| {
             said.get(&(subject, suite)).map_or_else(String::new, figures)
         });
+    }
+    text.push('\n');
+    for suite in suites::ALL {
+        line(&mut text, &format!("{}: {}", suite.name(), suite.description()));
+    }
+    for (program, arguments) in [("uname", "-sr"), ("stress-ng", "--version"), ("git", "--version")] {
+        let version = Cmd::new(program)
+            .arg(arguments)
+            .silent()
+            .read()
+            .unwrap_or_default();
+        line(&mut text, version.trim());
     }
     text.push_str("\n## Failed\n\n");
     for ((subject, suite), results) in said {
         for test in &results.failed {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "- {} {}: {test}", subject.name(), suite.name());
+            line(&mut text, &format!("{} {}: {test}", subject.name(), suite.name()));
         }
     }
     text.push_str("\n## Exclusions\n\nWhat passes on the host and may fail on a backend.\n\n");
-    for line in exclusions.lines() {
-        let _ = writeln!(text, "- {} {}: {}", line.subject, line.test, line.reason);
+    for excluded in exclusions.lines() {
+        let (subject, test, reason) = (&excluded.subject, &excluded.test, &excluded.reason);
+        line(&mut text, &format!("{subject} {test}: {reason}"));
     }
     text
 }
@@ -51,7 +64,13 @@ fn figures(results: &Results) -> String {
     format!("{passed} / {failed} / {skipped}")
 }
 
-fn row(text: &mut String, first: &str, cell: impl Fn(Subject) -> String) {
-    let cells: Vec<String> = SUBJECTS.into_iter().map(cell).collect();
+fn line(text: &mut String, what: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "- {what}");
+}
+
+fn row(text: &mut String, first: &str, subjects: &[Subject], cell: impl Fn(Subject) -> String) {
+    let cells: Vec<String> = subjects.iter().copied().map(cell).collect();
+    // As above.
     let _ = writeln!(text, "| {first} | {} |", cells.join(" | "));
 }

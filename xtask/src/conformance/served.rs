@@ -1,6 +1,7 @@
 //! A backend that is mounted for as long as it is tested.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -16,8 +17,8 @@ pub(super) enum Subject {
     Host,
     /// `MemFs`.
     Memory,
-    /// `PassthroughFs` on a directory of the host, with this stat virtualization.
-    Passthrough(&'static str),
+    /// `PassthroughFs` on a directory of the host: what it is called, and the options of the example `serve`.
+    Passthrough(&'static str, &'static [&'static str]),
     /// `OverlayFs` on a layer that has files, with this stat virtualization.
     Overlay(&'static str),
 }
@@ -28,7 +29,7 @@ impl Subject {
         match self {
             Self::Host => "host".to_owned(),
             Self::Memory => "mem".to_owned(),
-            Self::Passthrough(stat) => format!("passthrough-{stat}"),
+            Self::Passthrough(name, _) => format!("passthrough-{name}"),
             Self::Overlay(stat) => format!("overlay-{stat}"),
         }
     }
@@ -37,26 +38,40 @@ impl Subject {
 /// A directory on the filesystem under test. What serves it ends, and unmounts, when this is dropped.
 pub(super) struct Served {
     directory: PathBuf,
+    /// The directory of the host behind it.
+    root: Option<PathBuf>,
+    command: Option<Line>,
     server: Option<Child>,
 }
 
+/// How the server is started.
+struct Line {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
 impl Served {
+    /// In new directories of `scratch`.
     pub(super) fn start(subject: Subject, program: &Path, scratch: &Path) -> Result<Self> {
         let directory = scratch.join(subject.name());
         fs::create_dir(&directory).map_err(Error::io(&directory))?;
-        let mut command = Command::new(program);
-        match subject {
-            Subject::Host => {
-                return Ok(Self {
-                    directory,
-                    server: None,
-                });
-            }
-            Subject::Memory => command.arg("mem").arg(&directory).arg("1G"),
-            Subject::Passthrough(stat) => {
+        let mut served = Self {
+            directory,
+            root: None,
+            command: None,
+            server: None,
+        };
+        let mount_point = served.directory.clone().into_os_string();
+        let arguments = match subject {
+            Subject::Host => return Ok(served),
+            Subject::Memory => vec!["mem".into(), mount_point, "1G".into()],
+            Subject::Passthrough(_, options) => {
                 let root = scratch.join(format!("{}-root", subject.name()));
                 fs::create_dir(&root).map_err(Error::io(&root))?;
-                command.arg("passthrough").arg(root).arg(&directory).arg(stat)
+                let mut arguments = vec!["passthrough".into(), root.clone().into(), mount_point];
+                arguments.extend(options.iter().map(OsString::from));
+                served.root = Some(root);
+                arguments
             }
             Subject::Overlay(stat) => {
                 let [layer, upper, work] =
@@ -69,24 +84,41 @@ impl Served {
                     let directory = layer.join(suite);
                     fs::create_dir(&directory).map_err(Error::io(&directory))?;
                 }
-                command
-                    .arg("overlay")
-                    .arg(layer)
-                    .arg(upper)
-                    .arg(work)
-                    .arg(&directory)
-                    .arg(stat)
+                let mut arguments = vec!["overlay".into()];
+                arguments.extend([layer, upper, work].map(PathBuf::into_os_string));
+                arguments.extend([mount_point, stat.into()]);
+                arguments
             }
         };
-        let server = spawn(command)?;
-        Ok(Self {
-            directory,
-            server: Some(server),
-        })
+        served.command = Some(Line {
+            program: program.to_owned(),
+            arguments,
+        });
+        served.again()?;
+        Ok(served)
+    }
+
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        if let Some(mut server) = self.server.take() {
+            let killed = server.kill().and_then(|()| server.wait());
+            killed.map_err(Error::io(&self.directory))?;
+        }
+        Ok(())
     }
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// After [`kill`](Self::kill): the same in the same place.
+    pub(super) fn again(&mut self) -> Result<()> {
+        self.server = self.command.as_ref().map(Line::spawn).transpose()?;
+        Ok(())
     }
 
     /// Unmounts. That the server is still there and ends well is a part of every test.
@@ -118,25 +150,31 @@ impl Drop for Served {
     }
 }
 
-/// Returns when the mount is there.
-fn spawn(mut command: Command) -> Result<Child> {
-    let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut server = started.map_err(|source| Error::Start {
-        command: "serve".to_owned(),
-        source,
-    })?;
-    let mut line = String::new();
-    if let Some(output) = server.stdout.take() {
-        BufReader::new(output)
-            .read_line(&mut line)
-            .map_err(Error::io("serve"))?;
+impl Line {
+    /// Returns when the mount is there.
+    fn spawn(&self) -> Result<Child> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut server = command.spawn().map_err(|source| Error::Start {
+            command: "serve".to_owned(),
+            source,
+        })?;
+        let mut line = String::new();
+        if let Some(output) = server.stdout.take() {
+            BufReader::new(output)
+                .read_line(&mut line)
+                .map_err(Error::io("serve"))?;
+        }
+        if line.trim() == "ready" {
+            return Ok(server);
+        }
+        let status = server.wait().map_err(Error::io("serve"))?;
+        Err(Error::Exit {
+            command: "serve".to_owned(),
+            status,
+        })
     }
-    if line.trim() == "ready" {
-        return Ok(server);
-    }
-    let status = server.wait().map_err(Error::io("serve"))?;
-    Err(Error::Exit {
-        command: "serve".to_owned(),
-        status,
-    })
 }

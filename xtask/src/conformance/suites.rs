@@ -13,7 +13,7 @@ use crate::{
     workspace,
 };
 
-use super::tools::Tools;
+use super::{killed, served::Served, tools::Tools};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +31,17 @@ pub(super) enum Suite {
     Fsx,
     Programs,
     Stress,
+    Killed,
 }
 
 /// In the order in which they are run.
-pub(super) const ALL: [Suite; 4] = [Suite::Pjdfstest, Suite::Fsx, Suite::Programs, Suite::Stress];
+pub(super) const ALL: [Suite; 5] = [
+    Suite::Pjdfstest,
+    Suite::Fsx,
+    Suite::Programs,
+    Suite::Stress,
+    Suite::Killed,
+];
 
 /// What a suite said.
 #[derive(Debug, Default)]
@@ -52,7 +59,41 @@ impl Suite {
             Self::Fsx => "fsx",
             Self::Programs => "programs",
             Self::Stress => "stress-ng",
+            Self::Killed => "kill -9",
         }
+    }
+
+    /// What is done in the long run, for the document.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Pjdfstest => "the crate of this name, as root, with users nobody and daemon",
+            Self::Fsx => {
+                "the crate of this name: four seeds of 250,000 operations each, of everything that \
+                 xtask/conformance/fsx.toml lists"
+            }
+            Self::Programs => {
+                "git (clone, checkout, gc, fsck), tar with attributes and holes, rsync -aHAX, SQLite with WAL and four \
+                 writers, gcc and ar, a cargo build, a python venv, a shared mapping: xtask/conformance/programs.sh"
+            }
+            Self::Stress => {
+                "16 stressors with --verify: each alone with 2 workers for 5 s, then all at once with 8 workers each \
+                 for 60 s"
+            }
+            Self::Killed => {
+                "SIGKILL of the server under load: no mount is left, the host's data can be read, and it can be \
+                 served again"
+            }
+        }
+    }
+
+    /// Whether it says by itself what is right: then what it does on the host decides nothing.
+    pub(super) fn knows_itself(self) -> bool {
+        self == Self::Fsx
+    }
+
+    /// Whether it is a part of a short run; what is not is covered there by the tests of the crate.
+    pub(super) fn is_at(self, scale: Scale) -> bool {
+        self != Self::Killed || scale == Scale::Full
     }
 }
 
@@ -68,7 +109,7 @@ impl Results {
         format!("{passed} passed, {failed} failed, {skipped} skipped in {seconds} s")
     }
 
-    fn note(&mut self, test: String, passed: bool) {
+    pub(super) fn note(&mut self, test: String, passed: bool) {
         if passed {
             self.passed.insert(test)
         } else {
@@ -77,14 +118,16 @@ impl Results {
     }
 }
 
-/// Runs a suite in `directory`, which is on the filesystem under test.
-pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
+/// Runs a suite on what is served.
+pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
     let start = Instant::now();
+    let directory = served.directory().to_owned();
     let mut results = match suite {
-        Suite::Pjdfstest => pjdfstest(tools, directory),
-        Suite::Fsx => fsx(scale, tools, directory),
-        Suite::Programs => programs(directory),
-        Suite::Stress => stress(scale, directory),
+        Suite::Pjdfstest => pjdfstest(tools, &directory),
+        Suite::Fsx => fsx(scale, tools, &directory),
+        Suite::Programs => programs(&directory),
+        Suite::Stress => stress(scale, &directory),
+        Suite::Killed => killed::run(served),
     }?;
     results.took = start.elapsed();
     Ok(results)

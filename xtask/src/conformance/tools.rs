@@ -1,16 +1,12 @@
-//! pjdfstest and fsx, built from crates.io into a directory of their own when they are not there.
+//! pjdfstest and fsx.
 
 use std::path::PathBuf;
 
 use crate::{
-    cmd::cargo,
     error::Result,
+    installed,
     setup::{self, Need},
-    workspace,
 };
-
-/// Each with the version whose output is read here.
-const CRATES: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
 
 /// Where they are.
 pub(super) struct Tools {
@@ -18,23 +14,11 @@ pub(super) struct Tools {
     pub(super) fsx: PathBuf,
 }
 
+/// In the versions whose output is read here.
 pub(super) fn ensure() -> Result<Tools> {
     setup::ensure(&[Need::Conformance])?;
-    let root = workspace::root().join("target/tools");
-    let program = |name: &str| root.join("bin").join(name);
-    for (name, version) in CRATES {
-        if !program(name).exists() {
-            let install = cargo().args(["install", name, "--locked", "--version", version]);
-            install
-                .arg("--root")
-                .arg(&root)
-                .arg("--target-dir")
-                .arg(root.join("build"))
-                .run()?;
-        }
-    }
     Ok(Tools {
-        pjdfstest: program("pjdfstest"),
-        fsx: program("fsx"),
+        pjdfstest: installed::ensure("pjdfstest", "0.2.2")?,
+        fsx: installed::ensure("fsx", "0.3.2")?,
     })
 }

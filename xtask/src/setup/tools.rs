@@ -229,4 +229,31 @@ pub(crate) const TOOLS: &[Tool] = &[
         probe: Probe::Programs(&["fuse-overlayfs"]),
         packages: Packages::all("fuse-overlayfs"),
     },
+    Tool {
+        name: "bindfs",
+        need: Need::Bench,
+        probe: Probe::Programs(&["bindfs"]),
+        packages: Packages::all("bindfs"),
+    },
+    Tool {
+        name: "unionfs-fuse",
+        need: Need::Bench,
+        probe: Probe::Programs(&["unionfs"]),
+        packages: Packages::all("unionfs-fuse"),
+    },
+    // libfuse's own examples are built against it.
+    Tool {
+        name: "libfuse headers",
+        need: Need::Bench,
+        probe: Probe::Compiles {
+            source: "#define FUSE_USE_VERSION 35\n#include <fuse_lowlevel.h>\nint main(void){return fuse_version() == 0;}",
+            libs: &["-I/usr/include/fuse3", "-D_FILE_OFFSET_BITS=64", "-lfuse3"],
+        },
+        packages: Packages {
+            apt: "libfuse3-dev g++ pkg-config",
+            dnf: "fuse3-devel gcc-c++ pkgconf",
+            pacman: "fuse3 gcc pkgconf",
+            apk: "fuse3-dev g++ pkgconf",
+        },
+    },
 ];

@@ -90,7 +90,7 @@ pub(crate) struct FileArgs {
     #[arg(long, value_name = "SRC:DST[:rw]")]
     pub(crate) bind: Vec<BindArg>,
     /// Attach a volume at DST, to read and write it, or to only read it; see: sandbox volume
-    #[arg(long, value_name = "NAME:DST[:ro]")]
+    #[arg(long, value_name = "NAME:DST[:ro]", add = crate::commands::volume::complete::attached())]
     pub(crate) volume: Vec<VolumeArg>,
     /// Mount an empty file system in memory [default size: 64M]
     #[arg(long, value_name = "DST[:SIZE]")]

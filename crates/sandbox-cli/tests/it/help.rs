@@ -116,8 +116,8 @@ fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = place.sandbox(["completions", shell]).stdout;
         assert!(
-            script.contains("--wall-time") || script.contains("wall-time"),
-            "{shell}"
+            script.contains("COMPLETE") && script.contains("sandbox"),
+            "{shell}: {script}"
         );
     }
     assert_eq!(place.sandbox(["man", "pages"]).status, 0);
@@ -134,6 +134,53 @@ fn completions_and_manual_pages_know_every_command() {
         let text = fs::read_to_string(place.work().join("pages").join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}");
     }
+}
+
+/// What bash offers for the last word of a line.
+fn offered(place: &Harness, words: &[&str]) -> Vec<String> {
+    let mut command = place.at_home(&binary());
+    command
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "true")
+        .env("_CLAP_IFS", "\n")
+        .arg("--")
+        .args(words);
+    let ran = Ran::of(&mut command);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn names_of_volumes_and_paths_in_them_are_completed() {
+    let place = Harness::new();
+    assert!(offered(&place, &["sandbox", "run", "--wall"]).contains(&"--wall-time".to_owned()));
+    assert_eq!(
+        offered(&place, &["sandbox", "volume", "show", ""])
+            .iter()
+            .filter(|name| !name.starts_with('-'))
+            .count(),
+        0
+    );
+    for name in ["data", "data-2", "other"] {
+        place
+            .sandbox(["volume", "create", name])
+            .prints(&format!("{name}\n"));
+    }
+    fs::write(place.work().join("file"), "x").expect("write");
+    place.sandbox(["volume", "put", "file", "data:/file"]).prints("");
+    let mut names = offered(&place, &["sandbox", "volume", "rm", "da"]);
+    names.sort();
+    assert_eq!(names, ["data", "data-2"]);
+    assert_eq!(
+        offered(&place, &["sandbox", "volume", "cat", "data:/f"]),
+        ["data:/file"]
+    );
+    assert_eq!(
+        offered(&place, &["sandbox", "run", "--volume", "oth"]),
+        ["other:/"]
+    );
 }
 
 /// A line as typed, with `sandbox` on PATH.

@@ -13,6 +13,7 @@ mod exit_status;
 mod gc;
 mod help;
 mod json;
+mod mounts;
 mod profile;
 mod ps;
 mod sees;

@@ -306,6 +306,17 @@ fn a_damaged_catalog_is_mended_by_fsck() {
         .says(1, &["catalog.db is damaged", "fsck --repair"]);
     let found = place.sandbox(["volume", "fsck"]);
     assert_eq!(found.status, 1, "{found:?}");
+    let doctor = place.sandbox(["doctor"]);
+    assert!(
+        doctor.status == 1 && doctor.stdout.contains("catalog.db is damaged"),
+        "{doctor:?}"
+    );
+    let mended = place.sandbox(["doctor", "--repair"]);
+    let said = &mended.stdout;
+    assert!(
+        said.contains("is in the catalog again") && said.contains("volumes: 1 sound"),
+        "{mended:?}"
+    );
     let mended = place.sandbox(["volume", "fsck", "--repair"]);
     assert_eq!(mended.status, 0, "{mended:?}");
     place.sandbox(["volume", "list", "--quiet"]).prints("data\n");

@@ -1,4 +1,4 @@
-//! Entering the kernel, and the program's entry point.
+//! Entering the kernel.
 
 use super::{Errno, Result};
 
@@ -53,6 +53,10 @@ pub mod number {
     pub const UNSHARE: usize = 272;
     pub const SETNS: usize = 308;
     pub const EXIT: usize = 60;
+    pub const RT_SIGTIMEDWAIT: usize = 128;
+    pub const EPOLL_CTL: usize = 233;
+    pub const EPOLL_PWAIT: usize = 281;
+    pub const EPOLL_CREATE1: usize = 291;
     pub const OPENAT: usize = 257;
     pub const MKDIRAT: usize = 258;
     pub const UNLINKAT: usize = 263;
@@ -67,6 +71,7 @@ pub mod number {
     pub const FSOPEN: usize = 430;
     pub const FSCONFIG: usize = 431;
     pub const FSMOUNT: usize = 432;
+    pub const PIDFD_OPEN: usize = 434;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const MOUNT_SETATTR: usize = 442;
@@ -143,14 +148,3 @@ pub fn clone_onto(
         Ok(result.cast_unsigned())
     }
 }
-
-#[cfg(not(test))]
-core::arch::global_asm!(
-    ".globl _start",
-    "_start:",
-    "xor ebp, ebp",
-    "and rsp, -16",
-    "call {main}",
-    "ud2",
-    main = sym crate::init_main,
-);

@@ -1,7 +1,7 @@
 //! Files beneath a directory, descriptors, and waiting for them.
 
+use super::super::wire::Text;
 use super::{EINTR, Errno, Fd, Result, arch, fd, number};
-use crate::wire::Text;
 
 const O_RDONLY: u64 = 0;
 const O_WRONLY: u64 = 1;

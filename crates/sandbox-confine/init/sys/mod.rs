@@ -8,20 +8,27 @@ mod memory;
 mod process;
 mod thread;
 
+pub mod events;
 pub mod files;
 pub mod landlock;
 pub mod mounts;
 pub mod sockets;
 
-pub use memory::{Mapping, Stack};
+pub use memory::{Mapping, Stack, Stacks};
+#[allow(
+    unused_imports,
+    reason = "the library uses two that init does not, and not the rest"
+)]
 pub use process::{
-    State, become_subreaper, bounding_drop, capabilities, change_root_here, chdir, clone_sharing,
-    detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children, join_namespace, kill,
-    leave_namespaces, monotonic_us, no_new_privileges, own_identity, own_usage, reap_ended, reset_signals,
-    set_affinity, set_dumpable_off, set_groups, set_hostname, set_identity, set_limit, set_name, set_nice,
-    set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd, state, wait, wait_for_any,
+    Rusage, State, await_signal, become_subreaper, bounding_drop, capabilities, change_root_here, chdir,
+    clone_first, clone_sharing, detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children,
+    join_namespace, join_namespaces, keep_capabilities_once, kill, leave_namespaces, monotonic_us,
+    no_new_privileges, own_identity, own_usage, pidfd, raise_open_files, reap_ended, reset_signals,
+    set_affinity, set_dumpable_off, set_dumpable_on, set_groups, set_hostname, set_identity, set_limit,
+    set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd, state,
+    wait, wait_for_any,
 };
-pub use thread::Thread;
+pub use thread::{Thread, wait_while, wake};
 
 /// An error number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

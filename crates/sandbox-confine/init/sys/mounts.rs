@@ -1,8 +1,8 @@
 //! Mounts by descriptor: nothing is attached before it has its attributes (mount_setattr(2), fsopen(2)).
 
+use super::super::wire::Text;
 use super::files::At;
 use super::{EINVAL, Fd, Result, arch, fd, number};
-use crate::wire::Text;
 
 const AT_EMPTY_PATH: usize = 0x1000;
 const AT_RECURSIVE: usize = 0x8000;

@@ -2,9 +2,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::super::wire::Text;
 use super::thread::wait_while;
 use super::{ETIMEDOUT, Errno, Fd, Mapping, Result, Stack, arch, fd, number};
-use crate::wire::Text;
 
 const CLONE_VM: usize = 0x100;
 const CLONE_CHILD_CLEARTID: usize = 0x20_0000;
@@ -46,6 +46,46 @@ pub fn getpid() -> i32 {
 
 /// How long a child is waited for before [`clone_sharing`] looks what keeps it.
 const PATIENCE_MS: u32 = 20;
+
+/// A child that shares this process's memory and descriptors, and is process 1 of a new pid namespace; it runs
+/// `entry(argument)` on a stack that nothing else uses until it has been reaped.
+pub fn clone_first(stack_top: usize, entry: extern "C" fn(usize) -> !, argument: usize) -> Result<i32> {
+    const CLONE_FS: usize = 0x200;
+    const CLONE_FILES: usize = 0x400;
+    const CLONE_NEWPID: usize = 0x2000_0000;
+    // Not CLONE_SIGHAND: at its end the kernel ignores SIGCHLD for it (zap_pid_ns_processes), and so for us.
+    let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_NEWPID | SIGCHLD;
+    arch::clone_onto(flags, stack_top, entry, argument, 0).map(|pid| pid as i32)
+}
+
+/// Waits for one of the blocked signals of `mask` (bit n−1 for signal n): which.
+pub fn await_signal(mask: u64) -> Result<usize> {
+    arch::call(
+        arch::number::RT_SIGTIMEDWAIT,
+        [(&raw const mask) as usize, 0, 0, 8, 0, 0],
+    )
+}
+
+/// As many open files as there may be: what a sandbox is made of must not depend on the caller's soft limit.
+pub fn raise_open_files() {
+    const RLIMIT_NOFILE: usize = 7;
+    let mut limit = [0_u64; 2];
+    let own = [0, RLIMIT_NOFILE, 0, limit.as_mut_ptr() as usize, 0, 0];
+    if arch::call(arch::number::PRLIMIT64, own).is_ok() {
+        let [_, hard] = limit;
+        let limit = [hard; 2];
+        // Up to the hard limit takes no privilege.
+        let _ = arch::call(
+            arch::number::PRLIMIT64,
+            [0, RLIMIT_NOFILE, limit.as_ptr() as usize, 0, 0, 0],
+        );
+    }
+}
+
+/// A descriptor of a process (pidfd_open(2)).
+pub fn pidfd(pid: i32) -> Result<Fd> {
+    fd(arch::call(arch::number::PIDFD_OPEN, [number(pid), 0, 0, 0, 0, 0]))
+}
 
 /// Runs `run(argument)` in a child that shares init's memory, and waits until it has executed or ended.
 ///
@@ -302,6 +342,15 @@ pub fn join_namespace(namespace: &Fd) -> Result<()> {
     arch::call(arch::number::SETNS, [number(namespace.number()), 0, 0, 0, 0, 0]).map(drop)
 }
 
+/// setns(2) for this thread: those namespaces (CLONE_NEW*) of the process that a pidfd is of, or of a kind of them.
+pub fn join_namespaces(of: &Fd, kinds: u64) -> Result<()> {
+    arch::call(
+        arch::number::SETNS,
+        [number(of.number()), kinds as usize, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
 /// umask(2).
 pub fn set_umask(mask: u32) {
     // umask(2) always succeeds.
@@ -382,6 +431,11 @@ pub fn set_dumpable_off() -> Result<()> {
     prctl(PR_SET_DUMPABLE, [0; 4]).map(drop)
 }
 
+/// This process's own /proc entries are its own again, as those of any program are.
+pub fn set_dumpable_on() -> Result<()> {
+    prctl(PR_SET_DUMPABLE, [1, 0, 0, 0]).map(drop)
+}
+
 /// Orphans come to init.
 pub fn become_subreaper() -> Result<()> {
     prctl(PR_SET_CHILD_SUBREAPER, [1, 0, 0, 0]).map(drop)
@@ -390,6 +444,12 @@ pub fn become_subreaper() -> Result<()> {
 /// No exec gains a privilege any more.
 pub fn no_new_privileges() -> Result<()> {
     prctl(PR_SET_NO_NEW_PRIVS, [1, 0, 0, 0]).map(drop)
+}
+
+/// The next change of user keeps the permitted capabilities, once (capabilities(7)).
+pub fn keep_capabilities_once() -> Result<()> {
+    const PR_SET_KEEPCAPS: usize = 8;
+    prctl(PR_SET_KEEPCAPS, [1, 0, 0, 0]).map(drop)
 }
 
 /// Empties the ambient set.

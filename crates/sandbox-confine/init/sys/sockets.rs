@@ -1,7 +1,7 @@
 //! Messages with descriptors, and the loopback interface.
 
+use super::super::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
 use super::{EINTR, Fd, Result, arch, fd, files, number};
-use crate::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
 
 const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: usize = 0x40;
@@ -78,25 +78,19 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     }
 }
 
-/// Sends one message, with at most one descriptor. Never blocks: the peer's queue holds far more messages
-/// than are ever under way, and a peer that is gone is no reason to stop.
-pub fn send(socket: &Fd, message: &Message, with: Option<&Fd>) -> Result<()> {
+/// Sends one message, with as many descriptors as [`SPAWN_FDS`] at most; more are not sent. Never blocks: the
+/// peer's queue holds far more messages than are ever under way, and a peer that is gone is no reason to stop.
+pub fn send(socket: &Fd, message: &Message, with: &[&Fd]) -> Result<()> {
     let mut bytes = wire::to_bytes(message);
     let mut control = [0_u64; CONTROL_WORDS];
     let mut vector = [bytes.as_mut_ptr() as usize, MESSAGE_BYTES];
     let mut header = header(&mut vector, &mut control);
-    match with {
-        Some(file) => {
-            // cmsghdr: length 16 + 4, level and type, then the descriptor.
-            control = [0; CONTROL_WORDS];
-            let [length, kind, descriptor, ..] = &mut control;
-            *length = 20;
-            *kind = u64::from(SOL_SOCKET) | (u64::from(SCM_RIGHTS) << 32);
-            *descriptor = u64::from(file.number().cast_unsigned());
-            header.control = control.as_mut_ptr();
-            header.control_length = 24;
-        }
-        None => header.control_length = 0,
+    header.control_length = 0;
+    if !with.is_empty() {
+        let with = with.get(..SPAWN_FDS.min(with.len())).unwrap_or_default();
+        control = rights(with);
+        header.control = control.as_mut_ptr();
+        header.control_length = 16 + (4 * with.len()).next_multiple_of(8);
     }
     let args = [
         number(socket.number()),
@@ -124,6 +118,20 @@ fn header(vector: &mut [usize; 2], control: &mut [u64; CONTROL_WORDS]) -> MsgHdr
         control_length: size_of_val(control),
         flags: 0,
     }
+}
+
+/// A cmsghdr of length, level and type, then the descriptors.
+fn rights(files: &[&Fd]) -> [u64; CONTROL_WORDS] {
+    let mut control = [0; CONTROL_WORDS];
+    let [length, kind, rest @ ..] = &mut control;
+    *length = 16 + 4 * files.len() as u64;
+    *kind = u64::from(SOL_SOCKET) | (u64::from(SCM_RIGHTS) << 32);
+    for (word, pair) in rest.iter_mut().zip(files.chunks(2)) {
+        for (index, file) in pair.iter().enumerate() {
+            *word |= u64::from(file.number().cast_unsigned()) << (32 * index);
+        }
+    }
+    control
 }
 
 /// Takes over the descriptors of a received control message.

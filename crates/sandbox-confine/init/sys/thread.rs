@@ -74,6 +74,15 @@ pub fn wait_while(word: &AtomicU32, value: u32, milliseconds: Option<u32>) -> Re
     arch::call(arch::number::FUTEX, args).map(drop)
 }
 
+/// futex(2): wakes whoever sleeps on `word`.
+pub fn wake(word: &AtomicU32) {
+    // Waking cannot fail; a waiter that has not slept yet sees what was stored.
+    let _ = arch::call(
+        arch::number::FUTEX,
+        [word.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0],
+    );
+}
+
 extern "C" fn enter<T, R>(shared: usize) -> ! {
     // SAFETY: the address `start` gave, which outlives this thread.
     let shared = unsafe { &*(shared as *const Shared<T, R>) };
@@ -81,11 +90,7 @@ extern "C" fn enter<T, R>(shared: usize) -> ! {
     // SAFETY: `join` looks at it only after `is_done`.
     unsafe { *shared.result.get() = Some(result) };
     shared.is_done.store(1, Ordering::Release);
-    // Waking cannot fail; a waiter that has not slept yet sees the store.
-    let _ = arch::call(
-        arch::number::FUTEX,
-        [shared.is_done.as_ptr() as usize, FUTEX_WAKE, 1, 0, 0, 0],
-    );
+    wake(&shared.is_done);
     loop {
         // exit(2) of this thread does not return.
         let _ = arch::call(arch::number::EXIT, [0; 6]);

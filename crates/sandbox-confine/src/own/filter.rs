@@ -35,6 +35,7 @@ pub(super) fn compile(calls: &[String], devices: Devices) -> Result<Vec<u8>, Own
             deny_listen: true,
             metadata_changes: true,
             foreign_processes: false,
+            template: false,
             ipc: false,
             device_nodes: devices == Devices::Made,
         },

@@ -15,7 +15,7 @@ use crate::error::RunError;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Process {
-    pub(super) fn kill_for(&mut self, outcome: Outcome) {
+    pub(crate) fn kill_for(&mut self, outcome: Outcome) {
         if self.end.is_some() || self.killed_for.is_some() {
             return;
         }
@@ -49,7 +49,8 @@ impl Process {
     /// be reached, so that waiting costs nothing.
     pub(super) fn check_limits(&mut self) -> Result<(), RunError> {
         let mut expirations = [0; 8];
-        match rustix::io::read(&self.timer, &mut expirations) {
+        let Some(timer) = &self.timer else { return Ok(()) };
+        match rustix::io::read(timer, &mut expirations) {
             Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
             Err(errno) => {
                 return Err(RunError::Io {
@@ -109,7 +110,9 @@ impl Process {
     }
 
     pub(super) fn arm_timer(&self, at_us: Option<u64>) -> rustix::io::Result<()> {
-        let Some(at_us) = at_us else { return Ok(()) };
+        let (Some(at_us), Some(timer)) = (at_us, &self.timer) else {
+            return Ok(());
+        };
         let at = Timespec {
             tv_sec: i64::try_from(at_us / 1_000_000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(at_us % 1_000_000 * 1000).unwrap_or(0),
@@ -121,7 +124,7 @@ impl Process {
             },
             it_value: at,
         };
-        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &spec).map(drop)
+        rustix::time::timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &spec).map(drop)
     }
 }
 
@@ -136,7 +139,7 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn monotonic_us() -> u64 {
+pub(crate) fn monotonic_us() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds

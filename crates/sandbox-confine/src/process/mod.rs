@@ -27,6 +27,7 @@ use crate::streams::{Drain, Drained, Meter, Ours, OutputReader};
 use crate::wire;
 
 pub(crate) use channel::Channel;
+pub(crate) use limits::monotonic_us;
 pub use owned::Left;
 pub(crate) use owned::{Owned, Shared};
 
@@ -40,6 +41,13 @@ pub(crate) struct Watch {
     pub(crate) cpu_rlimit: Option<Duration>,
     /// Whether RLIMIT_FSIZE is set.
     pub(crate) file_size: bool,
+}
+
+impl Watch {
+    /// Whether any of it is a matter of time.
+    fn is_needed(&self) -> bool {
+        self.wall_time.is_some() || self.cpu_time.is_some()
+    }
 }
 
 /// What a process needs to know of the sandbox it runs in.
@@ -62,7 +70,8 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub struct Process {
     epoll: OwnedFd,
-    timer: OwnedFd,
+    /// Where there may be something to set it for.
+    timer: Option<OwnedFd>,
     channel: Arc<Channel>,
     feed: Option<crate::streams::Feed>,
     drains: [Option<Drain>; 2],
@@ -125,9 +134,11 @@ impl Process {
     pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).map_err(StartError::supervisor("epoll_create1"))?;
-        let timer_flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, timer_flags)
-            .map_err(StartError::supervisor("timerfd_create"))?;
+        let timer = if parts.watch.is_needed() || parts.owned.is_some() {
+            Some(timer()?)
+        } else {
+            None
+        };
         let Ours {
             feed,
             drains,
@@ -172,7 +183,9 @@ impl Process {
             epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)
         };
         add(self.channel.as_fd(), CHANNEL, epoll::EventFlags::IN)?;
-        add(self.timer.as_fd(), TIMER, epoll::EventFlags::IN)?;
+        if let Some(timer) = &self.timer {
+            add(timer.as_fd(), TIMER, epoll::EventFlags::IN)?;
+        }
         if let Some(feed) = &self.feed {
             add(feed.pipe.as_fd(), FEED, epoll::EventFlags::OUT)?;
         }
@@ -270,7 +283,7 @@ impl Process {
         self.is_stopped
     }
 
-    fn block(&self) -> Result<(), RunError> {
+    pub(crate) fn block(&self) -> Result<(), RunError> {
         let mut fds = [rustix::event::PollFd::new(
             &self.epoll,
             rustix::event::PollFlags::IN,
@@ -463,4 +476,10 @@ impl Process {
             }),
         }
     }
+}
+
+fn timer() -> Result<OwnedFd, StartError> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)
+        .map_err(StartError::supervisor("timerfd_create"))
 }

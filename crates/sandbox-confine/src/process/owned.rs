@@ -46,7 +46,7 @@ pub(crate) struct Owned {
 }
 
 /// What a command has to know of a sandbox that outlives it, or that it outlives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(super) cgroup: Weak<Cgroup>,
     pub(super) is_cancelled: Arc<AtomicBool>,

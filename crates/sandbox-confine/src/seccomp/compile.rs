@@ -17,6 +17,12 @@ use super::spec::FilterSpec;
 pub struct Bpf(Vec<u8>);
 
 impl Bpf {
+    /// A program of these instructions.
+    #[allow(dead_code, reason = "the build uses a part")]
+    pub(super) fn of(instructions: &[Instruction]) -> Self {
+        Self(instructions.concat())
+    }
+
     /// The program as seccomp(2) reads it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

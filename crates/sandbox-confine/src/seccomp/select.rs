@@ -6,7 +6,7 @@ use super::error::SeccompError;
 use super::groups::{self, GROUPS, Group, Tier};
 use super::nearest::nearest;
 use super::numbers;
-use super::spec::FilterSpec;
+use super::spec::{FilterSpec, Toggles};
 
 /// The names a filter for `spec` allows, possibly only with certain arguments.
 pub(super) fn allowed(spec: &FilterSpec) -> Result<BTreeSet<&'static str>, SeccompError> {
@@ -54,7 +54,49 @@ pub(super) fn allowed(spec: &FilterSpec) -> Result<BTreeSet<&'static str>, Secco
     if spec.toggles.deny_listen {
         names.remove("listen");
     }
+    if spec.toggles.template {
+        names.extend(TEMPLATE);
+    }
     Ok(names)
+}
+
+/// What a template and its clones call before the caller's function runs in the clone, or between two forks.
+/// `setns` is for pid namespaces only.
+pub(super) const TEMPLATE: [&str; 22] = [
+    "capset",
+    "clone",
+    "close",
+    "close_range",
+    "dup2",
+    "exit_group",
+    "getpid",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "madvise",
+    "mmap",
+    "munmap",
+    "openat",
+    "ppoll",
+    "prctl",
+    "recvmsg",
+    "rt_sigprocmask",
+    "seccomp",
+    "sendmsg",
+    "setns",
+    "setsid",
+    "wait4",
+];
+
+/// Those of [`TEMPLATE`] that `spec` does not allow, whatever their arguments.
+pub(super) fn only_for_template(spec: &FilterSpec) -> Result<Vec<&'static str>, SeccompError> {
+    let own = allowed(&FilterSpec {
+        toggles: Toggles {
+            template: false,
+            ..spec.toggles
+        },
+        ..spec.clone()
+    })?;
+    Ok(TEMPLATE.into_iter().filter(|call| !own.contains(call)).collect())
 }
 
 /// One resolved entry of `allow` or `deny`.

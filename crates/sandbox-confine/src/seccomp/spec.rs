@@ -56,6 +56,9 @@ pub struct Toggles {
     /// Limits, priority and affinity of processes named by pid, the sandbox's init excepted. False without a pid
     /// namespace, where the pid may be one of the host's; a process may still change its own by pid 0.
     pub foreign_processes: bool,
+    /// What the template of a fork does besides the caller's function: it joins pid namespaces that were made for its
+    /// clones, talks to its keeper, and is forked.
+    pub template: bool,
     /// System V IPC and POSIX message queues. False without an IPC namespace, where they are the host's.
     pub ipc: bool,
     /// mknod(2) of devices that reach a driver. For who has the capability, and can open none where they are made.
@@ -73,6 +76,7 @@ impl Toggles {
             foreign_processes: true,
             ipc: true,
             device_nodes: false,
+            template: false,
         }
     }
 
@@ -86,6 +90,7 @@ impl Toggles {
             foreign_processes: false,
             ipc: false,
             device_nodes: false,
+            template: false,
         }
     }
 }

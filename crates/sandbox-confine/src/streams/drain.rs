@@ -135,6 +135,11 @@ impl Drain {
         }
     }
 
+    /// From now on it is relayed, and no more of it is kept.
+    pub(crate) fn relay_to(&mut self, relay: OwnedFd) {
+        self.relay = Some(relay);
+    }
+
     /// Where the stream is relayed to.
     pub(crate) fn relay(&self) -> Option<&OwnedFd> {
         self.relay.as_ref()

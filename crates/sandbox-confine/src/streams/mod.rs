@@ -35,6 +35,14 @@ pub(crate) struct Ours {
     pub(crate) stderr: Option<OutputReader>,
 }
 
+impl Ours {
+    /// Standard output, where it was to be captured; it no longer is.
+    pub(crate) fn take_stdout_drain(&mut self) -> Option<Drain> {
+        let [stdout, _] = &mut self.drains;
+        stdout.take()
+    }
+}
+
 impl Streams {
     /// Opens what the three choices ask for. `limit` applies to each output stream.
     pub(crate) fn open(

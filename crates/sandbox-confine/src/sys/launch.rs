@@ -83,19 +83,24 @@ pub(crate) fn launch(
 extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `argument` is the `Child` of `launch`, which is suspended; nobody else refers to it.
     let data = unsafe { &mut *argument.cast::<Child>() };
-    data.errno = match prepare(data) {
-        Ok(()) => execute(data),
-        Err(errno) => errno,
-    };
+    data.errno = become_init(data.image, data.control, data.ambient);
     // SAFETY: ends this process only; no destructor of the parent's runs.
     unsafe { libc::_exit(127) }
 }
 
-fn prepare(data: &Child) -> Result<(), c_int> {
+/// Executes init with `control` as its descriptor 0; returns the errno when that fails.
+pub(super) fn become_init(image: c_int, control: c_int, ambient: u64) -> c_int {
+    match prepare(control, ambient) {
+        Ok(()) => execute(image),
+        Err(errno) => errno,
+    }
+}
+
+fn prepare(control: c_int, ambient: u64) -> Result<(), c_int> {
     // SAFETY: plain numbers; the child's table is its own (no CLONE_FILES).
-    check(unsafe { libc::dup2(data.control, 0) })?;
-    if data.ambient != 0 {
-        keep_capabilities(data.ambient)
+    check(unsafe { libc::dup2(control, 0) })?;
+    if ambient != 0 {
+        keep_capabilities(ambient)
     } else {
         Ok(())
     }
@@ -120,7 +125,7 @@ fn keep_capabilities(keep: u64) -> Result<(), c_int> {
 }
 
 /// Executes init; returns the errno when that fails.
-fn execute(data: &Child) -> c_int {
+fn execute(image: c_int) -> c_int {
     const NAME: &CStr = c"sandbox-init";
     let argv = [NAME.as_ptr(), std::ptr::null()];
     let envp = [std::ptr::null::<libc::c_char>()];
@@ -128,7 +133,7 @@ fn execute(data: &Child) -> c_int {
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
-            data.image,
+            image,
             c"".as_ptr(),
             argv.as_ptr(),
             envp.as_ptr(),
@@ -138,7 +143,7 @@ fn execute(data: &Child) -> c_int {
     errno()
 }
 
-fn check(result: c_int) -> Result<(), c_int> {
+pub(super) fn check(result: c_int) -> Result<(), c_int> {
     if result < 0 { Err(errno()) } else { Ok(()) }
 }
 

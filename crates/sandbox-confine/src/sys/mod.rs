@@ -1,6 +1,7 @@
 //! What neither rustix nor another library offers in a safe form. Every `unsafe` of the library is here.
 #![allow(unsafe_code)]
 
+mod fork;
 mod launch;
 mod own;
 mod peer;
@@ -10,6 +11,10 @@ mod reactor;
 mod reap;
 mod write;
 
+pub(crate) use fork::{
+    Beside, Forked, become_keeper, become_subreaper, beside, collapse, flush_stdio, fork, ignore_children,
+    reset_signals, set_environment, set_variable, take_over, wait_for,
+};
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
 pub(crate) use own::{close_all_on_exec, load_filter, set_mount_attributes, set_this_mount_s_attributes};
 pub(crate) use peer::{Peer, ask_for_senders, peer, peer_pidfd, receive};

@@ -3,6 +3,7 @@
 mod asynchronous;
 mod denied;
 mod filesystem;
+mod fork;
 mod harness;
 mod in_place;
 mod join;

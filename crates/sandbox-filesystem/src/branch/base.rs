@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sandbox_types::{NodeKind, RelPath};
 use serde::{Deserialize, Serialize};
 
+use super::beneath::Root;
 use super::copied::CopyIndex;
 use super::node::{Meta, Timestamp};
 
@@ -49,6 +50,8 @@ pub(crate) struct BaseKnowledge {
     pub(crate) is_replaced: bool,
     /// What this branch's own commits have left in the base.
     pub(crate) ours: BTreeMap<RelPath, Identity>,
+    /// Texts of the base as they were, see `kept`: what has the same content has not been changed, whatever its time.
+    pub(crate) texts: Option<Root>,
     /// Where the base is now, when the stack's base is a copy of it that was frozen.
     pub(crate) live: Option<PathBuf>,
     /// The ctime of a file that was made beside a whole copy when it was complete: what has an older one has

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use sandbox_types::BranchName;
 
-use super::archive::{self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Over, Part};
+use super::archive::{
+    self, About, ArchiveManifest, ExportError, Format, ImportError, Limits, Over, Part, Role,
+};
 use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
+use super::kept::Which;
 use super::layer::{self, LayerDir, Model};
 use super::manifest::{Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
@@ -71,12 +74,17 @@ impl Branch {
             .chain((0..extras.len()).map(Some))
             .map(|extra| self.stack_of(extra))
             .collect::<Result<Vec<_>, _>>()?;
+        // Elsewhere it is known by them what the branch was made over.
+        if let Err(error) = self.keep_texts(Which::OrDeleted) {
+            tracing::warn!(%error, "texts are left out");
+        }
+        let base = self.workspace().base();
+        let texts = self.texts_over(base)?;
         let bases = std::iter::once(self.workspace().base()).chain(extras.iter().map(PathBuf::as_path));
-        let parts: Vec<_> = stacks
-            .iter()
-            .zip(bases)
-            .map(|(stack, base)| Part { stack, base })
-            .collect();
+        let part = |role| move |(stack, base)| Part { stack, base, role };
+        let texts = texts.iter().map(|texts| (texts, base));
+        let parts = stacks.iter().zip(bases).map(part(Role::Layer));
+        let parts: Vec<_> = parts.chain(texts.map(part(Role::Texts))).collect();
         let report = archive::export(&parts, &about, out, progress)?;
         Ok(Exported {
             entries: report.entries,
@@ -91,7 +99,7 @@ impl Workspace {
     ///
     /// The archive may come from anybody: what is hostile in it is an error, and nothing is left then. What has
     /// changed in the base since the branch was made is a conflict; over another directory than it was made over, so
-    /// is all that it changes there and that does not have the same content.
+    /// is all that it changes there, but for texts that are what they were when it was exported.
     ///
     /// # Errors
     /// [`CarryError::Import`]; [`BranchError::Exists`].
@@ -123,15 +131,23 @@ impl Workspace {
     ) -> Result<Branch, CarryError> {
         let problem = || BranchError::io("make", dir.path());
         let mut manifest = self.blank(id, dir)?;
+        let texts = dir.path().join("texts");
         let place = |archived: &ArchiveManifest| -> Result<Vec<PathBuf>, CarryError> {
-            let is_copy = archived.parts.iter().any(|part| part.format == Format::Complete);
+            let (archived, with_texts) = match archived.parts.split_last() {
+                Some((last, layers)) if last.role == Role::Texts && !layers.is_empty() => (layers, true),
+                _ => (&*archived.parts, false),
+            };
+            let texts = with_texts.then(|| texts.clone());
+            texts.iter().try_for_each(fs::create_dir).map_err(problem())?;
+            let is_copy = archived.iter().any(|part| part.format == Format::Complete);
             if is_copy {
                 manifest.mode = Mode::Copy;
                 manifest.extras.clear();
                 fs::create_dir(dir.part(None).tree()).map_err(problem())?;
-                let beside = (1..archived.parts.len()).map(|number| unused(dir, number));
+                let beside = (1..archived.len()).map(|number| unused(dir, number));
                 let beside = beside.collect::<Result<Vec<_>, _>>()?;
-                return Ok(std::iter::once(dir.part(None).tree()).chain(beside).collect());
+                let places = std::iter::once(dir.part(None).tree()).chain(beside);
+                return Ok(places.chain(texts).collect());
             }
             dir.part(None)
                 .create_overlay(&Model::Plain(self.base()))
@@ -143,10 +159,11 @@ impl Workspace {
                 places.push(part.upper());
             }
             // What this workspace has no place for stays in the layer, and shows nowhere.
-            for number in places.len()..archived.parts.len() {
+            for number in places.len()..archived.len() {
                 places.push(unused(dir, number)?);
             }
-            places.truncate(archived.parts.len());
+            places.truncate(archived.len());
+            places.extend(texts);
             Ok(places)
         };
         let imported = archive::import(input, &Limits::default(), place, progress)?;
@@ -165,7 +182,11 @@ impl Workspace {
         }
         manifest.notes.extend(notes);
         manifest.birth = self.birth_of(imported.manifest.over, manifest.birth);
-        Ok(self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?)
+        let branch = self.adopt(name.unwrap_or(&imported.manifest.branch), manifest)?;
+        if texts.is_dir() {
+            branch.take_texts(&texts)?;
+        }
+        Ok(branch)
     }
 
     /// Since when what others do to the base is in the way of a branch that was made `over` a workspace. Of another one

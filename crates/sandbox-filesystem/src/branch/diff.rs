@@ -32,6 +32,7 @@ use std::io;
 use sandbox_types::{BaseChange, Change, ChangeKind, NodeKind, RelPath};
 
 use super::base::BaseKnowledge;
+use super::kept::Which;
 use super::stack::Stack;
 pub use entry::Side;
 use look::Look;
@@ -89,13 +90,21 @@ pub(crate) fn changes(
     Ok(drafts.into_iter().map(|draft| draft.change).collect())
 }
 
-/// Files of the base whose content the branch has changed, and nobody else.
-pub(crate) fn modified(stack: &Stack, knowledge: &BaseKnowledge) -> Result<Vec<RelPath>, DiffError> {
+/// Files of the base whose content the branch has changed, or which it has deleted if they count, and nobody else.
+pub(crate) fn modified(
+    stack: &Stack,
+    knowledge: &BaseKnowledge,
+    which: Which,
+) -> Result<Vec<RelPath>, DiffError> {
     let walked = walk::walk(stack, knowledge, Scope::InBase, &mut |_| {})?;
     let changes = walked.drafts.into_iter().map(|draft| draft.change);
     let modified = changes.filter(|change| {
-        let is_modified = matches!(change.change, ChangeKind::Modified { content: true, .. });
-        is_modified && change.node == NodeKind::File && change.conflict.is_none()
+        let is_meant = match change.change {
+            ChangeKind::Modified { content, .. } => content,
+            ChangeKind::Deleted => which == Which::OrDeleted,
+            _ => false,
+        };
+        is_meant && change.node == NodeKind::File && change.conflict.is_none()
     });
     Ok(modified.map(|change| change.path).collect())
 }

@@ -8,6 +8,7 @@ use sandbox_types::{Access, BranchName, Mount, MountSource, Overlay};
 
 use super::create::lock_of;
 use super::error::BranchError;
+use super::kept::Which;
 use super::layer::LayerDir;
 use super::lock::{self, Asked, Held, Holder};
 use super::manifest::{self, Durability, LastRun, Manifest, Mode};
@@ -206,7 +207,7 @@ impl Branch {
         let _held = self.hold()?;
         *self = self.current()?;
         // Without them less can be merged later; what the command has done is not less done for it.
-        if let Err(error) = self.keep_texts() {
+        if let Err(error) = self.keep_texts(Which::Modified) {
             tracing::warn!(branch = %self.name, %error, "texts are not kept");
         }
         self.top().settle_parts(&self.manifest.extras)?;

@@ -25,20 +25,21 @@ use super::manifest::Mode;
 use super::merge::text;
 use super::node::Meta;
 use super::review::ReviewError;
-use super::stack::Stack;
+use super::stack::{LayerFormat, Stack};
 use super::xattr::Reading;
 
 const MOST_FILES: usize = 10_000;
 const MOST_BYTES: u64 = 64 << 20;
 
 impl Branch {
-    /// Keeps what the base has where the branch has changed it. It is on the disk when that is settled.
-    pub(crate) fn keep_texts(&self) -> Result<(), ReviewError> {
+    /// Keeps what the base has where the branch has changed it, and if asked to, where it has deleted it. It is on the
+    /// disk when that is settled.
+    pub(crate) fn keep_texts(&self, which: Which) -> Result<(), ReviewError> {
         let knowledge = self.knowledge()?;
         if knowledge.live.is_some() || knowledge.is_replaced {
             return Ok(());
         }
-        let modified = diff::modified(&self.stack()?, &knowledge)?;
+        let modified = diff::modified(&self.stack()?, &knowledge, which)?;
         if modified.is_empty() {
             return Ok(());
         }
@@ -53,6 +54,31 @@ impl Branch {
             Ok(())
         };
         Ok(keeping().map_err(BranchError::io("keep texts in", &kept))?)
+    }
+
+    /// What was kept, to be compared with.
+    pub(crate) fn known_texts(&self) -> Result<Option<Root>, BranchError> {
+        let kept = self.texts_directory();
+        match Root::open(&kept) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.map(Some).map_err(BranchError::io("open", &kept)),
+        }
+    }
+
+    /// What was kept, to be exported over `base`.
+    pub(crate) fn texts_over(&self, base: &Path) -> Result<Option<Stack>, BranchError> {
+        let kept = self.texts_directory();
+        let layers = [(kept.clone(), LayerFormat::Overlay)];
+        match Stack::open(&layers, base) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.map(Some).map_err(BranchError::io("open", &kept)),
+        }
+    }
+
+    /// Takes over texts that came with an archive.
+    pub(crate) fn take_texts(&self, from: &Path) -> Result<(), BranchError> {
+        let to = self.texts_directory();
+        fs::rename(from, &to).map_err(BranchError::io("make", &to))
     }
 
     /// What was kept, to be looked up; none where nothing was.
@@ -89,6 +115,15 @@ impl Branch {
     fn texts_directory(&self) -> PathBuf {
         self.directory().join("texts")
     }
+}
+
+/// Of which files texts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that the branch has changed: they may be merged.
+    Modified,
+    /// Those that it has deleted too: elsewhere it is not known what they were.
+    OrDeleted,
 }
 
 struct Keeping<'a> {

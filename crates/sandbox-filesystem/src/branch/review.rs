@@ -299,6 +299,7 @@ impl Branch {
             birth: manifest.birth,
             is_replaced: self.is_workspace_replaced(),
             ours: self.ours()?,
+            texts: self.known_texts()?,
             live: manifest
                 .snapshot
                 .is_some()

@@ -19,7 +19,7 @@ use crate::sys::guard::Guard;
 const PROGRAM: &str = "fuse2fs";
 const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
 /// How long it may take to begin: it may have a journal to replay.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A fuse2fs that serves the image. Dropped, it has written everything and ended.

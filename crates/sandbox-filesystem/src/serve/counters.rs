@@ -54,6 +54,12 @@ impl Counters {
         }
     }
 
+    pub(super) fn add_bytes(&self, opcode: Opcode, bytes: u64) {
+        if let Some(slot) = self.slot(opcode) {
+            slot.bytes.fetch_add(bytes, Relaxed);
+        }
+    }
+
     /// The operations that were asked for at all.
     pub fn counted(&self) -> Vec<Counted> {
         let all = Opcode::ALL.iter().filter_map(|opcode| {

@@ -240,6 +240,10 @@ impl Server {
             let _entered = span.enter();
             guarded(|| self.answer(opcode, &call, header, request, reply, mapper))
         };
+        if let (Opcode::Read, Ok(Answer::Written(length))) = (opcode, &answer) {
+            self.counters
+                .add_bytes(opcode, u64::try_from(*length).unwrap_or(u64::MAX));
+        }
         send(reply, header, answer)
     }
 

@@ -24,7 +24,7 @@ enum Writer {
         writer: HostWriter,
         charged: Option<Charged>,
     },
-    Disk(DiskWriter),
+    Disk(Box<DiskWriter>),
 }
 
 impl Write for FileWriter {
@@ -92,7 +92,7 @@ impl VolumeFs {
                 let writer = fs.write_stream(&path)?;
                 Writer::Host { writer, charged }
             }
-            Files::Disk(fs) => Writer::Disk(fs.write_stream(&path)?),
+            Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path)?)),
         }))
     }
 

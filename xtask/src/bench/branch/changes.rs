@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::{
     Scale,
     measure::Stopped,
-    site::{Site, output_of, remove},
+    site::{Site, remove},
 };
 use crate::{
     bench::{
         BenchError,
         figures::{Figures, micros, millis},
+        output::output_of,
     },
     error::Result,
 };

@@ -1,22 +1,22 @@
 //! Where it is measured: the programs, the user, the directories.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 use crate::{
     bench::{
         BenchError,
         account::Account,
+        output::output_of,
         peer::{SYSTEM_PATH, command_as},
-        tools::{Tools, give},
+        tools::{Tools, compile, give, sources},
     },
     cmd::Cmd,
     error::{Error, Result},
     scratch::Scratch,
-    workspace,
 };
 
 /// Programs and scripts of this benchmark beside those of every one.
@@ -38,13 +38,7 @@ impl Site {
         let account = Account::find(user)?;
         let tools = Tools::build()?;
         for name in C_PROGRAMS {
-            let source = sources().join(format!("{name}.c"));
-            let program = tools.dir().join(name);
-            Cmd::new("gcc")
-                .args(["-O2", "-static", "-o"])
-                .arg(program)
-                .arg(source)
-                .run()?;
+            compile(name, tools.dir())?;
         }
         for name in SCRIPTS {
             let source = sources().join(name);
@@ -170,31 +164,4 @@ fn toolchain(tools: &Tools, account: &Account) -> Option<PathBuf> {
         return Some(links);
     }
     (!account.is_other).then_some(sysroot)
-}
-
-fn sources() -> PathBuf {
-    workspace::root().join("xtask/bench")
-}
-
-/// Its standard output; a failure names the last line of what it said.
-pub(super) fn output_of(command: &mut Command) -> Result<String, BenchError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |source: io::Error| BenchError::Peer {
-        program: program.clone(),
-        source,
-    };
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().map_err(failed)?;
-    if status.success() {
-        return Ok(String::from_utf8_lossy(&stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&stderr);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty());
-    Err(BenchError::Run {
-        program,
-        why: last.map_or_else(|| status.to_string(), |line| format!("{status}: {}", line.trim())),
-    })
 }

@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::site::{Site, output_of, remove};
-use crate::{bench::BenchError, error::Result, workspace};
+use super::site::{Site, remove};
+use crate::{
+    bench::{BenchError, output::output_of},
+    error::Result,
+    workspace,
+};
 
 /// The only branch there is at a time.
 const BRANCH: &str = "bench";

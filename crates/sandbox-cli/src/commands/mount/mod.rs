@@ -1,6 +1,7 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod hints;
 mod job;
 mod mem;
 mod options;
@@ -15,6 +16,8 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::error::CliError;
+
+pub(crate) use hints::hint;
 
 /// Serve a filesystem: a directory as somebody else's, several on top of each other, or one in memory
 #[derive(Debug, clap::Args)]

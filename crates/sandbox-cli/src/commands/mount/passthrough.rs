@@ -16,6 +16,7 @@ use super::job::{Job, Made};
 use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
 use crate::error::CliError;
+use crate::output::note;
 
 /// Serve a directory of this machine, with owners and modes of its own
 #[derive(Debug, clap::Args)]
@@ -120,6 +121,12 @@ impl Job for Args {
             builder = builder.single_file();
         }
         let fs = Arc::new(builder.build()?);
+        if matches!(self.stat, Stat::Relaxed) && !fs.keeps_owners() {
+            note(format_args!(
+                "{}: no extended attributes of users there: the host's own owners and modes are shown",
+                self.dir.display()
+            ));
+        }
         let watch = self.watch.then(|| fs.watch()).transpose();
         let watch = watch.map_err(|source| CliError::Serving {
             what: "--watch",

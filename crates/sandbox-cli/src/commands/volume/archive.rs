@@ -9,6 +9,7 @@ use clap::ValueHint;
 use sandbox::volume::ImportOptions;
 use sandbox::{ByteSize, Label, VolumeName};
 
+use super::complete;
 use super::{backend, bar};
 use crate::error::CliError;
 use crate::output::tell;
@@ -20,6 +21,7 @@ Example:
   $ sandbox volume ensure data && sandbox volume export data > data.tar.zst")]
 pub(super) struct ExportArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// The file to write; it must not exist [default: standard output]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]

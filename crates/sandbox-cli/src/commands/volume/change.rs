@@ -6,6 +6,7 @@ use std::str::FromStr;
 use sandbox::volume::{Resize, Snapshots, VolumeError};
 use sandbox::{ByteSize, Quota, VolumeForm, VolumeName};
 
+use super::complete;
 use super::shown::capacity;
 use super::{backend, volume};
 use crate::error::CliError;
@@ -19,6 +20,7 @@ Example:
 pub(super) struct RemoveArgs {
     /// The volumes
     #[arg(required = true)]
+    #[arg(add = complete::name())]
     names: Vec<VolumeName>,
     /// Their snapshots, too; a volume that has any is not removed otherwise
     #[arg(long)]
@@ -38,6 +40,7 @@ Examples:
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
 pub(super) struct ResizeArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// The most bytes that a directory may hold, or none for no limit
     #[arg(long, value_name = "SIZE|none", group = "what")]
@@ -69,6 +72,7 @@ impl<T: FromStr> FromStr for Limit<T> {
 #[derive(Debug, clap::Args)]
 pub(super) struct RenameArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// What it is to be called
     to: VolumeName,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use sandbox::volume::CloneSource;
 use sandbox::{Label, VolumeName};
 
+use super::complete;
 use super::{backend, bar};
 use crate::error::CliError;
 use crate::output::tell;
@@ -18,6 +19,7 @@ Example:
   $ sandbox volume ensure data && sandbox volume clone data copy")]
 pub(super) struct CloneArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// What the new one is to be called
     to: VolumeName,
@@ -36,6 +38,7 @@ Example:
   $ sandbox volume ensure data && sandbox volume snapshot data before-upgrade")]
 pub(super) struct SnapshotArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// What the snapshot is to be called
     snapshot: VolumeName,
@@ -48,6 +51,7 @@ pub(super) struct SnapshotArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// The snapshot
     snapshot: VolumeName,

@@ -8,6 +8,7 @@ use sandbox::{Span, VolumeName};
 use serde::Serialize;
 
 use super::backend;
+use super::complete;
 use super::shown::{ShownUsage, capacity, seconds, table};
 use crate::commands::branch::age::ago;
 use crate::error::CliError;
@@ -20,6 +21,7 @@ Example:
   $ sandbox volume df --age 10m")]
 pub(super) struct Args {
     /// The volumes [default: all]
+    #[arg(add = complete::name())]
     names: Vec<VolumeName>,
     /// What was counted so long ago will do [default: 0s, count now]
     #[arg(long, value_name = "SPAN")]

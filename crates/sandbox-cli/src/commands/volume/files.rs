@@ -12,7 +12,7 @@ use sandbox::volume::{EntryKind, FileStat, FsError, VolumeFs};
 use serde::Serialize;
 
 use super::shown::{seconds, table};
-use super::{bar, volume};
+use super::{bar, complete, volume};
 use crate::error::CliError;
 use crate::output::{one_line, print, print_json};
 
@@ -45,7 +45,7 @@ impl Place {
 #[derive(Debug, clap::Args)]
 pub(super) struct LsArgs {
     /// The volume, and a directory in it
-    #[arg(value_name = "NAME[:PATH]")]
+    #[arg(value_name = "NAME[:PATH]", add = complete::place())]
     place: Place,
     /// As JSON
     #[arg(long)]
@@ -56,7 +56,7 @@ pub(super) struct LsArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct CatArgs {
     /// The volume, and a file in it
-    #[arg(value_name = "NAME:PATH")]
+    #[arg(value_name = "NAME:PATH", add = complete::place())]
     place: Place,
 }
 
@@ -64,10 +64,10 @@ pub(super) struct CatArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct CpArgs {
     /// The volume, and what to copy
-    #[arg(value_name = "NAME:PATH")]
+    #[arg(value_name = "NAME:PATH", add = complete::place())]
     from: Place,
     /// The volume, and where to; nothing may be there
-    #[arg(value_name = "NAME:PATH")]
+    #[arg(value_name = "NAME:PATH", add = complete::place())]
     to: Place,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct PutArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     host: PathBuf,
     /// The volume, and where to
-    #[arg(value_name = "NAME:PATH")]
+    #[arg(value_name = "NAME:PATH", add = complete::place())]
     to: Place,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct PutArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct GetArgs {
     /// The volume, and what
-    #[arg(value_name = "NAME:PATH")]
+    #[arg(value_name = "NAME:PATH", add = complete::place())]
     from: Place,
     /// Where to; nothing may be there. - is standard output
     #[arg(value_hint = ValueHint::AnyPath)]

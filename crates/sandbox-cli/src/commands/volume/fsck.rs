@@ -64,7 +64,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode, CliError> {
     print(&text, status)
 }
 
-fn said(repair: &Repair) -> Vec<String> {
+pub(super) fn said(repair: &Repair) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(path) = &repair.set_aside {
         lines.push(format!("the damaged catalog is {} now", path.display()));

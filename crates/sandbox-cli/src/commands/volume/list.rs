@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use sandbox::volume::{Volume, VolumeFilter, VolumeRecord};
 use sandbox::{Label, VolumeName};
 
+use super::complete;
 use super::shown::{Shown, access, capacity, lines, seconds, table};
 use super::{backend, volume};
 use crate::commands::branch::age::ago;
@@ -55,6 +56,7 @@ impl FilterArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
     /// The volume
+    #[arg(add = complete::name())]
     name: VolumeName,
     /// As JSON
     #[arg(long)]

@@ -3,11 +3,13 @@
 mod archive;
 mod bar;
 mod change;
+pub(crate) mod complete;
 mod copies;
 mod create;
 mod df;
 mod files;
 mod fsck;
+pub(crate) mod health;
 mod list;
 mod prune;
 mod shown;

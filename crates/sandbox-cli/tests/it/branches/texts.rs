@@ -105,3 +105,50 @@ fn a_branch_of_a_branch_knows_what_its_parents_base_was() {
         assert_eq!(project.text(), "ONE\ntwo\nthree\nfour\nFIVE\n", "{mode}");
     }
 }
+
+#[test]
+fn a_branch_that_is_imported_over_another_checkout_is_in_conflict_only_where_that_differs() {
+    for mode in modes(name_of_test!()) {
+        let (here, there) = (project(), project());
+        let script = "sed -i s/one/ONE/ text; rm second dir/inner; echo ours > file; echo new > added";
+        here.sh("x", mode, script).says(0, &[]);
+        let archive = there.place.root().join("x.tar");
+        let archive = archive.to_str().unwrap();
+        here.place
+            .sandbox(["branch", "export", "x", "-o", archive])
+            .says(0, &[]);
+        fs::write(there.base().join("file"), "theirs\n").unwrap();
+        there.place.sandbox(["branch", "import", archive]).says(0, &[]);
+        let commit = there.place.sandbox(["branch", "commit", "x"]);
+        commit.says(3, &["CONFLICT file", "1 conflict in the way"]);
+        assert_eq!(
+            commit.stderr.matches("CONFLICT ").count(),
+            1,
+            "{mode}: {commit:?}"
+        );
+        there
+            .place
+            .sandbox(["branch", "commit", "x", "--on-conflict", "theirs"])
+            .says(0, &["committed"]);
+        assert!(there.text().starts_with("ONE\n"), "{mode}");
+        for gone in ["second", "dir/inner"] {
+            assert!(!there.base().join(gone).exists(), "{mode}: {gone}");
+        }
+        assert_eq!(fs::read(there.base().join("file")).unwrap(), b"theirs\n");
+    }
+}
+
+#[test]
+fn what_is_as_it_was_again_is_no_conflict() {
+    for mode in modes(name_of_test!()) {
+        let project = project();
+        project.sh("x", mode, "sed -i s/one/ONE/ text").says(0, &[]);
+        project.edit("five", "FIVE");
+        project.edit("FIVE", "five");
+        project
+            .place
+            .sandbox(["branch", "commit", "x"])
+            .says(0, &["1 change"]);
+        assert!(project.text().starts_with("ONE\n"), "{mode}");
+    }
+}

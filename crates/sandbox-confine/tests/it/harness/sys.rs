@@ -72,3 +72,33 @@ pub(crate) fn in_a_fork(body: impl FnOnce()) {
         "what ran in a process of its own has failed"
     );
 }
+
+/// Runs `body` in a copy of this process that has one thread, and answers whether it came to its end.
+pub(crate) fn alone_in_a_copy(body: impl FnOnce()) -> bool {
+    // SAFETY: the copy is a test of its own, started as one; the other thread of the test harness waits for it and
+    // holds nothing locked.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: numbers only. A test that takes too long is killed, and its copy with it.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            std::process::exit(i32::from(ended.is_err()))
+        }
+        pid => {
+            let mut status = 1;
+            // SAFETY: our child, and a place for its status.
+            unsafe { libc::waitpid(pid, &raw mut status, 0) };
+            status == 0
+        }
+    }
+}
+
+/// A template of a process with more than one thread.
+pub(crate) fn template_anyway(work: impl Fn(u32) + Send + Sync) -> sandbox_confine::Sandbox {
+    // SAFETY: the other thread of the test harness waits for this one and holds nothing locked.
+    let template = unsafe {
+        sandbox_confine::Sandbox::template(&sandbox_confine::Policy::default())
+            .functions_unchecked(|| {}, work)
+    };
+    template.expect("a template")
+}

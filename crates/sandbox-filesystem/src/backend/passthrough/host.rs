@@ -1,10 +1,10 @@
 //! Calls on a file of the host by its descriptor alone.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, XattrFlags};
 use rustix::io::Errno as HostErrno;
 
 /// "/proc/self/fd/N" on the stack: the way to a file of which only an `O_PATH` descriptor is held. The kernel follows
@@ -35,8 +35,30 @@ pub(in crate::backend) fn stat(file: BorrowedFd<'_>) -> Result<Statx, HostErrno>
 }
 
 /// Of an entry of a directory, a link not followed.
-pub(in crate::backend) fn stat_in(dir: BorrowedFd<'_>, name: &std::ffi::OsStr) -> Result<Statx, HostErrno> {
+pub(in crate::backend) fn stat_in(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Statx, HostErrno> {
     rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)
+}
+
+/// An extended attribute. Of a file that is open it is asked for directly; by the longer way of an `O_PATH` descriptor
+/// otherwise.
+pub(super) fn getxattr(file: BorrowedFd<'_>, name: &OsStr, into: &mut [u8]) -> Result<usize, HostErrno> {
+    match rustix::fs::fgetxattr(file, name, &mut *into) {
+        Err(HostErrno::BADF) => rustix::fs::getxattr(proc_path(file).as_c_str(), name, into),
+        other => other,
+    }
+}
+
+/// The same for a change of it.
+pub(super) fn setxattr(
+    file: BorrowedFd<'_>,
+    name: &OsStr,
+    value: &[u8],
+    flags: XattrFlags,
+) -> Result<(), HostErrno> {
+    match rustix::fs::fsetxattr(file, name, value, flags) {
+        Err(HostErrno::BADF) => rustix::fs::setxattr(proc_path(file).as_c_str(), name, value, flags),
+        other => other,
+    }
 }
 
 /// Opens what `file` stands for anew. Its type must be known: a FIFO would be waited for.

@@ -14,6 +14,14 @@ use crate::fs::{Errno, FsResult};
 /// A descriptor that only stands for a file: nothing is opened, so nothing waits and no device notices.
 pub(in crate::backend) const STAND_IN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// A directory that can also be asked for its attributes directly. Opening one waits for nothing, and what is none is not
+/// opened.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
 pub(in crate::backend) const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_SYMLINKS);
@@ -84,7 +92,7 @@ impl PassthroughFs {
             Some(at) => (self.root_part(part.layer())?, PathBuf::from(&**at)),
             None => self.way(dir.place().ok_or(Errno::ESTALE)?, part.layer())?,
         };
-        let opened = self.open_beneath(&start, &path, part.identity)?;
+        let opened = self.open_beneath(&start, &path, part.identity, libc::S_IFDIR)?;
         self.cache.keep_part(part, Arc::clone(&opened));
         Ok(opened)
     }
@@ -97,7 +105,7 @@ impl PassthroughFs {
     fn walk(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
         let identity = inode.identity();
         let (start, path) = self.way(inode.place().ok_or(Errno::ESTALE)?, identity.layer())?;
-        let opened = self.open_beneath(&start, &path, identity)?;
+        let opened = self.open_beneath(&start, &path, identity, inode.type_bits())?;
         self.cache.keep(inode, identity, Arc::clone(&opened));
         Ok(opened)
     }
@@ -121,9 +129,25 @@ impl PassthroughFs {
         Ok((start, names.iter().rev().map(|name| &**name).collect()))
     }
 
-    fn open_beneath(&self, start: &OwnedFd, path: &Path, identity: Identity) -> FsResult<Arc<OwnedFd>> {
-        let opened = self
-            .with_descriptors(|| rustix::fs::openat2(start.as_fd(), path, STAND_IN, Mode::empty(), BENEATH));
+    fn open_beneath(
+        &self,
+        start: &OwnedFd,
+        path: &Path,
+        identity: Identity,
+        type_bits: u32,
+    ) -> FsResult<Arc<OwnedFd>> {
+        let open = |flags| {
+            self.with_descriptors(|| rustix::fs::openat2(start.as_fd(), path, flags, Mode::empty(), BENEATH))
+        };
+        let opened = if type_bits == libc::S_IFDIR {
+            match open(DIRECTORY) {
+                // Who may not read it may still name what is in it.
+                Err(Errno::EACCES | Errno::EPERM) => open(STAND_IN),
+                other => other,
+            }
+        } else {
+            open(STAND_IN)
+        };
         let opened = match opened {
             Ok(opened) => Arc::new(opened),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::EAGAIN) => {

@@ -136,9 +136,8 @@ impl PassthroughFs {
     fn set_xattr(&self, file: BorrowedFd<'_>, name: &OsStr, value: &[u8], flags: XattrFlags) -> FsResult<()> {
         let host_name = self.config.names().to_host(name)?.ok_or(Errno::EPERM)?;
         let flags = HostFlags::from_bits_retain(flags.bits());
-        let path = host::proc_path(file);
         self.charge_xattr(file, &host_name, value.len(), || {
-            Ok(rustix::fs::setxattr(path.as_c_str(), &*host_name, value, flags)?)
+            Ok(host::setxattr(file, &host_name, value, flags)?)
         })
     }
 
@@ -170,11 +169,10 @@ impl PassthroughFs {
         let Some(host_name) = self.config.names().to_host(name.as_ref())? else {
             return Ok(None);
         };
-        let path = host::proc_path(file);
         let mut room = 256;
         loop {
             let mut value = vec![0; room];
-            match rustix::fs::getxattr(path.as_c_str(), &*host_name, value.as_mut_slice()) {
+            match host::getxattr(file, &host_name, &mut value) {
                 Ok(length) => {
                     value.truncate(length);
                     return Ok(Some(value));

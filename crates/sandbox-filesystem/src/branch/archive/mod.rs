@@ -6,7 +6,8 @@
 //! manifest.json    which branch of what this is
 //! upper/           the branch's layers, flattened to one
 //! upper/…          its entries, a directory before what is in it
-//! extra-0/…        the same for directories outside the workspace that belong to it
+//! extra-0/…        the same for directories outside the workspace that belong to it; after them, texts of the
+//!                  workspace as they were, where the branch has changed them
 //! end              nothing comes after it: without it the archive was cut off
 //! ```
 //!
@@ -17,13 +18,11 @@
 //!
 //! What is imported is hostile: see [`import`] for what it guarantees.
 
-mod entry;
 mod error;
 mod export;
 mod import;
+mod name;
 mod part;
-mod pax;
-mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -50,8 +49,9 @@ pub(crate) const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const END: &str = "end";
 
-/// The record of an opaque directory.
+/// The record of an opaque directory, and its name without the prefix.
 const OPAQUE: &[u8] = b"SANDBOX.opaque";
+const OPAQUE_NAME: &[u8] = b"opaque";
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,26 @@ pub(crate) struct PartManifest {
     /// Where it was.
     pub(crate) base: Bytes,
     pub(crate) format: Format,
+    #[serde(default, skip_serializing_if = "Role::is_layer")]
+    pub(crate) role: Role,
+}
+
+/// What a part is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// It is a layer of the branch.
+    #[default]
+    Layer,
+    /// It has texts of the base as they were before the branch changed them: the last part, if it is there.
+    Texts,
+}
+
+impl Role {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_layer(&self) -> bool {
+        *self == Self::Layer
+    }
 }
 
 /// What the directory of a part is called in the archive.

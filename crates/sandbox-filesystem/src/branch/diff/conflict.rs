@@ -6,10 +6,14 @@
 //! that the branch was made over counts as unchanged (see `Place::doubt`). What our own commit has left
 //! there is no conflict, nor is what now holds the same as the branch.
 
+use std::fs::File;
+use std::io::{self, Read};
+
 use sandbox_types::{Attribute, BaseChange, NodeKind, RelPath};
 
 use super::super::base::BaseKnowledge;
 use super::super::node::Meta;
+use super::super::stack::access;
 use super::compare::{Comparer, Content};
 use super::entry::{Entry, Failure};
 
@@ -66,6 +70,33 @@ pub(super) fn judge(
         BaseChange::Modified
     };
     Ok(Verdict::Newer(change))
+}
+
+/// Whether `base` has the text, mode and owner that it is known to have had. What cannot be read has not.
+pub(super) fn is_as_kept(knowledge: &BaseKnowledge, path: &RelPath, base: &Entry<'_>) -> bool {
+    let Some(texts) = knowledge
+        .texts
+        .as_ref()
+        .filter(|_| base.meta.kind == NodeKind::File)
+    else {
+        return false;
+    };
+    let alike = |kept: &Meta| {
+        let of = |meta: &Meta| (meta.kind, meta.size, meta.mode, meta.uid, meta.gid);
+        of(kept) == of(&base.meta)
+    };
+    let read = |file: File| {
+        let mut text = Vec::new();
+        file.take(base.meta.size).read_to_end(&mut text).map(|_| text)
+    };
+    let is_same = || -> io::Result<bool> {
+        if !texts.meta(path)?.is_some_and(|kept| alike(&kept)) {
+            return Ok(false);
+        }
+        let now = access::open_file(base.dir, base.name)?;
+        Ok(read(texts.file(path)?)? == read(now)?)
+    };
+    is_same().unwrap_or(false)
 }
 
 /// Of a directory that the branch deletes: a change of what is in it is found there, and sets both its times.

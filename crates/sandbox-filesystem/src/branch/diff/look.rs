@@ -188,13 +188,14 @@ impl<'k> Look<'k> {
         };
         let verdict = conflict::judge(self.knowledge, path, base, witness)?;
         let is_gone = spot.found.is_none_or(|view| view.meta.kind != base.meta.kind);
+        let is_doubtful = spot.place.is_doubtful && !spot.place.is_original(path, base, self.knowledge)?;
+        let is_questioned = verdict == Verdict::Old && is_doubtful || matches!(verdict, Verdict::Newer(_));
+        if is_questioned && conflict::is_as_kept(self.knowledge, path, base) {
+            return Ok(Verdict::Old);
+        }
         Ok(match verdict {
             Verdict::Newer(_) if is_gone && conflict::is_only_its_entries(&base.meta) => Verdict::Old,
-            Verdict::Old
-                if spot.place.is_doubtful && !spot.place.is_original(path, base, self.knowledge)? =>
-            {
-                Verdict::Newer(BaseChange::Replaced)
-            }
+            Verdict::Old if is_doubtful => Verdict::Newer(BaseChange::Replaced),
             verdict => verdict,
         })
     }

@@ -175,6 +175,7 @@ impl SessionBuilder {
         let bounds = Bounds {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
+            processors: cpus,
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };

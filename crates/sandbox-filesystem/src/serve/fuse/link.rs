@@ -14,13 +14,23 @@ use crate::fs::{Errno, FsResult};
 /// The device. Whoever uses it takes a reference for that moment, so that it is closed soon after it was given up.
 ///
 /// Nobody blocks in reading it: there would be no way to wake them that needs neither a signal nor a privilege. They
-/// wait for it and for the end at once, in one epoll instance, which wakes one of them for a request and all for the
-/// end.
+/// wait for it and for the end at once, each in an epoll instance of its own.
 #[derive(Debug)]
 pub(super) struct Link {
     device: Mutex<Option<Arc<OwnedFd>>>,
-    both: OwnedFd,
     end: OwnedFd,
+}
+
+/// A worker's way to wait. One request wakes one of them (`EPOLLEXCLUSIVE`), the end wakes all. In an instance that all
+/// share, a second one would be woken for every request, to find nothing: what is ready is put back while it is ready.
+#[derive(Debug, Default)]
+pub(super) struct Waiter(Option<OwnedFd>);
+
+impl Waiter {
+    /// For a worker that is away for long: it needs no descriptor meanwhile.
+    pub(super) fn rest(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl Link {
@@ -28,20 +38,37 @@ impl Link {
         let flags = rustix::fs::fcntl_getfl(&device)?;
         rustix::fs::fcntl_setfl(&device, flags | OFlags::NONBLOCK)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let both = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&both, &device, EventData::new_u64(0), EventFlags::IN)?;
-        epoll::add(&both, &end, EventData::new_u64(1), EventFlags::IN)?;
         Ok(Self {
             device: Mutex::new(Some(Arc::new(device))),
-            both,
             end,
         })
     }
 
     /// Waits until there may be something to read, or the device was given up.
-    pub(super) fn wait(&self) -> Result<(), rustix::io::Errno> {
+    pub(super) fn wait(&self, waiter: &mut Waiter) -> Result<(), rustix::io::Errno> {
+        let both = match waiter.0.take() {
+            Some(both) => both,
+            None => match self.watch()? {
+                Some(both) => both,
+                None => return Ok(()),
+            },
+        };
         let mut events = Vec::with_capacity(1);
-        epoll::wait(&self.both, spare_capacity(&mut events), None).map(drop)
+        let waited = epoll::wait(&both, spare_capacity(&mut events), None).map(drop);
+        waiter.0 = Some(both);
+        waited
+    }
+
+    /// Nothing where the device was given up.
+    fn watch(&self) -> Result<Option<OwnedFd>, rustix::io::Errno> {
+        let Some(device) = self.device() else {
+            return Ok(None);
+        };
+        let both = epoll::create(CreateFlags::CLOEXEC)?;
+        let exclusive = EventFlags::IN | EventFlags::EXCLUSIVE;
+        epoll::add(&both, &device, EventData::new_u64(0), exclusive)?;
+        epoll::add(&both, &self.end, EventData::new_u64(1), EventFlags::IN)?;
+        Ok(Some(both))
     }
 
     /// Nothing once it was given up.

@@ -26,8 +26,10 @@ mod link;
 mod mount;
 mod mounting;
 mod notify;
+mod pace;
 mod pool;
 mod session;
+mod watch;
 
 pub use builder::SessionBuilder;
 pub use error::{MountError, UnmountError};

@@ -1,18 +1,23 @@
 //! The threads that read one device.
 //!
-//! Whoever takes the last waiting worker's place away starts another, so that there is always one that waits, up to a
-//! bound; whoever finds that too many wait, ends. Requests that wait by their nature do not count against the bound.
+//! Somebody always listens, or will within a moment. As long as requests take long, whoever takes the last listener's
+//! place away calls another one first. While they are brisk, a call for each would cost more than the request (a sleeping
+//! thread on another processor has to be woken, to find that the one who called it has been quicker): then one listens
+//! alone, and [`watch`](super::watch) looks every half millisecond whether it is stuck. Whoever is one too many rests, and
+//! beyond a bound ends. Requests that wait by their nature do not count against the bound of all.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::buffer::{Answer, Request};
-use super::link::Link;
+use super::link::{Link, Waiter};
+use super::pace::{Pace, Patience};
+use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
 
 /// A waiting lock needs a thread; beyond this many they count like everything else.
@@ -22,10 +27,12 @@ const STACK: usize = 1 << 20;
 /// How many threads there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// That wait for requests, beyond which one ends.
+    /// That listen, and that rest, beyond which one ends.
     pub(super) idle: usize,
     /// That work, beyond which no other is started.
     pub(super) most: usize,
+    /// That can run at the same time.
+    pub(super) processors: usize,
 }
 
 /// The workers of a session and what they share.
@@ -35,23 +42,39 @@ pub(super) struct Pool {
     pub(super) link: Arc<Link>,
     max_io: usize,
     bounds: Bounds,
-    waiting: AtomicUsize,
+    pub(super) pace: Pace,
+    pub(super) watch: Watch,
+    listening: AtomicUsize,
     all: AtomicUsize,
     parked: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
+    called: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// The first request was answered; with an error where the filesystem refuses.
     greeted: Option<Result<(), crate::fs::Errno>>,
     /// Nobody reads any more.
-    over: bool,
+    pub(super) over: bool,
     /// No thread is left.
     empty: bool,
     /// Told when it is over.
     listeners: Vec<std::os::fd::OwnedFd>,
+    resting: usize,
+    /// Of those, who have been called and have not noticed yet. They count as listening.
+    calls: usize,
+}
+
+/// What a listener got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Request,
+    /// There will be no other.
+    End,
+    /// Too many rest already.
+    Dismissed,
 }
 
 impl Pool {
@@ -61,31 +84,42 @@ impl Pool {
             link,
             max_io: usize::try_from(max_io).unwrap_or(usize::MAX),
             bounds,
-            waiting: AtomicUsize::new(0),
+            pace: Pace::new(bounds.processors.min(bounds.most)),
+            watch: Watch::default(),
+            listening: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
+            called: Condvar::new(),
         })
     }
 
     /// Starts a worker.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        self.listening.fetch_add(1, SeqCst);
+        let started = self.spawn(Self::work);
+        if started.is_err() {
+            self.listening.fetch_sub(1, SeqCst);
+        }
+        started
+    }
+
+    /// Starts a thread that counts as one of all.
+    pub(super) fn spawn(self: &Arc<Self>, run: fn(&Arc<Self>)) -> std::io::Result<()> {
         self.all.fetch_add(1, SeqCst);
-        self.waiting.fetch_add(1, SeqCst);
         let pool = Arc::clone(self);
         let name = "fuse".to_owned();
         let started = thread::Builder::new()
             .name(name)
             .stack_size(STACK)
             .spawn(move || {
-                pool.work();
+                run(&pool);
                 pool.leave();
             });
         match started {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.waiting.fetch_sub(1, SeqCst);
                 self.leave();
                 Err(error)
             }
@@ -129,57 +163,161 @@ impl Pool {
         self.server.interrupt_all();
     }
 
+    /// Whether nobody listens.
+    pub(super) fn is_unattended(&self) -> bool {
+        self.listening.load(SeqCst) == 0
+    }
+
     fn work(self: &Arc<Self>) {
         let mut request = Request::new(self.max_io);
         let mut answer = Answer::new(&self.link, self.max_io);
-        while self.receive(&mut request) {
+        let mut waiter = Waiter::default();
+        let mut patience = Patience::new(self.bounds.processors);
+        loop {
+            match self.receive(&mut request, &mut waiter, &mut patience) {
+                Heard::Request => {}
+                Heard::End => return self.over(),
+                Heard::Dismissed => return,
+            }
             answer.clear();
+            if parks(&request) {
+                waiter.rest();
+            }
+            let start = Instant::now();
             self.handle(&mut request, &mut answer);
-            if self.waiting.fetch_add(1, SeqCst) >= self.bounds.idle && self.may_retire() {
-                return;
+            self.pace.took(start.elapsed());
+            self.listening.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Waits for a request. Who calls it counts as listening, and not any more when it returns.
+    fn receive(
+        self: &Arc<Self>,
+        request: &mut Request,
+        waiter: &mut Waiter,
+        patience: &mut Patience,
+    ) -> Heard {
+        let heard = self.listen(request, waiter, patience);
+        if heard == Heard::Dismissed {
+            return heard;
+        }
+        let others = self.listening.fetch_sub(1, SeqCst).saturating_sub(1);
+        if heard == Heard::Request && others == 0 {
+            let waits = self.pace.is_brisk() && !parks(request);
+            if !(waits && Watch::attend(self)) {
+                self.reinforce(parks(request));
             }
         }
+        heard
     }
 
-    /// Waits for a request; false at the end. Who calls it counts as waiting, and not any more when it returns.
-    fn receive(self: &Arc<Self>, request: &mut Request) -> bool {
-        let received = self.next(request);
-        let others = self.waiting.fetch_sub(1, SeqCst).saturating_sub(1);
-        if !received {
-            self.over();
-        } else if others == 0 {
-            self.reinforce(request);
-        }
-        received
-    }
-
-    fn next(&self, request: &mut Request) -> bool {
+    fn listen(&self, request: &mut Request, waiter: &mut Waiter, patience: &mut Patience) -> Heard {
+        let mut at_once = true;
         loop {
-            let Some(device) = self.link.device() else {
-                return false;
-            };
-            let received = request.receive(device.as_fd());
-            drop(device);
-            let result = match received {
-                Ok(()) => return true,
-                Err(Errno::AGAIN) => self.link.wait(),
-                Err(error) => Err(error),
+            let result = match self.try_read(request) {
+                None => return Heard::End,
+                Some(Err(Errno::AGAIN)) => {
+                    at_once = false;
+                    // Only now: who was woken for a request has to read it, since nobody else was.
+                    if self.steps_back() {
+                        if self.rest() {
+                            continue;
+                        }
+                        return Heard::Dismissed;
+                    }
+                    if self.spin(request, patience) {
+                        return self.heard(false);
+                    }
+                    let start = Instant::now();
+                    let waited = self.link.wait(waiter);
+                    patience.waited(start.elapsed());
+                    waited
+                }
+                Some(Ok(())) => return self.heard(at_once),
+                Some(Err(error)) => Err(error),
             };
             match result {
                 // ENOENT: whoever asked has been killed meanwhile.
                 Ok(()) | Err(Errno::INTR | Errno::NOENT) => {}
-                Err(Errno::NODEV | Errno::CONNABORTED) => return false,
+                Err(Errno::NODEV | Errno::CONNABORTED) => return Heard::End,
                 Err(error) => {
                     tracing::error!(%error, "reading /dev/fuse");
-                    return false;
+                    return Heard::End;
                 }
             }
         }
     }
 
-    fn reinforce(self: &Arc<Self>, request: &Request) {
-        let parks = request.opcode() == Opcode::Setlkw.number();
-        let parked = self.parked.load(SeqCst).min(MOST_PARKED) + usize::from(parks);
+    fn heard(&self, at_once: bool) -> Heard {
+        self.pace.came(at_once);
+        Heard::Request
+    }
+
+    /// Nothing where the device was given up.
+    fn try_read(&self, request: &mut Request) -> Option<Result<(), Errno>> {
+        let device = self.link.device()?;
+        Some(request.receive(device.as_fd()))
+    }
+
+    /// Looks for a little while whether the next request comes, where the last ones did: falling asleep and being woken
+    /// takes longer, and costs whoever asks. Only who listens alone may, so one processor at most is kept from others.
+    fn spin(&self, request: &mut Request, patience: &mut Patience) -> bool {
+        let Some(limit) = patience.limit() else {
+            return false;
+        };
+        let start = Instant::now();
+        while start.elapsed() < limit && self.listening.load(SeqCst) == 1 {
+            match self.try_read(request) {
+                Some(Err(Errno::AGAIN)) => std::hint::spin_loop(),
+                Some(Ok(())) => {
+                    patience.rewarded();
+                    return true;
+                }
+                // Seen again by who asks next.
+                None | Some(Err(_)) => return false,
+            }
+        }
+        patience.disappointed();
+        false
+    }
+
+    /// Who is one too many counts as listening no more.
+    fn steps_back(&self) -> bool {
+        let most = self.pace.listeners().unwrap_or(self.bounds.idle).max(1);
+        if self.listening.load(SeqCst) <= most {
+            return false;
+        }
+        let less = |listening: usize| (listening > most).then(|| listening - 1);
+        self.listening.fetch_update(SeqCst, SeqCst, less).is_ok()
+    }
+
+    /// Waits until it is called, or until it is over; then it counts as listening again. False where enough rest already.
+    fn rest(&self) -> bool {
+        let mut state = self.lock();
+        if state.resting >= self.bounds.idle {
+            return false;
+        }
+        state.resting += 1;
+        let waits = |state: &mut State| state.calls == 0 && !state.over;
+        let mut state = self
+            .called
+            .wait_while(state, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.resting -= 1;
+        if state.calls > 0 {
+            state.calls -= 1;
+        } else {
+            self.listening.fetch_add(1, SeqCst);
+        }
+        true
+    }
+
+    /// Sees to it that somebody else listens, as far as there may be another one.
+    pub(super) fn reinforce(self: &Arc<Self>, parks: bool) {
+        if self.call() {
+            return;
+        }
+        let parked = self.parked.load(SeqCst).min(MOST_PARKED) + usize::from(parks) + self.watch.threads();
         if self.all.load(SeqCst).saturating_sub(parked) >= self.bounds.most {
             return;
         }
@@ -188,9 +326,22 @@ impl Pool {
         }
     }
 
+    /// Whether there was somebody who rests.
+    fn call(&self) -> bool {
+        let mut state = self.lock();
+        if state.resting <= state.calls {
+            return false;
+        }
+        state.calls += 1;
+        self.listening.fetch_add(1, SeqCst);
+        drop(state);
+        self.called.notify_one();
+        true
+    }
+
     fn handle(&self, request: &mut Request, answer: &mut Answer<'_>) {
         let opcode = request.opcode();
-        let parks = opcode == Opcode::Setlkw.number();
+        let parks = parks(request);
         if parks {
             self.parked.fetch_add(1, SeqCst);
         }
@@ -218,42 +369,41 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    /// Gives the place among those who wait back, unless that would leave too few.
-    fn may_retire(&self) -> bool {
-        let retires = |waiting: usize| (waiting > self.bounds.idle).then(|| waiting - 1);
-        self.waiting.fetch_update(SeqCst, SeqCst, retires).is_ok()
-    }
-
     fn over(&self) {
         // Nobody may be asked to come back to a mount that is gone.
         self.link.give_up();
-        let mut state = self.lock();
+        self.ended(self.lock());
+        self.server.interrupt_all();
+    }
+
+    fn ended(&self, mut state: MutexGuard<'_, State>) {
         state.over = true;
         for fd in state.listeners.drain(..) {
             told(&fd);
         }
         drop(state);
         self.changed.notify_all();
-        self.server.interrupt_all();
+        self.called.notify_all();
+        self.watch.wake();
     }
 
     fn leave(&self) {
         if self.all.fetch_sub(1, SeqCst) == 1 {
             self.server.end();
             let mut state = self.lock();
-            state.over = true;
             state.empty = true;
-            for fd in state.listeners.drain(..) {
-                told(&fd);
-            }
-            drop(state);
-            self.changed.notify_all();
+            self.ended(state);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it may wait for ever, by its nature.
+fn parks(request: &Request) -> bool {
+    request.opcode() == Opcode::Setlkw.number()
 }
 
 fn told(fd: &std::os::fd::OwnedFd) {

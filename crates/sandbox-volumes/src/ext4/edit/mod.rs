@@ -71,7 +71,7 @@ impl fmt::Debug for Editor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Editor")
             .field("dirty", &self.dirty.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,7 +26,9 @@ pub(in crate::fs) struct DiskWriter {
 
 impl fmt::Debug for DiskWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DiskWriter").field("path", &self.path).finish()
+        f.debug_struct("DiskWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

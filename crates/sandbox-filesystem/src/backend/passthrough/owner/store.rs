@@ -8,7 +8,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno as HostErrno;
 
 use super::Override;
-use crate::backend::passthrough::host::proc_path;
+use crate::backend::passthrough::host::{getxattr, proc_path, setxattr};
 use crate::fs::{Errno, FsResult};
 
 /// Where it is kept.
@@ -20,7 +20,7 @@ const LONGEST: usize = 128;
 /// What is kept of a file. `Ok(None)`: nothing; an error: what is kept there cannot be understood (`EIO`) or read.
 pub(in crate::backend) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
     let mut value = [0; LONGEST];
-    let found = rustix::fs::getxattr(proc_path(file).as_c_str(), XATTR, &mut value[..]);
+    let found = getxattr(file, OsStr::new(XATTR), &mut value);
     understood(found, &value)
 }
 
@@ -45,16 +45,15 @@ fn understood(found: Result<usize, HostErrno>, value: &[u8]) -> FsResult<Option<
 
 /// Keeps it. A file of the server's own that its owner may not write on the host is made writable for that.
 pub(in crate::backend) fn write(file: BorrowedFd<'_>, value: &Override) -> FsResult<()> {
-    let path = proc_path(file);
     let text = value.format();
-    let set = || rustix::fs::setxattr(path.as_c_str(), XATTR, text.as_bytes(), XattrFlags::empty());
+    let set = || setxattr(file, OsStr::new(XATTR), text.as_bytes(), XattrFlags::empty());
     match set() {
         Err(HostErrno::ACCESS) => {
             let found = rustix::fs::statat(file, "", rustix::fs::AtFlags::EMPTY_PATH)?;
             let mode = rustix::fs::Mode::from_raw_mode(found.st_mode)
                 | rustix::fs::Mode::RUSR
                 | rustix::fs::Mode::WUSR;
-            rustix::fs::chmod(path.as_c_str(), mode).map_err(|_| Errno::EACCES)?;
+            rustix::fs::chmod(proc_path(file).as_c_str(), mode).map_err(|_| Errno::EACCES)?;
             Ok(set()?)
         }
         other => Ok(other?),

@@ -129,6 +129,7 @@ fn layers_are_flattened() {
         over: None,
     };
     let part = Part {
+        role: Role::Layer,
         stack: &stack,
         base: &base,
     };
@@ -163,6 +164,7 @@ fn directories_that_belong_to_the_workspace_come_along() {
     let stacks = [&world, &extra].map(|world| world.stack(&world.layer()));
     let bases = [&world, &extra].map(World::base);
     let parts = [0, 1].map(|part| Part {
+        role: Role::Layer,
         stack: &stacks[part],
         base: &bases[part],
     });

@@ -1,0 +1,202 @@
+//! What cannot be mounted: an error that names it, and nothing is left.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::{Site, is_root, name_of_test, read, signal, site};
+use crate::harness::{Harness, Ran};
+
+fn passthrough(place: &Harness, flags: &[&str], dir: &Path, point: &Path) -> Ran {
+    let mut arguments: Vec<_> = ["mount", "passthrough"].map(std::ffi::OsString::from).into();
+    arguments.extend(flags.iter().map(Into::into));
+    arguments.extend([dir, point].map(Into::into));
+    place.sandbox(arguments)
+}
+
+#[test]
+fn a_root_that_is_a_file_or_missing_is_named() {
+    let site = Site::new();
+    let file = site.dir.join("file");
+    let ran = passthrough(&site.place, &[], &file, &site.point);
+    ran.says(1, &[&file.display().to_string(), "not a directory"]);
+    let missing = site.dir.join("missing");
+    let ran = passthrough(&site.place, &[], &missing, &site.point);
+    ran.says(1, &[&missing.display().to_string(), "No such file or directory"]);
+    let ran = passthrough(&site.place, &["--single-file"], &site.dir, &site.point);
+    ran.says(1, &[&site.dir.display().to_string(), "not a regular file"]);
+    assert!(!site.is_mounted());
+}
+
+#[test]
+fn a_filesystem_without_extended_attributes_is_refused_by_strict_and_reported_by_relaxed() {
+    let site = site!();
+    let root = Path::new("/proc/sys/kernel");
+    let ran = passthrough(&site.place, &["--stat", "strict"], root, &site.point);
+    ran.says(1, &["/proc/sys/kernel", "extended attributes", "relaxed"]);
+    let point = site.point.display().to_string();
+    let arguments = [
+        "mount",
+        "passthrough",
+        "--stat",
+        "relaxed",
+        "/proc/sys/kernel",
+        &point,
+    ];
+    let mounted = super::Mounted::start(&mut site.place.command(arguments));
+    assert!(site.point.join("ostype").is_file());
+    signal(mounted.child.id(), Signal::INT);
+    let said = mounted.said.clone() + &mounted.end().1;
+    assert!(
+        said.contains("the host's own owners and modes are shown"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_mount_point_that_cannot_be_one_is_named() {
+    let site = site!();
+    let point = |name: &str| site.place.root().join(name);
+    let missing = point("missing");
+    let ran = passthrough(&site.place, &[], &site.dir, &missing);
+    ran.says(1, &[&missing.display().to_string(), "does not exist", "mkdir -p"]);
+    let full = site.place.write("full/file", "here\n");
+    let ran = passthrough(&site.place, &[], &site.dir, &point("full"));
+    ran.says(1, &["full", "is not empty"]);
+    assert_eq!(read(&full), "here\n");
+    if !is_root() {
+        let ran = passthrough(&site.place, &[], &site.dir, Path::new("/sys/kernel/debug"));
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.stderr.contains("/sys/kernel/debug"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_place_that_is_mounted_on_already_is_not_mounted_on_again() {
+    let site = site!();
+    let mounted = site.start(&[]);
+    let ran = site.passthrough(&[]);
+    ran.says(1, &["something is mounted there already"]);
+    assert_eq!(
+        read(&site.point.join("file")),
+        "before\n",
+        "the first one goes on"
+    );
+    drop(mounted);
+}
+
+#[test]
+fn a_quota_of_nothing_or_of_no_size_is_refused() {
+    let site = Site::new();
+    site.passthrough(&["--quota", "0"])
+        .says(1, &["a quota of zero", "leave the quota out"]);
+    site.passthrough(&["--quota", "lots"]).says(2, &["lots"]);
+    site.passthrough(&["--quota-inodes", "5"]).says(2, &["--quota"]);
+    let point = site.point.display().to_string();
+    let ran = site.place.sandbox(["mount", "mem", "--size", "0", &point]);
+    ran.says(1, &["0"]);
+    assert!(!site.is_mounted());
+}
+
+#[test]
+fn contradictions_are_all_said_before_anything_is_mounted() {
+    let site = Site::new();
+    let ran = site.passthrough(&["--cache", "never", "--writeback", "--read-only"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.matches("write").count() >= 2, "{ran:?}");
+    assert!(!site.is_mounted());
+}
+
+#[test]
+fn in_the_background_the_same_is_said() {
+    let site = Site::new();
+    let missing = site.dir.join("missing");
+    let ran = passthrough(&site.place, &["--daemon"], &missing, &site.point);
+    ran.says(1, &[&missing.display().to_string()]);
+}
+
+/// `sandbox mount mem` as root of a user namespace in whose /dev `change` has been made.
+fn in_changed_dev(site: &Site, change: &str) -> Option<Ran> {
+    let script = format!(
+        "{change} || exit 77; exec {} mount mem --size 1M {}",
+        super::program().display(),
+        site.point.display()
+    );
+    let mut command = site.place.at_home(Path::new("unshare"));
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    let ran = Ran::of(&mut command);
+    (ran.status != 77 && !ran.stderr.contains("unshare: ")).then_some(ran)
+}
+
+#[test]
+fn a_machine_without_a_fuse_device_is_told_what_to_do() {
+    let site = Site::new();
+    let Some(ran) = in_changed_dev(
+        &site,
+        "touch null && mount -t tmpfs none /mnt && touch /mnt/null && mount --bind /dev/null /mnt/null && mount --rbind /mnt /dev",
+    ) else {
+        skip!(name_of_test!(), "no user namespace with a mount namespace");
+    };
+    ran.says(1, &["/dev/fuse does not exist", "modprobe fuse"]);
+}
+
+#[test]
+fn a_fuse_device_that_may_not_be_opened_is_told_with_the_remedy() {
+    let site = Site::new();
+    if is_root() {
+        let node = site.place.root().join("fuse");
+        let made = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &node,
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            rustix::fs::makedev(10, 229),
+        );
+        if let Err(error) = made {
+            skip!(name_of_test!(), "no device can be made: {error}");
+        }
+        fs::set_permissions(
+            site.place.root(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o777),
+        )
+        .unwrap();
+        std::os::unix::fs::chown(&site.point, Some(65534), Some(65534)).unwrap();
+        let script = format!(
+            "mount --bind {} /dev/fuse && exec setpriv --reuid 65534 --regid 65534 --clear-groups {} mount mem --size 1M {}",
+            node.display(),
+            super::program().display(),
+            site.point.display()
+        );
+        let mut command = site.place.at_home(Path::new("unshare"));
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+        let ran = Ran::of(&mut command);
+        if ran.stderr.contains("setpriv") {
+            skip!(
+                name_of_test!(),
+                "the program cannot be executed by others: {}",
+                ran.stderr
+            );
+        }
+        ran.says(1, &["/dev/fuse", "chmod 0666 /dev/fuse"]);
+        return;
+    }
+    let opened = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    if opened.is_ok() {
+        skip!(name_of_test!(), "this user may open /dev/fuse");
+    }
+    site.passthrough(&[])
+        .says(1, &["/dev/fuse", "chmod 0666 /dev/fuse"]);
+}
+
+#[test]
+fn without_the_helper_a_plain_user_is_told_which_package_has_it() {
+    if is_root() {
+        skip!(name_of_test!(), "root needs no helper");
+    }
+    let site = Site::new();
+    let mut command: Command = site.place.command(site.arguments(&[]));
+    command.env("PATH", site.place.root());
+    Ran::of(&mut command).says(1, &["fusermount3", "fuse3"]);
+}

@@ -1,0 +1,236 @@
+//! What a mount does while it is there.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use rustix::process::Signal;
+
+use super::{Mounted, eventually, read, signal, site};
+
+#[test]
+fn a_directory_is_served_in_the_foreground_until_ctrl_c() {
+    let site = site!();
+    let mounted = site.start(&["--stats"]);
+    let first = mounted.said.lines().next().unwrap_or_default();
+    assert_eq!(first, format!("[sandbox] mounted on {}", site.point.display()));
+    assert_eq!(read(&site.point.join("file")), "before\n");
+    fs::write(site.point.join("new"), "new\n").unwrap();
+    assert_eq!(read(&site.dir.join("new")), "new\n");
+    signal(mounted.child.id(), Signal::INT);
+    let (status, said) = mounted.end();
+    assert!(status.success() && !site.is_mounted(), "{status} {said}");
+    let written = said.lines().find(|line| line.starts_with("WRITE "));
+    let written = written.map(|line| line.split_whitespace().last());
+    assert_eq!(written, Some(Some("4")), "{said}");
+}
+
+#[test]
+fn what_was_read_and_written_is_counted() {
+    let site = site!();
+    fs::write(site.dir.join("large"), vec![7; 300_000]).unwrap();
+    let mounted = site.start(&["--stats", "--cache", "never"]);
+    assert_eq!(fs::read(site.point.join("large")).unwrap().len(), 300_000);
+    signal(mounted.child.id(), Signal::TERM);
+    let (_, said) = mounted.end();
+    let read = said.lines().find(|line| line.starts_with("READ "));
+    let read = read.map(|line| line.split_whitespace().last());
+    assert_eq!(read, Some(Some("300000")), "{said}");
+}
+
+#[test]
+fn with_kernel_io_root_s_reads_and_writes_never_come_to_the_server() {
+    let site = site!();
+    if !super::is_root() {
+        skip!(
+            super::name_of_test!(),
+            "only root may give the kernel files to read itself"
+        );
+    }
+    if !kernel_is_at_least(6, 9) {
+        skip!(
+            super::name_of_test!(),
+            "the kernel has no FOPEN_PASSTHROUGH (Linux 6.9)"
+        );
+    }
+    let mounted = site.start(&["--stats", "--stat", "off", "--kernel-io"]);
+    let content: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    fs::write(site.point.join("large"), &content).unwrap();
+    assert_eq!(fs::read(site.point.join("large")).unwrap(), content);
+    assert_eq!(fs::read(site.dir.join("large")).unwrap(), content);
+    signal(mounted.child.id(), Signal::INT);
+    let (status, said) = mounted.end();
+    assert!(status.success() && said.contains("CREATE "), "{said}");
+    let moved = said
+        .lines()
+        .filter(|line| line.starts_with("READ ") || line.starts_with("WRITE "));
+    assert_eq!(moved.count(), 0, "{said}");
+}
+
+fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = read(std::path::Path::new("/proc/sys/kernel/osrelease"));
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}
+
+#[test]
+fn locks_of_an_open_file_description_end_with_it() {
+    let site = site!();
+    if !crate::harness::has("python3") {
+        skip!(super::name_of_test!(), "no python3 on PATH");
+    }
+    let mounted = site.start(&[]);
+    // F_OFD_SETLK of all, by two descriptions of one process.
+    let script = "import fcntl, os, struct, sys
+lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0)
+one, two = (os.open(sys.argv[1], os.O_RDWR) for _ in range(2))
+fcntl.fcntl(one, 37, lock)
+try:
+    fcntl.fcntl(two, 37, lock)
+    sys.exit('both have it')
+except BlockingIOError:
+    pass
+os.close(one)
+for attempt in range(3000):
+    try:
+        fcntl.fcntl(two, 37, lock)
+        sys.exit(0)
+    except BlockingIOError:
+        os.sched_yield()
+        import time; time.sleep(0.01)
+sys.exit('closing it gives nothing up')";
+    let mut command = std::process::Command::new("python3");
+    let ran = crate::harness::Ran::of(command.args(["-c", script]).arg(site.point.join("file")));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    drop(mounted);
+}
+
+#[test]
+fn in_the_background_it_serves_until_it_is_unmounted() {
+    let site = site!();
+    site.passthrough(&["--daemon"]).prints("");
+    assert_eq!(read(&site.point.join("file")), "before\n");
+    fs::write(site.point.join("file"), "after\n").unwrap();
+    site.unmount();
+    assert_eq!(read(&site.dir.join("file")), "after\n");
+    assert!(site.point.read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn a_filesystem_in_memory_holds_what_it_was_promised_and_no_more() {
+    let site = site!();
+    let point = site.point.display().to_string();
+    let arguments = ["mount", "mem", "--size", "2M", "--inodes", "10", &point];
+    let mounted = Mounted::start(&mut site.place.command(arguments));
+    let error = fs::write(site.point.join("large"), vec![0; 3 << 20]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    fs::remove_file(site.point.join("large")).unwrap();
+    fs::write(site.point.join("small"), vec![0; 1 << 20]).unwrap();
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+    assert!(site.point.read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn owners_are_kept_beside_the_files_by_a_plain_user_too() {
+    let site = site!();
+    let mounted = site.start(&["--stat", "strict", "--no-default-permissions"]);
+    let file = site.point.join("file");
+    std::os::unix::fs::chown(&file, Some(4242), Some(4343)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o4711)).unwrap();
+    let stat = fs::metadata(&file).unwrap();
+    assert_eq!(
+        (stat.uid(), stat.gid(), stat.mode() & 0o7777),
+        (4242, 4343, 0o4711)
+    );
+    let host = fs::metadata(site.dir.join("file")).unwrap();
+    assert_eq!(host.uid(), rustix::process::geteuid().as_raw());
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+}
+
+#[test]
+fn a_quota_holds_and_its_figure_is_kept_for_the_next_mount() {
+    let site = site!();
+    for _ in 0..2 {
+        let mounted = site.start(&["--stat", "off", "--quota", "1M"]);
+        let error = fs::write(site.point.join("large"), vec![1; 2 << 20]).unwrap_err();
+        let kind = error.kind();
+        let is_full = matches!(
+            kind,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        );
+        assert!(is_full, "{error}");
+        signal(mounted.child.id(), Signal::INT);
+        assert!(mounted.end().0.success());
+        let written = fs::metadata(site.dir.join("large")).unwrap().len();
+        assert!(written <= 1 << 20, "{written}");
+    }
+    let state = site.place.home().join(".local/state/sandbox/quota");
+    assert_eq!(state.read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn a_single_file_is_shared_without_its_siblings() {
+    let site = site!();
+    site.place.write("dir/sibling", "secret\n");
+    let dir = site.dir.join("file").display().to_string();
+    let point = site.point.display().to_string();
+    let arguments = ["mount", "passthrough", "--single-file", &dir, &point];
+    let mounted = Mounted::start(&mut site.place.command(arguments));
+    let names: Vec<_> = site.point.read_dir().unwrap().flatten().collect();
+    assert_eq!(names.len(), 1);
+    assert_eq!(read(&site.point.join("file")), "before\n");
+    assert!(fs::read(site.point.join("sibling")).is_err());
+    fs::write(site.point.join("file"), "after\n").unwrap();
+    assert_eq!(read(&site.dir.join("file")), "after\n");
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+}
+
+#[test]
+fn with_watching_a_change_of_the_host_is_seen_whatever_is_remembered() {
+    let site = site!();
+    let mounted = site.start(&["--stat", "off", "--cache", "always", "--watch"]);
+    let file = site.point.join("file");
+    assert_eq!(read(&file), "before\n");
+    fs::write(site.dir.join("file"), "after the change\n").unwrap();
+    eventually("the change is seen", || read(&file) == "after the change\n");
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+}
+
+#[test]
+fn what_the_mount_table_says_can_be_chosen() {
+    let site = site!();
+    let mounted = site.start(&["--fsname", "project,data", "--subtype", "mine"]);
+    let table = fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = site.point.display().to_string();
+    let line = table.lines().find(|line| line.contains(&point)).unwrap();
+    assert!(line.starts_with("project,data "), "{line}");
+    assert!(line.contains(" fuse.mine "), "{line}");
+    drop(mounted);
+}
+
+#[test]
+fn root_remounts_it_for_reading_and_back() {
+    let site = site!();
+    if !super::is_root() {
+        skip!(super::name_of_test!(), "only root may remount");
+    }
+    let mounted = site.start(&[]);
+    for (option, is_writable) in [("remount,ro", false), ("remount,rw", true)] {
+        let status = std::process::Command::new("mount")
+            .args(["-i", "-o", option])
+            .arg(&site.point)
+            .status();
+        assert!(status.unwrap().success(), "{option}");
+        assert_eq!(
+            fs::write(site.point.join("file"), option).is_ok(),
+            is_writable,
+            "{option}"
+        );
+    }
+    drop(mounted);
+}

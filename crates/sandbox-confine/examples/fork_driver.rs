@@ -1,0 +1,141 @@
+//! The measuring half of `cargo xtask bench fork`: a template of so much memory, forked when told to.
+//!
+//! Arguments: MiB that the template touches, `4k` or `huge` for its pages. A request is a line of words separated by
+//! tabs; the answer is one, too: `ok`, then nanoseconds until all clones ran, and until all had ended; or `failed`, then
+//! why. The C program `xtask/bench/fork.c` answers the same for a bare loop of fork(2).
+//!
+//! - `fork COUNT`: clones without captured streams that end at once;
+//! - `capture COUNT`: the same with both output streams captured, as is the default;
+//! - `write COUNT`: each clone writes to every page first;
+//! - `idle COUNT`: clones that wait, and the PSS of all of them and their template, in KiB, in place of the second time.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::io::{self, BufRead, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use sandbox_confine::{CloneOutput, ForkOptions, Policy, Sandbox};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+static MEMORY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// What a clone does, by the size of the batch that it is of: a clone knows nothing but its number.
+const WRITE: &str = "/tmp/write";
+const IDLE: &str = "/tmp/idle";
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let mib: usize = words.next().ok_or("MiB")?.parse()?;
+    let huge = words.next().as_deref() == Some("huge");
+    let load = move || {
+        let mut memory = vec![0_u8; mib << 20];
+        touch(&mut memory);
+        *MEMORY.lock().expect("one thread") = memory;
+    };
+    let work = |_| {
+        if std::path::Path::new(WRITE).exists() {
+            touch(&mut MEMORY.lock().expect("one thread"));
+        }
+        if std::path::Path::new(IDLE).exists() {
+            std::thread::sleep(Duration::from_mins(10));
+        }
+    };
+    let policy = Policy::default();
+    let builder = Sandbox::template(&policy);
+    let builder = if huge { builder.huge_pages() } else { builder };
+    let mut template = builder.functions(load, work)?;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let answer = match line
+            .split_once('\t')
+            .map(|(word, count)| answer(&mut template, word, count))
+        {
+            Some(Ok((made, ended))) => format!("ok\t{made}\t{ended}"),
+            Some(Err(error)) => format!("failed\t{error}"),
+            None => "failed\tno such request".to_owned(),
+        };
+        let mut out = io::stdout().lock();
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn answer(template: &mut Sandbox, word: &str, count: &str) -> Result<(u128, u128)> {
+    let count = count.parse()?;
+    let null = ForkOptions::default()
+        .stdout(CloneOutput::Null)
+        .stderr(CloneOutput::Null);
+    let options = if word == "capture" {
+        ForkOptions::default()
+    } else {
+        null
+    };
+    let marker = match word {
+        "write" => Some(WRITE),
+        "idle" => Some(IDLE),
+        _ => None,
+    };
+    if let Some(marker) = marker {
+        command(template, &format!("touch {marker}"))?;
+    }
+    let start = Instant::now();
+    let mut clones = template.fork_with(count, &options)?;
+    let made = start.elapsed().as_nanos();
+    let answer = if word == "idle" {
+        (made, u128::from(pss(template)?))
+    } else {
+        for clone in &mut clones {
+            let outcome = clone.wait()?.outcome;
+            if !outcome.success() {
+                return Err(format!("a clone {outcome}").into());
+            }
+        }
+        (made, start.elapsed().as_nanos())
+    };
+    drop(clones);
+    if let Some(marker) = marker {
+        command(template, &format!("rm {marker}"))?;
+    }
+    Ok(answer)
+}
+
+fn command(template: &mut Sandbox, script: &str) -> Result<()> {
+    let command = sandbox_confine::Command::new("sh").args(["-c", script]);
+    match template.spawn(command)?.wait()?.outcome {
+        outcome if outcome.success() => Ok(()),
+        outcome => Err(format!("{script}: {outcome}").into()),
+    }
+}
+
+/// The proportional set size of all processes of the sandbox, KiB.
+fn pss(template: &Sandbox) -> Result<u64> {
+    let init = template.pid().ok_or("no sandbox")?;
+    let (mut total, mut has_keeper) = (0, false);
+    let mut inside = vec![init.to_string()];
+    while let Some(pid) = inside.pop() {
+        let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        inside.extend(tasks.split_whitespace().map(str::to_owned));
+        // The first processes of the clones' namespaces share the memory of their keeper, which counts once.
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if name.trim() == "sandbox-keeper" && std::mem::replace(&mut has_keeper, true) {
+            continue;
+        }
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        total += line
+            .and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    Ok(total)
+}
+
+fn touch(memory: &mut [u8]) {
+    for page in memory.chunks_mut(4096) {
+        if let Some(byte) = page.first_mut() {
+            *byte = black_box(byte.wrapping_add(1));
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The keeper of a template's clones: parent of the template and of every clone, in a user namespace of its own.
+//!
+//! It makes each clone's pid namespace and the first process in it ([`nested`]), hands the namespace to the template,
+//! and learns which process the template has been forked into there. A clone's parent is the keeper, because the
+//! process that forks it ends at once and the keeper is the subreaper: so its end is seen by somebody who is trusted,
+//! whatever becomes of the template. When a clone ends, so does the first process of its namespace, and with it the
+//! kernel ends all that is left there; only then is the end told.
+//!
+//! Like init, of whose program it is a part, it is not dumpable, allocates nothing, never panics, and blocks on nothing
+//! but its own sockets. It ends with everything it keeps when the supervisor's end of its control socket closes.
+
+mod clone;
+mod nested;
+
+use crate::sys::events::{Event, Events, Interest};
+use crate::sys::files;
+use crate::sys::sockets::{Received, Wait, receive, send};
+use crate::sys::{self, EAGAIN, EINVAL, EMFILE, ESRCH, Errno, Fd};
+use crate::wire::{
+    BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, DONE, END, EXITED,
+    FAILED, FORK, FORK_FDS, FORKED, MAX_CLONES, Message, READY, SIGNAL, SPAWN_FDS,
+};
+use clone::{Clone, Gone};
+use nested::Nested;
+
+const SIGKILL: u64 = 9;
+const CONTROL: u64 = 0;
+const TEMPLATE: u64 = 1;
+const CHILDREN: u64 = 2;
+/// The channel of the clone at place n has this plus n.
+const CHANNELS: u64 = 3;
+/// So many clones are asked for before the template has answered for the first of them: each is four descriptors on
+/// their way, of which a user may have only so many (unix(7)).
+const WINDOW: usize = 32;
+
+struct Keeper<'a> {
+    control: &'a Fd,
+    socket: &'a Fd,
+    events: Events,
+    nested: Nested,
+    template: Template,
+    /// Whether the template's end of the socket is open.
+    is_heard: bool,
+    batch: Batch,
+    clones: [Option<Clone>; MAX_CLONES],
+    /// Places from here on have never been used.
+    used: usize,
+}
+
+/// The process that is forked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Template {
+    /// It has not said yet who it is; until then the keeper has no other child.
+    Unknown,
+    Alive(i32),
+    Gone,
+}
+
+/// How far a batch of clones is.
+#[derive(Default)]
+struct Batch {
+    /// Not asked for yet by the supervisor.
+    missing: u64,
+    /// Asked for of the template.
+    under_way: usize,
+    running: u64,
+    failed: u64,
+    errno: u64,
+    is_open: bool,
+}
+
+/// Keeps clones until the supervisor is gone.
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "it has a stack of megabytes and allocates nothing else"
+)]
+pub fn until_the_end(control: &Fd, template: &Fd) -> sys::Result<()> {
+    sys::set_dumpable_off()?;
+    sys::set_name(c"sandbox-keeper")?;
+    sys::become_subreaper()?;
+    sys::raise_open_files();
+    let children = sys::signal_fd()?;
+    let events = Events::new()?;
+    events.add(control, CONTROL)?;
+    events.add(template, TEMPLATE)?;
+    events.add(&children, CHILDREN)?;
+    let mut keeper = Keeper {
+        control,
+        socket: template,
+        events,
+        nested: Nested::new()?,
+        template: Template::Unknown,
+        is_heard: true,
+        batch: Batch::default(),
+        clones: [const { None }; MAX_CLONES],
+        used: 0,
+    };
+    let result = keeper.run(&children);
+    keeper.end_everything();
+    result
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+impl Keeper<'_> {
+    fn run(&mut self, children: &Fd) -> sys::Result<()> {
+        let mut events = [Event::default(); 64];
+        // A template may have ended before its end could be noticed.
+        self.serve_template()?;
+        self.reap()?;
+        loop {
+            let count = self.events.wait(&mut events)?;
+            for event in events.iter().take(count) {
+                match event.token() {
+                    CONTROL => {
+                        if self.serve_control()? == Next::End {
+                            return Ok(());
+                        }
+                    }
+                    TEMPLATE => self.serve_template()?,
+                    CHILDREN => {
+                        let mut information = [0_u8; 128];
+                        let _ = files::read(children, &mut information);
+                        self.reap()?;
+                    }
+                    channel => self.serve_channel(channel.saturating_sub(CHANNELS) as usize),
+                }
+            }
+        }
+    }
+
+    fn serve_control(&mut self) -> sys::Result<Next> {
+        while self.batch.under_way < WINDOW {
+            let (message, fds) = match receive(self.control, Wait::Never)? {
+                Received::Message(message, fds) => (message, fds),
+                Received::Malformed => continue,
+                Received::Nothing => return Ok(Next::GoOn),
+                Received::End => return Ok(Next::End),
+            };
+            match message {
+                [BATCH, count, ..] => self.begin(count),
+                [FORK, id, ..] => self.fork(id, fds),
+                [BATCH_REST, ..] => self.give_up_rest(),
+                [END, ..] => {
+                    if let Template::Alive(pid) = self.template {
+                        // ESRCH: it has ended already.
+                        let _ = sys::kill(pid, SIGKILL);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if files::is_hung_up(self.control) {
+            return Ok(Next::End);
+        }
+        // More is read when the template has answered.
+        self.events.change(self.control, CONTROL, Interest::End)?;
+        Ok(Next::GoOn)
+    }
+
+    fn begin(&mut self, count: u64) {
+        self.batch = Batch {
+            missing: count,
+            is_open: true,
+            ..Batch::default()
+        };
+        let _ = send(self.socket, &[BATCH, 0, 0, 0, 0, 0, 0, 0], &[]);
+        if count == 0 {
+            self.all_asked_for();
+        }
+        self.close_batch();
+    }
+
+    fn fork(&mut self, id: u64, fds: [Option<Fd>; SPAWN_FDS]) {
+        match self.ask_for(id, fds) {
+            Ok(()) => self.batch.under_way += 1,
+            Err(errno) => self.batch.fail(errno),
+        }
+        self.batch.missing = self.batch.missing.saturating_sub(1);
+        if self.batch.missing == 0 {
+            self.all_asked_for();
+        }
+        self.close_batch();
+    }
+
+    /// Makes the namespace of a clone and asks the template to be forked into it.
+    fn ask_for(&mut self, id: u64, fds: [Option<Fd>; SPAWN_FDS]) -> sys::Result<()> {
+        let [Some(channel), Some(stdin), Some(stdout), Some(stderr), ..] = fds else {
+            return Err(EMFILE);
+        };
+        let (place, namespace) = self.make(channel)?;
+        let message = [CLONE, place as u64, id, 0, 0, 0, 0, 0];
+        let with: [&Fd; FORK_FDS] = [&namespace, &stdin, &stdout, &stderr];
+        let asked = send(self.socket, &message, &with);
+        if asked.is_err() {
+            self.give_up(place);
+        }
+        asked
+    }
+
+    /// The supervisor asks for no more of the batch.
+    fn give_up_rest(&mut self) {
+        let missing = core::mem::take(&mut self.batch.missing);
+        if missing > 0 {
+            self.batch.fail(EMFILE);
+            self.all_asked_for();
+        }
+        self.close_batch();
+    }
+
+    /// The template goes back to waiting for the next batch.
+    fn all_asked_for(&self) {
+        // A template that is gone is noticed when it is reaped.
+        let _ = send(self.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
+    }
+
+    fn make(&mut self, channel: Fd) -> sys::Result<(usize, Fd)> {
+        if self.template == Template::Gone {
+            return Err(ESRCH);
+        }
+        let place = match self.clones.iter().take(self.used).position(Option::is_none) {
+            Some(place) => place,
+            None => self.used,
+        };
+        let Some(slot) = self.clones.get_mut(place) else {
+            return Err(EAGAIN);
+        };
+        self.events.add(&channel, CHANNELS + place as u64)?;
+        let first = self.nested.start(place)?;
+        *slot = Some(Clone::new(channel, first));
+        self.used = self.used.max(place + 1);
+        match nested::namespace(first) {
+            Ok(namespace) => Ok((place, namespace)),
+            Err(errno) => {
+                self.give_up(place);
+                Err(errno)
+            }
+        }
+    }
+
+    /// There will be no such clone.
+    fn give_up(&mut self, place: usize) {
+        if let Some(Some(clone)) = self.clones.get_mut(place) {
+            clone.give_up();
+        }
+    }
+
+    fn serve_template(&mut self) -> sys::Result<()> {
+        loop {
+            // ECONNRESET: it has ended with messages unread.
+            let Ok(received) = receive(self.socket, Wait::Never) else {
+                return self.lose_template();
+            };
+            match received {
+                Received::Message([READY, pid, ..], _) => {
+                    if self.template == Template::Unknown {
+                        self.template = Template::Alive(i32::try_from(pid).map_err(|_| EINVAL)?);
+                    }
+                    self.tell(&[READY, pid, 0, 0, 0, 0, 0, 0]);
+                }
+                Received::Message(message @ [FAILED, ..], _) => self.tell(&message),
+                Received::Message([FORKED, place, pid, errno, ..], _) => self.forked(place, pid, errno)?,
+                Received::Message(..) | Received::Malformed => {}
+                Received::Nothing => return Ok(()),
+                Received::End => return self.lose_template(),
+            }
+        }
+    }
+
+    /// Nothing more comes of the template: it has ended, or closed its end and is of no use.
+    fn lose_template(&mut self) -> sys::Result<()> {
+        if core::mem::replace(&mut self.is_heard, false) {
+            self.events.forget(self.socket)?;
+        }
+        if let Template::Alive(pid) = self.template {
+            let _ = sys::kill(pid, SIGKILL);
+        }
+        Ok(())
+    }
+
+    fn forked(&mut self, place: u64, pid: u64, errno: u64) -> sys::Result<()> {
+        let place = usize::try_from(place).map_err(|_| EINVAL)?;
+        let pid = i32::try_from(pid).map_err(|_| EINVAL)?;
+        let is_known = pid != 0
+            && self
+                .clones
+                .iter()
+                .take(self.used)
+                .flatten()
+                .any(|clone| clone.is(pid));
+        let Some(Some(clone)) = self.clones.get_mut(place) else {
+            return Ok(());
+        };
+        if !clone.is_awaited() {
+            return Ok(());
+        }
+        if pid > 1 && !is_known {
+            clone.runs_as(pid);
+            self.batch.running += 1;
+        } else {
+            clone.give_up();
+            self.batch.fail(Errno(i32::try_from(errno).unwrap_or(EINVAL.0)));
+        }
+        self.answered()
+    }
+
+    /// The template has answered for one more clone.
+    fn answered(&mut self) -> sys::Result<()> {
+        self.batch.under_way = self.batch.under_way.saturating_sub(1);
+        if self.batch.under_way + 1 == WINDOW {
+            self.events.change(self.control, CONTROL, Interest::Input)?;
+        }
+        self.close_batch();
+        Ok(())
+    }
+
+    fn close_batch(&mut self) {
+        let batch = &self.batch;
+        if batch.is_open && batch.missing == 0 && batch.under_way == 0 {
+            let message = [BATCH_DONE, batch.running, batch.failed, batch.errno, 0, 0, 0, 0];
+            self.batch.is_open = false;
+            self.tell(&message);
+        }
+    }
+
+    fn serve_channel(&mut self, place: usize) {
+        let Some(Some(clone)) = self.clones.get_mut(place) else {
+            return;
+        };
+        let Some(channel) = clone.channel() else { return };
+        match receive(channel, Wait::Never) {
+            Ok(Received::Message([SIGNAL, signal, ..], _)) => clone.signal(signal),
+            Ok(Received::Message([CLONE_PAUSE, ..], fds)) => answer(&fds, nested::stop(clone.first()), None),
+            Ok(Received::Message([CLONE_RESUME, ..], fds)) => {
+                answer(&fds, nested::go_on(clone.first()), None);
+            }
+            Ok(Received::Message([CLONE_PID, ..], fds)) => match clone.pidfd() {
+                Ok(pidfd) => answer(&fds, Ok(()), Some(&pidfd)),
+                Err(errno) => answer(&fds, Err(errno), None),
+            },
+            Ok(Received::Nothing) => {}
+            // Whoever held it has let go of it: it ends.
+            Ok(Received::Message(..) | Received::Malformed | Received::End) | Err(_) => clone.let_go(),
+        }
+    }
+
+    /// Reaps whatever has ended, orphans included.
+    fn reap(&mut self) -> sys::Result<()> {
+        while let Some((pid, status, usage)) = sys::wait() {
+            if status & 0xff == 0x7f || status == 0xffff {
+                // Stopped or continued, which is no end.
+                continue;
+            }
+            let Some(place) = self.place_of(pid)? else {
+                if self.template == Template::Unknown || self.template == Template::Alive(pid) {
+                    self.template_ended(status)?;
+                }
+                continue;
+            };
+            let Some(slot) = self.clones.get_mut(place) else {
+                continue;
+            };
+            let Some(clone) = slot else { continue };
+            if clone.has_ended(pid, status, usage) == Gone::Whole {
+                if clone.is_awaited() {
+                    // Its first process was ended before the template had answered.
+                    self.batch.fail(ESRCH);
+                    *slot = None;
+                    self.answered()?;
+                } else {
+                    *slot = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the clone that one of these processes belongs to; `None` for the template and for orphans.
+    fn place_of(&mut self, pid: i32) -> sys::Result<Option<usize>> {
+        let is_it = |slot: &Option<Clone>| slot.as_ref().is_some_and(|clone| clone.is(pid));
+        let known = |clones: &[Option<Clone>], used| clones.iter().take(used).position(is_it);
+        if let Some(place) = known(&self.clones, self.used) {
+            return Ok(Some(place));
+        }
+        // What the template says of a clone, it says before that clone becomes a child of the keeper's.
+        self.serve_template()?;
+        Ok(known(&self.clones, self.used))
+    }
+
+    fn template_ended(&mut self, status: i32) -> sys::Result<()> {
+        self.template = Template::Gone;
+        let word = u64::from(status.cast_unsigned());
+        self.tell(&[EXITED, word, sys::monotonic_us(), 0, 0, 0, 0, 0]);
+        for clone in self.clones.iter_mut().take(self.used).flatten() {
+            // Whoever forks for the template may outlive it for a moment, and is not waited for.
+            if clone.is_awaited() {
+                clone.give_up();
+                self.batch.under_way = self.batch.under_way.saturating_sub(1);
+                self.batch.fail(ESRCH);
+            }
+        }
+        self.events.change(self.control, CONTROL, Interest::Input)?;
+        self.close_batch();
+        Ok(())
+    }
+
+    /// Tells the supervisor; one who is gone is noticed by the end of the socket.
+    fn tell(&self, message: &Message) {
+        let _ = send(self.control, message, &[]);
+    }
+
+    fn end_everything(&mut self) {
+        if let Template::Alive(pid) = self.template {
+            let _ = sys::kill(pid, SIGKILL);
+        }
+        for clone in self.clones.iter_mut().take(self.used).flatten() {
+            clone.let_go();
+        }
+    }
+}
+
+impl Batch {
+    fn fail(&mut self, Errno(errno): Errno) {
+        self.failed += 1;
+        if self.errno == 0 {
+            self.errno = u64::from(errno.unsigned_abs());
+        }
+    }
+}
+
+/// Answers a request on the channel that came with it.
+fn answer(channel: &[Option<Fd>; SPAWN_FDS], result: sys::Result<()>, with: Option<&Fd>) {
+    let message = match result {
+        Ok(()) => [DONE, 0, 0, 0, 0, 0, 0, 0],
+        Err(Errno(errno)) => [FAILED, 0, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0],
+    };
+    if let [Some(channel), ..] = channel {
+        let _ = match with {
+            Some(file) => send(channel, &message, &[file]),
+            None => send(channel, &message, &[]),
+        };
+    }
+}

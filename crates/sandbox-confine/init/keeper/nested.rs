@@ -1,0 +1,103 @@
+//! The first process of a clone's pid namespace: it adopts and reaps orphans, and its end is the end of all.
+//!
+//! It shares the keeper's memory and descriptors, so that it costs a stack of two pages and no page table. The keeper
+//! speaks to it by signals that are blocked, as all are: the kernel keeps what is blocked even for the first process
+//! of a namespace, which ignores what it has no handler for (pid_namespaces(7)). What a clone sends it, it takes for
+//! the keeper's: a clone may stop itself, and cannot continue what was stopped, since it is.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::descendants::decimal;
+use crate::sys::files::open_read;
+use crate::sys::{self, EAGAIN, ESRCH, ETIMEDOUT, Fd, Stacks};
+use crate::wire::{MAX_CLONES, Text};
+
+const SIGUSR1: u64 = 10;
+const SIGUSR2: u64 = 12;
+const SIGCHLD: u64 = 17;
+const SIGCONT: u64 = 18;
+const SIGSTOP: u64 = 19;
+/// How often everybody is stopped: one that is about to continue others when it is stopped still does so.
+const STOP_ROUNDS: u32 = 64;
+/// How long the first process of a namespace may take to carry out what it is told.
+const PATIENCE_MS: u32 = 1000;
+
+/// How often any of them has done what it was told. One at a time is told.
+static DONE: AtomicU32 = AtomicU32::new(0);
+
+/// Where they run.
+pub struct Nested(Stacks);
+
+impl Nested {
+    /// Room for as many as there may be clones.
+    pub fn new() -> sys::Result<Self> {
+        Stacks::new(MAX_CLONES).map(Self)
+    }
+
+    /// Starts the first process of a new namespace, on the stack of that number, which must be free.
+    pub fn start(&self, place: usize) -> sys::Result<i32> {
+        let top = self.0.top(place).ok_or(EAGAIN)?;
+        sys::clone_first(top, first, 0)
+    }
+}
+
+/// Stops all that is in the namespace of `pid`.
+pub fn stop(pid: Option<i32>) -> sys::Result<()> {
+    tell(pid, SIGUSR1)
+}
+
+/// Continues all that is in the namespace of `pid`.
+pub fn go_on(pid: Option<i32>) -> sys::Result<()> {
+    tell(pid, SIGUSR2)
+}
+
+/// The pid namespace of a process of ours.
+pub fn namespace(pid: i32) -> sys::Result<Fd> {
+    let (mut path, mut digits) = ([0_u8; 32], [0_u8; 12]);
+    let parts: [&[u8]; 4] = [b"/proc/", decimal(pid, &mut digits), b"/ns/pid", b"\0"];
+    for (place, byte) in path.iter_mut().zip(parts.iter().flat_map(|part| part.iter())) {
+        *place = *byte;
+    }
+    open_read(Text::from_bytes_until_nul(&path).map_err(|_| ESRCH)?)
+}
+
+fn tell(pid: Option<i32>, signal: u64) -> sys::Result<()> {
+    let before = DONE.load(Ordering::Acquire);
+    sys::kill(pid.ok_or(ESRCH)?, signal)?;
+    while DONE.load(Ordering::Acquire) == before {
+        if sys::wait_while(&DONE, before, Some(PATIENCE_MS)) == Err(ETIMEDOUT) {
+            return Err(ETIMEDOUT);
+        }
+    }
+    Ok(())
+}
+
+extern "C" fn first(_: usize) -> ! {
+    let mask = [SIGUSR1, SIGUSR2, SIGCHLD]
+        .iter()
+        .fold(0, |mask, signal| mask | 1 << (signal - 1));
+    loop {
+        match sys::await_signal(mask).map(|signal| signal as u64) {
+            Ok(SIGCHLD) => {
+                sys::reap_ended();
+            }
+            Ok(SIGUSR1) => {
+                for _ in 0..STOP_ROUNDS {
+                    // ESRCH: nobody is left.
+                    let _ = sys::kill(-1, SIGSTOP);
+                }
+                done();
+            }
+            Ok(SIGUSR2) => {
+                let _ = sys::kill(-1, SIGCONT);
+                done();
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+fn done() {
+    DONE.fetch_add(1, Ordering::Release);
+    sys::wake(&DONE);
+}

@@ -1,0 +1,229 @@
+//! Why there is no template, or no clone.
+
+use std::io;
+use std::time::Duration;
+
+use sandbox_types::Outcome;
+
+use crate::error::{PrepareError, RunError, StartError, StartStage};
+use crate::fork::enter::Step;
+use crate::wire::Stage;
+
+/// Why a template was not made, or not forked. Nothing half made is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForkError {
+    /// There is no sandbox for it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A template is a copy of its caller, which must have one thread when it is made: what other threads hold locked
+    /// at that moment would stay locked in the copy.
+    #[error("this process has {threads} threads, and a template can be made of a process with one only")]
+    MultiThreaded {
+        /// How many there are.
+        threads: usize,
+    },
+    /// The zygote was started without functions of that name.
+    #[error("no template {name:?} was registered with the zygote")]
+    NotRegistered {
+        /// As it was asked for.
+        name: String,
+    },
+    /// The zygote is gone.
+    #[error("the zygote has ended")]
+    ZygoteEnded,
+    /// Clones live in pid namespaces.
+    #[error("clones take namespaces, which this host does not give: {cause}")]
+    NeedsNamespaces {
+        /// Why there are none.
+        cause: String,
+    },
+    /// The template could not be brought inside.
+    #[error("cannot make the template: {step}: {source}")]
+    Enter {
+        /// What was done.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A wall could not be put up around the template.
+    #[error("cannot confine the template ({stage:?}): {source}")]
+    Confine {
+        /// Where.
+        stage: StartStage,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The first function panicked; what it said is on the template's standard error.
+    #[error("the template's init function panicked")]
+    InitPanicked,
+    /// The template ended before it was ready.
+    #[error("the template {outcome} before it was ready")]
+    InitEnded {
+        /// How.
+        outcome: Outcome,
+    },
+    /// The template was not ready in time.
+    #[error("the template was not ready after {limit:?}")]
+    InitTimeout {
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The template has ended, so that there is nothing to fork. Clones that live go on.
+    #[error("the template has ended ({outcome}), and nothing can be forked from it any more")]
+    TemplateEnded {
+        /// How.
+        outcome: Outcome,
+    },
+    /// The sandbox was made without functions, or is a clone itself.
+    #[error("nothing to fork: this sandbox is no template")]
+    NoTemplate,
+    /// The template is paused.
+    #[error("the template is paused")]
+    Paused,
+    /// No clone was asked for.
+    #[error("0 clones were asked for; 1 is the least")]
+    NoClones,
+    /// More clones than there can be.
+    #[error("{asked} clones were asked for, and {most} of one template can live at once")]
+    TooMany {
+        /// How many.
+        asked: u32,
+        /// The most.
+        most: usize,
+    },
+    /// This process may not have as many open files as the clones' channels and streams are.
+    #[error(
+        "{clones} clones take {needed} file descriptors here, and {free} are left of this process's limit"
+    )]
+    Descriptors {
+        /// How many clones.
+        clones: u32,
+        /// How many descriptors they take.
+        needed: u64,
+        /// How many are left.
+        free: u64,
+    },
+    /// Not all of them could be made; those that could have been ended again.
+    #[error("{failed} of {asked} clones could not be forked: {source}")]
+    Clones {
+        /// How many were asked for.
+        asked: u32,
+        /// How many could not be made.
+        failed: u64,
+        /// The first reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ForkError {
+    /// What a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Start(error) => error.hint(),
+            Self::MultiThreaded { .. } => Some(
+                "make the template first in main, before any thread or runtime starts; or register it there with \
+                 sandbox::zygote(), and use it any time later"
+                    .into(),
+            ),
+            Self::NeedsNamespaces { .. } => Some("see: sandbox doctor".into()),
+            Self::Descriptors { needed, .. } => Some(format!(
+                "raise the limit (ulimit -n, RLIMIT_NOFILE) by about {needed}, fork fewer at once, or give the clones \
+                 streams that are not captured"
+            )),
+            Self::Clones { source, .. } if source.raw_os_error() == Some(libc::EAGAIN) => Some(
+                "a limit on processes is reached: each clone is two, itself and the first process of its pid namespace"
+                    .into(),
+            ),
+            Self::Clones { source, .. } if source.raw_os_error() == Some(libc::ENOSPC) => {
+                Some("the limit on pid namespaces is reached: sysctl user.max_pid_namespaces".into())
+            }
+            Self::Clones { source, .. } if source.raw_os_error() == Some(libc::ENOMEM) => {
+                Some("the memory limit, or the machine's memory, is used up".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the making of a template reported.
+    pub(super) fn entering(step: u64, errno: u64) -> Self {
+        let source = io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+        if let Some(step) = Step::name(step) {
+            return Self::Enter { step, source };
+        }
+        let stage = match Stage::from_number(step) {
+            Some(Stage::Cwd) => {
+                return Self::Enter {
+                    step: "enter the starting directory",
+                    source,
+                };
+            }
+            Some(Stage::Stdio) => StartStage::Stdio,
+            Some(Stage::Limits) => StartStage::Limits,
+            Some(Stage::Identity) => StartStage::Identity,
+            Some(Stage::Privileges) => StartStage::Privileges,
+            Some(Stage::Landlock) => StartStage::Landlock,
+            Some(Stage::Seccomp) => StartStage::Seccomp,
+            Some(Stage::Clone | Stage::Request | Stage::Exec) | None => StartStage::Clone,
+        };
+        Self::Confine { stage, source }
+    }
+
+    pub(super) fn supervisor(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |errno| StartError::supervisor(what)(errno).into()
+    }
+}
+
+impl From<PrepareError> for ForkError {
+    fn from(error: PrepareError) -> Self {
+        Self::Start(error.into())
+    }
+}
+
+/// Why a reduction has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReduceError {
+    /// One of the sandboxes is no clone.
+    #[error("sandbox number {index} to be reduced is no clone")]
+    NoClone {
+        /// Which.
+        index: usize,
+    },
+    /// The result of a clone has been taken already.
+    #[error("clone number {index} has been waited for already, and its output given away")]
+    Taken {
+        /// Which.
+        index: usize,
+    },
+    /// The reducer did not start.
+    #[error("the reducer: {0}")]
+    Start(#[from] StartError),
+    /// Waiting failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A stream could not be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a fork with a reduction has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapReduceError {
+    /// There are no clones.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// There is no reduction.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+}

@@ -1,0 +1,293 @@
+//! The supervisor's side of a template: its sandbox, its keeper, and what has been heard of it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+use rustix::process::Resource;
+use sandbox_types::{Outcome, Policy};
+
+use super::clone::{CloneHandle, end_all};
+use super::error::ForkError;
+use super::options::ForkOptions;
+use crate::command::Stdio;
+use crate::error::StartError;
+use crate::messages;
+use crate::process::{Channel, Owned, Parts, Shared};
+use crate::ready::await_readable;
+use crate::streams::Streams;
+use crate::wire::{self, MAX_CLONES, Message};
+
+/// A template and all that its clones need of it. Everything ends when the last of them lets go.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) policy: Arc<Policy>,
+    owned: Mutex<Owned>,
+    keeper: Mutex<Keeper>,
+}
+
+/// Our end of the keeper's control socket.
+#[derive(Debug)]
+struct Keeper {
+    control: OwnedFd,
+    /// How the template ended, once it has.
+    ended: Option<Outcome>,
+}
+
+/// How long the keeper waits with an answer at most when it is asked for one; it never waits for anybody.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Link {
+    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd) -> Self {
+        Self {
+            policy,
+            owned: Mutex::new(owned),
+            keeper: Mutex::new(Keeper { control, ended: None }),
+        }
+    }
+
+    /// The sandbox that all of this is in.
+    pub(crate) fn owned(&self) -> MutexGuard<'_, Owned> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the template is ready.
+    pub(super) fn await_ready(&self, limit: Duration) -> Result<(), ForkError> {
+        let mut keeper = self.keeper();
+        let until = Instant::now().checked_add(limit);
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match keeper.hear(left)? {
+                None => return Err(ForkError::InitTimeout { limit }),
+                Some([wire::READY, ..]) => return Ok(()),
+                Some([wire::FAILED, wire::PANICKED, ..]) => return Err(ForkError::InitPanicked),
+                Some(_) => {
+                    if let Some(outcome) = keeper.ended {
+                        return Err(ForkError::InitEnded { outcome });
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the template ended, if it has.
+    pub(crate) fn template_ended(&self) -> Option<Outcome> {
+        let mut keeper = self.keeper();
+        while let Ok(Some(_)) = keeper.hear(Some(Duration::ZERO)) {}
+        keeper.ended
+    }
+
+    /// Ends the template; clones go on.
+    pub(crate) fn end_template(&self) {
+        if let Err(error) = messages::send(
+            self.keeper().control.as_fd(),
+            &[wire::END, 0, 0, 0, 0, 0, 0, 0],
+            &[],
+        ) {
+            tracing::warn!(%error, "cannot end the template of a fork");
+        }
+    }
+
+    /// Forks the template so often. All of them run, or none.
+    pub(crate) fn fork(
+        self: &Arc<Self>,
+        count: u32,
+        options: &ForkOptions,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        check_count(count)?;
+        check_descriptors(count, options)?;
+        if let Some(outcome) = self.template_ended() {
+            return Err(ForkError::TemplateEnded { outcome });
+        }
+        let maker = Maker::new(self, options);
+        let mut keeper = self.keeper();
+        keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
+        let mut clones = Vec::new();
+        for id in 0..count {
+            match maker.make(&keeper, id) {
+                Ok(clone) => clones.push(clone),
+                Err(error) => {
+                    // The rest of the batch never comes.
+                    keeper.abandon();
+                    end_all(clones);
+                    return Err(error);
+                }
+            }
+        }
+        match keeper.await_batch()? {
+            Batch::Whole => Ok(clones),
+            Batch::Failed { failed, source } => {
+                end_all(clones);
+                Err(match keeper.ended {
+                    Some(outcome) => ForkError::TemplateEnded { outcome },
+                    None => ForkError::Clones {
+                        asked: count,
+                        failed,
+                        source,
+                    },
+                })
+            }
+        }
+    }
+}
+
+/// How a batch came out.
+enum Batch {
+    Whole,
+    Failed { failed: u64, source: std::io::Error },
+}
+
+impl Keeper {
+    fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), ForkError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match messages::send(self.control.as_fd(), message, fds) {
+                // A user may have only so many descriptors on their way (unix(7)); the keeper takes them off.
+                Err(StartError::Supervisor { source, .. })
+                    if source.raw_os_error() == Some(libc::ETOOMANYREFS) && Instant::now() < until =>
+                {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// The next message, and notes what it says of the template; `None` when none comes in time.
+    fn hear(&mut self, limit: Option<Duration>) -> Result<Option<Message>, ForkError> {
+        if !await_readable(self.control.as_fd(), limit).map_err(ForkError::supervisor("poll"))? {
+            return Ok(None);
+        }
+        let Some((message, _)) = messages::receive(self.control.as_fd(), RecvFlags::empty())? else {
+            return Err(StartError::Ended.into());
+        };
+        if let [wire::EXITED, status, ..] = message {
+            self.ended = Some(outcome(i32::try_from(status).unwrap_or(0)));
+        }
+        Ok(Some(message))
+    }
+
+    fn await_batch(&mut self) -> Result<Batch, ForkError> {
+        loop {
+            match self.hear(None)? {
+                Some([wire::BATCH_DONE, _, 0, ..]) => return Ok(Batch::Whole),
+                Some([wire::BATCH_DONE, _, failed, errno, ..]) => {
+                    let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+                    return Ok(Batch::Failed { failed, source });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends a batch of which not everything could be sent.
+    fn abandon(&mut self) {
+        let rest = self
+            .send(&[wire::BATCH_REST, 0, 0, 0, 0, 0, 0, 0], &[])
+            .and_then(|()| self.await_batch());
+        if let Err(error) = rest {
+            tracing::warn!(%error, "a batch of clones was not abandoned in order");
+        }
+    }
+}
+
+/// Makes the supervisor's part of clones.
+struct Maker<'a> {
+    link: &'a Arc<Link>,
+    options: &'a ForkOptions,
+    watch: crate::process::Watch,
+    output: Option<crate::streams::OutputLimit>,
+    report: Arc<sandbox_types::EnforcementReport>,
+    shared: Shared,
+}
+
+impl<'a> Maker<'a> {
+    fn new(link: &'a Arc<Link>, options: &'a ForkOptions) -> Self {
+        let owned = link.owned();
+        let surroundings = &owned.surroundings;
+        Self {
+            link,
+            options,
+            watch: surroundings.watch,
+            output: surroundings.output,
+            report: Arc::clone(&surroundings.report),
+            shared: owned.for_command(),
+        }
+    }
+
+    fn make(&self, keeper: &Keeper, id: u32) -> Result<CloneHandle, ForkError> {
+        let streams = Streams::open(
+            Stdio::Null,
+            self.options.stdout.into(),
+            self.options.stderr.into(),
+            self.output,
+        )?;
+        let (ours, theirs) = messages::socket_pair()?;
+        let [stdin, stdout, stderr] = &streams.theirs;
+        let fds = [theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        keeper.send(&[wire::FORK, u64::from(id), 0, 0, 0, 0, 0, 0], &fds)?;
+        let parts = Parts {
+            channel: Arc::new(Channel::new(ours, CLONE_PID)),
+            ours: streams.ours,
+            watch: self.watch,
+            report: Arc::clone(&self.report),
+            pty: None,
+            started_us: crate::process::monotonic_us(),
+            owned: None,
+            shared: Some(self.shared.clone()),
+        };
+        Ok(CloneHandle::new(Arc::clone(self.link), id, parts))
+    }
+}
+
+/// A clone is the second process of its pid namespace.
+const CLONE_PID: u32 = 2;
+
+fn check_count(count: u32) -> Result<(), ForkError> {
+    match usize::try_from(count) {
+        Ok(0) => Err(ForkError::NoClones),
+        Ok(1..=MAX_CLONES) => Ok(()),
+        Ok(_) | Err(_) => Err(ForkError::TooMany {
+            asked: count,
+            most: MAX_CLONES,
+        }),
+    }
+}
+
+/// Whether this process may have as many open files as that takes: found out before any clone runs.
+fn check_descriptors(count: u32, options: &ForkOptions) -> Result<(), ForkError> {
+    /// What making one takes for a moment, and what a host program opens meanwhile.
+    const SPARE: u64 = 16;
+    let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current else {
+        return Ok(());
+    };
+    let needed = u64::from(count) * options.descriptors() + SPARE;
+    free_enough(count, needed, limit, open_files().unwrap_or(0))
+}
+
+fn free_enough(clones: u32, needed: u64, limit: u64, open: u64) -> Result<(), ForkError> {
+    let free = limit.saturating_sub(open);
+    if needed <= free {
+        return Ok(());
+    }
+    Err(ForkError::Descriptors { clones, needed, free })
+}
+
+fn open_files() -> Option<u64> {
+    let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(count).ok()
+}
+
+fn outcome(status: i32) -> Outcome {
+    match status & 0x7f {
+        0 => Outcome::Exited {
+            code: status >> 8 & 0xff,
+        },
+        signal => Outcome::Signaled { signal },
+    }
+}

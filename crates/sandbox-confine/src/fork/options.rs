@@ -1,0 +1,77 @@
+//! What a caller may say about a template and about its clones.
+
+use std::time::Duration;
+
+use crate::command::{CAPTURE_LIMIT, Stdio};
+
+/// How long a template may take to be ready, unless the caller says otherwise.
+pub const INIT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Where an output stream of each clone goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloneOutput {
+    /// /dev/null.
+    Null,
+    /// The caller's own stream, which all clones share.
+    Inherit,
+    /// A pipe, whose other end [`Sandbox::take_stdout`](crate::Sandbox::take_stdout) hands out.
+    Piped,
+    /// Kept in memory while the clone is waited for, and given back with its result.
+    Capture {
+        /// The most that is kept of each clone's stream, in bytes.
+        limit: u64,
+    },
+}
+
+/// How clones are made. Standard input is /dev/null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "options do nothing by themselves"]
+pub struct ForkOptions {
+    pub(crate) stdout: CloneOutput,
+    pub(crate) stderr: CloneOutput,
+}
+
+impl Default for ForkOptions {
+    fn default() -> Self {
+        let output = CloneOutput::Capture { limit: CAPTURE_LIMIT };
+        Self {
+            stdout: output,
+            stderr: output,
+        }
+    }
+}
+
+impl ForkOptions {
+    /// Standard output of each clone; captured by default. A stream that is captured or piped takes one file
+    /// descriptor of this process a clone.
+    pub const fn stdout(mut self, output: CloneOutput) -> Self {
+        self.stdout = output;
+        self
+    }
+
+    /// Standard error of each clone; captured by default.
+    pub const fn stderr(mut self, output: CloneOutput) -> Self {
+        self.stderr = output;
+        self
+    }
+
+    /// Descriptors that a clone takes in this process: its channel and its streams, and one while it is waited for.
+    pub(crate) fn descriptors(&self) -> u64 {
+        let streams = [self.stdout, self.stderr];
+        let held = |output: &&CloneOutput| matches!(output, CloneOutput::Piped | CloneOutput::Capture { .. });
+        2 + u64::try_from(streams.iter().filter(held).count()).unwrap_or(0)
+    }
+}
+
+impl From<CloneOutput> for Stdio {
+    fn from(output: CloneOutput) -> Self {
+        match output {
+            CloneOutput::Null => Self::Null,
+            CloneOutput::Inherit => Self::Inherit,
+            CloneOutput::Piped => Self::Piped,
+            CloneOutput::Capture { limit } => Self::Capture { limit },
+        }
+    }
+}
