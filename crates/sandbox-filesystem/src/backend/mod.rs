@@ -13,6 +13,7 @@ pub mod passthrough;
 
 pub mod quota;
 mod union;
+mod waits;
 
 pub use mem::MemFs;
 pub use overlay::OverlayFs;

@@ -9,7 +9,7 @@ const LONGEST_CHAIN: usize = 10;
 
 /// Owners that wait for a lock, each with one of those who hold it.
 #[derive(Debug, Default)]
-pub(in crate::backend::mem) struct Waits(Mutex<Vec<(LockOwner, LockOwner)>>);
+pub(super) struct Waits(Mutex<Vec<(LockOwner, LockOwner)>>);
 
 /// Ends with who waits.
 #[derive(Debug)]
