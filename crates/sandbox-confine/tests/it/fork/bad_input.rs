@@ -123,3 +123,13 @@ fn a_limit_on_processes_that_the_clones_would_pass_is_an_error_and_leaves_none()
         assert_eq!(results(template.fork(2).expect("few")).len(), 2);
     });
 }
+
+#[test]
+fn a_policy_without_landlock_has_no_templates() {
+    alone!(|| {
+        let mut policy = Policy::default();
+        policy.syscalls.nested = true;
+        let template = Sandbox::new_with_fns(&policy, || {}, |_| {});
+        assert!(matches!(template, Err(ForkError::NeedsLandlock)), "{template:?}");
+    });
+}
