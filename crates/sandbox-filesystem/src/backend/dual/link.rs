@@ -6,7 +6,7 @@ use super::DualFs;
 use super::copy::Keep;
 use super::create::seen_in_a;
 use super::look::Need;
-use super::notes::Kept;
+use super::notes::{Kept, NUMBER};
 use super::policy::Plan;
 use super::staging::move_out;
 use crate::fs::{Context, Entry, Errno, FsResult, Ino, RenameFlags};
@@ -31,6 +31,9 @@ impl DualFs {
         let seen = self.look(ctx, &dir, name, plan.view, Need::Both)?;
         if !seen.is_nothing() {
             return Err(Errno::EEXIST);
+        }
+        if self.note(&file, node.kind, NUMBER)?.is_some() {
+            self.becomes_impure(&dir)?;
         }
         let mut kept = Kept::Not;
         let mut there = if seen.whiteout {

@@ -134,6 +134,8 @@ impl DualFs {
             parts.a = Some(Arc::clone(&copy.held));
             top = copy;
         }
+        // One that the index leads to may have no other name in A.
+        let counted = top.attr.nlink > 1 || parts.a.is_some() && parts.b.is_some();
         let is_copy = parts.a.is_some() && (parts.b.is_some() || self.marks(dir)?.impure);
         let mut number = shown_number(top.held.side, top.attr.ino);
         let mut links = 0;
@@ -142,7 +144,7 @@ impl DualFs {
                 number = parse_number(&noted).unwrap_or(number);
             }
             if !top.is_directory()
-                && top.attr.nlink > 1
+                && counted
                 && let Some(noted) = self.note_of(&top, marks::NLINK)?
             {
                 links = marks::parse_nlink(&noted).map_or(0, i64::from);

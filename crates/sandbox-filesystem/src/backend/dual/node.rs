@@ -22,7 +22,8 @@ pub(super) struct Node {
     names: RwLock<Life>,
     /// What programs see as its number.
     number: u64,
-    /// Names that there are beyond those that the backend counts, which may be fewer.
+    /// Names that there are beyond those that the backend counts, which may be fewer; below 0 for a directory that was
+    /// removed.
     links: AtomicI64,
     /// Of a directory in A: `KNOWN` once they were read.
     marks: AtomicU8,
@@ -216,7 +217,9 @@ impl Node {
         let nlink = if self.is_directory() {
             let parts = self.parts();
             // Nobody counts the directories in a merged one.
-            if parts.a.is_some() && parts.b.is_some() {
+            if self.links() < 0 {
+                0
+            } else if parts.a.is_some() && parts.b.is_some() {
                 1
             } else {
                 attr.nlink

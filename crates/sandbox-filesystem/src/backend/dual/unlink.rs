@@ -63,6 +63,7 @@ impl DualFs {
     /// Nothing is remembered of a directory that is gone.
     pub(super) fn directory_gone(&self, dir: &Arc<Node>, name: &OsStr, node: &Arc<Node>) {
         node.leave(dir, name);
+        node.set_links(-1);
         self.forget_memory(node);
     }
 

@@ -5,6 +5,7 @@ mod copies;
 mod freed;
 mod hooks;
 mod kept;
+mod many;
 mod policies;
 mod watched;
 
