@@ -3,8 +3,6 @@
 //! The template is a copy of this process behind every wall of the policy; a clone is a fork of it that shares the data
 //! until it writes to it, in a pid namespace of its own. What the clones print is the input of `sort`.
 
-#![expect(clippy::print_stdout, reason = "the example prints")]
-
 use std::error::Error;
 use std::io::{Write, stdout};
 

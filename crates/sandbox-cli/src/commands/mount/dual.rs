@@ -1,6 +1,5 @@
 //! `sandbox mount dual`.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -81,18 +80,17 @@ enum Policy {
 }
 
 impl FromStr for Part {
-    type Err = <ByteSize as FromStr>::Err;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("mem:") {
-            Some(size) => size.parse().map(Self::Memory),
-            None => text.parse().map(Self::Directory).or_else(never),
+            Some(size) => size.parse().map(Self::Memory).map_err(|error| format!("{error}")),
+            // The server behind its walls works in another directory than its caller.
+            None => std::path::absolute(text)
+                .map(Self::Directory)
+                .map_err(|error| error.to_string()),
         }
     }
-}
-
-fn never<T, E>(error: Infallible) -> Result<T, E> {
-    match error {}
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {

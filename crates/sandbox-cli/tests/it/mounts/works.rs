@@ -25,6 +25,17 @@ fn a_directory_is_served_in_the_foreground_until_ctrl_c() {
 }
 
 #[test]
+fn a_directory_may_be_named_from_where_the_caller_is() {
+    let site = site!();
+    let mut command = site.place.command(["mount", "passthrough", "dir", "point"]);
+    let mounted = Mounted::start(command.current_dir(site.place.root()));
+    assert_eq!(read(&site.point.join("file")), "before\n");
+    signal(mounted.child.id(), Signal::INT);
+    let (status, said) = mounted.end();
+    assert!(status.success() && !site.is_mounted(), "{status} {said}");
+}
+
+#[test]
 fn what_was_read_and_written_is_counted() {
     let site = site!();
     fs::write(site.dir.join("large"), vec![7; 300_000]).unwrap();
