@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +38,6 @@ pub(crate) fn holder(file: &File) -> Option<Holder> {
         command: command_of(named),
         sandbox: is_init.then_some(pid),
     })
-}
-
-/// Who holds the lock at `path`, without asking for it; none where nobody does, or that cannot be told.
-pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
-    holder(&File::open(path).ok()?)
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

@@ -15,7 +15,6 @@ use rustix::io::Errno;
 
 pub(crate) use crate::holder::Holder;
 use crate::holder::holder;
-pub(crate) use crate::holder::holder_of;
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
@@ -89,6 +88,11 @@ pub(crate) fn hold(path: &Path) -> io::Result<Held> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Who holds the lock at `path`, without asking for it; none where nobody does, or that cannot be told.
+pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
+    holder(&File::open(path).ok()?)
 }
 
 fn open(path: &Path) -> io::Result<File> {

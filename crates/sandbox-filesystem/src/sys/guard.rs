@@ -72,7 +72,7 @@ impl Exec {
 
 impl Guard {
     /// Guards the mount that is now at `path`, which is absolute. The caller's `locks` are held on to.
-    #[cfg(feature = "branch")]
+    #[cfg(any(feature = "branch", feature = "fuse"))]
     pub(crate) fn start(path: &Path, locks: &[BorrowedFd<'_>]) -> io::Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())?;
         let mount = Which::This(mount_id(CWD, &path)?);

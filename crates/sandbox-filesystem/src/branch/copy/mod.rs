@@ -7,11 +7,13 @@
 
 mod attributes;
 mod make;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub(crate) use crate::content::{Copier, Reflink, can_reflink};
+pub(crate) use self::probe::can_reflink;
+pub(crate) use crate::content::{Copier, Reflink};
 pub(crate) use attributes::{Attributes, Refused, set_mode, set_mtime};
 pub(crate) use make::{special, symlink, symlink_target};
 pub use tree::CopyError;
