@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use sandbox::backend::dual::InvalidDualFs;
 use sandbox::backend::mem::InvalidMemFs;
 use sandbox::backend::overlay::OverlayError;
 use sandbox::backend::passthrough::PassthroughError;
@@ -125,6 +126,8 @@ pub(crate) enum CliError {
     Passthrough(#[from] PassthroughError),
     #[error(transparent)]
     Overlay(#[from] OverlayError),
+    #[error(transparent)]
+    Dual(#[from] InvalidDualFs),
     #[error(transparent)]
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]

@@ -1,6 +1,6 @@
 //! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE [OPTION]…`,
 //! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`,
-//! `serve overlay LAYER UPPER WORK MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
+//! `serve overlay LAYER UPPER WORK MOUNTPOINT STAT [OPTION]…`, `serve dual A B MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
 //! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself,
 //! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for.
 //!
@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sandbox_filesystem::backend::{MemFs, OverlayFs, PassthroughFs};
+use sandbox_filesystem::backend::{DualFs, MemFs, OverlayFs, PassthroughFs};
 use sandbox_filesystem::fs::{
     Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
 };
@@ -53,6 +53,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .stat_virtualization(kept(stat)?)
                 .cache_policy(options.cache.unwrap_or_default())
                 .writeback(options.writeback)
+                .build()?;
+            serve(Arc::new(fs), Path::new(mount_point), &options)
+        }
+        ["dual", a, b, mount_point, stat, options @ ..] => {
+            let options = Options::parse(options)?;
+            let stat = kept(stat)?;
+            let part = |directory: &str| {
+                let builder = PassthroughFs::builder().root_dir(directory);
+                builder
+                    .stat_virtualization(stat)
+                    .cache_policy(options.cache.unwrap_or_default())
+            };
+            let fs = DualFs::builder()
+                .backend_a(Arc::new(part(a).build()?))
+                .backend_b(Arc::new(part(b).read_only().build()?))
                 .build()?;
             serve(Arc::new(fs), Path::new(mount_point), &options)
         }

@@ -35,13 +35,15 @@ pub(crate) struct Args {
 }
 
 /// Which backends: the host is the oracle and comes first.
-const SUBJECTS: [Subject; 6] = [
+const SUBJECTS: [Subject; 8] = [
     Subject::Host,
     Subject::Memory,
     Subject::Passthrough("strict", &["strict"]),
     Subject::Passthrough("off", &["off"]),
     Subject::Overlay("strict"),
     Subject::Overlay("off"),
+    Subject::Dual("strict"),
+    Subject::Dual("off"),
 ];
 
 /// In the long run also with everything remembered and writes collected, which is another path through the kernel.

@@ -21,6 +21,8 @@ pub(super) enum Subject {
     Passthrough(&'static str, &'static [&'static str]),
     /// `OverlayFs` on a layer that has files, with this stat virtualization.
     Overlay(&'static str),
+    /// `DualFs` on a directory of the host over one that has files, with this stat virtualization.
+    Dual(&'static str),
 }
 
 impl Subject {
@@ -31,6 +33,7 @@ impl Subject {
             Self::Memory => "mem".to_owned(),
             Self::Passthrough(name, _) => format!("passthrough-{name}"),
             Self::Overlay(stat) => format!("overlay-{stat}"),
+            Self::Dual(stat) => format!("dual-{stat}"),
         }
     }
 }
@@ -79,15 +82,19 @@ impl Served {
                 for new in [&layer, &upper, &work] {
                     fs::create_dir(new).map_err(Error::io(new))?;
                 }
-                // So that the suites work in directories that are merged.
-                for suite in ["pjdfstest", "fsx", "programs", "stress"] {
-                    let directory = layer.join(suite);
-                    fs::create_dir(&directory).map_err(Error::io(&directory))?;
-                }
+                make_merged(&layer)?;
                 let mut arguments = vec!["overlay".into()];
                 arguments.extend([layer, upper, work].map(PathBuf::into_os_string));
                 arguments.extend([mount_point, stat.into()]);
                 arguments
+            }
+            Subject::Dual(stat) => {
+                let [a, b] = ["a", "b"].map(|name| scratch.join(format!("{}-{name}", subject.name())));
+                for new in [&a, &b] {
+                    fs::create_dir(new).map_err(Error::io(new))?;
+                }
+                make_merged(&b)?;
+                vec!["dual".into(), a.into(), b.into(), mount_point, stat.into()]
             }
         };
         served.command = Some(Line {
@@ -137,6 +144,15 @@ impl Served {
             })
         }
     }
+}
+
+/// So that the suites work in directories that are merged.
+fn make_merged(layer: &Path) -> Result<()> {
+    for suite in ["pjdfstest", "fsx", "programs", "stress"] {
+        let directory = layer.join(suite);
+        fs::create_dir(&directory).map_err(Error::io(&directory))?;
+    }
+    Ok(())
 }
 
 impl Drop for Served {

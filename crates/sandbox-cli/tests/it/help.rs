@@ -30,6 +30,7 @@ const GOLDEN: &[(&[&str], &str)] = &[
     (&["mount", "passthrough", "--help"], "mount-passthrough.txt"),
     (&["mount", "overlay", "--help"], "mount-overlay.txt"),
     (&["mount", "mem", "--help"], "mount-mem.txt"),
+    (&["mount", "dual", "--help"], "mount-dual.txt"),
     (&["doctor", "--help"], "doctor.txt"),
     (&["profile", "--help"], "profile.txt"),
     (&["gc", "--help"], "gc.txt"),

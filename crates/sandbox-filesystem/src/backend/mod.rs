@@ -7,13 +7,16 @@
 )]
 
 mod acl;
+pub mod dual;
 pub mod mem;
 pub mod overlay;
 pub mod passthrough;
 
 pub mod quota;
 mod union;
+mod waits;
 
+pub use dual::DualFs;
 pub use mem::MemFs;
 pub use overlay::OverlayFs;
 pub use passthrough::PassthroughFs;

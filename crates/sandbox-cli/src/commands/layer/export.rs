@@ -51,13 +51,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut show = |state: ExportProgress| bar.bytes("exporting", state.bytes, None, state.entries);
     let exported = match &args.output {
         None if io::stdout().is_terminal() => return Err(CliError::ArchiveOnTerminal),
-        None => written(
-            args,
-            &options,
-            &mut BufWriter::new(io::stdout().lock()),
-            &mut show,
-        )?,
-        Some(path) => written_to(path, |out| written(args, &options, out, &mut show))?,
+        None => written(args, options, &mut BufWriter::new(io::stdout().lock()), &mut show)?,
+        Some(path) => written_to(path, |out| written(args, options, out, &mut show))?,
     };
     drop(bar);
     for path in &exported.skipped {
@@ -94,11 +89,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 fn written(
     args: &Args,
-    options: &ExportOptions,
+    options: ExportOptions,
     out: &mut dyn Write,
     show: &mut dyn FnMut(ExportProgress),
 ) -> Result<ExportedLayer, CliError> {
-    Ok(export_layer(&args.upper, options, out, show)?)
+    Ok(export_layer(&args.upper, &options, out, show)?)
 }
 
 /// What was written: a descriptor as manifests have it, and more.

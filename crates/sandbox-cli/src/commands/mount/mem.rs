@@ -64,7 +64,7 @@ impl Job for Args {
 }
 
 /// Its root is whose who mounts it.
-fn belong_to_caller(fs: &MemFs) -> Result<(), CliError> {
+pub(super) fn belong_to_caller(fs: &MemFs) -> Result<(), CliError> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let change = SetAttr {
         uid: Some(uid.as_raw()),

@@ -1,6 +1,7 @@
 //! `sandbox mount`: a filesystem of ours, served by FUSE until it is unmounted.
 
 mod background;
+mod dual;
 mod hints;
 mod job;
 mod mem;
@@ -35,6 +36,7 @@ enum Filesystem {
     Passthrough(passthrough::Args),
     Overlay(overlay::Args),
     Mem(mem::Args),
+    Dual(dual::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -42,6 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Filesystem::Passthrough(args) => passthrough::run(args),
         Filesystem::Overlay(args) => overlay::run(args),
         Filesystem::Mem(args) => mem::run(args),
+        Filesystem::Dual(args) => dual::run(args),
     }
 }
 

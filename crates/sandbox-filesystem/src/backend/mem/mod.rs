@@ -26,7 +26,7 @@ mod inode;
 mod io;
 mod lifetime;
 mod link;
-mod lock;
+pub(in crate::backend) mod lock;
 mod lookup;
 mod name;
 mod open;

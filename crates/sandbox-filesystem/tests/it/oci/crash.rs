@@ -43,7 +43,7 @@ fn a_layer_whose_import_was_killed_is_not_there_and_what_was_written_goes_with_t
         header.set_size(100_000);
         header.set_mode(0o644);
         let name = format!("d/{number}");
-        tar.append_data(&mut header, name, &[7; 100_000][..])
+        tar.append_data(&mut header, name, vec![7; 100_000].as_slice())
             .expect("an entry");
     }
     tar.finish().expect("a layer");

@@ -180,12 +180,12 @@ fn an_image_that_python_made_is_the_same_in_the_kernels_overlayfs_and_in_ours() 
     }
     let Some(place) = part() else {
         let made = made();
-        let text: String = made
+        let lines: Vec<_> = made
             .expected
             .iter()
             .map(|(path, what)| format!("{path} {what}\n"))
             .collect();
-        fs::write(made.dir.path().join("expected"), text).expect("write");
+        fs::write(made.dir.path().join("expected"), lines.concat()).expect("write");
         let name = name_of_test!();
         return passes(&mut root_of_a_namespace(name, made.dir.path()));
     };

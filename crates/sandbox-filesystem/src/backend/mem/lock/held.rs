@@ -4,18 +4,18 @@ use crate::fs::{Errno, FsResult, Lock, LockKind, LockOwner};
 
 /// Locks that are held. None is [`LockKind::Unlocked`], and those of one owner do not overlap.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(in crate::backend) struct Held {
     records: Vec<(LockOwner, Lock)>,
     files: Vec<(LockOwner, LockKind)>,
 }
 
 impl Held {
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::backend) fn count(&self) -> u64 {
         (self.records.len() + self.files.len()) as u64
     }
 
     /// The lock of somebody else that is in the way.
-    pub(super) fn conflict(&self, owner: LockOwner, lock: &Lock) -> Option<(LockOwner, Lock)> {
+    pub(in crate::backend) fn conflict(&self, owner: LockOwner, lock: &Lock) -> Option<(LockOwner, Lock)> {
         let in_the_way = |(theirs, held): &&(LockOwner, Lock)| {
             *theirs != owner && overlap(held, lock) && excludes(held.kind, lock.kind)
         };
@@ -23,7 +23,7 @@ impl Held {
     }
 
     /// Takes, changes or gives up a range. `EAGAIN` where somebody else is in the way.
-    pub(super) fn set(&mut self, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    pub(in crate::backend) fn set(&mut self, owner: LockOwner, lock: Lock) -> FsResult<()> {
         if self.conflict(owner, &lock).is_some() {
             return Err(Errno::EAGAIN);
         }
@@ -52,7 +52,7 @@ impl Held {
     }
 
     /// flock(2): what was held is given up first, also where the answer is `EAGAIN`, as Linux does it.
-    pub(super) fn set_flock(&mut self, owner: LockOwner, kind: LockKind) -> FsResult<()> {
+    pub(in crate::backend) fn set_flock(&mut self, owner: LockOwner, kind: LockKind) -> FsResult<()> {
         if self.files.contains(&(owner, kind)) {
             return Ok(());
         }

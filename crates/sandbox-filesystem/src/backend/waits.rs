@@ -9,18 +9,18 @@ const LONGEST_CHAIN: usize = 10;
 
 /// Owners that wait for a lock, each with one of those who hold it.
 #[derive(Debug, Default)]
-pub(in crate::backend::mem) struct Waits(Mutex<Vec<(LockOwner, LockOwner)>>);
+pub(in crate::backend) struct Waits(Mutex<Vec<(LockOwner, LockOwner)>>);
 
 /// Ends with who waits.
 #[derive(Debug)]
-pub(super) struct Waiting<'a> {
+pub(in crate::backend) struct Waiting<'a> {
     waits: &'a Waits,
     edge: (LockOwner, LockOwner),
 }
 
 impl Waits {
     /// `owner` is about to wait for `blocker`. `EDEADLK` where that one waits for `owner`.
-    pub(super) fn begin(&self, owner: LockOwner, blocker: LockOwner) -> FsResult<Waiting<'_>> {
+    pub(in crate::backend) fn begin(&self, owner: LockOwner, blocker: LockOwner) -> FsResult<Waiting<'_>> {
         let mut edges = self.lock();
         let mut now = blocker;
         for _ in 0..LONGEST_CHAIN {
