@@ -36,6 +36,10 @@ const GOLDEN: &[(&[&str], &str)] = &[
     (&["gc", "--help"], "gc.txt"),
     (&["completions", "--help"], "completions.txt"),
     (&["man", "--help"], "man.txt"),
+    (&["layer", "--help"], "layer.txt"),
+    (&["layer", "import", "--help"], "layer-import.txt"),
+    (&["layer", "export", "--help"], "layer-export.txt"),
+    (&["layer", "diff", "--help"], "layer-diff.txt"),
     (&["volume", "--help"], "volume.txt"),
 ];
 
@@ -99,7 +103,16 @@ fn every_example_of_run_works() {
 fn every_example_of_the_other_commands_works() {
     let place = Harness::new();
     fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
-    for command in ["doctor", "profile", "ps", "gc", "completions", "man", "volume"] {
+    for command in [
+        "doctor",
+        "profile",
+        "ps",
+        "gc",
+        "completions",
+        "man",
+        "layer",
+        "volume",
+    ] {
         let help = place.sandbox([command, "--help"]).stdout;
         for example in help
             .lines()
@@ -129,6 +142,8 @@ fn completions_and_manual_pages_know_every_command() {
         "sandbox-profile.1",
         "sandbox-ps.1",
         "sandbox-gc.1",
+        "sandbox-layer.1",
+        "sandbox-layer-import.1",
         "sandbox-volume.1",
         "sandbox-volume-create.1",
     ] {

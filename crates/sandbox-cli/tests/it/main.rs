@@ -13,6 +13,7 @@ mod exit_status;
 mod gc;
 mod help;
 mod json;
+mod layers;
 mod mounts;
 mod profile;
 mod ps;
