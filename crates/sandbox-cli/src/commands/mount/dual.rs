@@ -7,14 +7,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sandbox::ByteSize;
 use sandbox::backend::dual::{
     BackendAFallbackToBackendBRead, BackendAOnly, Deletions, DualFsBuilder, Durability,
     MergeReadsBackendAPrecedence, ReadBackendBWriteBackendA,
 };
 use sandbox::backend::{DualFs, MemFs, PassthroughFs};
 use sandbox::fs::DynFileSystem;
+use sandbox::own::OwnWalls;
+use sandbox::{Access, ByteSize};
 
+use super::job::{Job, Made};
 use super::mem::belong_to_caller;
 use super::options::{Cache, Options, Permissions, Stat};
 use super::serve::serve;
@@ -93,21 +95,52 @@ fn never<T, E>(error: Infallible) -> Result<T, E> {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    serve(&args.options, || {
+    serve(&args.options, args)
+}
+
+impl Job for Args {
+    fn name(&self) -> String {
+        "dual".to_owned()
+    }
+
+    fn walls(&self) -> Result<OwnWalls, CliError> {
+        let parts = [(&self.a, Access::Write), (&self.b, Access::Read)];
+        // What is not there is said by who looks at it more closely.
+        let directories = parts.into_iter().filter_map(|(part, access)| match part {
+            Part::Directory(dir) => Some((dir.canonicalize().ok()?, access)),
+            Part::Memory(_) => None,
+        });
+        let mut walls = directories
+            .fold(OwnWalls::new(), |walls, (dir, access)| walls.reach(dir, access))
+            .many_owners();
+        if self.stat.is_off() {
+            walls = walls.keep("mknod");
+        }
+        if self.stat.is_off() || self.options.kernel_io {
+            // Attributes in trusted.*, and files that the kernel reads itself.
+            walls = walls.keep("sys_admin");
+        }
+        Ok(walls)
+    }
+
+    fn filesystem(&self) -> Result<Made, CliError> {
         let builder = DualFs::builder()
-            .backend_a(part(args, &args.a, args.options.read_only)?)
-            .backend_b(part(args, &args.b, true)?);
-        let builder = if args.volatile {
+            .backend_a(part(self, &self.a, self.options.read_only)?)
+            .backend_b(part(self, &self.b, true)?);
+        let builder = if self.volatile {
             builder.durability(Durability::Volatile)
         } else {
             builder
         };
-        let fs = with_policy(builder, args.policy).build()?;
-        if !args.options.read_only && matches!(args.a, Part::Directory(_)) {
+        let fs = with_policy(builder, self.policy).build()?;
+        if !self.options.read_only && matches!(self.a, Part::Directory(_)) {
             warn_of_memory(&fs)?;
         }
-        Ok(args.options.builder(Arc::new(fs), "dual"))
-    })
+        Ok(Made {
+            fs: Arc::new(fs),
+            _watch: None,
+        })
+    }
 }
 
 fn with_policy(builder: DualFsBuilder, policy: Policy) -> DualFsBuilder {
