@@ -4,6 +4,7 @@
 //! until it writes to it, in a pid namespace of its own. What the clones print is the input of `sort`.
 
 use std::error::Error;
+use std::io::{Write, stdout};
 
 use sandbox::{Command, Policy, Sandbox};
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let best = Command::new("sh").args(["-c", "sort -n | head -n 1"]);
     let reduction = template.map_reduce(24, best)?;
     let answer = String::from_utf8_lossy(&reduction.reducer.stdout).into_owned();
-    println!("best of {}: {answer}", reduction.clones.len());
+    writeln!(stdout(), "best of {}: {answer}", reduction.clones.len())?;
     if answer.trim() == "0.0 slope 3" && reduction.success() {
         Ok(())
     } else {

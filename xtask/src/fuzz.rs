@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// A crate's fuzz directory, and its targets.
-const TARGETS: [(&str, &[&str]); 1] = [("crates/sandbox-filesystem/fuzz", &["operations", "requests"])];
+const TARGETS: [(&str, &[&str]); 1] = [(
+    "crates/sandbox-filesystem/fuzz",
+    &["layer", "operations", "requests"],
+)];
 
 const CARGO_FUZZ: &str = "0.13.2";
 

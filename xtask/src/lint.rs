@@ -4,7 +4,7 @@ use crate::{
     cmd::cargo,
     deny,
     error::Result,
-    layers,
+    layers, semver,
     setup::{self, Need},
     steps::{OnFailure, Outcome, Steps},
 };
@@ -63,7 +63,7 @@ pub(crate) fn documents(steps: &mut Steps) {
     });
 }
 
-/// Licenses, bans and sources, where cargo-deny is installed.
+/// Licenses, bans and sources, where cargo-deny is installed; the public API, where cargo-semver-checks is.
 pub(crate) fn dependencies(steps: &mut Steps) {
     steps.step("deny", || {
         if !deny::is_installed() {
@@ -73,4 +73,5 @@ pub(crate) fn dependencies(steps: &mut Steps) {
         }
         deny::check(deny::OFFLINE).map(|()| Outcome::Done)
     });
+    steps.step("semver", semver::check);
 }

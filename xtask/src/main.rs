@@ -23,6 +23,7 @@ mod lint;
 mod quote;
 mod readme;
 mod scratch;
+mod semver;
 mod setup;
 mod steps;
 mod test;

@@ -1,6 +1,6 @@
 //! The command line as a type.
 
-use crate::commands::{branch, completions, doctor, exec, gc, man, mount, profile, ps, volume};
+use crate::commands::{branch, completions, doctor, exec, gc, layer, man, mount, profile, ps, volume};
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -63,6 +63,7 @@ pub(crate) enum Subcommand {
     Branch(branch::Args),
     Ps(ps::Args),
     Mount(mount::Args),
+    Layer(layer::Args),
     Volume(volume::Args),
     Doctor(doctor::Args),
     Profile(profile::Args),

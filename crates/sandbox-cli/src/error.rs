@@ -12,6 +12,7 @@ use sandbox::backend::passthrough::PassthroughError;
 use sandbox::branch::{
     AttachError, BranchError, CarryError, CombineError, CommitError, InvalidPattern, ReviewError, Workspace,
 };
+use sandbox::oci::{ExportError, LayerError, LayoutError};
 use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
@@ -69,6 +70,18 @@ pub(crate) enum CliError {
     Combine(#[from] CombineError),
     #[error(transparent)]
     Carry(#[from] CarryError),
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    LayerExport(#[from] ExportError),
+    #[error("{flag} is for {wanted}: {path}", path = path.display())]
+    LayerFlag {
+        flag: &'static str,
+        path: PathBuf,
+        wanted: &'static str,
+    },
     #[error("an archive is nothing for a terminal")]
     ArchiveOnTerminal,
     #[error(transparent)]
@@ -165,6 +178,9 @@ impl CliError {
                 .map(|hint| format!("{hint}; or, if you trust it all the same: --unconfined")),
             Self::Passthrough(error) => mount::hint(error).map(str::to_owned),
             Self::Overlay(error) => error.hints().next().map(str::to_owned),
+            Self::Layer(error) => error.hint().map(str::to_owned),
+            Self::Layout(error) => error.hint().map(str::to_owned),
+            Self::LayerExport(error) => error.hint().map(str::to_owned),
             Self::Volume(error) => error.hint(),
             Self::VolumeArchive(error) => error.hint(),
             Self::AttachVolumes(error) => error.hint(),

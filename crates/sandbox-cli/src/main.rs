@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Subcommand::Branch(args) => commands::branch::run(&args),
         Subcommand::Ps(args) => commands::ps::run(&args),
         Subcommand::Mount(args) => commands::mount::run(&args),
+        Subcommand::Layer(args) => commands::layer::run(&args),
         Subcommand::Volume(args) => commands::volume::run(&args),
         Subcommand::Doctor(args) => commands::doctor::run(&args),
         Subcommand::Profile(args) => commands::profile::run(&args),

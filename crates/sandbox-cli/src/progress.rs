@@ -39,6 +39,21 @@ impl Bar {
         bar.set_message(format!("{} entries", progress.entries));
     }
 
+    /// Shows work of which so many bytes are done.
+    pub(crate) fn bytes(&mut self, what: &'static str, bytes: u64, total: Option<u64>, entries: u64) {
+        let template = || match total {
+            Some(total) => (
+                Some(total),
+                "{prefix} [{wide_bar}] {bytes}/{total_bytes} {msg} {eta}",
+            ),
+            None => (None, "{prefix} {spinner} {bytes} {msg}"),
+        };
+        if let Some(bar) = self.bar(what, template) {
+            bar.set_position(bytes);
+            bar.set_message(format!("{entries} entries"));
+        }
+    }
+
     /// Shows work of which nobody knows how much there is.
     pub(crate) fn count(&mut self, what: &'static str, entries: u64) {
         let template = || (None, "{prefix} {spinner} {msg}");

@@ -39,7 +39,7 @@ fn main() -> Result<()> {
             touch(&mut MEMORY.lock().expect("one thread"));
         }
         if std::path::Path::new(IDLE).exists() {
-            std::thread::sleep(Duration::from_secs(600));
+            std::thread::sleep(Duration::from_mins(10));
         }
     };
     let policy = Policy::default();

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{
@@ -60,7 +61,13 @@ pub(crate) fn high(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&fd, 3)
 }
 
-/// Sends one message with descriptors. Never blocks for long: init always reads.
+/// How long descriptors may be too many that are on their way.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts to send them.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// Sends one message with descriptors. Never blocks for long: init always reads. A user may have only so many
+/// descriptors on their way, whoever sends them (unix(7)); they are soon taken off, and that is waited for.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &Message,
@@ -75,9 +82,11 @@ pub(crate) fn send(
             source: io::ErrorKind::InvalidInput.into(),
         });
     }
+    let until = Instant::now() + PATIENCE;
     loop {
         match rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::TOOMANYREFS) if Instant::now() < until => std::thread::sleep(PAUSE),
             // Where init is gone: why, is in what it has sent before.
             Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
             Err(errno) => {

@@ -226,7 +226,10 @@ impl Sandbox {
     pub fn leave(mut self) -> Result<Left, StartError> {
         match std::mem::replace(&mut self.live, Live::None) {
             Live::Own(mut owned) => owned.leave(),
-            Live::Template(link) => link.leave(),
+            Live::Template(link) => {
+                link.end_template();
+                Ok(Left::Ended)
+            }
             Live::Clone(mut clone) => clone.kill().map(|()| Left::Ended),
             Live::None => Ok(Left::Ended),
         }

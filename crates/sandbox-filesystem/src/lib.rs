@@ -4,11 +4,13 @@
 //! journalled way back into the base.
 //!
 //! [`fs`] is what a filesystem is: the trait [`DynFileSystem`](fs::DynFileSystem) and its plain types. [`serve`] answers
-//! requests of the FUSE protocol with one, and [`backend`] holds those that there are. `disk` mounts images of ext4.
+//! requests of the FUSE protocol with one, and [`backend`] holds those that there are. `disk` mounts images of ext4, `oci` makes
+//! layers for overlays of those of container images.
 //!
 //! # Features
 //! - `branch` (default): the branch engine;
 //! - `fuse` (default): serving through /dev/fuse;
+//! - `oci`: layers of container images as directories, and back;
 //! - `conformance`: the suite that every filesystem has to pass, for tests.
 //!
 //! Without them it is the trait, the backends and a server that knows no transport.
@@ -38,10 +40,14 @@ mod content;
 pub mod disk;
 pub mod fs;
 mod holder;
+#[cfg(feature = "oci")]
+pub mod oci;
 pub mod serve;
 mod state_directory;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper, fenced here")]
 mod sys;
+#[cfg(feature = "branch")]
+mod tarball;
 pub mod tree;
 
 pub use state_directory::state_directory;

@@ -43,6 +43,8 @@ pub use sandbox_types::{
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 
 pub use sandbox_confine::{cgroup, doctor, gc, own, plan, seccomp, view};
+#[cfg(feature = "oci")]
+pub use sandbox_filesystem::oci;
 pub use sandbox_filesystem::{backend, branch, disk, fs, serve, state_directory, tree};
 pub use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 pub use sandbox_types::{guarantee, policy};

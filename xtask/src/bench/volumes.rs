@@ -1,8 +1,8 @@
 //! `cargo xtask bench volumes`: ext4 disks, made by this project and by mke2fs, in turn.
 //!
 //! Both are run as programs, so that the start of a process is in both figures, and both images are durable when
-//! the clock stops: ours because it always is, that of mke2fs because sync(1) of the file is counted with it. The
-//! same is also measured without that sync. Ours is then looked at by e2fsck; as root it is also mounted, written to, and
+//! the clock stops: ours with its name, that of mke2fs because it syncs the image itself (four times: strace). It is also
+//! measured with one more sync of the file. Ours is then looked at by e2fsck; as root it is also mounted, written to, and
 //! looked at again.
 
 use std::{

@@ -110,4 +110,11 @@ pub(super) const LEAN: &[Lean] = &[
         budget: 58,
         without: &["tokio"],
     },
+    Lean {
+        name: "sandbox-filesystem",
+        features: "oci",
+        // Besides the branches': gzip (flate2), zstd, checksums (sha2).
+        budget: 68,
+        without: &["tokio"],
+    },
 ];

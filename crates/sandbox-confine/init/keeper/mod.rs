@@ -329,15 +329,16 @@ impl Keeper<'_> {
     }
 
     fn serve_channel(&mut self, place: usize) {
-        let nested = &self.nested;
         let Some(Some(clone)) = self.clones.get_mut(place) else {
             return;
         };
         let Some(channel) = clone.channel() else { return };
         match receive(channel, Wait::Never) {
             Ok(Received::Message([SIGNAL, signal, ..], _)) => clone.signal(signal),
-            Ok(Received::Message([CLONE_PAUSE, ..], fds)) => answer(&fds, nested.stop(clone.first()), None),
-            Ok(Received::Message([CLONE_RESUME, ..], fds)) => answer(&fds, nested.go_on(clone.first()), None),
+            Ok(Received::Message([CLONE_PAUSE, ..], fds)) => answer(&fds, nested::stop(clone.first()), None),
+            Ok(Received::Message([CLONE_RESUME, ..], fds)) => {
+                answer(&fds, nested::go_on(clone.first()), None);
+            }
             Ok(Received::Message([CLONE_PID, ..], fds)) => match clone.pidfd() {
                 Ok(pidfd) => answer(&fds, Ok(()), Some(&pidfd)),
                 Err(errno) => answer(&fds, Err(errno), None),

@@ -39,16 +39,16 @@ impl Nested {
         let top = self.0.top(place).ok_or(EAGAIN)?;
         sys::clone_first(top, first, 0)
     }
+}
 
-    /// Stops all that is in the namespace of `pid`.
-    pub fn stop(&self, pid: Option<i32>) -> sys::Result<()> {
-        tell(pid, SIGUSR1)
-    }
+/// Stops all that is in the namespace of `pid`.
+pub fn stop(pid: Option<i32>) -> sys::Result<()> {
+    tell(pid, SIGUSR1)
+}
 
-    /// Continues all that is in the namespace of `pid`.
-    pub fn go_on(&self, pid: Option<i32>) -> sys::Result<()> {
-        tell(pid, SIGUSR2)
-    }
+/// Continues all that is in the namespace of `pid`.
+pub fn go_on(pid: Option<i32>) -> sys::Result<()> {
+    tell(pid, SIGUSR2)
 }
 
 /// The pid namespace of a process of ours.

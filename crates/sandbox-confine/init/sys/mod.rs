@@ -15,6 +15,10 @@ pub mod mounts;
 pub mod sockets;
 
 pub use memory::{Mapping, Stack, Stacks};
+#[allow(
+    unused_imports,
+    reason = "the library uses two that init does not, and not the rest"
+)]
 pub use process::{
     Rusage, State, await_signal, become_subreaper, bounding_drop, capabilities, change_root_here, chdir,
     clone_first, clone_sharing, detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children,

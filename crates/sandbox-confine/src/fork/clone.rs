@@ -1,6 +1,6 @@
 //! One clone as its holder has it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,7 +182,6 @@ impl CloneHandle {
     /// Its pid outside; none after its end.
     pub(crate) fn pid(&self) -> Option<u32> {
         let pidfd = self.ask(wire::CLONE_PID).ok()??;
-        use std::os::fd::AsRawFd;
         let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
         let pid = about.lines().find_map(|line| line.strip_prefix("Pid:"))?;
         pid.trim().parse().ok().filter(|pid| *pid > 0)
@@ -199,7 +198,7 @@ impl CloneHandle {
     }
 
     /// Sends a request to its keeper and waits for the answer.
-    fn ask(&self, request: u64) -> Result<Option<std::os::fd::OwnedFd>, StartError> {
+    fn ask(&self, request: u64) -> Result<Option<OwnedFd>, StartError> {
         if self.channel.is_over_within(Duration::ZERO) {
             return Err(StartError::Ended);
         }

@@ -38,6 +38,10 @@ pub enum ForkError {
         /// Why there are none.
         cause: String,
     },
+    /// Nothing but Landlock keeps processes of one user in one sandbox from tracing one another, and the keeper of
+    /// clones with them.
+    #[error("clones take Landlock, which this kernel does not have, or the policy has given up (nested)")]
+    NeedsLandlock,
     /// The template could not be brought inside.
     #[error("cannot make the template: {step}: {source}")]
     Enter {
@@ -129,7 +133,7 @@ impl ForkError {
                  sandbox::zygote(), and use it any time later"
                     .into(),
             ),
-            Self::NeedsNamespaces { .. } => Some("see: sandbox doctor".into()),
+            Self::NeedsNamespaces { .. } | Self::NeedsLandlock => Some("see: sandbox doctor".into()),
             Self::Descriptors { needed, .. } => Some(format!(
                 "raise the limit (ulimit -n, RLIMIT_NOFILE) by about {needed}, fork fewer at once, or give the clones \
                  streams that are not captured"

@@ -35,9 +35,6 @@ struct Keeper {
     ended: Option<Outcome>,
 }
 
-/// How long the keeper waits with an answer at most when it is asked for one; it never waits for anybody.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 impl Link {
     pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd) -> Self {
         Self {
@@ -144,18 +141,7 @@ enum Batch {
 
 impl Keeper {
     fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), ForkError> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match messages::send(self.control.as_fd(), message, fds) {
-                // A user may have only so many descriptors on their way (unix(7)); the keeper takes them off.
-                Err(StartError::Supervisor { source, .. })
-                    if source.raw_os_error() == Some(libc::ETOOMANYREFS) && Instant::now() < until =>
-                {
-                    std::thread::sleep(Duration::from_micros(200));
-                }
-                result => return Ok(result?),
-            }
-        }
+        Ok(messages::send(self.control.as_fd(), message, fds)?)
     }
 
     /// The next message, and notes what it says of the template; `None` when none comes in time.

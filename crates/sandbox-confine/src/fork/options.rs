@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::command::{CAPTURE_LIMIT, Stdio};
 
 /// How long a template may take to be ready, unless the caller says otherwise.
-pub const INIT_TIMEOUT: Duration = Duration::from_secs(300);
+pub const INIT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Where an output stream of each clone goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,8 +25,6 @@ pub(crate) struct Order {
     pub(crate) narrowing: Vec<u8>,
     /// Whether its memory is put into huge pages before it is forked.
     pub(crate) huge_pages: bool,
-    /// Whether it is behind Landlock.
-    pub(crate) has_landlock: bool,
     pub(crate) env: Vec<(CString, CString)>,
     pub(crate) cwd: CString,
     /// CLONE_NEW* of the namespaces of init that it joins.
@@ -71,6 +69,9 @@ impl Order {
                     .join("; "),
             });
         };
+        if plan.landlock.handled == [0; 3] {
+            return Err(ForkError::NeedsLandlock);
+        }
         let spec = FilterSpec {
             toggles: Toggles {
                 template: true,
@@ -85,7 +86,6 @@ impl Order {
             filter: seccomp::filter(&spec).map_err(refused)?.into_owned(),
             narrowing: seccomp::narrowing(&spec).map_err(refused)?.into_bytes(),
             huge_pages: false,
-            has_landlock: plan.landlock.handled != [0; 3],
             env: variables(&owned.surroundings.env)?,
             cwd: text(Path::new(&owned.surroundings.cwd).as_os_str())?,
             namespaces: u64::from(namespaces.cast_unsigned()),
@@ -96,14 +96,14 @@ impl Order {
 
 impl Files {
     /// The same files, with numbers that are in nobody's way.
-    pub(crate) fn out_of_the_way(self) -> rustix::io::Result<Self> {
-        let [stdin, stdout, stderr] = self.stdio;
+    pub(crate) fn out_of_the_way(&self) -> rustix::io::Result<Self> {
+        let [stdin, stdout, stderr] = &self.stdio;
         Ok(Self {
-            init: high(self.init)?,
-            image: high(self.image)?,
-            control: high(self.control)?,
-            socket: high(self.socket)?,
-            report: high(self.report)?,
+            init: high(&self.init)?,
+            image: high(&self.image)?,
+            control: high(&self.control)?,
+            socket: high(&self.socket)?,
+            report: high(&self.report)?,
             stdio: [high(stdin)?, high(stdout)?, high(stderr)?],
         })
     }
@@ -137,8 +137,8 @@ impl Files {
     }
 }
 
-fn high(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(&fd, FIRST)
+fn high(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, FIRST)
 }
 
 fn variables(

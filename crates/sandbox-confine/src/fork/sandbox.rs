@@ -4,10 +4,8 @@ use sandbox_types::{Outcome, Policy, RunResult};
 
 use super::clone::CloneHandle;
 use super::error::ForkError;
-use super::link::Link;
 use super::options::ForkOptions;
 use crate::error::{RunError, StartError};
-use crate::process::Left;
 use crate::sandbox::{Live, Sandbox};
 use crate::streams::OutputReader;
 
@@ -125,13 +123,5 @@ impl Drop for Sandbox {
         if let Live::Template(link) = &self.live {
             link.end_template();
         }
-    }
-}
-
-impl Link {
-    /// Lets go of the template; its sandbox goes on for as long as there are clones.
-    pub(crate) fn leave(&self) -> Result<Left, StartError> {
-        self.end_template();
-        Ok(Left::Ended)
     }
 }

@@ -163,10 +163,9 @@ impl Clone {
         drop((stdin, stdout, stderr));
         // A domain of its own: clones of one template do not trace one another (landlock(7)), nor look into each
         // other's /proc entries.
-        if order.has_landlock {
-            let own = landlock::ruleset(&[MAKE_DEVICES, 0, 0]).map_err(|errno| ("Landlock", errno))?;
-            landlock::restrict(&own).map_err(|errno| ("Landlock", errno))?;
-        }
+        let own = landlock::ruleset(&[MAKE_DEVICES, 0, 0]).map_err(|errno| ("Landlock", errno))?;
+        landlock::restrict(&own).map_err(|errno| ("Landlock", errno))?;
+        drop(own);
         kernel::capabilities(0).map_err(|errno| ("capabilities", errno))?;
         let number = CString::new(self.id.to_string()).map_err(|_| ("CLONE_ID", EINVAL))?;
         sys::set_variable(c"CLONE_ID", &number).map_err(|_| ("CLONE_ID", kernel::ENOMEM))?;

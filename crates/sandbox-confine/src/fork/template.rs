@@ -202,6 +202,9 @@ fn own_stream(stdio: Stdio) -> Result<Stdio, StartError> {
     }
 }
 
+/// Room for some thirty requests with their descriptors, bytes as the kernel counts them.
+const CONTROL_BUFFER: usize = 16 * 1024;
+
 /// Our ends and theirs of the sockets that a template is made with.
 struct Ends {
     control: (OwnedFd, Option<OwnedFd>),
@@ -213,6 +216,9 @@ struct Ends {
 impl Ends {
     fn open() -> Result<Self, StartError> {
         let (control, their_control) = messages::socket_pair()?;
+        // A few dozen clones are on their way at most: their descriptors count for the user, whoever sends them.
+        rustix::net::sockopt::set_socket_send_buffer_size(&control, CONTROL_BUFFER)
+            .map_err(StartError::supervisor("setsockopt"))?;
         let (report, their_report) = messages::socket_pair()?;
         let (keeper, template) = messages::socket_pair()?;
         Ok(Self {

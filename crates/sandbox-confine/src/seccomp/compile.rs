@@ -19,7 +19,7 @@ pub struct Bpf(Vec<u8>);
 impl Bpf {
     /// A program of these instructions.
     #[allow(dead_code, reason = "the build uses a part")]
-    pub(super) fn of(instructions: Vec<Instruction>) -> Self {
+    pub(super) fn of(instructions: &[Instruction]) -> Self {
         Self(instructions.concat())
     }
 

@@ -21,5 +21,5 @@ pub fn narrowing(spec: &FilterSpec) -> Result<Bpf, SeccompError> {
         program.push(answer(NOT_PERMITTED));
     }
     program.push(answer(ALLOW));
-    Ok(Bpf::of(program))
+    Ok(Bpf::of(&program))
 }

@@ -14,6 +14,7 @@ pub mod passthrough;
 
 pub mod quota;
 mod union;
+mod waits;
 
 pub use dual::DualFs;
 pub use mem::MemFs;

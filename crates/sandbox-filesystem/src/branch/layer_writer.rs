@@ -28,6 +28,8 @@ use super::stack::LayerFormat;
 use super::xattr::{Reading, by_descriptor, escape};
 
 const OPAQUE: &[u8] = b"user.overlay.opaque";
+#[cfg(feature = "oci")]
+const WHITEOUT: &[u8] = b"user.overlay.whiteout";
 
 /// What its owner needs of a directory to fill it.
 const FILLABLE: u32 = 0o700;
@@ -167,6 +169,19 @@ impl LayerWriter {
         let kind = rustix::fs::FileType::CharacterDevice;
         rustix::fs::mknodat(&place.parent, place.name(), kind, Mode::empty(), 0)?;
         Ok(())
+    }
+
+    /// The same as an attribute, in a directory already given to [`Self::dir`], where devices cannot be made. Only lower
+    /// layers may have such a whiteout.
+    #[cfg(feature = "oci")]
+    pub(crate) fn whiteout_as_attribute(&mut self, path: &RelPath) -> io::Result<()> {
+        let parent = path.parent().unwrap_or_default();
+        let attributes = self.directories.get_mut(&parent).ok_or(Errno::NOENT)?;
+        let marks = attributes.xattrs.0.entry(Bytes(OPAQUE.to_vec()));
+        marks.or_insert_with(|| Bytes(b"x".to_vec()));
+        let file = self.file(path)?;
+        let flags = rustix::fs::XattrFlags::empty();
+        Ok(rustix::fs::fsetxattr(file, WHITEOUT, b"y", flags)?)
     }
 
     /// Removes what the layer has at `path`, with everything in it.

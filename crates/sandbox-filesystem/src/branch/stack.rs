@@ -9,7 +9,7 @@
 //! device 0/0, an opaque directory has `user.overlay.opaque` = `y`. A layer that is a whole copy hides
 //! everything beneath it, and in it both mean nothing.
 
-pub(super) mod access;
+pub(crate) mod access;
 mod dir;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 #[macro_use]
 mod harness;
 
+#[cfg(feature = "oci")]
+mod oci;
 mod overlay_mount;
 mod rolled_back;
 mod served;

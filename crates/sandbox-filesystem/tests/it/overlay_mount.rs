@@ -85,7 +85,7 @@ fn places() -> Vec<OverlayPlace> {
 }
 
 /// Why no overlay can be had here.
-fn impossible() -> Option<String> {
+pub(crate) fn impossible() -> Option<String> {
     let place = Place::new();
     match place.overlay().setup() {
         Err(error @ (OverlayError::NoNamespaces { .. } | OverlayError::Unsuitable(_))) => {

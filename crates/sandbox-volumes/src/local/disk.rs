@@ -1,16 +1,22 @@
 //! Disks: what there is to do with an image.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sandbox_types::ByteSize;
 
 use crate::error::VolumeError;
-use crate::ext4::{self, DiskUsage, Ext4FormatOptions, Size, format_ext4};
+use crate::ext4::{self, DiskUsage, Ext4FormatOptions, Size, Source};
 
-/// Makes an ext4 file system of `size` in a new file at `path`.
+/// Makes an ext4 file system of `size` in a new file at `path`. The file is on the disk when this returns; its name is for
+/// whoever syncs the directory, which is nobody's yet.
 pub(super) fn provision(path: &Path, size: ByteSize) -> Result<(), VolumeError> {
     let options = Ext4FormatOptions::builder(Size::Bytes(size)).build()?;
-    Ok(format_ext4(path, &options).map(drop)?)
+    let mut new = OpenOptions::new();
+    new.read(true).write(true).create_new(true).mode(0o600);
+    let mut file = new.open(path).map_err(VolumeError::io(path))?;
+    Ok(ext4::write(&mut file, Source::Empty, &options).map(drop)?)
 }
 
 /// Makes the file system at `path` larger.

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueHint;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sandbox::branch::{Branch, Exported, Progress};
 use sandbox::{BranchName, ByteSize};
 
 use super::show_changes::thousands;
+use crate::commands::whole::written_to;
 use crate::error::CliError;
 use crate::interrupt::Guard;
 use crate::output::{note, tell};
@@ -55,7 +55,7 @@ pub(super) fn export(args: &ExportArgs, workspace: &WorkspaceArgs) -> Result<Exi
     let exported = match &args.output {
         None if io::stdout().is_terminal() => return Err(CliError::ArchiveOnTerminal),
         None => written(&branch, BufWriter::new(io::stdout().lock()), &mut show)?,
-        Some(path) => exported_to(&branch, path, &mut show)?,
+        Some(path) => written_to(path, |out| written(&branch, out, &mut show))?,
     };
     drop(bar);
     for path in &exported.skipped {
@@ -81,33 +81,6 @@ fn written(
     let exported = branch.export(&mut out, show)?;
     out.flush().map_err(CliError::Stdout)?;
     Ok(exported)
-}
-
-/// Writes the archive beside `path`, and gives it that name when it is whole: half an archive is none, whatever ends
-/// this process. What has the name already stays.
-fn exported_to(branch: &Branch, path: &Path, show: &mut dyn FnMut(Progress)) -> Result<Exported, CliError> {
-    let failed = |source: io::Error| CliError::File {
-        path: path.to_owned(),
-        source,
-    };
-    if path.symlink_metadata().is_ok() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let guard = Guard::removing(part.clone());
-    let file = File::create_new(&part).map_err(failed)?;
-    let result = written(branch, BufWriter::new(file), show).and_then(|exported| {
-        renameat_with(CWD, &part, CWD, path, RenameFlags::NOREPLACE)
-            .map_err(|errno| failed(errno.into()))
-            .map(|()| exported)
-    });
-    if result.is_err() {
-        std::fs::remove_file(&part).ok();
-    }
-    drop(guard);
-    result
 }
 
 pub(super) fn import(args: &ImportArgs, workspace: &WorkspaceArgs) -> Result<ExitCode, CliError> {

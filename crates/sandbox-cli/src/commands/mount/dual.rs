@@ -1,12 +1,13 @@
 //! `sandbox mount dual`.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use sandbox::Access;
+use sandbox::ByteSize;
 use sandbox::backend::dual::{
     BackendAFallbackToBackendBRead, BackendAOnly, Deletions, DualFsBuilder, Durability,
     MergeReadsBackendAPrecedence, ReadBackendBWriteBackendA,
@@ -14,7 +15,6 @@ use sandbox::backend::dual::{
 use sandbox::backend::{DualFs, MemFs, PassthroughFs};
 use sandbox::fs::DynFileSystem;
 use sandbox::own::OwnWalls;
-use sandbox::{Access, ByteSize};
 
 use super::job::{Job, Made};
 use super::mem::belong_to_caller;
@@ -80,18 +80,17 @@ enum Policy {
 }
 
 impl FromStr for Part {
-    type Err = <ByteSize as FromStr>::Err;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("mem:") {
-            Some(size) => size.parse().map(Self::Memory),
-            None => text.parse().map(Self::Directory).or_else(never),
+            Some(size) => size.parse().map(Self::Memory).map_err(|error| format!("{error}")),
+            // The server behind its walls works in another directory than its caller.
+            None => std::path::absolute(text)
+                .map(Self::Directory)
+                .map_err(|error| error.to_string()),
         }
     }
-}
-
-fn never<T, E>(error: Infallible) -> Result<T, E> {
-    match error {}
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -104,21 +103,24 @@ impl Job for Args {
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {
-        let parts = [(&self.a, Access::Write), (&self.b, Access::Read)];
+        let of_a = if self.options.read_only {
+            Access::Read
+        } else {
+            Access::Write
+        };
         // What is not there is said by who looks at it more closely.
-        let directories = parts.into_iter().filter_map(|(part, access)| match part {
-            Part::Directory(dir) => Some((dir.canonicalize().ok()?, access)),
+        let reached = [(&self.a, of_a), (&self.b, Access::Read)].map(|(part, access)| match part {
+            Part::Directory(dir) => dir.canonicalize().ok().map(|dir| (dir, access)),
             Part::Memory(_) => None,
         });
-        let mut walls = directories
+        let mut walls = reached
+            .into_iter()
+            .flatten()
             .fold(OwnWalls::new(), |walls, (dir, access)| walls.reach(dir, access))
             .many_owners();
         if self.stat.is_off() {
-            walls = walls.keep("mknod");
-        }
-        if self.stat.is_off() || self.options.kernel_io {
-            // Attributes in trusted.*, and files that the kernel reads itself.
-            walls = walls.keep("sys_admin");
+            // Devices, and attributes in trusted.*.
+            walls = walls.keep("mknod").keep("sys_admin");
         }
         Ok(walls)
     }

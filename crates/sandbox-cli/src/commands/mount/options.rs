@@ -4,9 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use sandbox::fs::DynFileSystem;
 use sandbox::serve::fuse::{MountBuilder, Session, SessionBuilder};
 use sandbox::{CachePolicy, HostPermissions, StatVirtualization};
+
+/// A directory as it is named from the root: the server behind its walls works in another one than its caller.
+pub(super) fn directory() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(std::path::absolute)
+}
 
 /// How it is mounted and served.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! `sandbox mount overlay`.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,6 +65,10 @@ pub(super) struct Args {
     /// Every attribute of a file must be copied with it, also labels of security modules
     #[arg(long)]
     strict: bool,
+    /// Made before the walls stand: inside them each directory is a mount of its own, and nothing can be renamed from one
+    /// mount to another. What was opened before stays where it was.
+    #[arg(skip)]
+    made: OnceCell<Arc<OverlayFs>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -84,6 +89,10 @@ impl Job for Args {
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {
+        if self.made.get().is_none() {
+            let made = self.build()?;
+            self.made.get_or_init(|| made);
+        }
         let writable = self
             .upper
             .iter()
@@ -107,6 +116,16 @@ impl Job for Args {
     }
 
     fn filesystem(&self) -> Result<Made, CliError> {
+        let fs = match self.made.get() {
+            Some(made) => Arc::clone(made),
+            None => self.build()?,
+        };
+        Ok(Made { fs, _watch: None })
+    }
+}
+
+impl Args {
+    fn build(&self) -> Result<Arc<OverlayFs>, CliError> {
         let format = match self.format {
             Format::Detect => LayerFormat::Detect,
             Format::Overlay => LayerFormat::Overlay,
@@ -134,9 +153,6 @@ impl Job for Args {
         if self.strict {
             builder = builder.strict();
         }
-        Ok(Made {
-            fs: Arc::new(builder.build()?),
-            _watch: None,
-        })
+        Ok(Arc::new(builder.build()?))
     }
 }

@@ -13,7 +13,7 @@ use sandbox::backend::quota::Quota;
 use sandbox::own::OwnWalls;
 
 use super::job::{Job, Made};
-use super::options::{Cache, Options, Permissions, Stat};
+use super::options::{Cache, Options, Permissions, Stat, directory};
 use super::serve::serve;
 use crate::error::CliError;
 use crate::output::note;
@@ -31,6 +31,7 @@ Examples:
   $ sandbox mount passthrough --quota 2G --daemon ~/data /tmp/view")]
 pub(super) struct Args {
     /// The directory to serve
+    #[arg(value_parser = directory())]
     dir: PathBuf,
     #[command(flatten)]
     options: Options,

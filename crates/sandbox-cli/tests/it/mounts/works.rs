@@ -25,6 +25,17 @@ fn a_directory_is_served_in_the_foreground_until_ctrl_c() {
 }
 
 #[test]
+fn a_directory_may_be_named_from_where_the_caller_is() {
+    let site = site!();
+    let mut command = site.place.command(["mount", "passthrough", "dir", "point"]);
+    let mounted = Mounted::start(command.current_dir(site.place.root()));
+    assert_eq!(read(&site.point.join("file")), "before\n");
+    signal(mounted.child.id(), Signal::INT);
+    let (status, said) = mounted.end();
+    assert!(status.success() && !site.is_mounted(), "{status} {said}");
+}
+
+#[test]
 fn what_was_read_and_written_is_counted() {
     let site = site!();
     fs::write(site.dir.join("large"), vec![7; 300_000]).unwrap();
@@ -35,6 +46,75 @@ fn what_was_read_and_written_is_counted() {
     let read = said.lines().find(|line| line.starts_with("READ "));
     let read = read.map(|line| line.split_whitespace().last());
     assert_eq!(read, Some(Some("300000")), "{said}");
+}
+
+#[test]
+fn with_kernel_io_root_s_reads_and_writes_never_come_to_the_server() {
+    let site = site!();
+    if !super::is_root() {
+        skip!(
+            super::name_of_test!(),
+            "only root may give the kernel files to read itself"
+        );
+    }
+    if !kernel_is_at_least(6, 9) {
+        skip!(
+            super::name_of_test!(),
+            "the kernel has no FOPEN_PASSTHROUGH (Linux 6.9)"
+        );
+    }
+    let mounted = site.start(&["--stats", "--stat", "off", "--kernel-io"]);
+    let content: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    fs::write(site.point.join("large"), &content).unwrap();
+    assert_eq!(fs::read(site.point.join("large")).unwrap(), content);
+    assert_eq!(fs::read(site.dir.join("large")).unwrap(), content);
+    signal(mounted.child.id(), Signal::INT);
+    let (status, said) = mounted.end();
+    assert!(status.success() && said.contains("CREATE "), "{said}");
+    let moved = said
+        .lines()
+        .filter(|line| line.starts_with("READ ") || line.starts_with("WRITE "));
+    assert_eq!(moved.count(), 0, "{said}");
+}
+
+fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = read(std::path::Path::new("/proc/sys/kernel/osrelease"));
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}
+
+#[test]
+fn locks_of_an_open_file_description_end_with_it() {
+    let site = site!();
+    if !crate::harness::has("python3") {
+        skip!(super::name_of_test!(), "no python3 on PATH");
+    }
+    let mounted = site.start(&[]);
+    // F_OFD_SETLK of all, by two descriptions of one process.
+    let script = "import fcntl, os, struct, sys
+lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0)
+one, two = (os.open(sys.argv[1], os.O_RDWR) for _ in range(2))
+fcntl.fcntl(one, 37, lock)
+try:
+    fcntl.fcntl(two, 37, lock)
+    sys.exit('both have it')
+except BlockingIOError:
+    pass
+os.close(one)
+for attempt in range(3000):
+    try:
+        fcntl.fcntl(two, 37, lock)
+        sys.exit(0)
+    except BlockingIOError:
+        os.sched_yield()
+        import time; time.sleep(0.01)
+sys.exit('closing it gives nothing up')";
+    let mut command = std::process::Command::new("python3");
+    let ran = crate::harness::Ran::of(command.args(["-c", script]).arg(site.point.join("file")));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    drop(mounted);
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! What cannot be had, and how that is said.
-#![expect(clippy::print_stdout, reason = "clones print")]
 
 use std::time::{Duration, Instant};
 
@@ -122,5 +121,15 @@ fn a_limit_on_processes_that_the_clones_would_pass_is_an_error_and_leaves_none()
             other => panic!("{other:?}"),
         }
         assert_eq!(results(template.fork(2).expect("few")).len(), 2);
+    });
+}
+
+#[test]
+fn a_policy_without_landlock_has_no_templates() {
+    alone!(|| {
+        let mut policy = Policy::default();
+        policy.syscalls.nested = true;
+        let template = Sandbox::new_with_fns(&policy, || {}, |_| {});
+        assert!(matches!(template, Err(ForkError::NeedsLandlock)), "{template:?}");
     });
 }

@@ -1,5 +1,4 @@
 //! What clones are: copies with a number, live, each for itself.
-#![expect(clippy::print_stdout, reason = "clones print")]
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -23,7 +22,7 @@ fn each_clone_has_its_number_and_what_init_has_loaded() {
                 "{id} {} {}",
                 std::env::var("CLONE_ID").expect("set"),
                 LOADED.get().expect("loaded")
-            )
+            );
         };
         let mut template = Sandbox::new_with_fns(&Policy::default(), load, work).expect("a template");
         let outputs: Vec<_> = results(template.fork(3).expect("clones"))
@@ -197,13 +196,13 @@ fn commands_run_in_the_sandbox_of_a_template_beside_its_clones() {
 #[test]
 fn signals_mean_in_a_clone_what_they_always_mean() {
     alone!(|| {
-        let mut template = template(|id| match id {
-            0 => std::process::abort(),
-            _ => {
-                let own = rustix::process::getpid();
-                rustix::process::kill_process(own, rustix::process::Signal::TERM).expect("itself");
-                std::thread::sleep(Duration::from_secs(1000));
+        let mut template = template(|id| {
+            if id == 0 {
+                std::process::abort();
             }
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::TERM).expect("itself");
+            std::thread::sleep(Duration::from_secs(1000));
         });
         let outcomes: Vec<_> = results(template.fork(2).expect("clones"))
             .iter()

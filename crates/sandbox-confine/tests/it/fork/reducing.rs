@@ -1,5 +1,4 @@
 //! The output of clones as the input of a command.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "clones print")]
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -18,7 +18,7 @@ fn status(fields: &[&str]) -> String {
     let wanted = text
         .lines()
         .filter(|line| fields.iter().any(|field| line.starts_with(field)));
-    wanted.map(|line| format!("{line}\n")).collect()
+    wanted.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn clones_have_pid_namespaces_of_their_own_and_a_template_one_of_the_sandbox() {
                 std::fs::read_link("/proc/self/ns/pid")
                     .expect("its own")
                     .display()
-            )
+            );
         });
         let clones = results(template.fork(2).expect("clones"));
         assert_ne!(stdout(&clones[0]), stdout(&clones[1]));

@@ -6,7 +6,8 @@ use std::task::{Wake, Waker};
 
 use super::DualFs;
 use super::node::Node;
-use crate::backend::mem::lock::{Held, Waits};
+use crate::backend::mem::lock::Held;
+use crate::backend::waits::Waits;
 use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
 
 /// How many ranges there may be, so that they do not eat up memory.

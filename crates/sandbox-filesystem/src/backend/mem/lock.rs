@@ -1,17 +1,16 @@
 //! Locks of fcntl(2) and flock(2), and waiting for them.
 
 mod held;
-mod waits;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+pub(super) use super::super::waits::Waits;
 use super::filesystem::MemFs;
 use super::inode::Inode;
 use super::space::Space;
 use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
 pub(in crate::backend) use held::Held;
-pub(in crate::backend) use waits::Waits;
 
 /// What a lock adds at most: its own range, and the second half of one that it splits.
 const LOCKING: u64 = 2;

@@ -26,6 +26,13 @@ impl OverlayFs {
             None => self.raise(&inode, Content::All)?,
         }
         self.follow_copy(change.handle)?;
+        // Whoever copies something up into a directory gives it back the times that it had.
+        let sets_times = change.atime.is_some() || change.mtime.is_some();
+        let _names = inode
+            .parts
+            .get()
+            .filter(|_| sets_times)
+            .map(|parts| parts.looking());
         self.host.do_setattr(ctx, ino, change)
     }
 }

@@ -223,6 +223,10 @@ impl OverlayBuilder {
         layers: Vec<Opened>,
         writable: Option<(Opened, Opened)>,
     ) -> Result<OverlayFs, OverlayError> {
+        let upper = writable.iter().map(|(upper, _)| upper);
+        let top_down = upper.chain(layers.iter().rev());
+        let absolute = |opened: &Opened| opened.path.canonicalize().unwrap_or_else(|_| opened.path.clone());
+        let shown = top_down.map(absolute).collect();
         let devices: Vec<u64> = layers.iter().map(|layer| layer.id.0).collect();
         let numbers = Numbers::new(writable.as_ref().map(|(upper, _)| upper.id.0), &devices);
         let upper = match &writable {
@@ -236,6 +240,7 @@ impl OverlayBuilder {
             numbers,
             formats: std::iter::once(LayerFormat::Overlay).chain(formats).collect(),
             upper,
+            shown,
             copying: Once::default(),
             renames: Mutex::default(),
         })

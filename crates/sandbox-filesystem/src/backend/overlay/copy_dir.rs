@@ -18,6 +18,28 @@ use crate::backend::passthrough::resolve::STAND_IN;
 use crate::backend::union::{Listed, marks};
 use crate::fs::{Errno, FsResult};
 
+/// An inode, referred to for as long as this lives.
+struct Referred<'a> {
+    overlay: &'a OverlayFs,
+    inode: Arc<Inode>,
+}
+
+impl<'a> Referred<'a> {
+    fn again(overlay: &'a OverlayFs, inode: &Arc<Inode>) -> Self {
+        overlay.host.table.refer_again(inode);
+        Self {
+            overlay,
+            inode: Arc::clone(inode),
+        }
+    }
+}
+
+impl Drop for Referred<'_> {
+    fn drop(&mut self) {
+        self.overlay.host.do_forget(self.inode.number, 1);
+    }
+}
+
 impl OverlayFs {
     /// Makes a directory in the upper, with nothing in it, that is merged with those that it has in lower layers.
     pub(super) fn copy_directory(&self, inode: &Arc<Inode>) -> FsResult<()> {
@@ -43,7 +65,7 @@ impl OverlayFs {
         if !is_at(inode, Some(&place)) {
             return Err(Errno::ESTALE);
         }
-        self.put_in_place(&place, staged)?;
+        self.put_in_place(&place, staged, file.as_fd())?;
         crash_point("copy: dir renamed");
         // Nobody looks at its parts while they change.
         let _inner = parts(inode).changing();
@@ -60,39 +82,57 @@ impl OverlayFs {
     /// Copies up a directory with everything in it, in place, and makes it hide what is beneath. Nobody can tell that from
     /// outside, so it takes no lock for long, others work in it meanwhile, and a crash in between does no harm.
     pub(super) fn complete(&self, dir: &Arc<Inode>) -> FsResult<()> {
-        self.raise(dir, Content::All)?;
-        let entries = {
-            let _looking = parts(dir).looking();
-            self.merged(dir)?
-        };
-        for entry in entries.iter().filter(|entry| !Listed::is_dots(&entry.name)) {
-            match self.complete_entry(dir, &entry.name) {
-                // Gone meanwhile.
-                Err(Errno::ENOENT) => {}
-                other => other?,
+        // No recursion: a tree can be deeper than a thread's stack.
+        let mut under_way = vec![self.begin(Referred::again(self, dir))?];
+        while let Some((dir, names)) = under_way.last_mut() {
+            if let Some(name) = names.pop() {
+                let inner = match self.complete_entry(&dir.inode, &name) {
+                    // Gone meanwhile.
+                    Err(Errno::ENOENT) => None,
+                    other => other?,
+                };
+                if let Some(inner) = inner {
+                    let inner = self.begin(inner)?;
+                    under_way.push(inner);
+                }
+            } else {
+                self.seal(&dir.inode)?;
+                under_way.pop();
             }
         }
-        self.seal(dir)
+        Ok(())
     }
 
-    fn complete_entry(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<()> {
-        let inode = {
+    /// A directory that is in the upper by now, and the names of what is to follow.
+    fn begin<'a>(&self, dir: Referred<'a>) -> FsResult<(Referred<'a>, Vec<OsString>)> {
+        self.raise(&dir.inode, Content::All)?;
+        let entries = {
+            let _looking = parts(&dir.inode).looking();
+            self.merged(&dir.inode)?
+        };
+        let names = entries.into_iter().map(|entry| entry.name);
+        let names = names.filter(|name| !Listed::is_dots(name)).collect();
+        Ok((dir, names))
+    }
+
+    /// Copies up what has a name; a directory of which that is not all is the answer.
+    fn complete_entry(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<Option<Referred<'_>>> {
+        let found = {
             let _looking = parts(dir).looking();
             let seen = self.look(dir, name)?;
-            self.known(dir, name, &seen)?.0
-        };
-        let done = if inode.type_bits() == libc::S_IFDIR {
-            if inode.layer() == 0 && !parts(&inode).is_merged() {
-                // The upper's own, like everything in it.
-                Ok(())
-            } else {
-                self.complete(&inode)
+            Referred {
+                overlay: self,
+                inode: self.known(dir, name, &seen)?.0,
             }
-        } else {
-            self.raise_name(dir, name)
         };
-        self.host.do_forget(inode.number, 1);
-        done
+        let inode = &found.inode;
+        if inode.type_bits() != libc::S_IFDIR {
+            self.raise_name(dir, name)?;
+            return Ok(None);
+        }
+        // One without anything beneath is the upper's own, like everything in it.
+        let own = inode.layer() == 0 && !parts(inode).is_merged();
+        Ok((!own).then_some(found))
     }
 
     /// Makes a directory opaque of which everything is in the upper.

@@ -36,12 +36,26 @@ impl OverlayFs {
     /// holds a lock on names. Whoever wants the same waits; nobody else does.
     pub(super) fn raise(&self, inode: &Arc<Inode>, content: Content) -> FsResult<()> {
         self.upper()?;
+        // No recursion: a tree can be deeper than a thread's stack.
+        let mut above = Vec::new();
+        let mut at = Arc::clone(inode);
+        while at.layer() != 0
+            && let Some(place) = at.place()
+        {
+            at = place.parent;
+            above.push(Arc::clone(&at));
+        }
+        for dir in above.iter().rev() {
+            self.raise_alone(dir, Content::All)?;
+        }
+        self.raise_alone(inode, content)
+    }
+
+    /// As `raise`, for what is in a directory that is in the upper.
+    fn raise_alone(&self, inode: &Arc<Inode>, content: Content) -> FsResult<()> {
         for _ in 0..TRIES {
             if inode.layer() == 0 {
                 return Ok(());
-            }
-            if let Some(place) = inode.place() {
-                self.raise(&place.parent, Content::All)?;
             }
             let Turn::Own(_turn) = self.copying.turn(inode.number) else {
                 continue;
@@ -104,7 +118,7 @@ impl OverlayFs {
             crash_point("copy: indexed");
         }
         match place {
-            Some(place) => self.put_in_place(place, staged)?,
+            Some(place) => self.put_in_place(place, staged, file.as_fd())?,
             None => drop(staged),
         }
         if several {
@@ -130,11 +144,19 @@ impl OverlayFs {
 
     /// Renames something from staging to a place that has nothing in the upper. The times of the directory stay: for
     /// everybody else nothing has changed.
-    pub(super) fn put_in_place(&self, place: &Place, staged: Staged<'_>) -> FsResult<()> {
+    pub(super) fn put_in_place(
+        &self,
+        place: &Place,
+        staged: Staged<'_>,
+        file: BorrowedFd<'_>,
+    ) -> FsResult<()> {
         let dir = self.host.part_descriptor(&place.parent, 0)?;
         self.mark_impure(&place.parent, dir.as_fd())?;
         let before = host::stat(dir.as_fd())?;
-        with_mode(dir.as_fd(), 0o300, || staged.try_put(dir.as_fd(), &place.name))?;
+        // A directory that moves must be writable itself: what is above it changes.
+        with_mode(file, 0o200, || {
+            with_mode(dir.as_fd(), 0o300, || staged.try_put(dir.as_fd(), &place.name))
+        })?;
         staged.was_put();
         crash_point("copy: renamed");
         copy_times(&before, dir.as_fd())

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::OverlayFs;
@@ -17,6 +18,10 @@ impl DynFileSystem for OverlayFs {
     fn init(&self, offered: Capabilities) -> FsResult<Capabilities> {
         let locks = Capabilities::POSIX_LOCKS | Capabilities::FLOCK_LOCKS;
         self.host.init(offered - locks)
+    }
+
+    fn shows(&self) -> Vec<PathBuf> {
+        self.shown.clone()
     }
 
     fn destroy(&self) {
@@ -278,22 +283,22 @@ impl DynFileSystem for OverlayFs {
         &self,
         _ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.host.do_setlk(ino, owner, lock)
+        self.host.do_setlk(ino, handle, owner, lock)
     }
 
     fn setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.host.do_setlkw(ctx, ino, owner, lock)
+        self.host.do_setlkw(ctx, ino, handle, owner, lock)
     }
 
     fn flock(

@@ -43,6 +43,7 @@ mod xattr;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 pub use builder::{Durability, LayerFormat, OverlayBuilder};
@@ -83,6 +84,8 @@ pub struct OverlayFs {
     formats: Vec<LayerFormat>,
     /// None where it is read-only.
     upper: Option<Upper>,
+    /// Where its directories are on the host, the topmost first.
+    shown: Vec<PathBuf>,
     /// Who is copied up now.
     copying: Once<Ino>,
     /// Held by renames that can change what is above what.

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Statx, XattrFlags};
 use super::OverlayFs;
 use super::attributes::mark;
 use super::crash::crash_point;
+use super::lend::with_mode;
 use super::staging::Staged;
 use crate::backend::acl::{self, Acl};
 use crate::backend::passthrough::attr::chmod;
@@ -80,7 +81,7 @@ impl OverlayFs {
         crash_point("create: staged");
         if kind == Kind::Dir {
             // The whiteout is in staging then, and removed with what is dropped here.
-            staged.exchange(order.dir, order.name)?;
+            with_mode(file.as_fd(), 0o200, || staged.exchange(order.dir, order.name))?;
         } else {
             staged.replace(order.dir, order.name)?;
         }

@@ -10,6 +10,7 @@ use rustix::io::Errno as HostErrno;
 
 use super::content::Content;
 use super::crash::crash_point;
+use super::lend::with_mode;
 use super::look::{Seen, xattr};
 use super::{OverlayFs, kept, parts};
 use crate::backend::passthrough::host;
@@ -43,7 +44,7 @@ impl OverlayFs {
 
     fn unlink_known(&self, dir: &Arc<Inode>, name: &OsStr, seen: &Seen, inode: &Arc<Inode>) -> FsResult<()> {
         self.host.pin(inode)?;
-        self.remove_name(dir, name, seen)?;
+        self.remove_name(dir, name, seen, inode)?;
         self.lost_name(dir, name, inode, seen.upper)
     }
 
@@ -127,7 +128,7 @@ impl OverlayFs {
         let mut life = parts(inode).changing();
         self.check_empty(inode)?;
         self.host.pin(inode)?;
-        self.remove_name(dir, name, seen)?;
+        self.remove_name(dir, name, seen, inode)?;
         *life = Life::Removed;
         parts(inode).was_removed();
         let gone = self.host.table.lost(inode, dir, name);
@@ -147,7 +148,7 @@ impl OverlayFs {
 
     /// Makes a name lead nowhere, in one step. The directory is in the upper and its names are locked; one that goes is
     /// empty but for whiteouts.
-    fn remove_name(&self, dir: &Arc<Inode>, name: &OsStr, seen: &Seen) -> FsResult<()> {
+    fn remove_name(&self, dir: &Arc<Inode>, name: &OsStr, seen: &Seen, inode: &Arc<Inode>) -> FsResult<()> {
         let staging = &self.upper()?.staging;
         let fd = self.host.part_descriptor(dir, 0)?;
         let beneath = seen.upper == Upper::Nothing || self.is_beneath(dir, name)?;
@@ -162,10 +163,13 @@ impl OverlayFs {
                 let whiteout = staging.staged_whiteout()?;
                 crash_point("remove: whiteout staged");
                 // The directory is in staging then, and removed with what is dropped here.
-                whiteout.exchange(fd.as_fd(), name)?;
+                let moved = self.host.descriptor(inode)?;
+                with_mode(moved.as_fd(), 0o200, || whiteout.exchange(fd.as_fd(), name))?;
                 crash_point("remove: moved");
             }
-            Removal::Remove if seen.upper == Upper::Directory => self.remove_directory(fd.as_fd(), name)?,
+            Removal::Remove if seen.upper == Upper::Directory => {
+                self.remove_directory(fd.as_fd(), name, inode)?;
+            }
             Removal::Remove => rustix::fs::unlinkat(&*fd, name, AtFlags::empty())?,
         }
         crash_point("remove: done");
@@ -173,13 +177,14 @@ impl OverlayFs {
     }
 
     /// A directory of the upper with nothing beneath it, in which there may be whiteouts.
-    fn remove_directory(&self, dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
+    fn remove_directory(&self, dir: BorrowedFd<'_>, name: &OsStr, inode: &Arc<Inode>) -> FsResult<()> {
         match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
             Err(HostErrno::NOTEMPTY | HostErrno::EXIST) => {}
             other => return Ok(other?),
         }
         let staged = self.upper()?.staging.name();
-        staged.take(dir, name)?;
+        let moved = self.host.descriptor(inode)?;
+        with_mode(moved.as_fd(), 0o200, || staged.take(dir, name))?;
         crash_point("remove: moved");
         Ok(())
     }

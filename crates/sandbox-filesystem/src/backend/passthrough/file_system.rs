@@ -330,22 +330,22 @@ impl DynFileSystem for PassthroughFs {
         &self,
         _ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.do_setlk(ino, owner, lock)
+        self.do_setlk(ino, handle, owner, lock)
     }
 
     fn setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.do_setlkw(ctx, ino, owner, lock)
+        self.do_setlkw(ctx, ino, handle, owner, lock)
     }
 
     fn flock(

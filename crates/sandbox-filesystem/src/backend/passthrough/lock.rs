@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation as HostFlock, OFlags};
 
 use super::inode::Inode;
 use super::{PassthroughFs, host};
+use crate::backend::waits::Waits;
 use crate::fs::{Context, Errno, FlockOperation, FsResult, Handle, Ino, Lock, LockKind, LockOwner};
 use crate::sys::record_lock::{self, RecordLock};
 
@@ -21,22 +22,52 @@ const LAST: u64 = i64::MAX.cast_unsigned();
 /// How long a waiter sleeps between two tries at most.
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
-/// Who holds record locks, with which description, and what for.
+/// Who holds record locks on which file, and who waits for whom.
 #[derive(Debug, Default)]
-pub(in crate::backend) struct RecordLocks(Mutex<HashMap<(Ino, LockOwner), Arc<Holder>>>);
+pub(in crate::backend) struct RecordLocks {
+    files: Mutex<HashMap<Ino, Holders>>,
+    waits: Waits,
+}
+
+type Holders = Vec<(LockOwner, Arc<Holder>)>;
 
 #[derive(Debug)]
 struct Holder {
     file: OwnedFd,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
     /// Whom it was seen with last, for `F_GETLK` of others.
-    held: Mutex<Vec<Lock>>,
+    locks: Vec<Lock>,
+    /// The open files by which they were taken: a lock of an open file description (`F_OFD_SETLK` of the client) ends
+    /// with that, of which nothing else tells.
+    by: Vec<Handle>,
+}
+
+impl Holder {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl RecordLocks {
     /// Ends all locks of an owner on a file, by closing the description.
     pub(in crate::backend) fn release(&self, ino: Ino, owner: LockOwner) {
-        let holder = self.lock().remove(&(ino, owner));
-        drop(holder);
+        let ended = self.take(ino, |who, _| who == owner);
+        drop(ended);
+    }
+
+    /// Ends the locks that were taken by an open file which nobody has any more, and by no other.
+    pub(in crate::backend) fn closed(&self, ino: Ino, handle: Handle) {
+        let ended = self.take(ino, |_, holder| {
+            let mut held = holder.held();
+            let had = held.by.len();
+            held.by.retain(|by| *by != handle);
+            had > 0 && held.by.is_empty()
+        });
+        drop(ended);
     }
 
     pub(in crate::backend) fn clear(&self) {
@@ -44,27 +75,57 @@ impl RecordLocks {
         drop(all);
     }
 
-    fn get(&self, ino: Ino, owner: LockOwner) -> Option<Arc<Holder>> {
-        self.lock().get(&(ino, owner)).cloned()
+    /// Takes out whom `ends` says. Their descriptions are closed by the caller, without the lock.
+    fn take(&self, ino: Ino, ends: impl Fn(LockOwner, &Holder) -> bool) -> Holders {
+        let mut files = self.lock();
+        let Some(holders) = files.get_mut(&ino) else {
+            return Holders::new();
+        };
+        let ended = holders.extract_if(.., |(owner, holder)| ends(*owner, holder));
+        let ended = ended.collect();
+        if holders.is_empty() {
+            files.remove(&ino);
+        }
+        ended
     }
 
-    /// Somebody of this server's who is in the way of `lock`.
-    fn pid_in_the_way(&self, ino: Ino, owner: LockOwner, lock: &Lock) -> Option<u32> {
-        let holders: Vec<_> = self
-            .lock()
-            .iter()
-            .filter(|((at, who), _)| *at == ino && *who != owner)
-            .map(|(_, holder)| Arc::clone(holder))
-            .collect();
-        holders.iter().find_map(|holder| {
-            let held = holder.held.lock().unwrap_or_else(PoisonError::into_inner);
-            let meets = |other: &&Lock| other.start <= lock.end && lock.start <= other.end;
-            held.iter().find(meets).map(|lock| lock.pid)
+    fn get(&self, ino: Ino, owner: LockOwner) -> Option<Arc<Holder>> {
+        let files = self.lock();
+        let mut holders = files.get(&ino)?.iter();
+        let found = holders.find(|(who, _)| *who == owner);
+        found.map(|(_, holder)| Arc::clone(holder))
+    }
+
+    /// The holder of that owner: this one, or one that somebody else was faster with.
+    fn get_or_add(&self, ino: Ino, owner: LockOwner, holder: Holder) -> Arc<Holder> {
+        let mut files = self.lock();
+        let holders = files.entry(ino).or_default();
+        if let Some((_, known)) = holders.iter().find(|(who, _)| *who == owner) {
+            return Arc::clone(known);
+        }
+        let holder = Arc::new(holder);
+        holders.push((owner, Arc::clone(&holder)));
+        holder
+    }
+
+    /// Somebody of this server's who is in the way of `lock`, and with which one.
+    fn in_the_way(&self, ino: Ino, owner: LockOwner, lock: &Lock) -> Option<(LockOwner, Lock)> {
+        let others: Holders = {
+            let files = self.lock();
+            let holders = files.get(&ino)?.iter();
+            holders.filter(|(who, _)| *who != owner).cloned().collect()
+        };
+        let meets = |other: &Lock| other.start <= lock.end && lock.start <= other.end;
+        let excludes = |other: &Lock| [other.kind, lock.kind].contains(&LockKind::Exclusive);
+        others.iter().find_map(|(who, holder)| {
+            let held = holder.held();
+            let found = held.locks.iter().find(|other| meets(other) && excludes(other));
+            found.map(|found| (*who, *found))
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Ino, LockOwner), Arc<Holder>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ino, Holders>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,28 +140,37 @@ impl PassthroughFs {
         };
         let mut answer = from_host(found)?;
         if answer.kind != LockKind::Unlocked {
-            answer.pid = self.locks.pid_in_the_way(ino, owner, &answer).unwrap_or(0);
+            let known = self.locks.in_the_way(ino, owner, &lock);
+            answer.pid = known.map_or(0, |(_, theirs)| theirs.pid);
         }
         Ok(answer)
     }
 
-    pub(in crate::backend) fn do_setlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    pub(in crate::backend) fn do_setlk(
+        &self,
+        ino: Ino,
+        handle: Option<Handle>,
+        owner: LockOwner,
+        lock: Lock,
+    ) -> FsResult<()> {
         let inode = self.table.get(ino)?;
         let holder = match self.locks.get(ino, owner) {
             Some(holder) => holder,
             None if lock.kind == LockKind::Unlocked => return Ok(()),
             None => {
-                let holder = Arc::new(Holder {
+                let holder = Holder {
                     file: self.description(&inode)?,
                     held: Mutex::default(),
-                });
-                let mut holders = self.locks.lock();
-                Arc::clone(holders.entry((ino, owner)).or_insert(holder))
+                };
+                self.locks.get_or_add(ino, owner, holder)
             }
         };
         record_lock::set(holder.file.as_fd(), to_host(&lock)?)?;
-        let mut held = holder.held.lock().unwrap_or_else(PoisonError::into_inner);
-        note(&mut held, lock);
+        let mut held = holder.held();
+        note(&mut held.locks, lock);
+        if let Some(handle) = handle.filter(|handle| !held.by.contains(handle)) {
+            held.by.push(handle);
+        }
         Ok(())
     }
 
@@ -108,10 +178,22 @@ impl PassthroughFs {
         &self,
         ctx: &Context<'_>,
         ino: Ino,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        wait(ctx, || self.do_setlk(ino, owner, lock))
+        let mut waiting = None;
+        wait(ctx, || {
+            let result = self.do_setlk(ino, handle, owner, lock);
+            if matches!(result, Err(Errno::EAGAIN | Errno::EACCES)) {
+                drop(waiting.take());
+                // Of those who are not this server's, nothing is known but that they are in the way.
+                if let Some((blocker, _)) = self.locks.in_the_way(ino, owner, &lock) {
+                    waiting = Some(self.locks.waits.begin(owner, blocker)?);
+                }
+            }
+            result
+        })
     }
 
     pub(in crate::backend) fn do_flock(

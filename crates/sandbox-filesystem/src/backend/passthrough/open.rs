@@ -116,6 +116,9 @@ impl PassthroughFs {
         let open = self.handles.remove_file(handle)?;
         self.cache.file_closed();
         self.settle(&open.inode, open.fd());
+        if let Some(handle) = handle {
+            self.locks.closed(open.inode.number, handle);
+        }
         if let Some(owner) = owner {
             self.locks.release(open.inode.number, owner);
         }

@@ -5,6 +5,7 @@ use std::io;
 use sandbox_types::RelPath;
 
 use super::VERSION;
+use crate::tarball::TarError;
 
 /// Why a branch could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +142,19 @@ impl ImportError {
             Err(Self::Limit { what, limit })
         } else {
             Ok(())
+        }
+    }
+}
+
+impl From<TarError> for ImportError {
+    fn from(error: TarError) -> Self {
+        match error {
+            TarError::Read(error) => Self::Read(error),
+            TarError::Truncated => Self::Truncated,
+            TarError::Limit { what, limit } => Self::Limit { what, limit },
+            error @ TarError::Malformed { .. } => {
+                Self::Read(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
         }
     }
 }

@@ -10,16 +10,17 @@ use rustix::io::Errno;
 use sandbox_types::{BranchName, NodeKind, RelPath};
 use tar::{Builder, EntryType};
 
-use super::entry::{Entry, name_of};
 use super::error::ExportError;
+use super::name::name_of;
 use super::writer::Writer;
-use super::{ArchiveManifest, END, MANIFEST, Over, PartManifest, Role, VERSION};
+use super::{ArchiveManifest, END, MANIFEST, OPAQUE, Over, PartManifest, Role, VERSION};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
 use crate::branch::progress::{Phase, Progress};
 use crate::branch::raw::Bytes;
 use crate::branch::stack::{Dir, Found, LayerFormat, Origin, Stack};
 use crate::branch::walk::Walk;
+use crate::tarball::Entry;
 
 /// Which branch it is.
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +168,7 @@ impl Export<'_, '_> {
         let mut entry = self.entry(EntryType::Directory, path, &self.attributes(path, found)?);
         let dir = self.part.stack.dir(path).map_err(ExportError::read(path))?;
         if self.part.format() == LayerFormat::Overlay && dir.is_some_and(|dir| !dir.shows_base()) {
-            entry.set_opaque();
+            entry.set_record(OPAQUE, b"y");
         }
         self.archive.append(entry, io::empty())
     }

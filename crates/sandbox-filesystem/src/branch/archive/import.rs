@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use sandbox_types::RelPath;
 use serde::Deserialize;
-use tar::{Archive, EntryType};
+use tar::EntryType;
 
-use super::entry::{Read, path_of};
 use super::error::ImportError;
+use super::name::path_of;
 use super::part::Receiver;
-use super::reader::{RawEntry, Reader, read_short};
 use super::{ArchiveManifest, END, MANIFEST, VERSION};
 use crate::branch::copy::Refused;
 use crate::branch::progress::{Phase, Progress};
 use crate::branch::raw::Bytes;
+use crate::tarball::{RawEntry, Read, Reader, TarError};
 
 /// Bounds for what an archive may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,8 @@ pub(crate) fn import<E: From<ImportError>>(
     place: impl FnOnce(&ArchiveManifest) -> Result<Vec<PathBuf>, E>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, E> {
-    let mut archive = Archive::new(input);
-    let entries = archive.entries().map_err(ImportError::Read)?;
-    let mut reader = Reader::new(entries, limits.metadata);
-    let (mut first, read) = reader.next()?.ok_or(ImportError::NoManifest)?;
+    let mut reader = Reader::new(input, limits.metadata);
+    let (mut first, read) = first(&mut reader)?.ok_or(ImportError::NoManifest)?;
     let manifest = manifest(&mut first, &read)?;
     let places = place(&manifest)?;
     let parts = manifest.parts.iter().zip(&places);
@@ -84,7 +82,7 @@ pub(crate) fn import<E: From<ImportError>>(
         limits: *limits,
         state: Progress::start(Phase::Importing, None, None),
     };
-    while let Some((mut entry, read)) = reader.next()? {
+    while let Some((mut entry, read)) = reader.next().map_err(ImportError::from)? {
         if read.name == END.as_bytes() {
             return Ok(import.finish(manifest)?);
         }
@@ -94,17 +92,25 @@ pub(crate) fn import<E: From<ImportError>>(
     Err(ImportError::Truncated.into())
 }
 
+/// The first entry; nothing at all has none.
+fn first<'e>(reader: &'e mut Reader<'_>) -> Result<Option<(RawEntry<'e>, Read)>, ImportError> {
+    match reader.next() {
+        Err(TarError::Truncated) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
 /// The version of a manifest, whatever else is in it.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-fn manifest(entry: &mut RawEntry<'_, '_>, read: &Read) -> Result<ArchiveManifest, ImportError> {
+fn manifest(entry: &mut RawEntry<'_>, read: &Read) -> Result<ArchiveManifest, ImportError> {
     if entry.header().entry_type() != EntryType::Regular || read.name != MANIFEST.as_bytes() {
         return Err(ImportError::NoManifest);
     }
-    let text = read_short(entry, MANIFEST_LIMIT)?;
+    let text = entry.read_short(MANIFEST_LIMIT)?;
     let Versioned { version } = serde_json::from_slice(&text).map_err(ImportError::Manifest)?;
     if version > VERSION {
         return Err(ImportError::Newer { version });
@@ -125,7 +131,7 @@ struct Import {
 }
 
 impl Import {
-    fn entry(&mut self, entry: &mut RawEntry<'_, '_>, read: Read) -> Result<(), ImportError> {
+    fn entry(&mut self, entry: &mut RawEntry<'_>, read: Read) -> Result<(), ImportError> {
         self.state.entries += 1;
         ImportError::unless_within(self.state.entries, self.limits.entries, "entries")?;
         // A size that is too large is refused before anything is written.

@@ -18,13 +18,11 @@
 //!
 //! What is imported is hostile: see [`import`] for what it guarantees.
 
-mod entry;
 mod error;
 mod export;
 mod import;
+mod name;
 mod part;
-mod pax;
-mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -51,8 +49,9 @@ pub(crate) const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const END: &str = "end";
 
-/// The record of an opaque directory.
+/// The record of an opaque directory, and its name without the prefix.
 const OPAQUE: &[u8] = b"SANDBOX.opaque";
+const OPAQUE_NAME: &[u8] = b"opaque";
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

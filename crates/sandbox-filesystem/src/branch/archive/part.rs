@@ -8,13 +8,13 @@ use std::path::Path;
 use sandbox_types::{NodeKind, RelPath};
 use tar::EntryType;
 
-use super::entry::Read;
+use super::OPAQUE_NAME;
 use super::error::ImportError;
-use super::reader::RawEntry;
 use crate::branch::copy::Refused;
 use crate::branch::layer_writer::LayerWriter;
 use crate::branch::raw::Bytes;
 use crate::branch::stack::LayerFormat;
+use crate::tarball::{RawEntry, Read};
 
 /// Whether the part's own directory has been in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Receiver {
     pub(super) fn take(
         &mut self,
         path: &RelPath,
-        entry: &mut RawEntry<'_, '_>,
+        entry: &mut RawEntry<'_>,
         read: Read,
         link: Option<RelPath>,
     ) -> Result<(), ImportError> {
@@ -100,14 +100,15 @@ impl Receiver {
     }
 
     fn directory(&mut self, path: &RelPath, read: Read) -> io::Result<()> {
+        let is_opaque = read.own.iter().any(|own| own.0 == OPAQUE_NAME && own.1 == b"y");
         self.writer.dir(path, read.attributes)?;
-        if read.is_opaque {
+        if is_opaque {
             self.writer.opaque(path)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &RelPath, entry: &mut RawEntry<'_, '_>, read: Read) -> Result<(), ImportError> {
+    fn file(&mut self, path: &RelPath, entry: &mut RawEntry<'_>, read: Read) -> Result<(), ImportError> {
         let mut file = self.writer.file(path).map_err(ImportError::write(path))?;
         copy(entry, &mut file, path)?;
         let written = self.writer.complete(path, file.as_fd(), read.attributes);
@@ -136,7 +137,7 @@ impl Receiver {
         }
     }
 
-    fn is_whiteout(&self, entry: &RawEntry<'_, '_>) -> Result<bool, ImportError> {
+    fn is_whiteout(&self, entry: &RawEntry<'_>) -> Result<bool, ImportError> {
         let header = entry.header();
         let major = header.device_major().map_err(ImportError::Read)?;
         let minor = header.device_minor().map_err(ImportError::Read)?;
@@ -145,25 +146,19 @@ impl Receiver {
     }
 }
 
-fn copy(entry: &mut RawEntry<'_, '_>, file: &mut File, path: &RelPath) -> Result<(), ImportError> {
+fn copy(entry: &mut RawEntry<'_>, file: &mut File, path: &RelPath) -> Result<(), ImportError> {
     let mut buffer = vec![0; 128 << 10];
-    let mut left = entry.size();
     loop {
         let length = match entry.read(&mut buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(ImportError::Truncated),
             Err(error) => return Err(ImportError::Read(error)),
         };
         let part = buffer.get(..length).unwrap_or_default();
         if part.is_empty() {
-            break;
+            return Ok(());
         }
         file.write_all(part).map_err(ImportError::write(path))?;
-        left = left.saturating_sub(u64::try_from(length).unwrap_or(0));
-    }
-    if left == 0 {
-        Ok(())
-    } else {
-        Err(ImportError::Truncated)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 
-use tar::{Builder, EntryType};
+use tar::Builder;
 
-use super::entry::Entry;
 use super::error::ExportError;
 use super::export::ExportReport;
 use crate::branch::progress::Progress;
+use crate::tarball::{self, Entry};
 
 /// An archive being written.
 pub(super) struct Writer<'a> {
@@ -35,18 +35,7 @@ impl Writer<'_> {
         self.write(entry, content)
     }
 
-    fn write(&mut self, mut entry: Entry, content: impl Read) -> Result<(), ExportError> {
-        if !entry.records.is_empty() {
-            let mut header = Entry::plain("PaxHeaders", 0).header;
-            let records = entry.records.as_bytes();
-            header.set_entry_type(EntryType::XHeader);
-            header.set_size(u64::try_from(records.len()).unwrap_or(u64::MAX));
-            header.set_cksum();
-            self.out.append(&header, records).map_err(ExportError::Write)?;
-        }
-        entry.header.set_cksum();
-        self.out
-            .append(&entry.header, content)
-            .map_err(ExportError::Write)
+    fn write(&mut self, entry: Entry, content: impl Read) -> Result<(), ExportError> {
+        tarball::append(&mut self.out, entry, content).map_err(ExportError::Write)
     }
 }

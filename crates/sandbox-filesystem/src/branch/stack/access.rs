@@ -27,7 +27,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Another handle of a directory that stays open elsewhere.
-    pub(super) fn borrowed(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn borrowed(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self {
             fd: fd.try_clone_to_owned()?,
             _lent: None,
@@ -86,7 +86,7 @@ pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// The root of a layer.
-pub(super) fn open_layer_root(path: &Path) -> io::Result<Opened> {
+pub(crate) fn open_layer_root(path: &Path) -> io::Result<Opened> {
     let lent = Lent::grant(CWD, path.as_os_str(), Mode::RUSR | Mode::XUSR)?;
     let fd = open_root(path)?;
     Ok(Opened { fd, _lent: lent })
@@ -99,7 +99,7 @@ pub(crate) fn open_dir(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<Owned
 }
 
 /// The directory `name` of a layer, of which `meta` is known.
-pub(super) fn open_layer_dir(parent: BorrowedFd<'_>, name: &OsStr, meta: &Meta) -> io::Result<Opened> {
+pub(crate) fn open_layer_dir(parent: BorrowedFd<'_>, name: &OsStr, meta: &Meta) -> io::Result<Opened> {
     let wanted = Mode::RUSR | Mode::XUSR;
     let lent = if Mode::from_raw_mode(meta.mode).contains(wanted) {
         None

@@ -29,7 +29,7 @@ fn served(policy: CachePolicy) -> Result<Served, String> {
     served_as(|builder| builder.cache_policy(policy), Watched::No)
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Watched {
     No,
     Yes,

@@ -2,6 +2,7 @@
 
 mod coherency;
 mod ends;
+mod interop;
 mod invalidates;
 mod mounts;
 mod stays_alive;

@@ -77,7 +77,7 @@ impl BlockDevice for Recorder {
 }
 
 fn image(journal: JournalSize) -> Vec<u8> {
-    let options = Ext4FormatOptions::builder(Size::Bytes(16.mib().into()))
+    let options = Ext4FormatOptions::builder(Size::Bytes(16.mib()))
         .journal(journal)
         .build()
         .unwrap();
@@ -131,12 +131,14 @@ fn at_every_point_of_a_change_it_is_done_or_not_done() {
         editor
             .change(|editor| put(editor, b"kept", b"as it was"))
             .unwrap();
-        editor.change(|editor| put(editor, b"old", &[1; 50_000])).unwrap();
+        editor
+            .change(|editor| put(editor, b"old", &vec![1; 50_000]))
+            .unwrap();
         let before = start.with(|memory| memory.get_ref().clone());
         start.log.lock().unwrap().clear();
         editor
             .change(|editor| {
-                put(editor, b"old", &[2; 70_000])?;
+                put(editor, b"old", &vec![2; 70_000])?;
                 let mut root = editor.resolve(b"", Follow::All)?;
                 editor.make_directory(&mut root, b"dir", &NewNode::plain(0o040_755, owner()))?;
                 let root = editor.resolve(b"", Follow::All)?;
@@ -149,8 +151,8 @@ fn at_every_point_of_a_change_it_is_done_or_not_done() {
         for count in 0..=log.len() {
             let mut editor = after_crash(&before, &log, count);
             let old = get(&mut editor, b"old").unwrap();
-            let is_done = old == [2; 70_000];
-            assert!(is_done || old == [1; 50_000], "after {count}");
+            let is_done = old == vec![2; 70_000];
+            assert!(is_done || old == vec![1; 50_000], "after {count}");
             let moved = get(&mut editor, b"dir/moved");
             assert_eq!(moved.is_some(), is_done, "after {count}");
             assert_eq!(get(&mut editor, b"kept").is_none(), is_done, "after {count}");

@@ -23,16 +23,16 @@ struct Twins {
 impl Twins {
     fn new(size: impl Into<ByteSize>) -> Self {
         Self::with(
-            Ext4FormatOptions::builder(Size::Bytes(size.into()))
+            &Ext4FormatOptions::builder(Size::Bytes(size.into()))
                 .build()
                 .unwrap(),
         )
     }
 
-    fn with(options: Ext4FormatOptions) -> Self {
+    fn with(options: &Ext4FormatOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("disk.raw");
-        format_ext4(&image, &options).unwrap();
+        format_ext4(&image, options).unwrap();
         fs::create_dir(dir.path().join("host")).unwrap();
         let name: VolumeName = "disk".parse().unwrap();
         let disk = VolumeFs::on_disk(dir.path().to_owned(), image, name);
@@ -214,14 +214,14 @@ fn random_operations_have_the_results_that_they_have_on_the_host() {
 
 #[test]
 fn a_disk_without_a_journal_and_one_of_small_blocks_are_changed_as_well() {
-    let size = Size::Bytes(8.mib().into());
+    let size = Size::Bytes(8.mib());
     let none = Ext4FormatOptions::builder(size)
         .journal(JournalSize::None)
         .build()
         .unwrap();
     let small = Ext4FormatOptions::builder(size).block_size(1024).build().unwrap();
     for options in [none, small] {
-        let twins = Twins::with(options);
+        let twins = Twins::with(&options);
         let mut random = Random(7);
         for _ in 0..150 {
             step(&twins, &mut random);
@@ -365,7 +365,7 @@ fn damage_is_an_error_and_never_a_panic() {
     for seed in 1..seeds(40) {
         let mut random = Random(seed * 7919);
         let mut broken = image.clone();
-        for _ in 0..1 + random.below(40) {
+        for _ in 0..=random.below(40) {
             let at = usize::try_from(random.below(broken.len() as u64 / 8)).unwrap();
             broken[at] ^= 1 << random.below(8);
         }

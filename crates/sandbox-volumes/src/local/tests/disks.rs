@@ -44,13 +44,13 @@ fn a_disk_is_made_grown_copied_and_carried() {
         assert_image(&disk, 64 << 20);
         let allocated = image(&disk).metadata().unwrap().blocks() * 512;
         assert!(allocated < 16 << 20, "{allocated}: sparse");
-        assert_eq!(disk.used_bytes().await.unwrap(), allocated);
+        let used = disk.used_bytes().await.unwrap();
+        assert!((1..=allocated).contains(&used), "{used} of {allocated}");
         disk.resize(Resize::Size(128.mib())).await.unwrap();
         assert_image(&disk, 128 << 20);
         let error = disk.resize(Resize::Size(64.mib())).await.unwrap_err();
         assert!(matches!(error, VolumeError::Unsupported { .. }), "{error}");
-        let error = disk.fs().unwrap_err();
-        assert!(matches!(error, VolumeError::Unsupported { .. }), "{error}");
+        disk.fs().unwrap();
         disk.snapshot("first").await.unwrap();
         let clone = disk.clone_as("clone", &[], &Progress::none()).await.unwrap();
         assert_eq!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sandbox::backend::mem::MemFsBuilder;
 use sandbox::backend::quota::Quota;
-use sandbox::backend::{MemFs, PassthroughFs};
+use sandbox::backend::{MemFs, OverlayFs, PassthroughFs};
 use sandbox::fs::{Context, DynFileSystem, ROOT_INO, SetAttr};
 use sandbox::serve::fuse::{Session, SessionBuilder};
 use sandbox::tree::Tree;
@@ -187,6 +187,29 @@ fn what_is_denied_of_a_directory_is_not_to_be_had_from_what_shows_it() {
     let result = sh(&policy, builder(Arc::new(fs)), script).unwrap();
     assert_eq!(String::from_utf8_lossy(&result.stdout), "content");
     assert!(place.path().join("private/key").exists());
+}
+
+#[test]
+fn what_is_denied_of_a_layer_is_not_to_be_had_from_the_overlay_of_it() {
+    needs_fuse_inside!();
+    let (lower, upper, staging) = (place(), place(), place());
+    std::fs::write(lower.path().join("public"), "lower").unwrap();
+    std::fs::write(lower.path().join("secret"), "content").unwrap();
+    // By its name inside, and in the upper layer alone.
+    std::fs::write(upper.path().join("new"), "content").unwrap();
+    let fs = OverlayFs::builder()
+        .layer(lower.path())
+        .writable(upper.path())
+        .staging(staging.path())
+        .build()
+        .unwrap();
+    let layers = [&upper, &lower].map(|layer| layer.path().canonicalize().unwrap());
+    assert_eq!(fs.shows(), layers);
+    let mut policy = policy();
+    policy.filesystem.deny = vec![lower.path().join("secret"), "/data/new".into()];
+    let script = "cat /data/public; cat /data/secret; cat /data/new; true";
+    let result = sh(&policy, builder(Arc::new(fs)), script).unwrap();
+    assert_eq!(String::from_utf8_lossy(&result.stdout), "lower");
 }
 
 /// A directory that whoever the command is may write.

@@ -175,3 +175,43 @@ fn few_descriptors() {
     drop(spare);
     assert!(world.open(ino, OpenFlags::empty()).is_ok());
 }
+
+/// Descriptors of this process that lead to something in the tree, but for those that the cache keeps.
+fn open_in(world: &super::World) -> usize {
+    world.fs.cache.shrink(1000);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let root = world.host("");
+    open.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&root)))
+        .count()
+}
+
+#[test]
+fn no_failed_operation_leaves_a_descriptor_open() {
+    for world in [strict(), off()] {
+        let (fs, me) = (&world.fs, root_ctx());
+        let file = world.file("file", b"content");
+        let dir = world.dir("dir", 0o755).ino;
+        let none = crate::fs::RenameFlags::empty();
+        let exclusive = OpenFlags::RDWR | OpenFlags::EXCL;
+        let before = open_in(&world);
+        for _ in 0..20 {
+            let failed = [
+                fs.lookup(&me, 1, "missing".as_ref()).err(),
+                fs.mkdir(&me, 1, "file".as_ref(), 0o755, 0).err(),
+                fs.create(&me, 1, "file".as_ref(), 0o644, exclusive, 0).err(),
+                fs.symlink(&me, 1, "file".as_ref(), "target".as_ref()).err(),
+                fs.mknod(&me, 1, "file".as_ref(), 0o100_644, 0, 0).err(),
+                fs.link(&me, file, 1, "dir".as_ref()).err(),
+                fs.open(&me, dir, OpenFlags::RDWR).err(),
+                fs.opendir(&me, file, OpenFlags::empty()).err(),
+                fs.unlink(&me, 1, "dir".as_ref()).err(),
+                fs.rmdir(&me, 1, "file".as_ref()).err(),
+                fs.rename(&me, 1, "missing".as_ref(), 1, "x".as_ref(), none).err(),
+                fs.readlink(&me, file).err(),
+                fs.getattr(&me, 4_000_000, None).err(),
+            ];
+            assert!(failed.iter().all(Option::is_some), "{failed:?}");
+        }
+        assert_eq!(open_in(&world), before);
+    }
+}

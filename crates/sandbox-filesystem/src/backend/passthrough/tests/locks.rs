@@ -133,3 +133,61 @@ fn flock_belongs_to_the_open_file_and_ends_with_it() {
     )
     .unwrap();
 }
+
+#[test]
+fn a_lock_ends_with_the_open_file_by_which_it_was_taken_and_with_no_other() {
+    let world = off();
+    let file = world.file("f", b"0123456789");
+    let first = world.open(file, OpenFlags::RDWR).unwrap();
+    let second = world.open(file, OpenFlags::RDWR).unwrap();
+    let (fs, me) = (&world.fs, root_ctx());
+    // As the kernel says it of F_OFD_SETLK: an owner of its own, and no flush by that owner.
+    fs.setlk(&me, file, first, ONE, lock(LockKind::Exclusive, 0, 9))
+        .unwrap();
+    fs.release(&me, file, second, OpenFlags::RDWR, None).unwrap();
+    let asked = lock(LockKind::Exclusive, 0, 9);
+    assert_eq!(fs.setlk(&me, file, None, TWO, asked), Err(Errno::EAGAIN));
+    fs.release(&me, file, first, OpenFlags::RDWR, None).unwrap();
+    assert_eq!(fs.setlk(&me, file, None, TWO, asked), Ok(()));
+}
+
+#[test]
+fn who_would_wait_for_themselves_is_told() {
+    let world = off();
+    let one = world.file("one", b"0");
+    let two = world.file("two", b"0");
+    let fs = &world.fs;
+    let all = lock(LockKind::Exclusive, 0, u64::MAX);
+    fs.setlk(&root_ctx(), one, None, ONE, all).unwrap();
+    fs.setlk(&root_ctx(), two, None, TWO, all).unwrap();
+    let interrupt = Interrupt::new();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let me = Context {
+                interrupt: &interrupt,
+                ..root_ctx()
+            };
+            fs.setlkw(&me, two, None, ONE, all)
+        });
+        // The other one waits by now, or will find the first waiting: one of the two is told.
+        let told = loop {
+            let never = Interrupt::new();
+            let me = Context {
+                interrupt: &never,
+                ..root_ctx()
+            };
+            never.raise();
+            match fs.setlkw(&me, one, None, TWO, all) {
+                Err(Errno::EINTR) => std::thread::sleep(Duration::from_millis(1)),
+                other => break other,
+            }
+            if waits.is_finished() {
+                break Err(Errno::EINTR);
+            }
+        };
+        interrupt.raise();
+        let first = waits.join().unwrap();
+        let is_told = [told, first].contains(&Err(Errno::EDEADLK));
+        assert!(is_told, "{told:?} {first:?}");
+    });
+}

@@ -278,6 +278,13 @@ fn after_a_clean_end_the_figure_is_exact_without_a_count() {
     assert_eq!(fs.quota().unwrap().usage(), before);
 }
 
+/// The one that is read at the next start; beside it is the one that others read meanwhile.
+fn state_file(place: &std::path::Path) -> std::path::PathBuf {
+    let files = std::fs::read_dir(place.join("state")).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    paths.find(|path| path.extension().is_none()).unwrap()
+}
+
 #[test]
 fn after_a_crash_the_bound_holds_until_it_is_counted() {
     let world = limited(8 * MIB, None);
@@ -285,12 +292,7 @@ fn after_a_crash_the_bound_holds_until_it_is_counted() {
     let before = usage(&world);
     let World { fs, place } = world;
     // As kill -9 leaves it: the lock is gone, and nothing was written.
-    let state = std::fs::read_dir(place.path().join("state"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let state = state_file(place.path());
     let text = std::fs::read_to_string(&state).unwrap();
     assert!(text.contains("exact 0"));
     drop(fs);
@@ -311,12 +313,7 @@ fn a_damaged_state_is_counted_anew_and_a_later_one_is_refused() {
     let before = usage(&world);
     let World { fs, place } = world;
     drop(fs);
-    let state = std::fs::read_dir(place.path().join("state"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let state = state_file(place.path());
     std::fs::write(&state, "\0\0\0").unwrap();
     let fs = serve(place.path(), 8 * MIB, None).unwrap();
     assert_eq!(fs.quota().unwrap().usage(), before);

@@ -7,6 +7,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::super::*;
 use super::world::*;
+use crate::tarball::pax;
 
 /// An archive being forged.
 struct Forged(Builder<Vec<u8>>);
@@ -233,7 +234,7 @@ fn what_overlayfs_keeps_for_itself_is_not_smuggled_in() {
 #[test]
 fn records_that_make_no_sense_are_refused() {
     for (key, value) in [
-        ("size", "5"),
+        ("size", "-5"),
         ("uid", "4294967295"),
         ("uid", "-1"),
         ("gid", "x"),

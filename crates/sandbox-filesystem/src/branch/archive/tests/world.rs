@@ -70,7 +70,7 @@ impl World {
     pub(super) fn import(&self, archive: &[u8], name: &str) -> Result<(Imported, PathBuf), ImportError> {
         let into = self.place.path().join(name);
         fs::create_dir(&into).unwrap();
-        let place = |_: &ArchiveManifest| Ok(vec![into.clone()]);
+        let place = |_: &ArchiveManifest| Ok::<_, ImportError>(vec![into.clone()]);
         let imported = import(&mut &archive[..], &Limits::default(), place, &mut |_| {})?;
         Ok((imported, into))
     }

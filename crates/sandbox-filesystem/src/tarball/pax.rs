@@ -7,10 +7,10 @@ use crate::branch::node::Timestamp;
 
 /// Records, in the order in which they are to be written.
 #[derive(Debug, Default)]
-pub(super) struct Records(Vec<u8>);
+pub(crate) struct Records(Vec<u8>);
 
 impl Records {
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
         let rest = key.len() + value.len() + 3;
         // The length counts its own digits.
         let mut length = rest + 1;
@@ -25,17 +25,17 @@ impl Records {
         self.0.push(b'\n');
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 /// The records in `data`; none where it is not made of records.
-pub(super) fn parse(mut data: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+pub(crate) fn parse(mut data: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut records = Vec::new();
     while !data.is_empty() {
         let space = data.iter().take(20).position(|byte| *byte == b' ')?;
@@ -49,7 +49,7 @@ pub(super) fn parse(mut data: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
 }
 
 /// Seconds with a fraction.
-pub(super) fn time((seconds, nanoseconds): Timestamp) -> String {
+pub(crate) fn time((seconds, nanoseconds): Timestamp) -> String {
     if seconds < 0 && nanoseconds > 0 {
         // Nanoseconds always count forward: -2 s + 0.75 s is -1.25 s.
         format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - nanoseconds)
@@ -59,7 +59,7 @@ pub(super) fn time((seconds, nanoseconds): Timestamp) -> String {
 }
 
 /// The time that `text` says, to the nanosecond.
-pub(super) fn parse_time(text: &[u8]) -> Option<Timestamp> {
+pub(crate) fn parse_time(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let mut nanoseconds = 0_u32;

@@ -1,14 +1,11 @@
 //! One entry of an archive: what stands in its header and its records.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 
-use sandbox_types::RelPath;
 use tar::{EntryType, Header};
 
+use super::error::Flaw;
 use super::pax::{self, Records};
-use super::{OPAQUE, part_name};
 use crate::branch::copy::Attributes;
 use crate::branch::raw::Bytes;
 use crate::branch::xattr::Xattrs;
@@ -16,6 +13,7 @@ use crate::branch::xattr::Xattrs;
 const XATTR: &[u8] = b"SCHILY.xattr.";
 /// For names that have a `=`, which ends the key of a record: in hexadecimal.
 const ODD_XATTR: &[u8] = b"SANDBOX.xattr.";
+const OWN: &[u8] = b"SANDBOX.";
 
 /// What fits into the fields of a header.
 const NAME: usize = 100;
@@ -23,14 +21,14 @@ const ID: u32 = 0o7_777_777;
 
 /// An entry to be written: a header, and before it the records that it needs.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) header: Header,
-    pub(super) records: Records,
+pub(crate) struct Entry {
+    pub(crate) header: Header,
+    pub(crate) records: Records,
 }
 
 impl Entry {
     /// An entry called `name` that is not one of the branch's.
-    pub(super) fn plain(name: &str, size: u64) -> Self {
+    pub(crate) fn plain(name: &str, size: u64) -> Self {
         let mut entry = Self::named(EntryType::Regular, name.as_bytes());
         entry.header.set_mode(0o644);
         entry.header.set_size(size);
@@ -38,7 +36,7 @@ impl Entry {
     }
 
     /// An entry of the branch, called `name` in the archive.
-    pub(super) fn of(kind: EntryType, name: &[u8], attributes: &Attributes) -> Self {
+    pub(crate) fn of(kind: EntryType, name: &[u8], attributes: &Attributes) -> Self {
         let mut entry = Self::named(kind, name);
         entry.header.set_mode(attributes.mode);
         entry.set_owner(attributes);
@@ -60,15 +58,16 @@ impl Entry {
     }
 
     /// A link to what is called `name` in the archive, or a symbolic one to there.
-    pub(super) fn set_link(&mut self, name: &[u8]) {
+    pub(crate) fn set_link(&mut self, name: &[u8]) {
         // Empty where it does not fit: the record has it then.
         if name.len() > NAME || self.header.set_link_name_literal(name).is_err() {
             self.records.push(b"linkpath", name);
         }
     }
 
-    pub(super) fn set_opaque(&mut self) {
-        self.records.push(OPAQUE, b"y");
+    /// A record of our own.
+    pub(crate) fn set_record(&mut self, key: &[u8], value: &[u8]) {
+        self.records.push(key, value);
     }
 
     fn named(kind: EntryType, name: &[u8]) -> Self {
@@ -105,49 +104,59 @@ impl Entry {
     }
 }
 
-/// What `path` of a part is called in the archive.
-pub(super) fn name_of(part: usize, path: &RelPath) -> Vec<u8> {
-    let part = part_name(part);
-    if path.is_root() {
-        part.into_bytes()
-    } else {
-        [part.as_bytes(), b"/", path.as_bytes()].concat()
-    }
-}
-
-/// The path in a part, which is one of `count`, that an entry of the archive is called after; none where it is not
-/// one.
-pub(super) fn path_of(name: &[u8], count: usize) -> Option<(usize, RelPath)> {
-    let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
-    let first = name.get(..end)?;
-    let part = (0..count).find(|part| part_name(*part).as_bytes() == first)?;
-    let path = name.get(end + 1..).unwrap_or_default();
-    // Two slashes would be an absolute path.
-    Some((part, RelPath::new(OsStr::from_bytes(path)).ok()?))
-}
-
 /// What an entry says that was read: its header, where no record says otherwise.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) name: Vec<u8>,
-    pub(super) link: Vec<u8>,
-    pub(super) attributes: Attributes,
-    pub(super) is_opaque: bool,
+pub(crate) struct Read {
+    pub(crate) name: Vec<u8>,
+    pub(crate) link: Vec<u8>,
+    pub(crate) attributes: Attributes,
+    /// Of its content, where that is not in the header.
+    pub(super) size: Option<u64>,
+    /// Records of ours, without `SANDBOX.`.
+    pub(crate) own: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What comes before an entry and belongs to it.
 #[derive(Debug, Default)]
 pub(super) struct Preamble {
     /// As PAX has it.
-    pub(super) records: Vec<u8>,
+    records: Option<Vec<u8>>,
     /// As GNU tar has it.
-    pub(super) name: Option<Vec<u8>>,
-    pub(super) link: Option<Vec<u8>>,
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Preamble {
+    /// Takes the content of a header that belongs to the next entry.
+    pub(super) fn add(&mut self, kind: EntryType, mut content: Vec<u8>) -> Result<(), Flaw> {
+        let place = match kind {
+            EntryType::XGlobalHeader => return is_comment(&content),
+            EntryType::XHeader => &mut self.records,
+            EntryType::GNULongName => &mut self.name,
+            _ => &mut self.link,
+        };
+        if kind != EntryType::XHeader && content.last() == Some(&0) {
+            content.pop();
+        }
+        place.replace(content).map_or(Ok(()), |_| Err(Flaw::Twice))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_none() && self.name.is_none() && self.link.is_none()
+    }
+}
+
+/// What is said of all entries may be a comment (git writes one); everything else is ignored by some programs.
+fn is_comment(records: &[u8]) -> Result<(), Flaw> {
+    let records = pax::parse(records).ok_or(Flaw::Records)?;
+    let is_comment = records.iter().all(|(key, _)| *key == b"comment");
+    is_comment.then_some(()).ok_or(Flaw::Global)
 }
 
 impl Read {
     /// Of an entry with `header`, after `preamble`.
-    pub(super) fn of(header: &Header, preamble: Preamble) -> io::Result<Self> {
+    pub(super) fn of(header: &Header, preamble: Preamble) -> Result<Self, Flaw> {
+        let fields = header.as_old();
         let mut read = Self {
             name: preamble.name.unwrap_or_else(|| header.path_bytes().into_owned()),
             link: preamble
@@ -155,36 +164,39 @@ impl Read {
                 .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
                 .unwrap_or_default(),
             attributes: Attributes {
-                mode: header.mode()? & 0o7777,
-                uid: id(header.uid()?)?,
-                gid: id(header.gid()?)?,
-                mtime: Some((i64::try_from(header.mtime()?).map_err(|_| invalid())?, 0)),
+                mode: field(&fields.mode, header.mode())? & 0o7777,
+                uid: id(field(&fields.uid, header.uid())?)?,
+                gid: id(field(&fields.gid, header.gid())?)?,
+                mtime: Some((mtime(header)?, 0)),
                 xattrs: Xattrs::default(),
             },
-            is_opaque: false,
+            size: None,
+            own: Vec::new(),
         };
-        for (key, value) in pax::parse(&preamble.records).ok_or_else(invalid)? {
-            read.apply(header, key, value)?;
+        let records = preamble.records.unwrap_or_default();
+        for (key, value) in pax::parse(&records).ok_or(Flaw::Records)? {
+            read.apply(key, value)?;
         }
         Ok(read)
     }
 
-    fn apply(&mut self, header: &Header, key: &[u8], value: &[u8]) -> io::Result<()> {
+    fn apply(&mut self, key: &[u8], value: &[u8]) -> Result<(), Flaw> {
         match key {
             b"path" => self.name = value.to_vec(),
             b"linkpath" => self.link = value.to_vec(),
-            b"mtime" => self.attributes.mtime = Some(pax::parse_time(value).ok_or_else(invalid)?),
+            b"mtime" => self.attributes.mtime = Some(pax::parse_time(value).ok_or(Flaw::Number)?),
             b"uid" => self.attributes.uid = id(number(value)?)?,
             b"gid" => self.attributes.gid = id(number(value)?)?,
-            // Where the next entry is has been decided by the header.
-            b"size" if number(value)? != header.entry_size()? => return Err(invalid()),
-            OPAQUE => self.is_opaque = value == b"y",
+            b"size" => self.size = Some(number(value)?),
+            _ if key.starts_with(b"GNU.sparse.") => return Err(Flaw::Sparse),
             _ => {
                 if let Some(name) = xattr_name(key)? {
                     self.attributes
                         .xattrs
                         .0
                         .insert(Bytes(name), Bytes(value.to_vec()));
+                } else if let Some(name) = key.strip_prefix(OWN) {
+                    self.own.push((name.to_vec(), value.to_vec()));
                 }
             }
         }
@@ -194,11 +206,11 @@ impl Read {
 
 /// The name of the extended attribute that a record has; none of another record, and of an attribute that is not
 /// content.
-fn xattr_name(key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+fn xattr_name(key: &[u8]) -> Result<Option<Vec<u8>>, Flaw> {
     let name = if let Some(name) = key.strip_prefix(XATTR) {
         name.to_vec()
     } else if let Some(name) = key.strip_prefix(ODD_XATTR) {
-        from_hex(name).ok_or_else(invalid)?
+        from_hex(name).ok_or(Flaw::Records)?
     } else {
         return Ok(None);
     };
@@ -208,21 +220,32 @@ fn xattr_name(key: &[u8]) -> io::Result<Option<Vec<u8>>> {
     Ok((is_content && !name.contains(&0)).then_some(name))
 }
 
-fn number(text: &[u8]) -> io::Result<u64> {
-    let text = std::str::from_utf8(text).map_err(|_| invalid())?;
-    text.parse().map_err(|_| invalid())
+fn number(text: &[u8]) -> Result<u64, Flaw> {
+    let text = std::str::from_utf8(text).map_err(|_| Flaw::Number)?;
+    // Rust's parser takes a sign, which the format does not have.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| text.parse().ok()).flatten().ok_or(Flaw::Number)
 }
 
-fn id(number: u64) -> io::Result<u32> {
+fn id(number: u64) -> Result<u32, Flaw> {
     // The largest one stands for "none" in chown(2).
     u32::try_from(number)
         .ok()
         .filter(|id| *id != u32::MAX)
-        .ok_or_else(invalid)
+        .ok_or(Flaw::Number)
 }
 
-fn invalid() -> io::Error {
-    io::ErrorKind::InvalidData.into()
+/// A number of a header. One that was left blank is 0, as tar has it.
+pub(super) fn field<T: Default>(bytes: &[u8], number: io::Result<T>) -> Result<T, Flaw> {
+    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    number.map_err(|_| Flaw::Number)
+}
+
+fn mtime(header: &Header) -> Result<i64, Flaw> {
+    let seconds = field(&header.as_old().mtime, header.mtime())?;
+    i64::try_from(seconds).map_err(|_| Flaw::Number)
 }
 
 fn hex(bytes: &[u8]) -> String {
