@@ -94,7 +94,8 @@ impl DualFs {
         };
         let marks = DirMarks {
             impure: self.note(&a, libc::S_IFDIR, marks::IMPURE)?.is_some(),
-            attributes: self.note(&a, libc::S_IFDIR, marks::OPAQUE)?.as_deref() == Some(b"x"),
+            // Also in one that has become opaque since: what was hidden in it must not be seen as files.
+            attributes: self.note(&a, libc::S_IFDIR, marks::OPAQUE)?.is_some(),
         };
         dir.set_marks(marks);
         Ok(marks)
@@ -113,11 +114,6 @@ impl DualFs {
     /// What is beneath the directory is hidden from now on.
     pub(super) fn becomes_opaque(&self, dir: &Arc<Node>) -> FsResult<()> {
         self.mark_node(dir, marks::OPAQUE, b"y")?;
-        let now = self.marks(dir)?;
-        dir.set_marks(DirMarks {
-            attributes: false,
-            ..now
-        });
         self.table.detach(dir, Side::B);
         Ok(())
     }
