@@ -36,6 +36,10 @@ pub(crate) struct Guard {
     pid: libc::pid_t,
     word: OwnedFd,
     /// Which mount it is: a counter, because it is all that both share from then on.
+    #[cfg_attr(
+        not(feature = "fuse"),
+        expect(dead_code, reason = "only mounts to come are told")
+    )]
     told: OwnedFd,
 }
 
@@ -51,6 +55,10 @@ struct Target {
 enum Which {
     This(u64),
     /// One that is still to come, over this one.
+    #[cfg_attr(
+        not(feature = "fuse"),
+        expect(dead_code, reason = "only FUSE mounts are guarded before")
+    )]
     Over(u64),
 }
 

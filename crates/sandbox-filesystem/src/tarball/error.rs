@@ -48,6 +48,7 @@ pub(crate) enum Flaw {
     Content,
     #[error("a sparse file")]
     Sparse,
+    #[cfg(any(test, feature = "oci"))]
     #[error("something after the end")]
     Trailing,
 }

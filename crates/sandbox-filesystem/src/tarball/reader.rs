@@ -107,6 +107,7 @@ impl<'r> Reader<'r> {
     }
 
     /// After the last entry: reads what follows, which may be nothing but zeros.
+    #[cfg(any(test, feature = "oci"))]
     pub(crate) fn finish(&mut self) -> Result<(), TarError> {
         let mut buffer = vec![0; 64 << 10];
         loop {
