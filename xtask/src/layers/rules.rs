@@ -26,8 +26,8 @@ pub(super) const LAYERS: &[Layer] = &[
         name: "sandbox-filesystem",
         imports: &["sandbox-types"],
         // Of these: patterns of paths and lines (globset, regex), texts compared and merged (similar), archives
-        // (tar), rules as data (toml).
-        budget: 58,
+        // (tar), rules as data (toml). The facade turns on layers of images as well: gzip (flate2), zstd, checksums (sha2).
+        budget: 68,
     },
     Layer {
         name: "sandbox-volumes",
@@ -50,17 +50,18 @@ pub(super) const LAYERS: &[Layer] = &[
             "sandbox-volumes",
         ],
         // What sandbox-filesystem and sandbox-volumes need, see there.
-        budget: 274,
+        budget: 276,
     },
     Layer {
         name: "sandbox-cli",
         imports: &["sandbox"],
-        budget: 296,
+        // Completion of names that are looked up (clap_complete's engine).
+        budget: 300,
     },
     Layer {
         name: "sandbox-examples",
         imports: &["sandbox"],
-        budget: 275,
+        budget: 277,
     },
     Layer {
         name: "xtask",

@@ -60,10 +60,16 @@ fn tree() -> impl Strategy<Value = String> {
 /// What a commit brings: not times, and of directories no sizes.
 type Picture = BTreeMap<PathBuf, (u32, u64, Vec<u8>)>;
 
+/// Only files are linked to one another by a commit.
 fn picture(root: &Path) -> Picture {
+    const FILE: u32 = 0o10;
     Fingerprint::of(root)
         .described()
-        .map(|(path, described)| (path.strip_prefix(root).expect("beneath").to_owned(), described))
+        .map(|(path, (mode, links, content))| {
+            let links = if mode >> 12 == FILE { links } else { 1 };
+            let path = path.strip_prefix(root).expect("beneath").to_owned();
+            (path, (mode, links, content))
+        })
         .collect()
 }
 
