@@ -1,6 +1,6 @@
 //! The measuring half of `cargo xtask bench fork`: a template of so much memory, forked when told to.
 //!
-//! Arguments: MiB that the template touches, `4k` or `huge` for its pages. A request is a line of words separated by
+//! Arguments: MiB that the template touches (1), `4k` or `huge` for its pages. A request is a line of words separated by
 //! tabs; the answer is one, too: `ok`, then nanoseconds until all clones ran, and until all had ended; or `failed`, then
 //! why. The C program `xtask/bench/fork.c` answers the same for a bare loop of fork(2).
 //!
@@ -27,7 +27,7 @@ const IDLE: &str = "/tmp/idle";
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let mib: usize = words.next().ok_or("MiB")?.parse()?;
+    let mib: usize = words.next().map_or(Ok(1), |mib| mib.parse())?;
     let huge = words.next().as_deref() == Some("huge");
     let load = move || {
         let mut memory = vec![0_u8; mib << 20];
