@@ -68,6 +68,11 @@ impl Options {
     /// How it is served.
     pub(super) fn session(&self, fs: Arc<dyn DynFileSystem>) -> SessionBuilder {
         let builder = Session::builder(fs);
+        let builder = if self.no_default_permissions {
+            builder.without_default_permissions()
+        } else {
+            builder
+        };
         if self.kernel_io {
             builder.backing_files()
         } else {

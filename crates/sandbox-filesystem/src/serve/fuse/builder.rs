@@ -165,6 +165,10 @@ impl SessionBuilder {
         let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
         let link = Arc::new(link);
         let mut options = self.server.clone();
+        if !self.mount.options.default_permissions {
+            // A kernel that asks for ACLs checks permissions, whatever it was mounted with.
+            options.withheld |= Capabilities::POSIX_ACL;
+        }
         if self.backing {
             options.backing = Some(Arc::new(DeviceBacking(Arc::clone(&link))));
         }

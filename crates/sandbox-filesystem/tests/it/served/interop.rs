@@ -100,13 +100,19 @@ fn fuse_overlayfs_reads_the_owners_that_were_kept_here() {
         Err(reason) => skip!("{reason}"),
     };
     for (path, _, seen) in &wanted {
-        let stat = fs::symlink_metadata(overlay.point.join(path)).unwrap();
+        let stat = match fs::symlink_metadata(overlay.point.join(path)) {
+            // A directory of somebody else's, as it should be.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !is_root() => continue,
+            stat => stat.unwrap(),
+        };
         // Set-id bits it shows to nobody (1.10).
         let without = |mode: u32| mode & !0o6000;
         let found = (stat.uid(), stat.gid(), without(stat.mode()));
         assert_eq!(found, (seen.0, seen.1, without(seen.2)), "{path}");
     }
-    assert_eq!(fs::read(overlay.point.join("file")).unwrap(), b"content");
+    if is_root() {
+        assert_eq!(fs::read(overlay.point.join("file")).unwrap(), b"content");
+    }
 }
 
 #[test]
