@@ -125,6 +125,7 @@ impl Keeper<'_> {
                     TEMPLATE => self.serve_template()?,
                     CHILDREN => {
                         let mut information = [0_u8; 128];
+                        // Only empties it: who has ended is asked for next, whatever is in it.
                         let _ = files::read(children, &mut information);
                         self.reap()?;
                     }
@@ -169,6 +170,7 @@ impl Keeper<'_> {
             is_open: true,
             ..Batch::default()
         };
+        // A template that is gone is noticed by the end of its socket.
         let _ = send(self.socket, &[BATCH, 0, 0, 0, 0, 0, 0, 0], &[]);
         if count == 0 {
             self.all_asked_for();
