@@ -390,3 +390,34 @@ fn what_a_branch_has_committed_itself_puts_the_rest_of_the_directory_in_no_doubt
         branch(&harness, &["commit", "x"]).says(0, &["2 changes"]);
     }
 }
+
+#[test]
+fn an_undo_that_cannot_put_a_reference_back_puts_nothing_back() {
+    if !has("git") {
+        skip!("undo-git", "git is not installed");
+    }
+    let harness = with_file("one\n");
+    let init = "git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm 1";
+    let mut shell = harness.at_home(Path::new("sh"));
+    assert_eq!(Ran::of(shell.args(["-ec", init])).status, 0);
+    let commit = "git add . && git -c user.name=a -c user.email=a@b commit -qm more";
+    for (id, file) in [("c1", "first"), ("c2", "second")] {
+        on_branch(&harness, "x", &format!("echo {file} > {file}; {commit}"));
+        branch(&harness, &["commit", "x"]).says(0, &[&format!("committed {id}")]);
+    }
+    // The second commit has moved what the first has made.
+    branch(&harness, &["undo", "c1"]).says(
+        1,
+        &["refs/sandbox/x/main", "hint: undo what was committed after it"],
+    );
+    assert!(harness.work().join("first").exists());
+    branch(&harness, &["undo", "c2"]).says(0, &["undone c2"]);
+    branch(&harness, &["undo", "c1"]).says(0, &["undone c1"]);
+    assert!(!harness.work().join("first").exists());
+
+    // A repository that is gone has nothing to be put back.
+    branch(&harness, &["commit", "x"]).says(0, &["committed c3"]);
+    fs::remove_dir_all(harness.work().join(".git")).unwrap();
+    branch(&harness, &["undo"]).says(0, &["undone c3"]);
+    assert!(!harness.work().join("first").exists());
+}

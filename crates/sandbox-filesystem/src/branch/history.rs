@@ -13,7 +13,7 @@ use super::apply::{self, Applied, ApplyError, CommitStatus, Direction};
 use super::base::Identity;
 use super::commit::CommitError;
 use super::error::BranchError;
-use super::git::{self, RefMove};
+use super::git::{self, GitError, RefMove, Undoing};
 use super::handle::Branch;
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
@@ -109,6 +109,13 @@ impl Record {
     ) -> BTreeMap<RelPath, Option<Identity>> {
         let own = left.iter().filter(|(path, _)| !self.merged.contains(path));
         own.map(|(path, identity)| (path.clone(), *identity)).collect()
+    }
+
+    /// Of its references, by repository: errors where one cannot be put back.
+    fn undoings(&self) -> Result<Vec<Undoing>, GitError> {
+        let repositories = self.git.iter();
+        let undoings = repositories.map(|(repository, moves)| git::undoing(repository, moves));
+        undoings.collect()
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -220,15 +227,20 @@ impl Workspace {
     /// Puts the base back to what it was before a commit: content, attributes, links and times.
     ///
     /// # Errors
-    /// The base has moved on where the commit has written: then nothing is changed, and each path is named.
+    /// The base, or a reference that the commit has made, has moved on: then nothing is changed, and each path is named.
     pub fn undo(&self, id: CommitId, progress: &mut dyn FnMut(Progress)) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
         let place = self.place_of(id);
         let record = self.record(id)?;
+        // Before anything is written: a commit is taken back as a whole, or not.
+        let references = match apply::status(&place)? {
+            CommitStatus::Done => record.undoings()?,
+            _ => Vec::new(),
+        };
         let applied = apply::undo(&place, progress).map_err(not_undone)?;
         self.note_what_is_left(&record, &applied)?;
-        for (repository, moves) in &record.git {
-            git::undo(repository, moves)?;
+        for one in references {
+            one.carry_out()?;
         }
         self.info(id)
     }
