@@ -17,7 +17,7 @@ use super::git::{self, GitError, RefMove, Undoing};
 use super::handle::Branch;
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
-use super::workspace::Workspace;
+use super::workspace::{Workspace, size_of_tree};
 
 /// How many commits are named to somebody who has asked for one that is not there.
 const LATEST: usize = 3;
@@ -266,6 +266,43 @@ impl Workspace {
             }
         }
         self.info(id)
+    }
+
+    /// Gives up undoing what was committed: what the commits have kept of the workspace as it was is removed, and the
+    /// workspace stays as it is. Bytes that are free again.
+    ///
+    /// Commits that were interrupted keep what [`Workspace::recover`] needs.
+    ///
+    /// # Errors
+    /// A journal cannot be read, or something not be removed; it can be repeated.
+    pub fn give_up_undo(&self) -> Result<u64, CommitError> {
+        if !self.places().commits().is_dir() {
+            return Ok(0);
+        }
+        let _lock = self.lock()?;
+        let mut freed = 0;
+        for id in self.commit_ids()? {
+            let place = self.place_of(id);
+            let before = size_of_tree(&place);
+            apply::give_up_undo(&place)?;
+            freed += before.saturating_sub(size_of_tree(&place));
+        }
+        Ok(freed)
+    }
+
+    /// Bytes that [`Workspace::give_up_undo`] would free, nearly.
+    ///
+    /// # Errors
+    /// A journal cannot be read.
+    pub fn kept_for_undo(&self) -> Result<u64, CommitError> {
+        let mut bytes = 0;
+        for id in self.commit_ids()? {
+            let place = self.place_of(id);
+            if apply::status(&place)? == CommitStatus::Done {
+                bytes += size_of_tree(&place);
+            }
+        }
+        Ok(bytes)
     }
 
     fn info(&self, id: CommitId) -> Result<CommitInfo, CommitError> {
