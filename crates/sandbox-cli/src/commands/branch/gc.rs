@@ -12,8 +12,8 @@ use crate::workspace::WorkspaceArgs;
 /// Remove what interrupted commands have left behind; normally nothing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What a commit has replaced or deleted is kept, so that it can be undone, until --commits drops it. What was
-committed stays in the workspace.")]
+What a commit has replaced or deleted is kept, so that it can be undone, until --commits drops
+it. What was committed stays in the workspace.")]
 pub(super) struct Args {
     /// Of every workspace in the state directory
     #[arg(short, long)]
