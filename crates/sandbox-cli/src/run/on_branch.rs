@@ -62,13 +62,23 @@ impl Session {
                 workspace: workspace.base().to_owned(),
             }
             .into()),
-            Ok(branch) => Ok(Self {
-                is_joined: branch.in_use()? != Use::Free,
-                ..Self::new(branch, false)
-            }),
-            Err(NotFound { .. }) => Ok(Self::made(create(workspace, &name, &args.options())?, args)),
+            Ok(branch) => Self::found(branch),
+            Err(NotFound { .. }) => match create(workspace, &name, &args.options()) {
+                // Somebody was faster.
+                Err(CliError::Branch(Exists { .. })) if !is_new_wanted && !args.dry_run => {
+                    Self::found(workspace.get(&name)?)
+                }
+                branch => Ok(Self::made(branch?, args)),
+            },
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn found(branch: Branch) -> Result<Self, CliError> {
+        Ok(Self {
+            is_joined: branch.in_use()? != Use::Free,
+            ..Self::new(branch, false)
+        })
     }
 
     fn made(branch: Branch, args: &BranchArgs) -> Self {
