@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::Link;
+use super::near::Near;
 use crate::fs::{DataReader, DataWriter, Errno, FsResult};
 use crate::serve::Reply;
 
@@ -82,6 +83,12 @@ impl Request {
         Ok(())
     }
 
+    /// The thread that waits for it, as the caller's own pid namespace names it; 0 where none does (`pid` of its header).
+    pub(super) fn caller(&self) -> u32 {
+        let bytes = self.head.get(32..36).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    }
+
     /// What it asks for (`opcode` of its header).
     pub(super) fn opcode(&self) -> u32 {
         let bytes = self.head.get(4..8).and_then(<[u8]>::first_chunk);
@@ -130,11 +137,13 @@ pub(super) struct Answer<'a> {
     link: &'a Link,
     pages: Pages,
     filled: usize,
+    pub(super) near: Near,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(link: &'a Link, max_io: usize) -> Self {
+    pub(super) fn new(link: &'a Link, max_io: usize, near: Near) -> Self {
         Self {
+            near,
             link,
             pages: Pages::new(max_io),
             filled: 0,
@@ -183,7 +192,8 @@ impl Reply for Answer<'_> {
         let device = self.link.device().ok_or(Errno::ENODEV)?;
         let parts = [IoSlice::new(header), IoSlice::new(self.pages.get(0, body))];
         let parts = if body == 0 { parts.get(..1) } else { parts.get(..) };
-        rustix::io::writev(device.as_fd(), parts.unwrap_or_default())?;
+        let write = || rustix::io::writev(device.as_fd(), parts.unwrap_or_default());
+        self.near.answer(write)?;
         Ok(())
     }
 }

@@ -13,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
 use super::buffer::{Answer, Request};
 use super::link::{Link, Waiter};
+use super::near::{self, Near};
 use super::pace::{Pace, Patience};
 use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
@@ -33,6 +35,8 @@ pub(super) struct Bounds {
     pub(super) most: usize,
     /// That can run at the same time.
     pub(super) processors: usize,
+    /// Where workers may run, if each of them can run where its caller does.
+    pub(super) near: Option<CpuSet>,
 }
 
 /// The workers of a session and what they share.
@@ -114,6 +118,10 @@ impl Pool {
             .name(name)
             .stack_size(STACK)
             .spawn(move || {
+                // Whoever starts it may have bound itself to one processor, which is inherited.
+                if let Some(anywhere) = &pool.bounds.near {
+                    near::anywhere(anywhere);
+                }
                 run(&pool);
                 pool.leave();
             });
@@ -170,10 +178,12 @@ impl Pool {
 
     fn work(self: &Arc<Self>) {
         let mut request = Request::new(self.max_io);
-        let mut answer = Answer::new(&self.link, self.max_io);
+        let near = Near::new(self.bounds.near);
+        let mut answer = Answer::new(&self.link, self.max_io, near);
         let mut waiter = Waiter::default();
         let mut patience = Patience::new(self.bounds.processors);
         loop {
+            patience.is_near(answer.near.is_here());
             match self.receive(&mut request, &mut waiter, &mut patience) {
                 Heard::Request => {}
                 Heard::End => return self.over(),
@@ -183,6 +193,10 @@ impl Pool {
             if parks(&request) {
                 waiter.rest();
             }
+            let alone = self.pace.listeners() == Some(1) && !parks(&request);
+            answer
+                .near
+                .asked(request.caller(), alone, patience.waited_times());
             let start = Instant::now();
             self.handle(&mut request, &mut answer);
             self.pace.took(start.elapsed());
@@ -218,6 +232,7 @@ impl Pool {
                 None => return Heard::End,
                 Some(Err(Errno::AGAIN)) => {
                     at_once = false;
+                    patience.waits();
                     // Only now: who was woken for a request has to read it, since nobody else was.
                     if self.steps_back() {
                         if self.rest() {
@@ -233,7 +248,8 @@ impl Pool {
                     patience.waited(start.elapsed());
                     waited
                 }
-                Some(Ok(())) => return self.heard(at_once),
+                // Whoever works near the caller is not there before the next request is.
+                Some(Ok(())) => return self.heard(at_once && !patience.near()),
                 Some(Err(error)) => Err(error),
             };
             match result {
