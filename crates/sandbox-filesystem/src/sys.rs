@@ -14,6 +14,8 @@ pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(feature = "fuse")]
 pub(crate) mod loop_device;
+#[cfg(feature = "fuse")]
+pub(crate) mod mapping;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
