@@ -10,7 +10,7 @@ use super::plain::{in_plain, no_python, on_branch};
 use super::project::{modes, name_of_test};
 use crate::harness::{Harness, Ran, binary, skipped};
 
-/// In a plain directory and in mode `copy` the program prints `plain`, in mode `kernel` it prints `kernel`.
+/// In a plain directory and in other modes the program prints `plain`, in mode `kernel` it prints `kernel`.
 #[track_caller]
 fn differs(test: &str, program: &str, plain: &str, kernel: &str) {
     if let Some(reason) = no_python() {
