@@ -17,7 +17,7 @@ use crate::{
 /// A crate's fuzz directory, and its targets.
 const TARGETS: [(&str, &[&str]); 1] = [(
     "crates/sandbox-filesystem/fuzz",
-    &["layer", "operations", "requests"],
+    &["dual_operations", "layer", "operations", "requests"],
 )];
 
 const CARGO_FUZZ: &str = "0.13.2";

@@ -176,19 +176,15 @@ impl LayerWriter {
     /// The same as an attribute, where devices cannot be made. The kernel reads such a whiteout in lower layers only.
     pub(crate) fn whiteout_as_attribute(&mut self, path: &RelPath) -> io::Result<()> {
         let parent = path.parent().unwrap_or_default();
-        match self.directories.get_mut(&parent) {
-            Some(attributes) => {
-                let marks = attributes.xattrs.0.entry(Bytes(OPAQUE.to_vec()));
-                marks.or_insert_with(|| Bytes(b"x".to_vec()));
-            }
-            None => {
-                let place = self.place(path)?;
-                let flags = rustix::fs::XattrFlags::CREATE;
-                let parent = by_descriptor(place.parent.as_fd());
-                match rustix::fs::setxattr(parent, OPAQUE, b"x", flags) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno.into()),
-                }
+        if let Some(attributes) = self.directories.get_mut(&parent) {
+            let marks = attributes.xattrs.0.entry(Bytes(OPAQUE.to_vec()));
+            marks.or_insert_with(|| Bytes(b"x".to_vec()));
+        } else {
+            let place = self.place(path)?;
+            let parent = by_descriptor(place.parent.as_fd());
+            match rustix::fs::setxattr(parent, OPAQUE, b"x", rustix::fs::XattrFlags::CREATE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
         let file = self.file(path)?;

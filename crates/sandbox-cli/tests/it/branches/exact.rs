@@ -164,8 +164,8 @@ fn without_the_device_it_is_refused_and_another_mode_is_taken() {
         r#"
         [ $MODE = kernel ] || exit 0
         W=$PWD; ST=$DISK/state; echo one > f; mkdir inside
-        mount --bind /dev/null /dev/fuse || exit 77
-        mount --bind /proc/version /dev/fuse || exit 77
+        /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("nothing")' || exit 77
+        mv nothing "$DISK" && mount --bind "$DISK/nothing" /dev/fuse || exit 77
         run x --branch-mode exact -- echo started > "$DISK/out" 2> "$DISK/said" && wrong started
         [ ! -s "$DISK/out" ] || wrong started
         grep -q "cannot be in mode exact: /dev/fuse cannot be opened" "$DISK/said" || wrong "$(cat "$DISK/said")"
@@ -174,6 +174,40 @@ fn without_the_device_it_is_refused_and_another_mode_is_taken() {
         mount -t tmpfs t inside || exit 77
         run x -- cat f > "$DISK/out" 2> "$DISK/said" || wrong "$(cat "$DISK/said")"
         grep -q "a whole copy.*mount of its own.*, and /dev/fuse cannot be opened" "$DISK/said" || wrong "$(cat "$DISK/said")""#,
+    );
+}
+
+/// What is kept there is in attributes, since nobody can make a device 0/0 on overlayfs.
+#[test]
+fn branches_on_overlayfs_are_changed_branched_committed_and_merged() {
+    nothing_goes_wrong(
+        name_of_test!(),
+        r#"
+        [ $MODE = exact ] || exit 0
+        W=$PWD; mkdir "$DISK/u" "$DISK/w" "$DISK/l" "$DISK/m"
+        mount -t overlay -o "userxattr,lowerdir=$DISK/l,upperdir=$DISK/u,workdir=$DISK/w" o "$DISK/m" || exit 77
+        ST=$DISK/m/state; said=$DISK/said
+        mkdir -p d/sub e; for f in a b c d/x d/sub/y e/z; do echo $f > $f; done; ln a a2; : > empty
+        on x 'rm a b; mv c b; mv d moved; rm moved/x; echo z > e/new; mv e/new e/z; echo more >> a2; mkdir d' 2> $said || wrong "$(cat $said)"
+        is() { [ "$(tr '\n' ' ' < $DISK/out)" = "$1 " ] || wrong "$(cat $DISK/out), not $1"; }
+        again x 'find . | sort; cat b e/z a2; rm -r moved; mv b e/z; rm empty; mkdir empty; rmdir empty' > $DISK/out 2> $said ||
+            wrong "$(cat $said)"
+        is ". ./a2 ./b ./d ./e ./e/z ./empty ./moved ./moved/sub ./moved/sub/y c z a more"
+        (cd "$W" && "$S" run -q --branch=y --from=x --workspace "$W" --storage "$ST" -- \
+            sh -c 'find . | sort; cat e/z; echo y > y; rm a2') > $DISK/out 2> $said || wrong "$(cat $said)"
+        is ". ./a2 ./d ./e ./e/z c"
+        branch diff x --name-only > $DISK/out; is "a a2 b c d/sub d/sub/y d/x e/z empty"
+        on z 'rm c; echo z > z' || wrong z
+        branch merge y z --into both 2> $said || wrong "$(cat $said)"
+        again both 'ls; cat e/z y z' > $DISK/out 2> $said || wrong "$(cat $said)"
+        [ "$(tr '
+' ' ' < $DISK/out)" = "d e y z c y z " ] || wrong "$(cat $DISK/out)"
+        branch commit both --ignored --accept-all 2> $said || wrong "$(cat $said)"
+        [ "$(ls | tr '
+' ' ')" = "d e y z " ] && [ "$(cat e/z)" = c ] || wrong "$(ls -R)"
+        [ -z "$(branch diff both)" ] || wrong "$(branch diff both)"
+        for b in x y z both; do branch discard $b 2> $said || wrong "$(cat $said)"; done
+        [ -z "$(ls "$ST"/*/layers)" ] || wrong left"#,
     );
 }
 

@@ -61,15 +61,14 @@ impl OverlayFs {
             let Some(UnderWay { dir, names }) = under_way.last_mut() else {
                 return done;
             };
-            match names.pop().filter(|_| wanted > 0 && done.is_ok()) {
-                Some(name) => match self.visit(dir, &name, &mut wanted) {
+            if let Some(name) = names.pop().filter(|_| wanted > 0 && done.is_ok()) {
+                match self.visit(dir, &name, &mut wanted) {
                     Ok(inner) => next = inner,
                     Err(error) => done = unless_gone(error),
-                },
-                None => {
-                    self.host.do_forget(dir.number, 1);
-                    under_way.pop();
                 }
+            } else {
+                self.host.do_forget(dir.number, 1);
+                under_way.pop();
             }
         }
     }
