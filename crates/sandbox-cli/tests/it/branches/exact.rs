@@ -51,13 +51,15 @@ fn whoever_joins_is_served_until_all_have_ended() {
     assert_eq!(diff.stdout, "file\nlog\npipe\n");
 }
 
+/// Prints a tree and what is in it.
+const LOOK: &str = "find . -printf '%p %y %m %s %l\\n' | sort; find . -type f | sort | xargs md5sum";
+
 #[test]
 fn a_branch_goes_from_one_mode_to_the_other_and_back_and_shows_the_same() {
     let test = name_of_test!();
     if !has_exact(test) || !modes(test).contains(&"kernel") {
         return;
     }
-    const LOOK: &str = "find . -printf '%p %y %m %s %l\\n' | sort; find . -type f | sort | xargs md5sum";
     let project = Project::new();
     let before = project.fingerprint();
     let run = |mode: &str, script: &str| {
