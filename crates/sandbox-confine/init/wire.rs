@@ -211,7 +211,12 @@ pub enum Op<'a> {
         attributes: u64,
     },
     /// Mounts a FUSE filesystem, whose device goes to the supervisor ([`DEVICE`]); takes the next source's number.
-    Served { name: &'a Text, attributes: u64 },
+    Served {
+        name: &'a Text,
+        /// As that of an overlay.
+        lock: &'a Text,
+        attributes: u64,
+    },
     /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
@@ -362,6 +367,7 @@ impl<'a> Cursor<'a> {
             },
             17 => Op::Served {
                 name: self.text()?,
+                lock: self.text()?,
                 attributes: self.u64()?,
             },
             _ => return None,
