@@ -187,9 +187,9 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
         .map(|(name, value)| (name.as_c_str(), value.as_c_str()));
     sys::set_environment(variables).map_err(|error| failed(Step::Environment, &error))?;
     let own = Own {
-        stdio: stdio.each_ref(),
+        stdio: &stdio.each_ref(),
         cwd: &order.cwd,
-        close_from: SOCKET + 1,
+        close_from: Some(SOCKET + 1),
         capabilities: TEMPLATE,
         filter: &order.filter,
     };
