@@ -73,6 +73,7 @@ pub mod number {
     pub const FSCONFIG: usize = 431;
     pub const FSMOUNT: usize = 432;
     pub const PIDFD_OPEN: usize = 434;
+    pub const STATX: usize = 332;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const MOUNT_SETATTR: usize = 442;

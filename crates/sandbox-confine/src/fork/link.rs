@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::net::RecvFlags;
 use rustix::process::Resource;
-use sandbox_types::{Outcome, Policy};
+use sandbox_types::{BranchName, CloneBranch, Outcome, Policy};
 
 use super::clone::{CloneHandle, end_all};
 use super::error::ForkError;
-use super::options::ForkOptions;
+use super::options::{Branches, ForkOptions};
 use super::streams::CloneStreams;
+use super::views::Views;
 use crate::error::StartError;
 use crate::messages;
 use crate::process::{Channel, Owned, Parts, Shared};
@@ -24,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) policy: Arc<Policy>,
     owned: Mutex<Owned>,
     keeper: Mutex<Keeper>,
+    /// Taken before the others.
+    views: Mutex<Views>,
 }
 
 /// Our end of the keeper's control socket.
@@ -35,17 +38,37 @@ struct Keeper {
 }
 
 impl Link {
-    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd) -> Self {
+    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd, views: Views) -> Self {
         Self {
             policy,
             owned: Mutex::new(owned),
             keeper: Mutex::new(Keeper { control, ended: None }),
+            views: Mutex::new(views),
         }
     }
 
     /// The sandbox that all of this is in.
     pub(crate) fn owned(&self) -> MutexGuard<'_, Owned> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the keeper what views of clones are made of.
+    pub(super) fn hand_over_trees(&self) -> Result<(), ForkError> {
+        let trees = std::mem::take(&mut self.owned().trees);
+        if trees.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        self.keeper().send(&[wire::TREES, 0, 0, 0, 0, 0, 0, 0], &fds)
+    }
+
+    /// Removes the branch of a clone that has done nothing.
+    pub(super) fn discard(&self, branch: BranchName) {
+        self.views().discard(vec![branch]);
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
@@ -121,11 +144,53 @@ impl Link {
             return Err(ForkError::TemplateEnded { outcome });
         }
         let maker = Maker::new(self, options, begin)?;
+        let mut views = self.views();
         let mut keeper = self.keeper();
+        let branches = self.prepare_views(&mut views, &keeper, count, options.branches)?;
+        let made = self.fork_into(&mut keeper, &maker, first, count, &branches);
+        if made.is_err() {
+            views.discard(branches.into_iter().map(|branch| branch.name).collect());
+        }
+        made
+    }
+
+    /// What clones are to see of the template's branch; their own branches, where each has one.
+    fn prepare_views(
+        &self,
+        views: &mut Views,
+        keeper: &Keeper,
+        count: u32,
+        branches: Branches,
+    ) -> Result<Vec<CloneBranch>, ForkError> {
+        let owned = self.owned();
+        match branches {
+            Branches::Shared => views.share(&owned.init)?,
+            Branches::ReadOnly => views.make_read_only(&owned.init)?,
+            Branches::PerClone => {
+                let made = views.make(count, &owned.init, &keeper.control)?;
+                if let Err(error) = keeper.send(&[wire::VIEWS, 0, 0, 0, 0, 0, 0, 0], &[made.blob.as_fd()]) {
+                    views.discard(made.clones.into_iter().map(|clone| clone.name).collect());
+                    return Err(error);
+                }
+                return Ok(made.clones);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn fork_into(
+        &self,
+        keeper: &mut Keeper,
+        maker: &Maker<'_>,
+        first: u32,
+        count: u32,
+        branches: &[CloneBranch],
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        let mut branches = branches.iter().map(|branch| &branch.name);
         keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
         let mut clones = Vec::new();
         for number in 0..count {
-            match maker.make(&keeper, first.wrapping_add(number)) {
+            match maker.make(keeper, first.wrapping_add(number), branches.next()) {
                 Ok(clone) => clones.push(clone),
                 Err(error) => {
                     // The rest of the batch never comes.
@@ -234,7 +299,7 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn make(&self, keeper: &Keeper, id: u32) -> Result<CloneHandle, ForkError> {
+    fn make(&self, keeper: &Keeper, id: u32, branch: Option<&BranchName>) -> Result<CloneHandle, ForkError> {
         let ([stdin, stdout, stderr], our_streams) = self.streams.open()?;
         let (ours, theirs) = messages::socket_pair()?;
         let gate = match self.begin {
@@ -243,7 +308,8 @@ impl<'a> Maker<'a> {
         };
         let mut fds = vec![theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         fds.extend(gate.as_ref().map(AsFd::as_fd));
-        keeper.send(&[wire::FORK, u64::from(id), 0, 0, 0, 0, 0, 0], &fds)?;
+        let flags = branch.map_or(0, |_| wire::FORK_VIEW);
+        keeper.send(&[wire::FORK, u64::from(id), flags, 0, 0, 0, 0, 0], &fds)?;
         let parts = Parts {
             channel: Arc::new(Channel::new(ours, CLONE_PID)),
             ours: our_streams,
@@ -254,7 +320,7 @@ impl<'a> Maker<'a> {
             owned: None,
             shared: Some(self.shared.clone()),
         };
-        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate))
+        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate).on(branch.cloned()))
     }
 }
 

@@ -35,11 +35,29 @@ pub enum CloneInput {
     Piped,
 }
 
+/// What clones of a template see of the branch that it works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Branches {
+    /// All see the template's, and what one of them writes there the others see.
+    #[default]
+    Shared,
+    /// All see the template's, to which nobody can write until clones share it again. No file may be open for writing
+    /// there then.
+    ReadOnly,
+    /// Each has a branch of its own, over what the template's has when it is forked: see [`TemplateBuilder::branches`].
+    /// Nobody can write to the template's from then on, and no file may be open for writing there.
+    ///
+    /// [`TemplateBuilder::branches`]: crate::TemplateBuilder::branches
+    PerClone,
+}
+
 /// How clones are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "options do nothing by themselves"]
 pub struct ForkOptions {
+    pub(crate) branches: Branches,
     pub(crate) stdin: CloneInput,
     pub(crate) stdout: CloneOutput,
     pub(crate) stderr: CloneOutput,
@@ -49,6 +67,7 @@ impl Default for ForkOptions {
     fn default() -> Self {
         let output = CloneOutput::Capture { limit: CAPTURE_LIMIT };
         Self {
+            branches: Branches::Shared,
             stdin: CloneInput::Null,
             stdout: output,
             stderr: output,
@@ -57,6 +76,12 @@ impl Default for ForkOptions {
 }
 
 impl ForkOptions {
+    /// What clones see of the template's branch; shared by default.
+    pub const fn branches(mut self, branches: Branches) -> Self {
+        self.branches = branches;
+        self
+    }
+
     /// Standard input of each clone; /dev/null by default.
     pub const fn stdin(mut self, input: CloneInput) -> Self {
         self.stdin = input;
