@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Gid, Statx, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno as HostErrno;
+use sandbox_types::OverrideStat;
 
 use super::OverlayFs;
 use super::lend::with_mode;
@@ -64,7 +65,7 @@ impl OverlayFs {
         if matches!(shown, Kind::File | Kind::Dir) {
             self.host.keep(to, &kept)?;
         } else {
-            owner::write(to, &kept)?;
+            owner::write(to, &kept, self.host.config.owners)?;
         }
         chmod(to, self.host.host_mode(to_kind, kept.mode))
     }
@@ -106,7 +107,7 @@ fn goes_along(name: &[u8], is_virtual: bool) -> GoesAlong {
         return GoesAlong::No;
     }
     // Where it can be kept without a privilege, it is in there already or was made anew.
-    if is_virtual && !name.starts_with(b"user.") || name == owner::XATTR.as_bytes() {
+    if is_virtual && !name.starts_with(b"user.") || OverrideStat::is_name(name) {
         return GoesAlong::No;
     }
     let content = name.starts_with(b"user.")

@@ -16,6 +16,7 @@ use super::probe::AttributeWhiteouts;
 use super::{OverlayFs, Upper, probe};
 use crate::backend::passthrough::config::{Access, Config};
 use crate::backend::passthrough::inode::{Identity, Layer, Part, Parts};
+use crate::backend::passthrough::owner::{Dialect, Dialects};
 use crate::backend::passthrough::{IdentityMap, PassthroughFs, host};
 use crate::backend::union::Once;
 use crate::fs::Errno;
@@ -329,6 +330,7 @@ impl OverlayBuilder {
         // The topmost first; the layers are numbered from the bottom.
         let numbered = (1..).zip(layers);
         let mut stack: Vec<(Layer, Opened)> = numbered.collect();
+        let owners = owners_of(upper.as_ref(), &stack);
         stack.reverse();
         stack.splice(0..0, upper.map(|upper| (0, upper)));
         let mut stack = stack.into_iter();
@@ -356,7 +358,7 @@ impl OverlayBuilder {
         };
         let shown = first.map_err(|error| failed(&top.path)(error.into()))?;
         let path = Arc::new(top.fd);
-        let host = PassthroughFs::new(self.config(), path, listed, None).map_err(failed(&top.path))?;
+        let host = PassthroughFs::new(self.config(owners), path, listed, None).map_err(failed(&top.path))?;
         let root = host.table.root();
         host.table.exchange(root, root.identity().in_layer(top_layer));
         let below = below.into_iter().map(|(_, part)| part).collect();
@@ -367,7 +369,7 @@ impl OverlayBuilder {
         Ok(host)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, owners: Dialects) -> Config {
         let cache = self.cache.unwrap_or(CachePolicy::Always);
         let default = match cache {
             CachePolicy::Never => Duration::ZERO,
@@ -380,6 +382,7 @@ impl OverlayBuilder {
         Config {
             stat: self.stat.unwrap_or(StatVirtualization::Off),
             permissions: self.permissions,
+            owners,
             identity: self.identity.clone(),
             access: if self.read_only {
                 Access::ReadOnly
@@ -400,6 +403,16 @@ impl OverlayBuilder {
 
 fn kept(opened: Result<Opened, OverlayProblem>, problems: &mut Vec<OverlayProblem>) -> Option<Opened> {
     opened.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Where owners are kept in what is written, and in all that is read.
+fn owners_of(upper: Option<&Opened>, layers: &[(Layer, Opened)]) -> Dialects {
+    let of = |opened: &Opened| Dialect::of(opened.fd.as_fd());
+    let upper = upper.map(of);
+    Dialects::several(
+        upper,
+        upper.into_iter().chain(layers.iter().map(|(_, layer)| of(layer))),
+    )
 }
 
 fn stat_of(fd: &OwnedFd) -> Result<rustix::fs::Statx, Errno> {

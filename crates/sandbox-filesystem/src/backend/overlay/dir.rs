@@ -258,7 +258,7 @@ impl OverlayFs {
         }
         let alone = self.number_entry(listing, &mut item)?;
         if self.host.config.is_virtual() && item.kind == libc::DT_REG {
-            item.kind = match owner::read_in(listing.fd, &item.name) {
+            item.kind = match owner::read_in(listing.fd, &item.name, self.host.config.owners) {
                 Ok(kept) => entry_type(type_shown(libc::S_IFREG, kept.and_then(|kept| kept.kind))),
                 Err(_) => libc::DT_UNKNOWN,
             };
