@@ -84,6 +84,8 @@ impl DescriptorCache {
                 return;
             }
             state.path = Some(path);
+            // Whoever opened it does not count: it has to be used again.
+            inode.used.store(false, Ordering::Relaxed);
         }
         self.add(Holder::Inode(Arc::downgrade(inode)));
     }
@@ -96,6 +98,7 @@ impl DescriptorCache {
                 return;
             }
             *held = Some(path);
+            part.used.store(false, Ordering::Relaxed);
         }
         self.add(Holder::Part(Arc::downgrade(part)));
     }
