@@ -22,6 +22,8 @@ mod mount_id;
 pub(crate) mod overlay;
 pub(crate) mod pages;
 pub(crate) mod record_lock;
+#[cfg(feature = "fuse")]
+pub(crate) mod scheduler;
 pub(crate) mod signals;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod truncate;

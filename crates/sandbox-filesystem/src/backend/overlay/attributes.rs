@@ -169,6 +169,18 @@ pub(super) fn copy_times(from: &Statx, to: BorrowedFd<'_>) -> FsResult<()> {
     Ok(rustix::fs::utimensat(to.as_fd(), c"", &times, flags)?)
 }
 
+/// Removes one of overlayfs' own attributes, if it is there.
+pub(super) fn unmark(file: BorrowedFd<'_>, name: &str) -> FsResult<()> {
+    let path = host::proc_path(file);
+    with_mode(file, 0o200, || {
+        match rustix::fs::removexattr(path.as_c_str(), OsStr::new(name)) {
+            // Links and special files have none.
+            Ok(()) | Err(HostErrno::NODATA | HostErrno::PERM | HostErrno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
 /// Sets one of overlayfs' own attributes.
 pub(super) fn mark(file: BorrowedFd<'_>, name: &str, value: &[u8]) -> FsResult<()> {
     let path = host::proc_path(file);

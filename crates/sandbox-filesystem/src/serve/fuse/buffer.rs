@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::link::Link;
+use super::near::Near;
 use crate::fs::{DataReader, DataWriter, Errno, FsResult};
 use crate::serve::Reply;
 use crate::sys::mapping::Mapping;
@@ -73,10 +74,10 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// For `max_io` bytes of data. Fails with what mmap(2) says.
-    pub(super) fn new(link: &Arc<Link>, max_io: usize) -> Result<Self, rustix::io::Errno> {
+    pub(super) fn new(link: &Arc<Link>, max_io: usize, near: Near) -> Result<Self, rustix::io::Errno> {
         Ok(Self {
             request: Request::new(max_io)?,
-            answer: Answer::new(link, max_io)?,
+            answer: Answer::new(link, max_io, near)?,
         })
     }
 
@@ -130,6 +131,12 @@ impl Request {
         Ok(())
     }
 
+    /// The thread that waits for it, as the caller's own pid namespace names it; 0 where none does (`pid` of its header).
+    pub(super) fn caller(&self) -> u32 {
+        let bytes = self.head.get(32..36).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    }
+
     /// What it asks for (`opcode` of its header).
     pub(super) fn opcode(&self) -> u32 {
         let bytes = self.head.get(4..8).and_then(<[u8]>::first_chunk);
@@ -178,11 +185,13 @@ pub(super) struct Answer {
     link: Arc<Link>,
     pages: Pages,
     filled: usize,
+    pub(super) near: Near,
 }
 
 impl Answer {
-    fn new(link: &Arc<Link>, max_io: usize) -> Result<Self, rustix::io::Errno> {
+    fn new(link: &Arc<Link>, max_io: usize, near: Near) -> Result<Self, rustix::io::Errno> {
         Ok(Self {
+            near,
             link: Arc::clone(link),
             pages: Pages::new(max_io)?,
             filled: 0,
@@ -236,7 +245,8 @@ impl Reply for Answer {
         let device = self.link.device().ok_or(Errno::ENODEV)?;
         let parts = [IoSlice::new(header), IoSlice::new(self.pages.get(0, body))];
         let parts = if body == 0 { parts.get(..1) } else { parts.get(..) };
-        rustix::io::writev(device.as_fd(), parts.unwrap_or_default())?;
+        let write = || rustix::io::writev(device.as_fd(), parts.unwrap_or_default());
+        self.near.answer(write)?;
         Ok(())
     }
 }

@@ -13,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
 use super::buffer::{Answer, Buffers, Request};
 use super::link::{Link, Waited, Waiter};
+use super::near::{self, Near};
 use super::pace::{Pace, Patience};
 use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
@@ -35,6 +37,8 @@ pub(super) struct Bounds {
     pub(super) most: usize,
     /// That can run at the same time.
     pub(super) processors: usize,
+    /// Where workers may run, if each of them can run where its caller does.
+    pub(super) near: Option<CpuSet>,
 }
 
 /// The workers of a session and what they share.
@@ -99,7 +103,7 @@ impl Pool {
 
     /// Starts a worker.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        let buffers = Buffers::new(&self.link, self.max_io)?;
+        let buffers = Buffers::new(&self.link, self.max_io, Near::new(self.bounds.near))?;
         self.listening.fetch_add(1, SeqCst);
         let started = self.spawn(move |pool| pool.work(buffers));
         if started.is_err() {
@@ -120,6 +124,10 @@ impl Pool {
             .name(name)
             .stack_size(STACK)
             .spawn(move || {
+                // Whoever starts it may have bound itself to one processor, which is inherited.
+                if let Some(anywhere) = &pool.bounds.near {
+                    near::anywhere(anywhere);
+                }
                 run(&pool);
                 pool.leave();
             });
@@ -178,6 +186,7 @@ impl Pool {
         let mut waiter = Waiter::default();
         let mut patience = Patience::new(self.bounds.processors);
         loop {
+            patience.is_near(buffers.answer.near.is_here());
             match self.receive(&mut buffers, &mut waiter, &mut patience) {
                 Heard::Request => {}
                 Heard::End => return self.over(),
@@ -188,6 +197,10 @@ impl Pool {
             if parks(request) {
                 waiter.rest();
             }
+            let alone = self.pace.listeners() == Some(1) && !parks(request);
+            answer
+                .near
+                .asked(request.caller(), alone, patience.waited_times());
             let start = Instant::now();
             self.handle(request, answer);
             self.pace.took(start.elapsed());
@@ -224,6 +237,7 @@ impl Pool {
                 None => return Heard::End,
                 Some(Err(Errno::AGAIN)) => {
                     at_once = false;
+                    patience.waits();
                     // Only now: who was woken for a request has to read it, since nobody else was.
                     if self.steps_back() {
                         buffers.give_back();
@@ -240,7 +254,8 @@ impl Pool {
                     patience.waited(start.elapsed());
                     waited
                 }
-                Some(Ok(())) => return self.heard(at_once),
+                // Whoever works near the caller is not there before the next request is.
+                Some(Ok(())) => return self.heard(at_once && !patience.near()),
                 Some(Err(error)) => Err(error),
             };
             match result {
