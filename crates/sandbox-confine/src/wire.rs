@@ -93,6 +93,7 @@ impl Writer {
                 lock,
                 attributes,
             } => self.byte(17).text(name).text(lock).u64(attributes),
+            Op::Tree { path } => self.byte(18).text(path),
         }
     }
 
@@ -116,6 +117,15 @@ impl Writer {
             .bytes(confinement.port_rules)
             .u64(confinement.stdio_rights);
         self.bytes(confinement.filter)
+    }
+
+    /// So many views follow, then clones.
+    pub(crate) fn views(&mut self, views: &[View<'_>]) -> &mut Self {
+        self.u32(u32::try_from(views.len()).unwrap_or(u32::MAX));
+        for view in views {
+            self.text(view.at).bytes(view.beneath).bytes(view.lowers);
+        }
+        self
     }
 
     pub(crate) fn exec(&mut self, exec: &Exec<'_>) -> &mut Self {

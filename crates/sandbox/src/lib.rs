@@ -25,11 +25,11 @@ mod volumes;
 pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, CloneOutput, Command, Event, ForkError, ForkOptions, Gate, GateError,
-    GateState, GateThread, Host, JoinError, Left, MapReduceError, NoNamespaces, OnFailure, OutputReader,
-    PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError, Running, Sandbox,
-    SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder,
-    running, zygote,
+    BoundCommand, Branches, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions,
+    ForkPool, Gate, GateError, GateState, GateThread, Host, JoinError, Left, MapReduceError, NoNamespaces,
+    OnFailure, OutputReader, Pool, PoolError, PrepareError, Prepared, Process, PtyMaster, ReduceError,
+    Reduction, RunError, Running, Sandbox, SandboxBuilder, ShareError, StartError, StartStage, Stdio,
+    TemplateBuilder, Zygote, ZygoteBuilder, running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,

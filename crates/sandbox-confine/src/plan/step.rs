@@ -40,6 +40,12 @@ pub enum Step {
         /// MOUNT_ATTR_*.
         attributes: u64,
     },
+    /// Takes a copy of a directory of the host for the supervisor, who has views of clones made of it. It is shown
+    /// nowhere.
+    Tree {
+        /// Where it is on the host.
+        path: PathBuf,
+    },
     /// Makes the file system in memory that becomes the root.
     Root {
         /// The most it may hold, in bytes.
@@ -157,6 +163,9 @@ impl Step {
                 lock: &text(lock.as_deref().unwrap_or(Path::new("")).as_os_str())?,
                 attributes: *attributes,
             }),
+            Self::Tree { path } => writer.op(&Op::Tree {
+                path: &text(path.as_os_str())?,
+            }),
             Self::Cover {
                 from,
                 path,
@@ -261,6 +270,7 @@ impl fmt::Display for Step {
             Self::Served { name, attributes, .. } => {
                 write!(f, "mount what is served as {name}{}", Attributes(*attributes))
             }
+            Self::Tree { path } => write!(f, "take {} for views of clones", path.display()),
             Self::Root { size } => write!(f, "make a root of at most {size} bytes"),
             Self::Dir { path, mode } => write!(f, "make directory {} {mode:o}", path.display()),
             Self::Link { path, target } => write!(f, "link {} to {}", path.display(), target.display()),

@@ -13,7 +13,7 @@ use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::kept::Which;
-use super::layer::{self, LayerDir, Model};
+use super::layer::{self, LayerDir, Look, Model};
 use super::manifest::{Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
 use super::node::Timestamp;
@@ -150,13 +150,14 @@ impl Workspace {
                 let places = std::iter::once(dir.part(None).tree()).chain(beside);
                 return Ok(places.chain(texts).collect());
             }
+            let look = |like| Look::of(&Model::Plain(like)).map_err(problem());
             dir.part(None)
-                .create_overlay(&Model::Plain(self.base()))
+                .create_overlay(&look(self.base())?)
                 .map_err(problem())?;
             let mut places = vec![dir.part(None).upper()];
             for (index, extra) in manifest.extras.iter().enumerate() {
                 let part = dir.part(Some(index));
-                part.create_overlay(&Model::Plain(extra)).map_err(problem())?;
+                part.create_overlay(&look(extra)?).map_err(problem())?;
                 places.push(part.upper());
             }
             // What this workspace has no place for stays in the layer, and shows nowhere.

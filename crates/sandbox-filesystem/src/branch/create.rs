@@ -13,7 +13,7 @@ use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
 use super::git;
 use super::handle::Branch;
-use super::layer::{self, LayerDir, Model};
+use super::layer::{self, LayerDir, Look, Model};
 use super::lock::{self, Asked};
 use super::manifest::{self, Durability, Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
@@ -252,23 +252,6 @@ impl Workspace {
         // What is shared stands for itself.
         parent.complete_links()?;
         let _lock = self.lock()?;
-        let layers = self.places().layers();
-        let mut new_layer = || {
-            let (id, dir) =
-                LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
-            let made = match parent.manifest().mode {
-                Mode::Kernel | Mode::Exact => {
-                    let uppers = parent.parts().map(|part| parent.top().part(part).upper());
-                    let uppers: Vec<_> = uppers.collect();
-                    make_overlay(&dir, uppers.iter().map(|upper| Model::Upper(upper)))
-                }
-                Mode::Copy => {
-                    let tree = parent.top().part(None).tree();
-                    self.copy(&tree, &dir, Reflink::Try, progress).map(drop)
-                }
-            };
-            made.map(|()| id)
-        };
         let mut manifest = parent.manifest().clone();
         manifest.mode = mode;
         manifest.parent = Some(parent.name().clone());
@@ -276,7 +259,12 @@ impl Workspace {
         manifest.last_run = None;
         match manifest.mode {
             Mode::Copy => {
-                manifest.layers = vec![new_layer()?];
+                let layers = self.places().layers();
+                let (id, dir) =
+                    LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
+                let tree = parent.top().part(None).tree();
+                self.copy(&tree, &dir, Reflink::Try, progress)?;
+                manifest.layers = vec![id];
                 // What differs from the base in a copy of a branch, nobody has to have touched since.
                 manifest.copied_at = None;
             }
@@ -286,14 +274,26 @@ impl Workspace {
                 parents.parent.clone_from(&parent.manifest().parent);
                 parents.created = parent.manifest().created;
                 parents.last_run.clone_from(&parent.manifest().last_run);
-                parents.layers.insert(0, new_layer()?);
-                manifest.layers.insert(0, new_layer()?);
+                let making = self.making_over(&parent)?;
+                parents.layers.insert(0, making.layer()?.0);
+                manifest.layers.insert(0, making.layer()?.0);
                 // From here on the shared layer is never written again.
                 parent.top().settle_parts(&parents.extras)?;
                 manifest::store(&parent.file(), &parents, Durability::Machine)?;
             }
         }
         Ok(manifest)
+    }
+
+    /// New layers over the topmost one of `parent`, in mode `kernel`.
+    pub(crate) fn making_over(&self, parent: &Branch) -> Result<Making, BranchError> {
+        let uppers = parent.parts().map(|part| parent.top().part(part).upper());
+        let looks =
+            uppers.map(|upper| Look::of(&Model::Upper(&upper)).map_err(BranchError::io("look at", &upper)));
+        Ok(Making {
+            layers: self.places().layers(),
+            looks: looks.collect::<Result<_, _>>()?,
+        })
     }
 
     /// A branch whose layer is there already.
@@ -477,6 +477,27 @@ impl Workspace {
     }
 }
 
+/// New, empty layers in mode `kernel`, all of which look alike.
+#[derive(Debug)]
+pub(crate) struct Making {
+    layers: PathBuf,
+    looks: Vec<Look>,
+}
+
+impl Making {
+    /// One more, and its name.
+    pub(crate) fn layer(&self) -> Result<(String, LayerDir), BranchError> {
+        let problem = |source| BranchError::io("make a directory in", &self.layers)(source);
+        let (id, dir) = LayerDir::create(&self.layers).map_err(problem)?;
+        for (index, look) in self.looks.iter().enumerate() {
+            dir.part(index.checked_sub(1))
+                .create_overlay(look)
+                .map_err(BranchError::io("make", dir.path()))?;
+        }
+        Ok((id, dir))
+    }
+}
+
 /// What a copy is missing, for whoever looks at the branch.
 fn notes(report: &TreeReport) -> Vec<String> {
     let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
@@ -498,8 +519,8 @@ fn notes(report: &TreeReport) -> Vec<String> {
 /// Makes an empty layer: its parts look like `models`, the workspace's first.
 fn make_overlay<'a>(dir: &LayerDir, models: impl Iterator<Item = Model<'a>>) -> Result<(), BranchError> {
     for (index, model) in models.enumerate() {
-        dir.part(index.checked_sub(1))
-            .create_overlay(&model)
+        let look = Look::of(&model);
+        look.and_then(|look| dir.part(index.checked_sub(1)).create_overlay(&look))
             .map_err(BranchError::io("make", dir.path()))?;
     }
     Ok(())

@@ -111,6 +111,20 @@ pub enum BranchError {
         /// Its mode.
         mode: Mode,
     },
+    /// Clones have branches of their own by the kernel's overlayfs only.
+    #[error(
+        "branch {name} is a whole copy, and clones of a template have branches only of one in mode kernel"
+    )]
+    CopyForClones {
+        /// Which one.
+        name: BranchName,
+    },
+    /// Nobody has said yet that the template writes no more.
+    #[error("branch {name} is being written still: no clone can have a branch of it")]
+    NotFrozen {
+        /// Which one.
+        name: BranchName,
+    },
     /// The machine went down while it was mounted.
     #[error("the machine went down while branch {name} was in use: what was last written to it may be lost")]
     NotSettled {
@@ -244,6 +258,9 @@ impl BranchError {
             Self::NoReflink { .. } => {
                 "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
                     .into()
+            }
+            Self::CopyForClones { .. } => {
+                "make it with: --branch-mode kernel, to see why that does not work here".into()
             }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
             Self::NotSettled { name } => {

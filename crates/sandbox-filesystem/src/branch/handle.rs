@@ -12,7 +12,6 @@ use super::kept::Which;
 use super::layer::LayerDir;
 use super::lock::{self, Asked, Held, Holder};
 use super::manifest::{self, Durability, LastRun, Manifest, Mode};
-use super::remove::remove_tree;
 use super::stack::{LayerFormat, Stack};
 use super::submounts;
 use super::workspace::{Workspace, size_of_tree};
@@ -83,9 +82,9 @@ impl Branch {
     /// # Errors
     /// The lock cannot be looked at.
     pub fn in_use(&self) -> Result<Use, BranchError> {
-        let path = self.directory().join("lock");
+        let path = self.lock_file();
         match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
-            Asked::Held(_) => Ok(Use::Free),
+            Asked::Held(_held) => Ok(self.server()?.map_or(Use::Free, Use::By)),
             Asked::By(holder) => Ok(Use::By(holder)),
         }
     }
@@ -250,33 +249,6 @@ impl Branch {
         Ok(())
     }
 
-    /// Removes it with everything it has changed. The base is not touched.
-    ///
-    /// # Errors
-    /// [`BranchError::InUse`].
-    pub fn discard(self) -> Result<(), BranchError> {
-        let _held = self.hold()?;
-        let directory = self.directory();
-        let gone =
-            self.workspace
-                .places()
-                .branches()
-                .join(format!(".{}.gone-{}", self.name, std::process::id()));
-        let unused = {
-            let _lock = self.workspace.lock()?;
-            fs::rename(&directory, &gone).map_err(BranchError::io("remove", &directory))?;
-            // Where another branch cannot be read, what it shares is not known: the layers stay for `gc`.
-            self.layers_of_its_own().unwrap_or_else(|error| {
-                tracing::warn!(branch = %self.name, %error, "its layers are left behind");
-                Vec::new()
-            })
-        };
-        for layer in unused {
-            layer.remove().map_err(BranchError::io("remove", layer.path()))?;
-        }
-        remove_tree(&gone).map_err(BranchError::io("remove", &gone))
-    }
-
     /// The branch as it is on the disk, which is to be asked for with its lock held: somebody may have made a branch
     /// of it since this handle was opened, and what was its topmost layer is never written again then.
     pub(crate) fn current(&self) -> Result<Self, BranchError> {
@@ -302,13 +274,20 @@ impl Branch {
         self.layer(self.manifest.layers.first().map_or("missing", String::as_str))
     }
 
-    fn layer(&self, id: &str) -> LayerDir {
+    pub(crate) fn layer(&self, id: &str) -> LayerDir {
         LayerDir::new(&self.workspace.places().layers(), id)
     }
 
     /// Takes its lock.
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
-        lock_of(&self.name, &self.directory())
+        let held = lock_of(&self.name, &self.directory())?;
+        match self.server()? {
+            None => Ok(held),
+            Some(holder) => Err(BranchError::InUse {
+                name: self.name.clone(),
+                holder,
+            }),
+        }
     }
 
     /// What it looks like, read without mounting it.
@@ -359,7 +338,7 @@ impl Branch {
     }
 
     /// The base as the branch sees it: frozen where that was asked for.
-    fn base_of(&self, extra: Option<usize>) -> PathBuf {
+    pub(crate) fn base_of(&self, extra: Option<usize>) -> PathBuf {
         match (extra, &self.manifest.snapshot) {
             (None, Some(id)) => self.layer(id).part(None).tree(),
             (None, None) => self.workspace.base().to_owned(),
@@ -409,7 +388,7 @@ impl Branch {
         self.directory().join("mounted")
     }
 
-    fn mark_used(&self) -> Result<(), BranchError> {
+    pub(crate) fn mark_used(&self) -> Result<(), BranchError> {
         let path = self.boot_file();
         fs::write(&path, boot_id()).map_err(BranchError::io("write", &path))
     }
@@ -432,20 +411,6 @@ impl Branch {
             }),
             _ => Ok(()),
         }
-    }
-
-    fn layers_of_its_own(&self) -> Result<Vec<LayerDir>, BranchError> {
-        let mut shared = Vec::new();
-        for name in self.workspace.names()? {
-            let other = self.workspace.get(&name)?;
-            shared.extend(other.manifest.layers.iter().cloned());
-            shared.extend(other.manifest.snapshot.iter().cloned());
-        }
-        let own = self.manifest.layers.iter().chain(&self.manifest.snapshot);
-        Ok(own
-            .filter(|id| !shared.contains(id))
-            .map(|id| self.layer(id))
-            .collect())
     }
 }
 
