@@ -72,12 +72,11 @@ fn runs_that_make_one_branch_at_the_same_time_share_it() {
         .sandbox(["run", "-q", "--branch=new", "--", "sort", "log"]);
     assert_eq!(log.stdout, "0\n1\n2\n3\n4\n5\n", "{log:?}");
     // Who wants a new one is told that it is there.
-    project.on("other", "copy", &["true"]).says(0, &[]);
-    let words = ["run", "--branch=other", "--branch-mode=copy", "--", "true"];
+    let words = ["run", "--branch=new", "--snapshot=copy", "--", "true"];
     project
         .place
         .sandbox(words)
-        .says(125, &["has a branch other already"]);
+        .says(125, &["has a branch new already"]);
 }
 
 /// A mount that is not makes its end wait for everybody's data.
