@@ -36,13 +36,19 @@ pub struct Started {
 /// What the child needs, and where it leaves what went wrong.
 struct Start<'a> {
     confinement: &'a Confinement<'a>,
-    exec: Exec<'a>,
+    cwd: &'a Text,
     stdio: [&'a Fd; 3],
     terminal: Option<&'a Terminal>,
-    argv: Cell<Option<Mapping>>,
-    envp: Cell<Option<Mapping>>,
-    shell_argv: Cell<Option<Mapping>>,
+    words: Cell<Option<Words<'a>>>,
     failure: Cell<Option<Failure>>,
+}
+
+/// What to execute, laid out as the kernel takes it.
+pub struct Words<'a> {
+    exec: Exec<'a>,
+    argv: Mapping,
+    envp: Mapping,
+    shell_argv: Mapping,
 }
 
 /// Opens a terminal in the sandbox's own devpts. The first one becomes that of init's session, so that
@@ -60,27 +66,20 @@ pub fn open_terminal(session_is_free: bool) -> sys::Result<Terminal> {
 
 /// Starts a command and waits until it has executed; `meanwhile` as in [`sys::clone_sharing`].
 pub fn start(
-    blob: &Fd,
+    blob: &Mapping,
     stdio: [&Fd; 3],
     terminal: Option<&Terminal>,
     confinement: &Confinement<'_>,
     stack: &Stack,
     meanwhile: impl Fn(i32),
 ) -> Result<Started, Failure> {
-    let request = |errno| (Stage::Request, errno);
-    let length = files::size(blob).map_err(request)?;
-    let mapping = Mapping::of_file(blob, length).map_err(request)?;
-    let exec = Cursor(mapping.bytes()).exec().ok_or((Stage::Request, EINVAL))?;
-    let stdio = terminal.map_or(stdio, |terminal| [&terminal.slave; 3]);
-    let argv = pointers(exec.argv, exec.argc, 0).map_err(request)?;
+    let words = Words::of(blob.bytes())?;
     let start = Start {
         confinement,
-        exec,
-        stdio,
+        cwd: words.cwd(),
+        stdio: terminal.map_or(stdio, |terminal| [&terminal.slave; 3]),
         terminal,
-        argv: Cell::new(Some(argv)),
-        envp: Cell::new(Some(pointers(exec.envp, exec.envc, 0).map_err(request)?)),
-        shell_argv: Cell::new(Some(pointers(exec.argv, exec.argc, 1).map_err(request)?)),
+        words: Cell::new(Some(words)),
         failure: Cell::new(None),
     };
     let pid =
@@ -92,6 +91,13 @@ pub fn start(
             time_us: sys::monotonic_us(),
         }),
     }
+}
+
+/// A command blob, which is sealed.
+pub fn read_blob(blob: &Fd) -> Result<Mapping, Failure> {
+    let request = |errno| (Stage::Request, errno);
+    let length = files::size(blob).map_err(request)?;
+    Mapping::of_file(blob, length).map_err(request)
 }
 
 /// Pointers to `count` texts, ended by null, with `spare` places in front.
@@ -110,7 +116,10 @@ impl Start<'_> {
     fn run(&self) {
         let failure = match self.prepare() {
             Err(failure) => failure,
-            Ok(()) => (Stage::Exec, self.execute()),
+            Ok(()) => match self.words.take() {
+                Some(mut words) => (Stage::Exec, words.execute()),
+                None => (Stage::Request, EINVAL),
+            },
         };
         self.failure.set(Some(failure));
     }
@@ -119,9 +128,9 @@ impl Start<'_> {
         let confinement = self.confinement;
         self.connect_stdio().map_err(|errno| (Stage::Stdio, errno))?;
         let own = Own {
-            stdio: self.stdio,
-            cwd: self.exec.cwd,
-            close_from: 3,
+            stdio: &self.stdio,
+            cwd: self.cwd,
+            close_from: Some(3),
             capabilities: 0,
             filter: confinement.filter,
         };
@@ -146,18 +155,34 @@ impl Start<'_> {
         }
         Ok(())
     }
+}
+
+impl<'a> Words<'a> {
+    /// Those of a command blob.
+    pub fn of(blob: &'a [u8]) -> Result<Self, Failure> {
+        let request = |errno| (Stage::Request, errno);
+        let exec = Cursor(blob).exec().ok_or(request(EINVAL))?;
+        Ok(Self {
+            exec,
+            argv: pointers(exec.argv, exec.argc, 0).map_err(request)?,
+            envp: pointers(exec.envp, exec.envc, 0).map_err(request)?,
+            shell_argv: pointers(exec.argv, exec.argc, 1).map_err(request)?,
+        })
+    }
+
+    /// Where to start.
+    pub const fn cwd(&self) -> &'a Text {
+        self.exec.cwd
+    }
 
     /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.
-    fn execute(&self) -> Errno {
+    pub fn execute(&mut self) -> Errno {
         let mut answer = ENOENT;
-        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else {
-            return EINVAL;
-        };
         for path in wire::texts(self.exec.candidates) {
-            match sys::exec(path, &mut argv, &mut envp) {
+            match sys::exec(path, &mut self.argv, &mut self.envp) {
                 ENOENT | ENOTDIR => {}
                 EACCES => answer = EACCES,
-                ENOEXEC => return self.execute_as_script(path, &mut envp),
+                ENOEXEC => return self.execute_as_script(path),
                 errno => return errno,
             }
         }
@@ -165,15 +190,12 @@ impl Start<'_> {
     }
 
     /// A text without an interpreter line is the shell's, as in execvp(3).
-    fn execute_as_script(&self, path: &Text, envp: &mut Mapping) -> Errno {
-        let Some(mut argv) = self.shell_argv.take() else {
-            return ENOEXEC;
-        };
-        if let [shell, script, ..] = argv.pointers() {
+    fn execute_as_script(&mut self, path: &Text) -> Errno {
+        if let [shell, script, ..] = self.shell_argv.pointers() {
             *shell = c"/bin/sh".as_ptr() as usize;
             *script = path.as_ptr() as usize;
         }
-        match sys::exec(c"/bin/sh", &mut argv, envp) {
+        match sys::exec(c"/bin/sh", &mut self.shell_argv, &mut self.envp) {
             ENOENT => ENOEXEC,
             errno => errno,
         }

@@ -32,6 +32,17 @@ pub const STATE: u64 = 8;
 /// Control, to init: tell whether anybody is left of a command's process group, its pid being value 1. Carries a
 /// channel; the answer's value 1 is 1 if so.
 pub const GROUP: u64 = 9;
+/// Control, to init: have a child stand by, behind every wall, that the next command is executed in. Carries a channel
+/// and a command blob, of which the starting directory counts. The answer's value 1 is 0 where there is none, because
+/// without a pid namespace it could outlive init.
+pub const STAND_BY: u64 = 10;
+/// Control, to init: make the mounts at the places in a blob ([`texts`]) read-only, or writable again where value 1 is 1:
+/// all of them or none. Carries a channel and the blob. EBUSY: a file is open for writing there.
+pub const FREEZE: u64 = 11;
+/// Control, to init: put overlays in the place of what is mounted where the views of a blob are ([`Cursor::views`]).
+/// Carries a channel, the blob and the overlays. The answer's value 1 is 0 where this kernel cannot, and all is as it
+/// was.
+pub const REPLACE: u64 = 12;
 /// Control, to init: kill everything inside, go on until the last command's end is told.
 pub const END: u64 = 7;
 /// Channel, to init: send signal (value 1) to the command's process group.
@@ -41,6 +52,8 @@ pub const SIGNAL: u64 = 5;
 pub const READY: u64 = 16;
 /// Control, from init: a FUSE filesystem is mounted; carries the device. Sent while the root is built.
 pub const DEVICE: u64 = 23;
+/// Control, from init: a tree of the host that views of clones are made of; carries it. Sent while the root is built.
+pub const TREE: u64 = 24;
 /// From init: it did not work. Values: what ([`Stage`] or the index of an [`Op`]), errno.
 pub const FAILED: u64 = 17;
 /// Channel of a request, from init: it is carried out.
@@ -53,21 +66,33 @@ pub const STOPPED: u64 = 20;
 /// Channel, from init: the command continues.
 pub const CONTINUED: u64 = 21;
 /// Channel, from init: the command ended. Values: wait status, monotonic time in µs, user µs, system µs,
-/// largest resident set in KiB; then what init itself has used, user and system µs.
+/// largest resident set in KiB; then user and system µs, of the last or sole command of a pid namespace those of
+/// everybody who was inside, else those of init itself.
 pub const EXITED: u64 = 22;
 
 /// Control, to a keeper, first of all: keep the clones of a template. Carries the keeper's end of the template's socket.
 pub const KEEP: u64 = 32;
-/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow.
+/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow; value 1 is 1 where
+/// clones may have views of their own, since when other mounts are in their places.
 pub const BATCH: u64 = 33;
-/// Control, to a keeper: make clone number value 1. Carries [`FORK_FDS`] descriptors.
+/// Control, to a keeper: make clone number value 1. Value 2: see [`FORK_VIEW`]. Carries [`FORK_FDS`] descriptors; one more makes it wait, before the
+/// caller's function, until something can be read from that.
 pub const FORK: u64 = 34;
+/// Control, to a keeper: what views of clones are made of. Carries trees of the host, which are called `/0`, `/1` and so
+/// on from now on.
+pub const TREES: u64 = 43;
+/// Control, to a keeper: make overlays that are only read. Carries a channel and a blob of views; the answer carries the
+/// overlays.
+pub const SHOW: u64 = 44;
+/// Control, to a keeper: the views of the clones that follow. Carries the blob: each [`FORK`] with [`FORK_VIEW`] takes the
+/// next clone of it.
+pub const VIEWS: u64 = 45;
 /// Control, to a keeper: no more of a batch is to come.
 pub const BATCH_REST: u64 = 41;
 /// Keeper to template: that was the batch.
 pub const BATCH_END: u64 = 42;
-/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number. Carries
-/// the namespace and three standard streams.
+/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number, see
+/// [`CLONE_VIEW`]. Carries the namespace, three standard streams, and what value 3 says.
 pub const CLONE: u64 = 35;
 /// Template to keeper: the clone at that place (value 1) has this pid (value 2), or there is none for this errno
 /// (value 3).
@@ -84,6 +109,16 @@ pub const CLONE_PID: u64 = 40;
 
 /// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
 pub const FORK_FDS: usize = 4;
+/// The clone has views of its own, in a mount namespace of its own.
+pub const FORK_VIEW: u64 = 1;
+/// Value 3 of [`CLONE`]: the mount namespace to join comes next.
+pub const CLONE_VIEW: u64 = 1;
+/// Value 3 of [`CLONE`]: what it waits for comes last.
+pub const CLONE_WAITS: u64 = 2;
+/// The most places at which a clone has views of its own.
+pub const MAX_VIEWS: usize = 4;
+/// The most trees that views are made of.
+pub const MAX_TREES: usize = 5;
 /// The most clones of one template that live at once.
 pub const MAX_CLONES: usize = 8192;
 /// Why a template did not become ready; value 1 of [`FAILED`] on its socket, above every [`Stage`].
@@ -99,9 +134,17 @@ pub const GO_SERVED: u64 = 2;
 pub const SPAWN_LAST: u64 = 1;
 /// The command gets a terminal of its own.
 pub const SPAWN_PTY: u64 = 2;
+/// The child that stands by may become the command, if there is one: no stream is a file, for which a rule of Landlock's
+/// would be needed.
+pub const SPAWN_READY: u64 = 4;
+/// With a pid namespace: everybody else inside ends when this command does, before its end is told. Init goes on, and
+/// takes the time that its own end costs later.
+pub const SPAWN_SOLE: u64 = 8;
 
 /// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
 pub const SPAWN_FDS: usize = 5;
+/// The most descriptors with any message.
+pub const MESSAGE_FDS: usize = 6;
 
 /// The most trees of the host that one root is made of: init holds a descriptor of each until it is attached.
 pub const MAX_SOURCES: usize = 256;
@@ -211,10 +254,31 @@ pub enum Op<'a> {
         attributes: u64,
     },
     /// Mounts a FUSE filesystem, whose device goes to the supervisor ([`DEVICE`]); takes the next source's number.
-    Served { name: &'a Text, attributes: u64 },
+    Served {
+        name: &'a Text,
+        /// As that of an overlay.
+        lock: &'a Text,
+        attributes: u64,
+    },
+    /// Takes a detached copy of a directory of the host and sends it to the supervisor ([`TREE`]).
+    Tree { path: &'a Text },
     /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
+
+/// A place at which clones have a view of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View<'a> {
+    /// Where, absolute.
+    pub at: &'a Text,
+    /// Places beneath it where something else is mounted, which stays; each ended by NUL.
+    pub beneath: &'a [u8],
+    /// The layers that are only read, the topmost first, each ended by NUL: paths beneath trees.
+    pub lowers: &'a [u8],
+}
+
+/// Views, as many as there are.
+pub type Views<'a> = [Option<View<'a>>; MAX_VIEWS];
 
 /// Bytes without NUL, followed by one: what the kernel takes as a string.
 pub type Text = core::ffi::CStr;
@@ -362,8 +426,10 @@ impl<'a> Cursor<'a> {
             },
             17 => Op::Served {
                 name: self.text()?,
+                lock: self.text()?,
                 attributes: self.u64()?,
             },
+            18 => Op::Tree { path: self.text()? },
             _ => return None,
         }))
     }
@@ -386,6 +452,21 @@ impl<'a> Cursor<'a> {
             stdio_rights: self.u64()?,
             filter: self.bytes()?,
         })
+    }
+
+    /// Where clones have views, and over what. What follows is, for each clone, the path of its lock and for each view
+    /// those of its upper and its work directory.
+    pub fn views(&mut self) -> Option<Views<'a>> {
+        let count = usize::try_from(self.u32()?).ok()?;
+        let mut views = [None; MAX_VIEWS];
+        for slot in views.get_mut(..count)? {
+            *slot = Some(View {
+                at: self.text()?,
+                beneath: self.bytes()?,
+                lowers: self.bytes()?,
+            });
+        }
+        Some(views)
     }
 
     /// What to execute.

@@ -36,6 +36,7 @@ mod messages;
 mod orphans;
 pub mod own;
 pub mod plan;
+mod pool;
 mod prepared;
 mod process;
 mod pty;
@@ -59,10 +60,11 @@ pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
 pub use fork::{
-    CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
-    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+    Branches, CloneInput, CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure,
+    ReduceError, Reduction, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use host::{Host, NoNamespaces};
+pub use pool::{ForkPool, Pool, PoolError};
 pub use prepared::Prepared;
 pub use process::{Event, Left, Process};
 pub use pty::PtyMaster;

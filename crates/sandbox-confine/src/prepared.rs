@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -40,6 +40,8 @@ pub struct Prepared(Arc<Shared>);
 struct Shared {
     policy: Policy,
     served: Filesystems,
+    /// Directories of the host that views of clones are made of.
+    trees: Vec<PathBuf>,
     inner: Mutex<Arc<Inner>>,
 }
 
@@ -65,13 +67,23 @@ impl Prepared {
 
     /// The same, with filesystems that this process serves.
     pub(crate) fn serving(policy: &Policy, served: Filesystems) -> Result<Self, PrepareError> {
+        Self::with(policy, served, Vec::new())
+    }
+
+    /// The same, for a template whose clones have views that are made of those directories of the host.
+    pub(crate) fn with_trees(policy: &Policy, trees: Vec<PathBuf>) -> Result<Self, PrepareError> {
+        Self::with(policy, Filesystems::default(), trees)
+    }
+
+    fn with(policy: &Policy, served: Filesystems, trees: Vec<PathBuf>) -> Result<Self, PrepareError> {
         policy.check()?;
         served.check(policy)?;
-        let inner = Mutex::new(Arc::new(Inner::new(policy, &served)?));
+        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &trees)?));
         let policy = policy.clone();
         Ok(Self(Arc::new(Shared {
             policy,
             served,
+            trees,
             inner,
         })))
     }
@@ -146,6 +158,11 @@ impl Prepared {
         self.launch_and_wait(&*self.without_namespaces(&cause)?)
     }
 
+    /// What limits the output of its commands.
+    pub(crate) fn output(&self) -> Option<crate::streams::OutputLimit> {
+        self.inner().plan.output
+    }
+
     /// An error of a command's start in a sandbox of this plan, with its cause where the plan tells it.
     pub(crate) fn explain(&self, error: StartError) -> StartError {
         self.inner().explain(error)
@@ -157,7 +174,7 @@ impl Prepared {
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served)?);
+        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.trees)?);
         *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
     }
@@ -177,11 +194,14 @@ impl Prepared {
     }
 
     fn launch_and_wait(&self, inner: &Inner) -> Result<Owned, StartError> {
-        let owned = self.launch_init(inner, None)?;
-        match messages::receive(owned.init.control(), RecvFlags::empty())? {
-            Some(([wire::READY, ..], _)) => Ok(owned),
-            Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
-            Some(_) | None => Err(StartError::Ended),
+        let mut owned = self.launch_init(inner, None)?;
+        loop {
+            match messages::receive(owned.init.control(), RecvFlags::empty())? {
+                Some(([wire::TREE, ..], Some(tree))) => owned.trees.push(tree),
+                Some(([wire::READY, ..], _)) => return Ok(owned),
+                Some((message @ [wire::FAILED, ..], _)) => return Err(inner.set_up_error(&message)),
+                Some(_) | None => return Err(StartError::Ended),
+            }
         }
     }
 
@@ -198,13 +218,14 @@ impl Prepared {
 }
 
 impl Inner {
-    fn new(policy: &Policy, served: &Filesystems) -> Result<Self, PrepareError> {
+    fn new(policy: &Policy, served: &Filesystems, trees: &[PathBuf]) -> Result<Self, PrepareError> {
         let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
         let view = gather(policy, &host, served)?;
-        let plan = plan(policy, &host, cgroups.as_ref(), &view)?;
+        let mut plan = plan(policy, &host, cgroups.as_ref(), &view)?;
+        plan.take_trees(trees);
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());
         Ok(Self {
@@ -261,7 +282,13 @@ impl Inner {
                 },
             };
         }
-        if let Some(Step::Served { name, .. }) = step {
+        if let Some(Step::Served { name, lock, .. }) = step {
+            if let (Some(libc::EAGAIN), Some(lock)) = (source.raw_os_error(), lock) {
+                return StartError::Locked {
+                    name: name.clone(),
+                    lock: lock.clone(),
+                };
+            }
             return StartError::Serve {
                 name: name.clone(),
                 source,

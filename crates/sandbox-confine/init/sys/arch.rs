@@ -16,6 +16,7 @@ pub mod number {
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
     pub const DUP2: usize = 33;
+    pub const DUP3: usize = 292;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const SOCKET: usize = 41;
@@ -72,6 +73,7 @@ pub mod number {
     pub const FSCONFIG: usize = 431;
     pub const FSMOUNT: usize = 432;
     pub const PIDFD_OPEN: usize = 434;
+    pub const STATX: usize = 332;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const MOUNT_SETATTR: usize = 442;

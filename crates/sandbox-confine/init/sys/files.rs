@@ -83,6 +83,12 @@ pub fn open_read(path: &Text) -> Result<Fd> {
 
 /// Holds an exclusive flock(2) on an existing file for as long as this process lives; EAGAIN when it is held.
 pub fn hold(path: &Text) -> Result<()> {
+    core::mem::forget(lock(path)?);
+    Ok(())
+}
+
+/// The same until what is answered is closed.
+pub fn lock(path: &Text) -> Result<Fd> {
     const LOCK_EX: usize = 2;
     const LOCK_NB: usize = 4;
     let file = open(At::Here, path, O_RDONLY | O_NOFOLLOW, 0)?;
@@ -90,8 +96,7 @@ pub fn hold(path: &Text) -> Result<()> {
         arch::number::FLOCK,
         [number(file.number()), LOCK_EX | LOCK_NB, 0, 0, 0, 0],
     )?;
-    core::mem::forget(file);
-    Ok(())
+    Ok(file)
 }
 
 fn open(at: At<'_>, path: &Text, flags: u64, mode: u32) -> Result<Fd> {
@@ -196,6 +201,25 @@ pub fn is_dir(file: &Fd) -> bool {
     .is_ok()
 }
 
+/// Whether a place is the root of a mount (statx(2), Linux 5.8).
+pub fn is_mount_root(place: &Fd) -> Result<bool> {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    // struct statx: the attributes are its second word.
+    let mut answer = [0_u64; 32];
+    let args = [
+        number(place.number()),
+        c"".as_ptr() as usize,
+        AT_EMPTY_PATH,
+        0,
+        answer.as_mut_ptr() as usize,
+        0,
+    ];
+    arch::call(arch::number::STATX, args)?;
+    let [_, attributes, ..] = answer;
+    Ok(attributes & STATX_ATTR_MOUNT_ROOT != 0)
+}
+
 /// What an open file was opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenFor {
@@ -237,6 +261,26 @@ pub fn duplicate_to(file: &Fd, target: i32) -> Result<()> {
         [number(file.number()), number(target), 0, 0, 0, 0],
     )
     .map(drop)
+}
+
+/// A duplicate of `file` with a number above those of the standard streams, which become duplicates of it as well: what
+/// is received later cannot have their numbers.
+pub fn out_of_the_way(file: &Fd) -> Result<Fd> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    let high = fd(arch::call(
+        arch::number::FCNTL,
+        [number(file.number()), F_DUPFD_CLOEXEC, 3, 0, 0, 0],
+    ))?;
+    occupy_streams(&high)?;
+    Ok(high)
+}
+
+/// Makes what has the numbers of the standard streams duplicates of `file`, which has another one; all close on exec.
+pub fn occupy_streams(file: &Fd) -> Result<()> {
+    (0..3).try_for_each(|target| {
+        let args = [number(file.number()), target, O_CLOEXEC as usize, 0, 0, 0];
+        arch::call(arch::number::DUP3, args).map(drop)
+    })
 }
 
 /// Closes every descriptor from `first` on.

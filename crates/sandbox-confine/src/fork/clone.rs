@@ -1,11 +1,12 @@
 //! One clone as its holder has it.
 
+use std::io::PipeWriter;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use sandbox_types::{EnforcementReport, Outcome, RunResult, SandboxStatus};
+use sandbox_types::{BranchName, EnforcementReport, Outcome, RunResult, SandboxStatus};
 
 use super::link::Link;
 use crate::error::{RunError, StartError};
@@ -23,6 +24,10 @@ pub(crate) struct CloneHandle {
     channel: Arc<Channel>,
     report: Arc<EnforcementReport>,
     is_paused: bool,
+    /// Where it waits to be told to go on.
+    gate: Option<OwnedFd>,
+    /// Its own branch.
+    branch: Option<BranchName>,
     state: State,
 }
 
@@ -39,15 +44,26 @@ enum State {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl CloneHandle {
-    pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts) -> Self {
+    pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts, gate: Option<OwnedFd>) -> Self {
         Self {
             link,
             id,
             channel: Arc::clone(&parts.channel),
             report: Arc::clone(&parts.report),
             is_paused: false,
+            gate,
+            branch: None,
             state: State::Fresh(Box::new(parts)),
         }
+    }
+
+    pub(super) fn on(mut self, branch: Option<BranchName>) -> Self {
+        self.branch = branch;
+        self
+    }
+
+    pub(crate) fn branch(&self) -> Option<&BranchName> {
+        self.branch.as_ref()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -137,6 +153,32 @@ impl CloneHandle {
         matches!(self.state, State::Over(None))
     }
 
+    /// Whether it lives. One that has not been told to go on has not ended by itself.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.channel.is_over_within(Duration::ZERO)
+    }
+
+    /// Has it run the caller's function now, if it has waited with that; from now on its time counts.
+    pub(crate) fn go(&mut self) -> Result<(), StartError> {
+        let Some(gate) = self.gate.take() else {
+            return Ok(());
+        };
+        if let State::Fresh(parts) = &mut self.state {
+            parts.started_us = crate::process::monotonic_us();
+        }
+        rustix::io::write(&gate, &1_u64.to_ne_bytes())
+            .map_err(StartError::supervisor("write to an eventfd"))?;
+        Ok(())
+    }
+
+    pub(crate) fn take_stdin(&mut self) -> Option<PipeWriter> {
+        match &mut self.state {
+            State::Fresh(parts) => parts.ours.stdin.take(),
+            State::Watched(process) => process.stdin.take(),
+            State::Over(_) => None,
+        }
+    }
+
     pub(crate) fn take_stdout(&mut self) -> Option<OutputReader> {
         match &mut self.state {
             State::Fresh(parts) => parts.ours.stdout.take(),
@@ -224,11 +266,13 @@ impl CloneHandle {
 }
 
 /// Ends all of them, and waits until nothing of them is left.
-pub(super) fn end_all(clones: Vec<CloneHandle>) {
-    for clone in &clones {
+pub(super) fn end_all(mut clones: Vec<CloneHandle>) {
+    for clone in &mut clones {
         if let Err(error) = clone.channel.cut() {
             tracing::error!(%error, "cannot end a clone");
         }
+        // Whoever has asked for them sees to their branches.
+        clone.branch = None;
     }
     drop(clones);
 }
@@ -241,6 +285,10 @@ impl Drop for CloneHandle {
         // Its keeper closes the channel when nothing of it is left.
         if !self.channel.is_over_within(PATIENCE) {
             tracing::error!(id = self.id, "a clone did not end in time");
+        }
+        // One that was never told to go on has nothing on its branch.
+        if let (Some(_), Some(branch)) = (&self.gate, self.branch.take()) {
+            self.link.discard(branch);
         }
     }
 }

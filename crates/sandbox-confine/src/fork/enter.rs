@@ -32,6 +32,11 @@ const KEEPER: u64 = 1 << 5 | 1 << 19 | 1 << 21;
 /// What the template keeps in that user namespace, which owns nothing but the pid namespaces of clones: to join them.
 /// A clone drops it.
 const TEMPLATE: u64 = 1 << 21;
+/// Besides, where clones have views of their own. The keeper mounts overlays, which act as whoever has mounted them:
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP. The template joins
+/// the mount namespaces of clones: CAP_SYS_CHROOT (setns(2)). That user namespace owns nothing of the host's either.
+const KEEPER_OF_VIEWS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 27 | 1 << 31;
+const TEMPLATE_OF_VIEWS: u64 = 1 << 18;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 
 /// Where making a template can fail, besides the walls; value 1 of the report, above every [`wire::Stage`].
@@ -63,6 +68,26 @@ impl Step {
 }
 
 type Failure = (u64, Errno);
+
+impl Order {
+    fn keeper_capabilities(&self) -> u64 {
+        KEEPER
+            | if self.clone_setup.is_some() {
+                KEEPER_OF_VIEWS
+            } else {
+                0
+            }
+    }
+
+    fn template_capabilities(&self) -> u64 {
+        TEMPLATE
+            | if self.clone_setup.is_some() {
+                TEMPLATE_OF_VIEWS
+            } else {
+                0
+            }
+    }
+}
 
 /// Becomes the entrant, and in a descendant the template, which ends with what `body` answers.
 pub(crate) fn enter(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
@@ -137,7 +162,11 @@ fn keeper(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
     let (step, errno) = match sys::become_subreaper().map(|()| sys::fork()) {
         Ok(Ok(Forked::Child)) => template(order, files, body),
         Ok(Ok(Forked::Parent(_))) => {
-            let errno = sys::become_keeper(files.image.as_fd(), files.control.as_fd(), KEEPER);
+            let errno = sys::become_keeper(
+                files.image.as_fd(),
+                files.control.as_fd(),
+                order.keeper_capabilities(),
+            );
             (Step::Keeper, errno)
         }
         Ok(Err(error)) => (Step::Fork, error.raw_os_error().unwrap_or(libc::EIO)),
@@ -187,10 +216,10 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
         .map(|(name, value)| (name.as_c_str(), value.as_c_str()));
     sys::set_environment(variables).map_err(|error| failed(Step::Environment, &error))?;
     let own = Own {
-        stdio: stdio.each_ref(),
+        stdio: &stdio.each_ref(),
         cwd: &order.cwd,
-        close_from: SOCKET + 1,
-        capabilities: TEMPLATE,
+        close_from: Some(SOCKET + 1),
+        capabilities: order.template_capabilities(),
         filter: &order.filter,
     };
     walls::put_up(&confinement, &own).map_err(stage)?;

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use rustix::net::RecvFlags;
 use rustix::process::Resource;
-use sandbox_types::{Outcome, Policy};
+use sandbox_types::{BranchName, CloneBranch, Outcome, Policy};
 
 use super::clone::{CloneHandle, end_all};
 use super::error::ForkError;
-use super::options::ForkOptions;
-use crate::command::Stdio;
+use super::options::{Branches, ForkOptions};
+use super::streams::CloneStreams;
+use super::views::Views;
 use crate::error::StartError;
 use crate::messages;
 use crate::process::{Channel, Owned, Parts, Shared};
 use crate::ready::await_readable;
-use crate::streams::Streams;
 use crate::wire::{self, MAX_CLONES, Message};
 
 /// A template and all that its clones need of it. Everything ends when the last of them lets go.
@@ -25,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) policy: Arc<Policy>,
     owned: Mutex<Owned>,
     keeper: Mutex<Keeper>,
+    /// Taken before the others.
+    views: Mutex<Views>,
 }
 
 /// Our end of the keeper's control socket.
@@ -36,17 +38,37 @@ struct Keeper {
 }
 
 impl Link {
-    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd) -> Self {
+    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd, views: Views) -> Self {
         Self {
             policy,
             owned: Mutex::new(owned),
             keeper: Mutex::new(Keeper { control, ended: None }),
+            views: Mutex::new(views),
         }
     }
 
     /// The sandbox that all of this is in.
     pub(crate) fn owned(&self) -> MutexGuard<'_, Owned> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the keeper what views of clones are made of.
+    pub(super) fn hand_over_trees(&self) -> Result<(), ForkError> {
+        let trees = std::mem::take(&mut self.owned().trees);
+        if trees.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        self.keeper().send(&[wire::TREES, 0, 0, 0, 0, 0, 0, 0], &fds)
+    }
+
+    /// Removes the branch of a clone that has done nothing.
+    pub(super) fn discard(&self, branch: BranchName) {
+        self.views().discard(vec![branch]);
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
@@ -96,17 +118,79 @@ impl Link {
         count: u32,
         options: &ForkOptions,
     ) -> Result<Vec<CloneHandle>, ForkError> {
+        self.fork_as(count, 0, options, Begin::AtOnce)
+    }
+
+    /// The same, but they wait before the caller's function until they are told; numbered from `first` on.
+    pub(crate) fn fork_waiting(
+        self: &Arc<Self>,
+        count: u32,
+        first: u32,
+        options: &ForkOptions,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        self.fork_as(count, first, options, Begin::WhenTold)
+    }
+
+    fn fork_as(
+        self: &Arc<Self>,
+        count: u32,
+        first: u32,
+        options: &ForkOptions,
+        begin: Begin,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
         check_count(count)?;
         check_descriptors(count, options)?;
         if let Some(outcome) = self.template_ended() {
             return Err(ForkError::TemplateEnded { outcome });
         }
-        let maker = Maker::new(self, options);
+        let maker = Maker::new(self, options, begin)?;
+        let mut views = self.views();
         let mut keeper = self.keeper();
+        let branches = self.prepare_views(&mut views, &keeper, count, options.branches)?;
+        let made = self.fork_into(&mut keeper, &maker, first, count, &branches);
+        if made.is_err() {
+            views.discard(branches.into_iter().map(|branch| branch.name).collect());
+        }
+        made
+    }
+
+    /// What clones are to see of the template's branch; their own branches, where each has one.
+    fn prepare_views(
+        &self,
+        views: &mut Views,
+        keeper: &Keeper,
+        count: u32,
+        branches: Branches,
+    ) -> Result<Vec<CloneBranch>, ForkError> {
+        let owned = self.owned();
+        match branches {
+            Branches::Shared => views.share(&owned.init)?,
+            Branches::ReadOnly => views.make_read_only(&owned.init)?,
+            Branches::PerClone => {
+                let made = views.make(count, &owned.init, &keeper.control)?;
+                if let Err(error) = keeper.send(&[wire::VIEWS, 0, 0, 0, 0, 0, 0, 0], &[made.blob.as_fd()]) {
+                    views.discard(made.clones.into_iter().map(|clone| clone.name).collect());
+                    return Err(error);
+                }
+                return Ok(made.clones);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn fork_into(
+        &self,
+        keeper: &mut Keeper,
+        maker: &Maker<'_>,
+        first: u32,
+        count: u32,
+        branches: &[CloneBranch],
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        let mut branches = branches.iter().map(|branch| &branch.name);
         keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
         let mut clones = Vec::new();
-        for id in 0..count {
-            match maker.make(&keeper, id) {
+        for number in 0..count {
+            match maker.make(keeper, first.wrapping_add(number), branches.next()) {
                 Ok(clone) => clones.push(clone),
                 Err(error) => {
                     // The rest of the batch never comes.
@@ -182,44 +266,53 @@ impl Keeper {
     }
 }
 
+/// When a clone runs the caller's function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// As soon as it is there.
+    AtOnce,
+    /// When [`CloneHandle::go`] says so.
+    WhenTold,
+}
+
 /// Makes the supervisor's part of clones.
 struct Maker<'a> {
     link: &'a Arc<Link>,
-    options: &'a ForkOptions,
+    streams: CloneStreams,
+    begin: Begin,
     watch: crate::process::Watch,
-    output: Option<crate::streams::OutputLimit>,
     report: Arc<sandbox_types::EnforcementReport>,
     shared: Shared,
 }
 
 impl<'a> Maker<'a> {
-    fn new(link: &'a Arc<Link>, options: &'a ForkOptions) -> Self {
+    fn new(link: &'a Arc<Link>, options: &ForkOptions, begin: Begin) -> Result<Self, StartError> {
         let owned = link.owned();
         let surroundings = &owned.surroundings;
-        Self {
+        Ok(Self {
             link,
-            options,
+            streams: CloneStreams::new(options, surroundings.output)?,
+            begin,
             watch: surroundings.watch,
-            output: surroundings.output,
             report: Arc::clone(&surroundings.report),
             shared: owned.for_command(),
-        }
+        })
     }
 
-    fn make(&self, keeper: &Keeper, id: u32) -> Result<CloneHandle, ForkError> {
-        let streams = Streams::open(
-            Stdio::Null,
-            self.options.stdout.into(),
-            self.options.stderr.into(),
-            self.output,
-        )?;
+    fn make(&self, keeper: &Keeper, id: u32, branch: Option<&BranchName>) -> Result<CloneHandle, ForkError> {
+        let ([stdin, stdout, stderr], our_streams) = self.streams.open()?;
         let (ours, theirs) = messages::socket_pair()?;
-        let [stdin, stdout, stderr] = &streams.theirs;
-        let fds = [theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        keeper.send(&[wire::FORK, u64::from(id), 0, 0, 0, 0, 0, 0], &fds)?;
+        let gate = match self.begin {
+            Begin::AtOnce => None,
+            Begin::WhenTold => Some(gate()?),
+        };
+        let mut fds = vec![theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        fds.extend(gate.as_ref().map(AsFd::as_fd));
+        let flags = branch.map_or(0, |_| wire::FORK_VIEW);
+        keeper.send(&[wire::FORK, u64::from(id), flags, 0, 0, 0, 0, 0], &fds)?;
         let parts = Parts {
             channel: Arc::new(Channel::new(ours, CLONE_PID)),
-            ours: streams.ours,
+            ours: our_streams,
             watch: self.watch,
             report: Arc::clone(&self.report),
             pty: None,
@@ -227,8 +320,13 @@ impl<'a> Maker<'a> {
             owned: None,
             shared: Some(self.shared.clone()),
         };
-        Ok(CloneHandle::new(Arc::clone(self.link), id, parts))
+        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate).on(branch.cloned()))
     }
+}
+
+/// What a clone waits at until something is written to it.
+fn gate() -> Result<OwnedFd, StartError> {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(StartError::supervisor("eventfd"))
 }
 
 /// A clone is the second process of its pid namespace.

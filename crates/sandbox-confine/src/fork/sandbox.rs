@@ -1,6 +1,8 @@
 //! What a [`Sandbox`] can do that is a template or a clone.
 
-use sandbox_types::{Outcome, Policy, RunResult};
+use std::io::PipeWriter;
+
+use sandbox_types::{BranchName, Outcome, Policy, RunResult};
 
 use super::clone::CloneHandle;
 use super::error::ForkError;
@@ -90,6 +92,20 @@ impl Sandbox {
             Live::Clone(clone) => Some(clone.id()),
             _ => None,
         }
+    }
+
+    /// The branch of a clone that has one of its own ([`Branches::PerClone`](crate::Branches::PerClone)). It is in use
+    /// until the clone has ended, and stays until it is discarded.
+    pub fn branch(&self) -> Option<&BranchName> {
+        match &self.live {
+            Live::Clone(clone) => clone.branch(),
+            _ => None,
+        }
+    }
+
+    /// The writing end of a clone's standard input, where that is piped. Given once; drop it to close it.
+    pub fn take_stdin(&mut self) -> Option<PipeWriter> {
+        self.clone_mut().ok()?.take_stdin()
     }
 
     /// The reading end of a clone's standard output, where that is piped. Given once.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
-use sandbox_types::Policy;
+use sandbox_types::{CloneBranches, Policy};
 
 use super::enter;
 use super::error::ForkError;
@@ -15,6 +15,7 @@ use super::link::Link;
 use super::options::INIT_TIMEOUT;
 use super::order::{Files, Order};
 use super::serve::{self, Work};
+use super::views::Views;
 use crate::command::Stdio;
 use crate::error::StartError;
 use crate::init;
@@ -33,6 +34,7 @@ pub struct TemplateBuilder<'a> {
     policy: &'a Policy,
     init_timeout: Duration,
     huge_pages: bool,
+    branches: Option<Box<dyn CloneBranches>>,
     stdout: Stdio,
     stderr: Stdio,
 }
@@ -43,6 +45,7 @@ impl<'a> TemplateBuilder<'a> {
             policy,
             init_timeout: INIT_TIMEOUT,
             huge_pages: false,
+            branches: None,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
         }
@@ -59,6 +62,16 @@ impl<'a> TemplateBuilder<'a> {
     /// default; without effect where the kernel has no transparent huge pages.
     pub fn huge_pages(mut self) -> Self {
         self.huge_pages = true;
+        self
+    }
+
+    /// Who keeps the branches of clones, for [`Branches::PerClone`](crate::Branches::PerClone). The policy must mount the
+    /// branch that they are of.
+    ///
+    /// Such a template keeps one thing more that lets it give clones mounts of their own, which they drop before the
+    /// function runs: see docs/threat-model.md.
+    pub fn branches(mut self, branches: impl CloneBranches + 'static) -> Self {
+        self.branches = Some(Box::new(branches));
         self
     }
 
@@ -163,9 +176,13 @@ impl<'a> TemplateBuilder<'a> {
         self,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
     ) -> Result<Sandbox, ForkError> {
-        let prepared = Prepared::new(self.policy)?;
+        let trees = self.branches.as_ref().map(|branches| branches.trees());
+        let prepared = Prepared::with_trees(self.policy, trees.unwrap_or_default())?;
         let owned = prepared.launch()?;
-        let mut order = Order::new(&prepared.plan(), &owned)?;
+        // Where namespaces turn out not to work, that is another plan than before.
+        let plan = prepared.plan();
+        let views = Views::new(&plan, self.branches)?;
+        let mut order = Order::new(&plan, &owned, views.own_places().as_deref())?;
         order.huge_pages = self.huge_pages;
         let streams = Streams::open(
             Stdio::Null,
@@ -185,8 +202,9 @@ impl<'a> TemplateBuilder<'a> {
             what: "wait4",
             source,
         })?;
-        let link = Link::new(Arc::new(self.policy.clone()), owned, control);
+        let link = Link::new(Arc::new(self.policy.clone()), owned, control, views);
         link.await_ready(self.init_timeout)?;
+        link.hand_over_trees()?;
         Ok(Sandbox::of_template(prepared, Arc::new(link)))
     }
 }

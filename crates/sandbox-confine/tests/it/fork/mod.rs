@@ -11,7 +11,7 @@ use sandbox_confine::{Policy, Sandbox};
 use sandbox_types::RunResult;
 
 /// A template under the default policy that loads nothing.
-fn template(work: impl Fn(u32) + Send + Sync) -> Sandbox {
+pub(crate) fn template(work: impl Fn(u32) + Send + Sync) -> Sandbox {
     Sandbox::new_with_fns(&Policy::default(), || {}, work).expect("a template")
 }
 
@@ -32,4 +32,4 @@ macro_rules! alone {
         });
     };
 }
-use alone;
+pub(crate) use alone;

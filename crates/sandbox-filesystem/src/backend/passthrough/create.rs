@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx};
-use rustix::io::Errno as HostErrno;
 use sandbox_types::StatVirtualization;
 
 use super::attr::chmod;
@@ -275,7 +274,7 @@ impl PassthroughFs {
         match kept.kind {
             Some(Kind::File | Kind::Dir) => self.keep(file, kept)?,
             // Nothing but the record says what it is.
-            _ => owner::write(file, kept)?,
+            _ => owner::write(file, kept, self.config.owners)?,
         }
         for (name, value) in &new.acls {
             self.store_xattr(ctx, file, name, value)?;
@@ -394,7 +393,7 @@ impl PassthroughFs {
     }
 
     fn keeps_xattrs(&self) -> bool {
-        rustix::fs::fgetxattr_query(&self.root, owner::XATTR) != Err(HostErrno::OPNOTSUPP)
+        owner::supported(self.root.as_fd())
     }
 }
 
