@@ -56,7 +56,14 @@ impl Build<'_> {
                 let overlay = overlay::mount(lowers, upper, work, attributes)?;
                 self.keep(overlay)
             }
-            Op::Served { name, attributes } => {
+            Op::Served {
+                name,
+                lock,
+                attributes,
+            } => {
+                if !lock.is_empty() {
+                    files::hold(lock)?;
+                }
                 let (mount, device) = fuse::mount(name, attributes)?;
                 send(self.control, &[DEVICE, 0, 0, 0, 0, 0, 0, 0], &[&device])?;
                 self.keep(mount)

@@ -254,7 +254,12 @@ pub enum Op<'a> {
         attributes: u64,
     },
     /// Mounts a FUSE filesystem, whose device goes to the supervisor ([`DEVICE`]); takes the next source's number.
-    Served { name: &'a Text, attributes: u64 },
+    Served {
+        name: &'a Text,
+        /// As that of an overlay.
+        lock: &'a Text,
+        attributes: u64,
+    },
     /// Takes a detached copy of a directory of the host and sends it to the supervisor ([`TREE`]).
     Tree { path: &'a Text },
     /// Makes the root built so far the root, and begins to let go of the old one.
@@ -421,6 +426,7 @@ impl<'a> Cursor<'a> {
             },
             17 => Op::Served {
                 name: self.text()?,
+                lock: self.text()?,
                 attributes: self.u64()?,
             },
             18 => Op::Tree { path: self.text()? },

@@ -282,7 +282,13 @@ impl Inner {
                 },
             };
         }
-        if let Some(Step::Served { name, .. }) = step {
+        if let Some(Step::Served { name, lock, .. }) = step {
+            if let (Some(libc::EAGAIN), Some(lock)) = (source.raw_os_error(), lock) {
+                return StartError::Locked {
+                    name: name.clone(),
+                    lock: lock.clone(),
+                };
+            }
             return StartError::Serve {
                 name: name.clone(),
                 source,

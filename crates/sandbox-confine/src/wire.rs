@@ -88,7 +88,11 @@ impl Writer {
                 path,
                 attributes,
             } => self.byte(16).text(from).text(path).u64(attributes),
-            Op::Served { name, attributes } => self.byte(17).text(name).u64(attributes),
+            Op::Served {
+                name,
+                lock,
+                attributes,
+            } => self.byte(17).text(name).text(lock).u64(attributes),
             Op::Tree { path } => self.byte(18).text(path),
         }
     }
@@ -178,6 +182,7 @@ mod tests {
             },
             Op::Served {
                 name: c"data",
+                lock: c"/l",
                 attributes: 6,
             },
             Op::Own {

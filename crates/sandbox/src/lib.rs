@@ -18,6 +18,7 @@
 
 mod alive;
 mod branching;
+mod views;
 #[cfg(feature = "volumes")]
 mod volumes;
 
@@ -39,6 +40,7 @@ pub use sandbox_types::{
     SandboxName, SandboxStatus, ServeFuse, ServedName, Serving, SizeExt, Span, Status, Stream, Unsettled,
     Usage, VolumeForm, VolumeKind, VolumeName, VolumeProblem, VolumeSpec,
 };
+pub use views::BranchViews;
 #[cfg(feature = "volumes")]
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 

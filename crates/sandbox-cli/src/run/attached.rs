@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use sandbox::volume::{Holder, default_backend};
 use sandbox::{
-    Access, Mount, MountSource, Policy, Prepared, Sandbox, VolumeName, attach_volumes, names_volumes,
+    Access, Mount, MountSource, Policy, Sandbox, SandboxBuilder, VolumeName, attach_volumes, names_volumes,
 };
 
-use super::Leaving;
 use super::args::RunArgs;
 use super::on_branch::Session;
 use crate::commands::volume::block_on;
@@ -102,27 +101,21 @@ impl AttachedVolumes {
     }
 
     /// A sandbox for the policy, with the volumes that are served.
-    pub(super) fn sandbox(&self, policy: &Policy) -> Result<Sandbox, CliError> {
-        Ok(match &self.0 {
-            Some(volumes) => volumes.builder(policy).build()?,
-            None => Sandbox::new(policy)?,
-        })
-    }
-
-    /// The same for one command; none where the policy alone does.
-    pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
-        match self.0.as_ref().filter(|volumes| volumes.are_served()) {
-            Some(volumes) => Ok(Some(volumes.builder(policy).prepare()?)),
-            None => Ok(None),
+    pub(super) fn builder(&self, policy: &Policy) -> SandboxBuilder {
+        match &self.0 {
+            Some(volumes) => volumes.builder(policy),
+            None => Sandbox::builder(policy),
         }
     }
 
-    /// When this process may leave a sandbox that others have joined: its volumes are theirs as well.
-    pub(super) fn leaving(&self) -> Leaving {
-        match self.0 {
-            Some(_) => Leaving::Last,
-            None => Leaving::AnyTime,
-        }
+    /// Whether any is served, so that the policy alone does not do.
+    pub(super) fn are_served(&self) -> bool {
+        self.0.as_ref().is_some_and(sandbox::AttachedVolumes::are_served)
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Gives them back. Nothing that ran in the sandbox is left by now.

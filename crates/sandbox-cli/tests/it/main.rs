@@ -12,6 +12,7 @@ mod escape;
 mod exit_status;
 mod gc;
 mod help;
+mod interrupted_volumes;
 mod json;
 mod layers;
 mod mounts;

@@ -35,6 +35,8 @@ pub enum Step {
     Served {
         /// Its name.
         name: ServedName,
+        /// A file to hold an exclusive flock(2) on.
+        lock: Option<PathBuf>,
         /// MOUNT_ATTR_*.
         attributes: u64,
     },
@@ -152,8 +154,13 @@ impl Step {
                 attributes: *attributes,
             }),
             Self::Overlay { overlay, attributes } => return encode_overlay(overlay, *attributes, writer),
-            Self::Served { name, attributes } => writer.op(&Op::Served {
+            Self::Served {
+                name,
+                lock,
+                attributes,
+            } => writer.op(&Op::Served {
                 name: &text(name.as_str().as_ref())?,
+                lock: &text(lock.as_deref().unwrap_or(Path::new("")).as_os_str())?,
                 attributes: *attributes,
             }),
             Self::Tree { path } => writer.op(&Op::Tree {
@@ -260,7 +267,7 @@ impl fmt::Display for Step {
                     .iter()
                     .try_for_each(|lower| write!(f, " {}", lower.display()))
             }
-            Self::Served { name, attributes } => {
+            Self::Served { name, attributes, .. } => {
                 write!(f, "mount what is served as {name}{}", Attributes(*attributes))
             }
             Self::Tree { path } => write!(f, "take {} for views of clones", path.display()),

@@ -57,6 +57,7 @@ impl Branch {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Exported, CarryError> {
         let _held = self.hold()?;
+        self.complete_links()?;
         let about = About {
             branch: self.name(),
             created: self.created(),
@@ -202,7 +203,7 @@ impl Workspace {
     fn blank(&self, id: String, dir: &LayerDir) -> Result<Manifest, BranchError> {
         let mut manifest = Manifest {
             version: VERSION,
-            mode: Mode::Kernel,
+            mode: self.layered_mode(),
             layers: vec![id],
             parent: None,
             snapshot: None,

@@ -82,9 +82,9 @@ impl Branch {
     /// # Errors
     /// The lock cannot be looked at.
     pub fn in_use(&self) -> Result<Use, BranchError> {
-        let path = self.directory().join("lock");
+        let path = self.lock_file();
         match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
-            Asked::Held(_) => Ok(Use::Free),
+            Asked::Held(_held) => Ok(self.server()?.map_or(Use::Free, Use::By)),
             Asked::By(holder) => Ok(Use::By(holder)),
         }
     }
@@ -101,7 +101,7 @@ impl Branch {
 
     /// What has to be mounted for a command to work on the branch, after making it ready: the workspace, and
     /// of its git repository what is elsewhere. In mode `copy` it is the copy that is shown at the workspace's
-    /// place.
+    /// place, in mode `exact` what whoever starts the sandbox serves there: [`Branch::views`].
     ///
     /// The sandbox that mounts it holds the branch's lock; a second one that tries fails.
     ///
@@ -115,6 +115,8 @@ impl Branch {
     fn mounts_of_held(&self) -> Result<Vec<Mount>, BranchError> {
         self.check_settled()?;
         self.check_submounts()?;
+        self.complete_links()?;
+        self.make_places()?;
         let base = self.workspace.base();
         let found = self.surroundings()?;
         let visible = found.visible.iter().map(|path| Mount {
@@ -184,7 +186,7 @@ impl Branch {
         &self.manifest.environment
     }
 
-    /// The copy that a command works on where nothing can be mounted; none in mode `kernel`.
+    /// The copy that a command works on where nothing can be mounted; none but in mode `copy`.
     pub fn working_copy(&self) -> Option<PathBuf> {
         (self.manifest.mode == Mode::Copy).then(|| self.top().part(None).tree())
     }
@@ -205,6 +207,7 @@ impl Branch {
     pub fn settle(&mut self, run: Option<LastRun>) -> Result<(), BranchError> {
         let _held = self.hold()?;
         *self = self.current()?;
+        self.complete_links()?;
         // Without them less can be merged later; what the command has done is not less done for it.
         if let Err(error) = self.keep_texts(Which::Modified) {
             tracing::warn!(branch = %self.name, %error, "texts are not kept");
@@ -248,7 +251,7 @@ impl Branch {
 
     /// The branch as it is on the disk, which is to be asked for with its lock held: somebody may have made a branch
     /// of it since this handle was opened, and what was its topmost layer is never written again then.
-    fn current(&self) -> Result<Self, BranchError> {
+    pub(crate) fn current(&self) -> Result<Self, BranchError> {
         self.workspace.get(&self.name)
     }
 
@@ -275,13 +278,16 @@ impl Branch {
         LayerDir::new(&self.workspace.places().layers(), id)
     }
 
-    pub(crate) fn lock_file(&self) -> PathBuf {
-        self.directory().join("lock")
-    }
-
     /// Takes its lock.
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
-        lock_of(&self.name, &self.directory())
+        let held = lock_of(&self.name, &self.directory())?;
+        match self.server()? {
+            None => Ok(held),
+            Some(holder) => Err(BranchError::InUse {
+                name: self.name.clone(),
+                holder,
+            }),
+        }
     }
 
     /// What it looks like, read without mounting it.
@@ -324,7 +330,7 @@ impl Branch {
         let layers = self.manifest.layers.iter().map(|id| {
             let part = self.layer(id).part(extra);
             match self.manifest.mode {
-                Mode::Kernel => (part.upper(), LayerFormat::Overlay),
+                Mode::Kernel | Mode::Exact => (part.upper(), LayerFormat::Overlay),
                 Mode::Copy => (part.tree(), LayerFormat::Complete),
             }
         });
@@ -350,17 +356,31 @@ impl Branch {
             return Ok(MountSource::Bind(top.tree()));
         }
         top.ready().map_err(BranchError::io("make ready", &top.work()))?;
-        let below = self.manifest.layers.iter().skip(1);
-        let mut lowers: Vec<_> = below.map(|id| self.layer(id).part(part).upper()).collect();
-        lowers.push(self.base_of(part));
+        if self.manifest.mode == Mode::Exact {
+            return Ok(MountSource::Served(self.served_name(part)?));
+        }
+        let lowers = self.lowers_of(part);
         tracing::debug!(at = %at.display(), layers = lowers.len(), "overlay");
         Ok(MountSource::Overlay(Overlay {
             lowers,
             upper: top.upper(),
             work: top.work(),
             // One lock for all parts.
-            lock: part.is_none().then(|| self.directory().join("lock")),
+            lock: part.is_none().then(|| self.lock_file()),
         }))
+    }
+
+    /// What is beneath the layer that is written, the topmost first.
+    pub(crate) fn lowers_of(&self, part: Option<usize>) -> Vec<PathBuf> {
+        let below = self.manifest.layers.iter().skip(1);
+        let mut lowers: Vec<_> = below.map(|id| self.layer(id).part(part).upper()).collect();
+        lowers.push(self.base_of(part));
+        lowers
+    }
+
+    /// What is locked by whoever has it mounted, or changes it.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.directory().join("lock")
     }
 
     /// The file that says in which boot of the machine it was last mounted.
