@@ -128,7 +128,8 @@ impl BranchClones {
             match one {
                 Ok(clone) => made.push(clone),
                 Err(error) => {
-                    self.forget(made.into_iter().map(|clone| clone.name).collect());
+                    let names: Vec<_> = made.into_iter().map(|clone| clone.name).collect();
+                    self.forget(&names);
                     return Err(error);
                 }
             }
@@ -136,8 +137,8 @@ impl BranchClones {
         Ok(made)
     }
 
-    fn forget(&self, names: Vec<BranchName>) {
-        if let Err(error) = self.workspace.discard_all(&names) {
+    fn forget(&self, names: &[BranchName]) {
+        if let Err(error) = self.workspace.discard_all(names) {
             tracing::warn!(branch = %self.name, %error, "branches of clones are left behind");
         }
     }
@@ -205,7 +206,7 @@ impl CloneBranches for BranchClones {
     }
 
     fn discard(&mut self, branches: Vec<BranchName>) {
-        self.forget(branches);
+        self.forget(&branches);
     }
 }
 
