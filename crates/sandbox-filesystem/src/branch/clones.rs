@@ -41,11 +41,12 @@ impl Branch {
     /// what the template has written when it is forked.
     ///
     /// # Errors
-    /// [`BranchError::CopyForClones`] in mode `copy`; [`BranchError::Repository`].
+    /// [`BranchError::NotForClones`] in any mode but `kernel`; [`BranchError::Repository`].
     pub fn for_clones(&self) -> Result<BranchClones, BranchError> {
         if self.mode() != Mode::Kernel {
-            return Err(BranchError::CopyForClones {
+            return Err(BranchError::NotForClones {
                 name: self.name().clone(),
+                mode: self.mode(),
             });
         }
         let extras = self.extras()?;
@@ -229,11 +230,11 @@ mod tests {
         std::fs::write(base.join("old"), "").unwrap();
         let workspace = Workspace::open_in(&base, &Storage::At(place.path().join("state"))).unwrap();
         let branch = workspace.branch("base").unwrap();
-        if branch.mode() == Mode::Copy {
+        if branch.mode() != Mode::Kernel {
             // Where no overlay can be made there is nothing to be shared.
             assert!(matches!(
                 branch.for_clones(),
-                Err(BranchError::CopyForClones { .. })
+                Err(BranchError::NotForClones { .. })
             ));
             return;
         }

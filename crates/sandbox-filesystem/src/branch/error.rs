@@ -112,12 +112,12 @@ pub enum BranchError {
         mode: Mode,
     },
     /// Clones have branches of their own by the kernel's overlayfs only.
-    #[error(
-        "branch {name} is a whole copy, and clones of a template have branches only of one in mode kernel"
-    )]
-    CopyForClones {
+    #[error("branch {name} is in mode {}, and clones of a template have branches only of one in mode kernel", mode.name())]
+    NotForClones {
         /// Which one.
         name: BranchName,
+        /// Its mode.
+        mode: Mode,
     },
     /// Nobody has said yet that the template writes no more.
     #[error("branch {name} is being written still: no clone can have a branch of it")]
@@ -259,7 +259,7 @@ impl BranchError {
                 "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
                     .into()
             }
-            Self::CopyForClones { .. } => {
+            Self::NotForClones { .. } => {
                 "make it with: --branch-mode kernel, to see why that does not work here".into()
             }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
