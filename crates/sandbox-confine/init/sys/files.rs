@@ -83,7 +83,8 @@ pub fn open_read(path: &Text) -> Result<Fd> {
 
 /// Holds an exclusive flock(2) on an existing file for as long as this process lives; EAGAIN when it is held.
 pub fn hold(path: &Text) -> Result<()> {
-    core::mem::forget(lock(path)?);
+    // The first numbers that are free are those of the standard streams, which are given to others later.
+    core::mem::forget(above_streams(&lock(path)?)?);
     Ok(())
 }
 
@@ -266,13 +267,18 @@ pub fn duplicate_to(file: &Fd, target: i32) -> Result<()> {
 /// A duplicate of `file` with a number above those of the standard streams, which become duplicates of it as well: what
 /// is received later cannot have their numbers.
 pub fn out_of_the_way(file: &Fd) -> Result<Fd> {
-    const F_DUPFD_CLOEXEC: usize = 1030;
-    let high = fd(arch::call(
-        arch::number::FCNTL,
-        [number(file.number()), F_DUPFD_CLOEXEC, 3, 0, 0, 0],
-    ))?;
+    let high = above_streams(file)?;
     occupy_streams(&high)?;
     Ok(high)
+}
+
+/// A duplicate of `file` with a number above those of the standard streams.
+fn above_streams(file: &Fd) -> Result<Fd> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    fd(arch::call(
+        arch::number::FCNTL,
+        [number(file.number()), F_DUPFD_CLOEXEC, 3, 0, 0, 0],
+    ))
 }
 
 /// Makes what has the numbers of the standard streams duplicates of `file`, which has another one; all close on exec.
