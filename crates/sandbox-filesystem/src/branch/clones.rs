@@ -41,10 +41,10 @@ impl Branch {
     /// what the template has written when it is forked.
     ///
     /// # Errors
-    /// [`BranchError::NotForClones`] in any mode but `kernel`; [`BranchError::Repository`].
+    /// [`BranchError::ModeForClones`] in another mode than `kernel`; [`BranchError::Repository`].
     pub fn for_clones(&self) -> Result<BranchClones, BranchError> {
         if self.mode() != Mode::Kernel {
-            return Err(BranchError::NotForClones {
+            return Err(BranchError::ModeForClones {
                 name: self.name().clone(),
                 mode: self.mode(),
             });
@@ -129,8 +129,8 @@ impl BranchClones {
             match one {
                 Ok(clone) => made.push(clone),
                 Err(error) => {
-                    let names: Vec<_> = made.into_iter().map(|clone| clone.name).collect();
-                    self.forget(&names);
+                    let made: Vec<_> = made.into_iter().map(|clone| clone.name).collect();
+                    self.forget(&made);
                     return Err(error);
                 }
             }
@@ -231,10 +231,10 @@ mod tests {
         let workspace = Workspace::open_in(&base, &Storage::At(place.path().join("state"))).unwrap();
         let branch = workspace.branch("base").unwrap();
         if branch.mode() != Mode::Kernel {
-            // Where no overlay can be made there is nothing to be shared.
+            // Where the kernel makes no overlay there is nothing to be mounted for a clone.
             assert!(matches!(
                 branch.for_clones(),
-                Err(BranchError::NotForClones { .. })
+                Err(BranchError::ModeForClones { .. })
             ));
             return;
         }

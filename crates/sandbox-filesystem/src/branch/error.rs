@@ -112,8 +112,11 @@ pub enum BranchError {
         mode: Mode,
     },
     /// Clones have branches of their own by the kernel's overlayfs only.
-    #[error("branch {name} is in mode {}, and clones of a template have branches only of one in mode kernel", mode.name())]
-    NotForClones {
+    #[error(
+        "branch {name} is in mode {}, and clones of a template have branches only of one in mode kernel",
+        mode.name()
+    )]
+    ModeForClones {
         /// Which one.
         name: BranchName,
         /// Its mode.
@@ -259,7 +262,8 @@ impl BranchError {
                 "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
                     .into()
             }
-            Self::NotForClones { .. } => {
+            Self::ModeForClones { mode: Mode::Exact, .. } => "have it in mode kernel: --branch-mode kernel".into(),
+            Self::ModeForClones { .. } => {
                 "make it with: --branch-mode kernel, to see why that does not work here".into()
             }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
