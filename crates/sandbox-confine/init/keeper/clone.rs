@@ -138,16 +138,13 @@ impl Clone {
             // Whoever is told may want to have it at once.
             _ => self.lock = None,
         }
-        match (self.first, self.state) {
-            (
-                None,
-                State::Ended {
-                    status,
-                    time_us,
-                    usage,
-                },
-            ) => self.tell(status, time_us, usage),
-            _ => {}
+        if let State::Ended {
+            status,
+            time_us,
+            usage,
+        } = self.state
+        {
+            self.tell(status, time_us, usage);
         }
         Gone::Whole
     }

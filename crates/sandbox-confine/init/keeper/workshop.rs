@@ -140,9 +140,10 @@ impl Bench {
         let all = cursor.0.len();
         let lock = cursor.text().ok_or(EINVAL)?;
         let mut made = Made {
-            lock: match lock.is_empty() {
-                true => None,
-                false => Some(files::lock(lock)?),
+            lock: if lock.is_empty() {
+                None
+            } else {
+                Some(files::lock(lock)?)
             },
             ..Made::default()
         };

@@ -57,9 +57,10 @@ pub fn set_attributes(mount: &Fd, reach: Reach, attributes: u64) -> Result<()> {
 /// Makes one mount read-only, or writable again. EBUSY: a file is open for writing there.
 pub fn set_writable(mount: &Fd, writable: bool) -> Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
-    let change = match writable {
-        false => [MOUNT_ATTR_RDONLY, 0, 0],
-        true => [0, MOUNT_ATTR_RDONLY, 0],
+    let change = if writable {
+        [0, MOUNT_ATTR_RDONLY, 0]
+    } else {
+        [MOUNT_ATTR_RDONLY, 0, 0]
     };
     set(At::Dir(mount), c"", Reach::Mount, change)
 }

@@ -1,5 +1,4 @@
 //! Clones that were ready. Each test is in a process of its own, as for templates.
-#![expect(clippy::print_stdout, reason = "clones print")]
 
 use std::io::Write;
 use std::time::Duration;

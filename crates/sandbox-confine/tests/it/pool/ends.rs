@@ -1,6 +1,6 @@
 //! How pools end, and what happens to what dies in them. In processes of their own, whose children are countable.
 
-use sandbox_confine::{Policy, Pool};
+use sandbox_confine::{Command, Policy, Pool, Stdio};
 
 use crate::harness::{
     MARKER, children, descriptors, eventually, in_own_process, live_with_argument, name_of_test,
@@ -60,7 +60,6 @@ fn a_sandbox_that_dies_while_it_waits_is_not_handed_out() {
 #[test]
 fn a_process_that_was_ended_while_it_stood_by_is_replaced_by_an_ordinary_start() {
     needs_namespaces!();
-    use sandbox_confine::{Command, Stdio};
     let pool = Pool::new(&Policy::default(), 1).expect("a pool");
     let mut sandbox = pool.take().expect("one is ready");
     let place = crate::harness::Place::new();

@@ -73,7 +73,7 @@ fn landlock_is_around_a_command_that_stood_by_and_around_one_beside_it() {
         .spawn(other.stdin(input).stdout(Stdio::Null).stderr(Stdio::Null))
         .expect("starts");
     let script =
-        r#"for p in /proc/[0-9]*; do tr '\0' '\n' < $p/environ 2>/dev/null; done | grep SECRET; echo $?"#;
+        r"for p in /proc/[0-9]*; do tr '\0' '\n' < $p/environ 2>/dev/null; done | grep SECRET; echo $?";
     let look = Command::new("sh").args(["-c", script]);
     let look = look
         .stdin(Stdio::Null)
