@@ -5,11 +5,12 @@
 
 use core::cell::Cell;
 
+use crate::execute::Program;
 use crate::sys::files;
-use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack};
+use crate::sys::{self, EINVAL, Fd, Mapping, Stack};
 pub use crate::walls::Failure;
 use crate::walls::{self, Own};
-use crate::wire::{self, Confinement, Cursor, Exec, Stage, Text};
+use crate::wire::{Confinement, Cursor, Stage, Text};
 
 /// The terminal of a command: master and slave, and whether it is that of init's own session.
 #[derive(Debug)]
@@ -36,12 +37,10 @@ pub struct Started {
 /// What the child needs, and where it leaves what went wrong.
 struct Start<'a> {
     confinement: &'a Confinement<'a>,
-    exec: Exec<'a>,
+    cwd: &'a Text,
+    program: Program<'a>,
     stdio: [&'a Fd; 3],
     terminal: Option<&'a Terminal>,
-    argv: Cell<Option<Mapping>>,
-    envp: Cell<Option<Mapping>>,
-    shell_argv: Cell<Option<Mapping>>,
     failure: Cell<Option<Failure>>,
 }
 
@@ -72,15 +71,12 @@ pub fn start(
     let mapping = Mapping::of_file(blob, length).map_err(request)?;
     let exec = Cursor(mapping.bytes()).exec().ok_or((Stage::Request, EINVAL))?;
     let stdio = terminal.map_or(stdio, |terminal| [&terminal.slave; 3]);
-    let argv = pointers(exec.argv, exec.argc, 0).map_err(request)?;
     let start = Start {
         confinement,
-        exec,
+        cwd: exec.cwd,
+        program: Program::of(&exec).map_err(request)?,
         stdio,
         terminal,
-        argv: Cell::new(Some(argv)),
-        envp: Cell::new(Some(pointers(exec.envp, exec.envc, 0).map_err(request)?)),
-        shell_argv: Cell::new(Some(pointers(exec.argv, exec.argc, 1).map_err(request)?)),
         failure: Cell::new(None),
     };
     let pid =
@@ -94,23 +90,12 @@ pub fn start(
     }
 }
 
-/// Pointers to `count` texts, ended by null, with `spare` places in front.
-fn pointers(bytes: &[u8], count: u32, spare: usize) -> sys::Result<Mapping> {
-    let count = usize::try_from(count).map_err(|_| EINVAL)?;
-    let mut mapping = Mapping::of_pointers(spare + count + 1)?;
-    let slots = mapping.pointers().get_mut(spare..spare + count).ok_or(EINVAL)?;
-    for (slot, text) in slots.iter_mut().zip(wire::texts(bytes)) {
-        *slot = text.as_ptr() as usize;
-    }
-    Ok(mapping)
-}
-
 impl Start<'_> {
     /// Puts up every wall and executes. Returns only when something failed.
     fn run(&self) {
         let failure = match self.prepare() {
             Err(failure) => failure,
-            Ok(()) => (Stage::Exec, self.execute()),
+            Ok(()) => (Stage::Exec, self.program.execute()),
         };
         self.failure.set(Some(failure));
     }
@@ -120,9 +105,10 @@ impl Start<'_> {
         self.connect_stdio().map_err(|errno| (Stage::Stdio, errno))?;
         let own = Own {
             stdio: self.stdio,
-            cwd: self.exec.cwd,
+            cwd: self.cwd,
             close_from: 3,
             capabilities: 0,
+            passed_on: 0,
             filter: confinement.filter,
         };
         walls::put_up(confinement, &own)
@@ -145,37 +131,5 @@ impl Start<'_> {
             files::duplicate_to(file, target)?;
         }
         Ok(())
-    }
-
-    /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.
-    fn execute(&self) -> Errno {
-        let mut answer = ENOENT;
-        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else {
-            return EINVAL;
-        };
-        for path in wire::texts(self.exec.candidates) {
-            match sys::exec(path, &mut argv, &mut envp) {
-                ENOENT | ENOTDIR => {}
-                EACCES => answer = EACCES,
-                ENOEXEC => return self.execute_as_script(path, &mut envp),
-                errno => return errno,
-            }
-        }
-        answer
-    }
-
-    /// A text without an interpreter line is the shell's, as in execvp(3).
-    fn execute_as_script(&self, path: &Text, envp: &mut Mapping) -> Errno {
-        let Some(mut argv) = self.shell_argv.take() else {
-            return ENOEXEC;
-        };
-        if let [shell, script, ..] = argv.pointers() {
-            *shell = c"/bin/sh".as_ptr() as usize;
-            *script = path.as_ptr() as usize;
-        }
-        match sys::exec(c"/bin/sh", &mut argv, envp) {
-            ENOENT => ENOEXEC,
-            errno => errno,
-        }
     }
 }

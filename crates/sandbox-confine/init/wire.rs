@@ -56,7 +56,8 @@ pub const CONTINUED: u64 = 21;
 /// largest resident set in KiB; then what init itself has used, user and system µs.
 pub const EXITED: u64 = 22;
 
-/// Control, to a keeper, first of all: keep the clones of a template. Carries the keeper's end of the template's socket.
+/// Control, to a keeper, first of all: keep the clones of the template with this pid (value 1). Carries the keeper's end
+/// of the template's socket.
 pub const KEEP: u64 = 32;
 /// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow.
 pub const BATCH: u64 = 33;
@@ -82,12 +83,24 @@ pub const CLONE_RESUME: u64 = 39;
 /// Channel of a clone, to a keeper: tell its pid outside. Carries a channel for [`DONE`], which carries a pidfd.
 pub const CLONE_PID: u64 = 40;
 
+/// To a template that is a program, first of all: value 1 is 1 when its memory is to be put into huge pages. Carries the
+/// filter that its clones put before its own.
+pub const TERMS: u64 = 60;
+/// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1.
+pub const MADE: u64 = 61;
+
 /// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
 pub const FORK_FDS: usize = 4;
 /// The most clones of one template that live at once.
 pub const MAX_CLONES: usize = 8192;
 /// Why a template did not become ready; value 1 of [`FAILED`] on its socket, above every [`Stage`].
 pub const PANICKED: u64 = 64;
+/// A program that wants to be forked has so many threads (value 2). It may try again.
+pub const THREADS: u64 = 65;
+/// Another process than the template has said that it was ready: value 2 is its pid inside.
+pub const ELSEWHERE: u64 = 66;
+/// The template has closed its socket.
+pub const CLOSED: u64 = 67;
 
 /// The sandbox has a pid namespace of its own: init is pid 1.
 pub const GO_PID_NAMESPACE: u64 = 1;

@@ -1,4 +1,5 @@
-//! What init does to its children and a template does to itself, compiled from the same source.
+//! What init does to its children, a template does to itself and the runtime of programs does, compiled from the same
+//! source.
 
 #![allow(
     dead_code,
@@ -14,5 +15,13 @@
 pub(crate) mod sys;
 #[path = "../init/walls.rs"]
 pub(crate) mod walls;
+#[path = "../init/execute.rs"]
+pub(crate) mod execute;
+#[path = "../runtime/beside.rs"]
+pub(crate) mod beside;
+#[path = "../runtime/huge.rs"]
+pub(crate) mod huge;
+#[path = "../runtime/template.rs"]
+pub(crate) mod template;
 
 use crate::wire;

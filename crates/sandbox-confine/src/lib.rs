@@ -58,9 +58,10 @@ mod wire;
 pub use builder::SandboxBuilder;
 pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
+pub use fork::runtime as fork_runtime;
 pub use fork::{
-    CloneOutput, ForkError, ForkOptions, INIT_TIMEOUT, MapReduceError, OnFailure, ReduceError, Reduction,
-    TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+    CloneInput, CloneOutput, ForkError, ForkOptions, Gatherer, INIT_TIMEOUT, MapReduceError, OnFailure,
+    ReduceError, Reduction, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use host::{Host, NoNamespaces};
 pub use prepared::Prepared;

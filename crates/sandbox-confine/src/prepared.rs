@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -40,6 +40,8 @@ pub struct Prepared(Arc<Shared>);
 struct Shared {
     policy: Policy,
     served: Filesystems,
+    /// Files of ours that are to be inside.
+    files: Vec<(PathBuf, Vec<u8>)>,
     inner: Mutex<Arc<Inner>>,
 }
 
@@ -65,13 +67,23 @@ impl Prepared {
 
     /// The same, with filesystems that this process serves.
     pub(crate) fn serving(policy: &Policy, served: Filesystems) -> Result<Self, PrepareError> {
+        Self::with_all(policy, served, Vec::new())
+    }
+
+    /// The same, with files of ours inside.
+    pub(crate) fn with_all(
+        policy: &Policy,
+        served: Filesystems,
+        files: Vec<(PathBuf, Vec<u8>)>,
+    ) -> Result<Self, PrepareError> {
         policy.check()?;
         served.check(policy)?;
-        let inner = Mutex::new(Arc::new(Inner::new(policy, &served)?));
+        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &files)?));
         let policy = policy.clone();
         Ok(Self(Arc::new(Shared {
             policy,
             served,
+            files,
             inner,
         })))
     }
@@ -157,7 +169,7 @@ impl Prepared {
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served)?);
+        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.files)?);
         *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
     }
@@ -198,12 +210,17 @@ impl Prepared {
 }
 
 impl Inner {
-    fn new(policy: &Policy, served: &Filesystems) -> Result<Self, PrepareError> {
+    fn new(
+        policy: &Policy,
+        served: &Filesystems,
+        files: &[(PathBuf, Vec<u8>)],
+    ) -> Result<Self, PrepareError> {
         let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
-        let view = gather(policy, &host, served)?;
+        let mut view = gather(policy, &host, served)?;
+        view.files = files.to_vec();
         let plan = plan(policy, &host, cgroups.as_ref(), &view)?;
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sandbox::volume::{Holder, default_backend};
 use sandbox::{
-    Access, Mount, MountSource, Policy, Prepared, Sandbox, VolumeName, attach_volumes, names_volumes,
+    Access, Mount, MountSource, Policy, Prepared, Sandbox, SandboxBuilder, VolumeName, attach_volumes, names_volumes,
 };
 
 use super::Leaving;
@@ -67,11 +67,11 @@ impl VolumeArg {
 
 /// The volumes of a run. Where there are none, nothing is looked at and nothing is kept.
 #[derive(Debug)]
-pub(super) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
+pub(crate) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
 
 impl AttachedVolumes {
     /// Takes the volumes that the policy names; the policy with their directories in the places of their names.
-    pub(super) fn take(
+    pub(crate) fn take(
         policy: Policy,
         args: &RunArgs,
         session: Option<&Session>,
@@ -109,6 +109,14 @@ impl AttachedVolumes {
         })
     }
 
+    /// The same, to be made in any way.
+    pub(crate) fn builder(&self, policy: &Policy) -> SandboxBuilder {
+        match &self.0 {
+            Some(volumes) => volumes.builder(policy),
+            None => Sandbox::builder(policy),
+        }
+    }
+
     /// The same for one command; none where the policy alone does.
     pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
         match self.0.as_ref().filter(|volumes| volumes.are_served()) {
@@ -126,7 +134,7 @@ impl AttachedVolumes {
     }
 
     /// Gives them back. Nothing that ran in the sandbox is left by now.
-    pub(super) fn give_back(self) {
+    pub(crate) fn give_back(self) {
         let Some(attached) = self.0 else { return };
         let given = block_on(async {
             let given = attached.detach().await;

@@ -130,8 +130,9 @@ impl Clone {
             self.end();
         }
         match (self.first, self.state) {
-            // Its namespace cannot be gone before it is.
-            (Some(_), _) | (None, State::Runs(_)) => return Gone::InPart,
+            (Some(_), _) => return Gone::InPart,
+            // A namespace goes when all in it have been reaped: what the template has named was never in there.
+            (None, State::Runs(_)) => self.tell(SIGKILL as i32, sys::monotonic_us(), Rusage::default()),
             (
                 None,
                 State::Ended {

@@ -19,6 +19,7 @@ pub mod number {
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const SOCKET: usize = 41;
+    pub const MADVISE: usize = 28;
     pub const GETPID: usize = 39;
     pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
@@ -35,6 +36,7 @@ pub mod number {
     pub const SETGROUPS: usize = 116;
     pub const SETRESUID: usize = 117;
     pub const SETRESGID: usize = 119;
+    pub const CAPGET: usize = 125;
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const FSTAT: usize = 5;

@@ -1,5 +1,6 @@
 //! One clone as its holder has it.
 
+use std::io::PipeWriter;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ enum State {
 }
 
 /// How long a keeper may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl CloneHandle {
     pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts) -> Self {
@@ -137,6 +138,14 @@ impl CloneHandle {
         matches!(self.state, State::Over(None))
     }
 
+    pub(crate) fn take_stdin(&mut self) -> Option<PipeWriter> {
+        match &mut self.state {
+            State::Fresh(parts) => parts.ours.stdin.take(),
+            State::Watched(process) => process.stdin.take(),
+            State::Over(_) => None,
+        }
+    }
+
     pub(crate) fn take_stdout(&mut self) -> Option<OutputReader> {
         match &mut self.state {
             State::Fresh(parts) => parts.ours.stdout.take(),
@@ -171,7 +180,8 @@ impl CloneHandle {
             process.kill();
         }
         self.channel.cut()?;
-        if !self.channel.is_over_within(PATIENCE) {
+        if !self.channel.is_over_within(self.link.patience()) {
+            self.link.lose_patience();
             return Err(StartError::supervisor("wait for a clone's end")(
                 rustix::io::Errno::TIMEDOUT,
             ));
@@ -238,8 +248,10 @@ impl Drop for CloneHandle {
         if let Err(error) = self.channel.cut() {
             tracing::error!(%error, "cannot end a clone");
         }
-        // Its keeper closes the channel when nothing of it is left.
-        if !self.channel.is_over_within(PATIENCE) {
+        // Its keeper closes the channel when nothing of it is left. A template can keep that from happening, by not
+        // being what it should; once it has, nobody waits any more, and all of it ends with the sandbox.
+        if !self.channel.is_over_within(self.link.patience()) {
+            self.link.lose_patience();
             tracing::error!(id = self.id, "a clone did not end in time");
         }
     }

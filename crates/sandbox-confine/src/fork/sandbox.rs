@@ -1,5 +1,7 @@
 //! What a [`Sandbox`] can do that is a template or a clone.
 
+use std::io::PipeWriter;
+
 use sandbox_types::{Outcome, Policy, RunResult};
 
 use super::clone::CloneHandle;
@@ -90,6 +92,11 @@ impl Sandbox {
             Live::Clone(clone) => Some(clone.id()),
             _ => None,
         }
+    }
+
+    /// The writing end of a clone's standard input, where that is piped. Given once; drop it to close it.
+    pub fn take_stdin(&mut self) -> Option<PipeWriter> {
+        self.clone_mut().ok()?.take_stdin()
     }
 
     /// The reading end of a clone's standard output, where that is piped. Given once.

@@ -11,40 +11,48 @@ use sandbox_types::Policy;
 
 use super::enter;
 use super::error::ForkError;
-use super::link::Link;
+use super::link::{Kind, Link};
 use super::options::INIT_TIMEOUT;
-use super::order::{Files, Order};
+use super::order::{Body, Files, Order};
+use super::program;
+use super::runtime;
 use super::serve::{self, Work};
-use crate::command::Stdio;
+use crate::command::{Command, Stdio};
 use crate::error::StartError;
+use crate::exec;
 use crate::init;
 use crate::messages;
 use crate::prepared::Prepared;
 use crate::process::Owned;
 use crate::sandbox::Sandbox;
+use crate::served::Filesystems;
 use crate::streams::Streams;
 use crate::sys::{self, Forked};
-use crate::wire::{FAILED, KEEP};
+use crate::wire::{FAILED, KEEP, MADE};
 
 /// What a template is made with, see [`Sandbox::template`].
 #[derive(Debug)]
 #[must_use = "a template is made by one of the last functions"]
 pub struct TemplateBuilder<'a> {
     policy: &'a Policy,
+    served: Filesystems,
     init_timeout: Duration,
     huge_pages: bool,
     stdout: Stdio,
     stderr: Stdio,
+    cancel: Option<Arc<OwnedFd>>,
 }
 
 impl<'a> TemplateBuilder<'a> {
-    pub(crate) fn new(policy: &'a Policy) -> Self {
+    pub(crate) fn new(policy: &'a Policy, served: Filesystems) -> Self {
         Self {
             policy,
+            served,
             init_timeout: INIT_TIMEOUT,
             huge_pages: false,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
+            cancel: None,
         }
     }
 
@@ -72,6 +80,13 @@ impl<'a> TemplateBuilder<'a> {
     /// The template's own standard error, as [`TemplateBuilder::stdout`].
     pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Self {
         self.stderr = stdio.into();
+        self
+    }
+
+    /// When this descriptor is readable (a signalfd(2), an eventfd(2), a pipe), nothing that takes time is waited for any
+    /// more: making the template, forking and gathering fail with `Cancelled`. Nothing reads from it.
+    pub fn cancel_when(mut self, readable: impl Into<OwnedFd>) -> Self {
+        self.cancel = Some(Arc::new(readable.into()));
         self
     }
 
@@ -148,6 +163,49 @@ impl<'a> TemplateBuilder<'a> {
         })
     }
 
+    /// A template that is a program: it loads what takes long and then says that it is ready, by `sandbox_fork.ready()`
+    /// in Python, `sandbox_ready()` in C; each clone goes on from there with its number. What it needs for that is in its
+    /// sandbox, see [`fork_runtime`](crate::fork_runtime).
+    ///
+    /// This process may have threads. Standard input of the program is /dev/null unless the command says otherwise; its
+    /// output streams, until it is forked, are those of the command, or of this builder.
+    ///
+    /// ```no_run
+    /// use sandbox_confine::{Command, Policy, Sandbox};
+    /// let script = "import decimal, sandbox_fork; print(sandbox_fork.ready())";
+    /// let mut template = Sandbox::template(&Policy::default()).command(Command::new("python3").args(["-c", script]))?;
+    /// for mut clone in template.fork(100)? {
+    ///     print!("{}", String::from_utf8_lossy(&clone.wait()?.stdout));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ForkError`]: the program cannot be executed, ends before it is ready, has threads, or is not ready in time.
+    pub fn command(mut self, command: impl Into<Command>) -> Result<Sandbox, ForkError> {
+        let mut command = command.into();
+        let stdin = command.stdin.take().unwrap_or(Stdio::Null);
+        self.stdout = command.stdout.take().unwrap_or(self.stdout);
+        self.stderr = command.stderr.take().unwrap_or(self.stderr);
+        let prepared = Prepared::with_all(self.policy, self.served.clone(), runtime::files())?;
+        let owned = prepared.launch()?;
+        let plan = prepared.plan();
+        let surroundings = &owned.surroundings;
+        let cwd = command.cwd.clone().unwrap_or_else(|| surroundings.cwd.clone());
+        let order = Order::new(&plan, Body::Program, &cwd)?;
+        runtime::check(&plan)?;
+        let command = runtime::announce(command, &surroundings.env);
+        let blob = exec::encode(&command, &surroundings.env, &surroundings.path, &cwd)?;
+        let streams = self.streams(stdin)?;
+        let kind = Kind::Program {
+            program: command.program().into(),
+            cwd,
+        };
+        self.make_in(prepared, owned, kind, streams, order, |order, files| {
+            program::fork(&order, files, &blob)
+        })
+    }
+
     fn make<'b>(self, init: impl FnOnce() -> Work<'b>) -> Result<Sandbox, ForkError> {
         serve::flush();
         self.make_by(|order, files| {
@@ -160,20 +218,42 @@ impl<'a> TemplateBuilder<'a> {
 
     /// Makes it with somebody's entrant, whose pid `fork` answers.
     pub(super) fn make_by(
-        self,
+        mut self,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
     ) -> Result<Sandbox, ForkError> {
-        let prepared = Prepared::new(self.policy)?;
+        let prepared = Prepared::serving(self.policy, self.served.clone())?;
         let owned = prepared.launch()?;
-        let mut order = Order::new(&prepared.plan(), &owned)?;
+        let surroundings = &owned.surroundings;
+        let body = Body::functions(&surroundings.env)?;
+        let order = Order::new(&prepared.plan(), body, &surroundings.cwd)?;
+        let streams = self.streams(Stdio::Null)?;
+        self.make_in(prepared, owned, Kind::Functions, streams, order, fork)
+    }
+
+    fn streams(&mut self, stdin: Stdio) -> Result<Streams, StartError> {
+        let [stdin, stdout, stderr] = [
+            stdin,
+            std::mem::take(&mut self.stdout),
+            std::mem::take(&mut self.stderr),
+        ]
+        .map(own_stream);
+        Streams::open(stdin?, stdout?, stderr?, None)
+    }
+
+    fn make_in(
+        self,
+        prepared: Prepared,
+        owned: Owned,
+        kind: Kind,
+        streams: Streams,
+        mut order: Order,
+        fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
+    ) -> Result<Sandbox, ForkError> {
         order.huge_pages = self.huge_pages;
-        let streams = Streams::open(
-            Stdio::Null,
-            own_stream(self.stdout)?,
-            own_stream(self.stderr)?,
-            None,
-        )?;
         let mut ends = Ends::open()?;
+        if matches!(kind, Kind::Program { .. }) {
+            program::send_terms(ends.keeper.as_fd(), &order)?;
+        }
         let files = ends.files(&owned, streams.theirs)?;
         let pid = fork(order, &files)?;
         drop(files);
@@ -185,8 +265,8 @@ impl<'a> TemplateBuilder<'a> {
             what: "wait4",
             source,
         })?;
-        let link = Link::new(Arc::new(self.policy.clone()), owned, control);
-        link.await_ready(self.init_timeout)?;
+        let link = Link::new(Arc::new(self.policy.clone()), owned, control, self.cancel);
+        link.await_ready(&kind, self.init_timeout)?;
         Ok(Sandbox::of_template(prepared, Arc::new(link)))
     }
 }
@@ -258,16 +338,20 @@ impl Ends {
         if let Some(cgroup) = &owned.cgroup {
             cgroup.add(pid.unsigned_abs()).map_err(StartError::from)?;
         }
-        messages::send(
-            control.as_fd(),
-            &[KEEP, 0, 0, 0, 0, 0, 0, 0],
-            &[self.keeper.as_fd()],
-        )?;
         rustix::net::send(&report, &[1], SendFlags::NOSIGNAL).map_err(ForkError::supervisor("send"))?;
-        match messages::receive(report.as_fd(), RecvFlags::empty())? {
-            Some(([FAILED, step, errno, ..], _)) => Err(ForkError::entering(step, errno)),
-            Some(_) | None => Ok(control),
+        let mut template = None;
+        // Its end is that of the making: whoever has a part in it has done it then.
+        while let Some((message, _)) = messages::receive(report.as_fd(), RecvFlags::empty())? {
+            match message {
+                [FAILED, step, errno, ..] => return Err(ForkError::entering(step, errno)),
+                [MADE, pid, ..] => template = Some(pid),
+                _ => {}
+            }
         }
+        let pid = template.ok_or(StartError::Ended)?;
+        let keep = [KEEP, pid, 0, 0, 0, 0, 0, 0];
+        messages::send(control.as_fd(), &keep, &[self.keeper.as_fd()])?;
+        Ok(control)
     }
 }
 

@@ -1,0 +1,53 @@
+//! A template that is a program: forked here, executed behind the walls.
+//!
+//! Between fork and exec nothing is allocated and no lock is taken, so that it does not matter what other threads of
+//! this process hold.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::MemfdFlags;
+
+use super::enter;
+use super::error::ForkError;
+use super::order::{Files, Order};
+use crate::error::StartError;
+use crate::inside::execute::Program;
+use crate::inside::sys::sockets::send;
+use crate::inside::sys::{EINVAL, Errno, Fd};
+use crate::messages;
+use crate::sys::{self, Forked};
+use crate::wire::{Cursor, FAILED, Stage, TERMS};
+
+/// What a shell ends with that finds no such command.
+const NOT_EXECUTED: i32 = 127;
+
+/// Leaves for the program, on our end of its socket, what it has to know when it says that it is ready.
+pub(super) fn send_terms(to: BorrowedFd<'_>, order: &Order) -> Result<(), StartError> {
+    let filter = messages::sealed("sandbox-filter", &order.narrowing, MemfdFlags::NOEXEC_SEAL)?;
+    let huge_pages = u64::from(order.huge_pages);
+    messages::send(to, &[TERMS, huge_pages, 0, 0, 0, 0, 0, 0], &[filter.as_fd()])
+}
+
+/// Forks the entrant of a template that executes what `blob` says. Its pid.
+pub(super) fn fork(order: &Order, files: &Files, blob: &[u8]) -> Result<i32, ForkError> {
+    let failed = |Errno(errno)| ForkError::Enter {
+        step: "prepare the program",
+        source: io::Error::from_raw_os_error(errno),
+    };
+    let exec = Cursor(blob).exec().ok_or_else(|| failed(EINVAL))?;
+    let program = Program::of(&exec).map_err(failed)?;
+    match sys::fork().map_err(|source| ForkError::Enter { step: "fork", source })? {
+        Forked::Child => enter::enter(order, files, |socket| execute(&socket, &program)),
+        Forked::Parent(pid) => Ok(pid),
+    }
+}
+
+/// Becomes the program. What it ends with when it cannot.
+fn execute(socket: &Fd, program: &Program<'_>) -> i32 {
+    let Errno(errno) = program.execute();
+    let message = [FAILED, Stage::Exec as u64, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0];
+    // A supervisor that is gone does not miss it.
+    let _ = send(socket, &message, &[]);
+    NOT_EXECUTED
+}
