@@ -18,7 +18,8 @@ use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
 use sandbox::{
-    AttachVolumesError, BranchName, ForkError, JoinError, PolicyError, PrepareError, ReduceError, RunError, StartError,
+    AttachVolumesError, BranchName, ForkError, JoinError, PolicyError, PrepareError, ReduceError, RunError,
+    StartError,
 };
 
 use crate::commands::mount;

@@ -24,8 +24,26 @@ pub(crate) fn rustc(name: &str, kind: &str) -> Command {
     let target = env::var("TARGET").expect("set by cargo");
     let mut command = Command::new(env::var_os("RUSTC").expect("set by cargo"));
     command
-        .args(["--edition", "2024", "--crate-name", name, "--crate-type", kind, "--target", &target])
-        .args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "lto=fat", "-C", "codegen-units=1"])
+        .args([
+            "--edition",
+            "2024",
+            "--crate-name",
+            name,
+            "--crate-type",
+            kind,
+            "--target",
+            &target,
+        ])
+        .args([
+            "-C",
+            "panic=abort",
+            "-C",
+            "opt-level=s",
+            "-C",
+            "lto=fat",
+            "-C",
+            "codegen-units=1",
+        ])
         .args(["-C", "strip=symbols"]);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut argument = std::ffi::OsString::from("linker=");

@@ -11,6 +11,9 @@ pub(crate) fn generate() {
     let mut command = rustc("sandbox_fork", "cdylib");
     command
         .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib"])
-        .args(["-C", "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,now,-soname,libsandbox_fork.so"]);
+        .args([
+            "-C",
+            "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,now,-soname,libsandbox_fork.so",
+        ]);
     compile(command, "runtime/lib.rs", "libsandbox_fork.so");
 }

@@ -46,7 +46,9 @@ impl fmt::Display for Problem {
                 "this process has {threads} threads, and a fork copies one: stop the others before (join them, close \
                  pools and event loops; numeric libraries: OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1)"
             ),
-            Self::NoProc => f.write_str("/proc/self/status cannot be read, which tells how many threads there are"),
+            Self::NoProc => {
+                f.write_str("/proc/self/status cannot be read, which tells how many threads there are")
+            }
             Self::Closed(number) => write!(
                 f,
                 "descriptor {number}, by which this program says that it is ready, is not what it was: leave it open \

@@ -40,7 +40,10 @@ fn each_line(mut call: impl FnMut(&str)) {
         }
         held += count;
         let full = buffer.get(..held).unwrap_or_default();
-        let end = full.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        let end = full
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |place| place + 1);
         for line in full.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
             call(core::str::from_utf8(line).unwrap_or_default());
         }
@@ -54,12 +57,15 @@ fn large(line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_ascii_whitespace();
     let (range, access) = (fields.next()?, fields.next()?);
     let (inode, name) = (fields.nth(2)?, fields.next());
-    let is_heap = matches!(name, None | Some("[heap]")) || name.is_some_and(|name| name.starts_with("[anon:"));
+    let is_heap =
+        matches!(name, None | Some("[heap]")) || name.is_some_and(|name| name.starts_with("[anon:"));
     if access != "rw-p" || inode != "0" || !is_heap {
         return None;
     }
     let (start, end) = range.split_once('-')?;
-    let start = usize::from_str_radix(start, 16).ok()?.checked_next_multiple_of(HUGE)?;
+    let start = usize::from_str_radix(start, 16)
+        .ok()?
+        .checked_next_multiple_of(HUGE)?;
     let end = usize::from_str_radix(end, 16).ok()? / HUGE * HUGE;
     (end.checked_sub(start)? >= LEAST).then_some((start, end))
 }

@@ -10,18 +10,18 @@
     reason = "init uses the rest, and is linted where it is built"
 )]
 
+#[path = "../runtime/beside.rs"]
+pub(crate) mod beside;
+#[path = "../init/execute.rs"]
+pub(crate) mod execute;
+#[path = "../runtime/huge.rs"]
+pub(crate) mod huge;
 #[path = "../init/sys/mod.rs"]
 #[allow(unsafe_code)]
 pub(crate) mod sys;
-#[path = "../init/walls.rs"]
-pub(crate) mod walls;
-#[path = "../init/execute.rs"]
-pub(crate) mod execute;
-#[path = "../runtime/beside.rs"]
-pub(crate) mod beside;
-#[path = "../runtime/huge.rs"]
-pub(crate) mod huge;
 #[path = "../runtime/template.rs"]
 pub(crate) mod template;
+#[path = "../init/walls.rs"]
+pub(crate) mod walls;
 
 use crate::wire;

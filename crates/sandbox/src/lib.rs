@@ -24,11 +24,11 @@ mod volumes;
 pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions, Gate, GateError,
-    GateState, GateThread, Gatherer, Host, JoinError, Left, MapReduceError, NoNamespaces, OnFailure, OutputReader,
-    PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError, Running, Sandbox,
-    SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder,
-    fork_runtime, running, zygote,
+    BoundCommand, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions, Gate,
+    GateError, GateState, GateThread, Gatherer, Host, JoinError, Left, MapReduceError, NoNamespaces,
+    OnFailure, OutputReader, PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError,
+    Running, Sandbox, SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote,
+    ZygoteBuilder, fork_runtime, running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,

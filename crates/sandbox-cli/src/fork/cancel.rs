@@ -33,7 +33,10 @@ impl Cancel {
     /// Another descriptor of the same.
     pub(crate) fn descriptor(&self) -> Result<OwnedFd, CliError> {
         let cloned = self.0.as_fd().try_clone_to_owned();
-        cloned.map_err(|source| CliError::Terminal { what: "fcntl", source })
+        cloned.map_err(|source| CliError::Terminal {
+            what: "fcntl",
+            source,
+        })
     }
 
     /// The signal that has come.

@@ -118,7 +118,8 @@ impl Report {
     /// Clones, numbered from `first` on, have ended.
     pub(crate) fn clones(&mut self, first: u32, rows: impl Iterator<Item = Row>) {
         self.ended.clear();
-        self.rows.extend((first..=u32::MAX).zip(rows).map(|(id, row)| Row { id, ..row }));
+        self.rows
+            .extend((first..=u32::MAX).zip(rows).map(|(id, row)| Row { id, ..row }));
     }
 
     pub(crate) fn all_succeeded(&self) -> bool {
@@ -133,7 +134,10 @@ impl Report {
         if let Some(signal) = self.cancelled_by {
             return 128_u8.saturating_add(signal);
         }
-        let reducer = self.reducer.as_ref().map_or(0, |result| result.outcome.exit_status());
+        let reducer = self
+            .reducer
+            .as_ref()
+            .map_or(0, |result| result.outcome.exit_status());
         let all = usize::try_from(self.asked).unwrap_or(usize::MAX);
         match reducer {
             0 if self.succeeded() == all => 0,
@@ -182,18 +186,27 @@ impl Report {
 
     fn summarize(&self) {
         let wall = seconds(micros_since(self.started));
-        let ready = self.ready_us.map(|us| format!(" (ready after {})", seconds(us))).unwrap_or_default();
+        let ready = self
+            .ready_us
+            .map(|us| format!(" (ready after {})", seconds(us)))
+            .unwrap_or_default();
         let (asked, succeeded) = (self.asked, self.succeeded());
         if self.cancelled_by.is_some() {
             let ended = self.rows.len();
-            note(format_args!("interrupted after {wall}: {ended} of {asked} clones had ended, and none is left"));
+            note(format_args!(
+                "interrupted after {wall}: {ended} of {asked} clones had ended, and none is left"
+            ));
         } else if self.rows.len() < usize::try_from(asked).unwrap_or(usize::MAX) {
             let ran = self.rows.len();
-            note(format_args!("{succeeded} of {ran} clones succeeded in {wall}{ready}; {asked} were asked for"));
+            note(format_args!(
+                "{succeeded} of {ran} clones succeeded in {wall}{ready}; {asked} were asked for"
+            ));
         } else if succeeded == self.rows.len() {
             note(format_args!("{asked} clones, all succeeded in {wall}{ready}"));
         } else {
-            note(format_args!("{succeeded} of {asked} clones succeeded in {wall}{ready}"));
+            note(format_args!(
+                "{succeeded} of {asked} clones succeeded in {wall}{ready}"
+            ));
         }
         if let Some(result) = self.reducer.as_ref().filter(|result| !result.outcome.success()) {
             note(format_args!("the reducer {}", result.outcome));
@@ -211,11 +224,17 @@ impl Report {
         tell(format_args!("{:>8}  {:<32}  {:>10}", "CLONE", "STATUS", "TIME"));
         for row in &rows {
             let time = row.usage.map_or_else(String::new, |usage| seconds(usage.wall_us));
-            tell(format_args!("{:>8}  {:<32}  {time:>10}", row.id, row.outcome.to_string()));
+            tell(format_args!(
+                "{:>8}  {:<32}  {time:>10}",
+                row.id,
+                row.outcome.to_string()
+            ));
         }
         let more = shown.count() - rows.len();
         if more > 0 {
-            tell(format_args!("          and {more} more; --table lists all, --json as well"));
+            tell(format_args!(
+                "          and {more} more; --table lists all, --json as well"
+            ));
         }
     }
 }
@@ -262,7 +281,15 @@ mod tests {
     #[test]
     fn clones_keep_their_numbers_over_several_forks() {
         let mut report = report(&[Outcome::Cancelled; 2]);
-        report.clones(2, [Row { id: 0, outcome: Outcome::Cancelled, usage: None }].into_iter());
+        report.clones(
+            2,
+            [Row {
+                id: 0,
+                outcome: Outcome::Cancelled,
+                usage: None,
+            }]
+            .into_iter(),
+        );
         let ids: Vec<_> = report.rows.iter().map(|row| row.id).collect();
         assert_eq!(ids, [0, 1, 2]);
     }

@@ -11,11 +11,7 @@ use crate::error::CliError;
 use crate::progress::Bar;
 
 /// Forks the template into all the clones that were asked for, and waits for them and for what reduces their output.
-pub(crate) fn run(
-    template: &mut Sandbox,
-    args: &CloneArgs,
-    report: &mut Report,
-) -> Result<(), CliError> {
+pub(crate) fn run(template: &mut Sandbox, args: &CloneArgs, report: &mut Report) -> Result<(), CliError> {
     let mut gatherer = gatherer(template, args)?;
     let mut bar = Bar::new();
     let options = ForkOptions::default().stderr(CloneOutput::Inherit);

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use sandbox::volume::{Holder, default_backend};
 use sandbox::{
-    Access, Mount, MountSource, Policy, Prepared, Sandbox, SandboxBuilder, VolumeName, attach_volumes, names_volumes,
+    Access, Mount, MountSource, Policy, Prepared, Sandbox, SandboxBuilder, VolumeName, attach_volumes,
+    names_volumes,
 };
 
 use super::Leaving;

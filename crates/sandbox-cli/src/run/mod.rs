@@ -99,7 +99,9 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 /// Says in JSON, where that was asked for, that the command line cannot be read.
 pub(crate) fn refused(args: &[OsString], error: &clap::Error, status: u8) {
     let Some(file) = json::named_in(args) else { return };
-    let command = args.get(1).map_or_else(|| "run".into(), |word| word.to_string_lossy());
+    let command = args
+        .get(1)
+        .map_or_else(|| "run".into(), |word| word.to_string_lossy());
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first).to_owned();
@@ -270,7 +272,11 @@ impl OnTerminal {
 }
 
 pub(crate) fn command(
-    args: &RunArgs, session: Option<&Session>, start: &Start, on_terminal: OnTerminal) -> Command {
+    args: &RunArgs,
+    session: Option<&Session>,
+    start: &Start,
+    on_terminal: OnTerminal,
+) -> Command {
     let (program, words) = args
         .command
         .split_first()

@@ -242,7 +242,10 @@ pub fn duplicate_to(file: &Fd, target: i32) -> Result<()> {
 /// Writes to standard error, as far as that goes at once.
 pub fn write_error(text: &[u8]) {
     // Nobody can be told that nobody listens.
-    let _ = arch::call(arch::number::WRITE, [2, text.as_ptr() as usize, text.len(), 0, 0, 0]);
+    let _ = arch::call(
+        arch::number::WRITE,
+        [2, text.as_ptr() as usize, text.len(), 0, 0, 0],
+    );
 }
 
 /// Closes every descriptor from `first` on.

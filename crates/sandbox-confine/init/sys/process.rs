@@ -498,7 +498,14 @@ pub fn make_inheritable(these: u64) -> Result<()> {
     let args = [header.as_ptr() as usize, data.as_mut_ptr() as usize, 0, 0, 0, 0];
     arch::call(arch::number::CAPGET, args)?;
     let [low, high] = halves(these);
-    let [_, low_permitted, low_inheritable, _, high_permitted, high_inheritable] = &mut data;
+    let [
+        _,
+        low_permitted,
+        low_inheritable,
+        _,
+        high_permitted,
+        high_inheritable,
+    ] = &mut data;
     *low_inheritable |= low & *low_permitted;
     *high_inheritable |= high & *high_permitted;
     set_capabilities(&data)

@@ -186,11 +186,16 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
     placed.map_err(in_stdio)?;
     let passed_on = match &order.body {
         Body::Functions { env } => {
-            let variables = env.iter().map(|(name, value)| (name.as_c_str(), value.as_c_str()));
+            let variables = env
+                .iter()
+                .map(|(name, value)| (name.as_c_str(), value.as_c_str()));
             sys::set_environment(variables).map_err(|error| failed(Step::Environment, &error))?;
             0
         }
-        Body::Program => TEMPLATE,
+        Body::Program => {
+            sys::die_of_broken_pipes();
+            TEMPLATE
+        }
     };
     let own = Own {
         stdio: stdio.each_ref(),

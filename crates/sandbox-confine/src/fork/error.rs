@@ -94,7 +94,9 @@ pub enum ForkError {
         limit: Duration,
     },
     /// A program can be forked that has one thread only: a fork copies none but the one that calls it.
-    #[error("the program wanted to be forked with {threads} threads, which is only possible with one, and {outcome}")]
+    #[error(
+        "the program wanted to be forked with {threads} threads, which is only possible with one, and {outcome}"
+    )]
     ProgramThreads {
         /// How many there were.
         threads: u64,

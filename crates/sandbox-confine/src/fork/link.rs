@@ -90,7 +90,8 @@ impl Kind {
             (
                 _,
                 Said {
-                    threads: Some(threads), ..
+                    threads: Some(threads),
+                    ..
                 },
             ) => ForkError::ProgramThreads {
                 threads: *threads,
@@ -164,7 +165,9 @@ impl Link {
                 None => return Err(kind.late(limit)),
                 Some([wire::READY, ..]) => return Ok(()),
                 Some([wire::FAILED, wire::PANICKED, ..]) => return Err(ForkError::InitPanicked),
-                Some([wire::FAILED, wire::ELSEWHERE, pid, ..]) => return Err(ForkError::ReadyElsewhere { pid }),
+                Some([wire::FAILED, wire::ELSEWHERE, pid, ..]) => {
+                    return Err(ForkError::ReadyElsewhere { pid });
+                }
                 Some([wire::FAILED, wire::THREADS, threads, ..]) => said.threads = Some(threads),
                 Some([wire::FAILED, wire::CLOSED, ..]) => said.is_closed = true,
                 Some([wire::FAILED, stage, errno, ..]) => return Err(kind.not_started(stage, errno)),
@@ -361,7 +364,9 @@ const CLONE_PID: u32 = 2;
 fn check_count(count: u32, first: u32) -> Result<(), ForkError> {
     match usize::try_from(count) {
         Ok(0) => Err(ForkError::NoClones),
-        Ok(1..=MAX_CLONES) if first.checked_add(count - 1).is_none() => Err(ForkError::Numbers { first, count }),
+        Ok(1..=MAX_CLONES) if first.checked_add(count - 1).is_none() => {
+            Err(ForkError::Numbers { first, count })
+        }
         Ok(1..=MAX_CLONES) => Ok(()),
         Ok(_) | Err(_) => Err(ForkError::TooMany {
             asked: count,

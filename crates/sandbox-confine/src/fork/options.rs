@@ -99,7 +99,8 @@ impl ForkOptions {
     /// As many clones as can live at once in this process as it is: there is a most of one template, and each takes
     /// file descriptors.
     pub fn most_at_once(&self) -> u32 {
-        let most = free_descriptors().map_or(u64::MAX, |free| free.saturating_sub(SPARE) / self.descriptors());
+        let most =
+            free_descriptors().map_or(u64::MAX, |free| free.saturating_sub(SPARE) / self.descriptors());
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_CLONES);
         u32::try_from(most).unwrap_or(u32::MAX)
     }

@@ -46,7 +46,16 @@ pub(super) fn fork(order: &Order, files: &Files, blob: &[u8]) -> Result<i32, For
 /// Becomes the program. What it ends with when it cannot.
 fn execute(socket: &Fd, program: &Program<'_>) -> i32 {
     let Errno(errno) = program.execute();
-    let message = [FAILED, Stage::Exec as u64, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0];
+    let message = [
+        FAILED,
+        Stage::Exec as u64,
+        u64::from(errno.unsigned_abs()),
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
     // A supervisor that is gone does not miss it.
     let _ = send(socket, &message, &[]);
     NOT_EXECUTED

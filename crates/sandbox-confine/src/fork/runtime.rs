@@ -37,7 +37,12 @@ pub(super) fn files() -> Vec<(PathBuf, Vec<u8>)> {
 /// The command with the variables by which the program finds them; `env` is what it has anyway.
 pub(super) fn announce(command: Command, env: &[(OsString, OsString)]) -> Command {
     let name = OsStr::new("PYTHONPATH");
-    let known = command.env.iter().rev().chain(env).find(|(known, _)| known == name);
+    let known = command
+        .env
+        .iter()
+        .rev()
+        .chain(env)
+        .find(|(known, _)| known == name);
     let mut path = known.map(|(_, value)| value.clone()).unwrap_or_default();
     if !path.is_empty() {
         path.push(":");
@@ -45,7 +50,10 @@ pub(super) fn announce(command: Command, env: &[(OsString, OsString)]) -> Comman
     path.push(DIRECTORY);
     command
         .env("SANDBOX_FORK_SOCKET", SOCKET.to_string())
-        .env("SANDBOX_FORK_LIBRARY", Path::new(DIRECTORY).join("libsandbox_fork.so"))
+        .env(
+            "SANDBOX_FORK_LIBRARY",
+            Path::new(DIRECTORY).join("libsandbox_fork.so"),
+        )
         .env(name, path)
 }
 

@@ -201,7 +201,7 @@ impl<'a> TemplateBuilder<'a> {
             program: command.program().into(),
             cwd,
         };
-        self.make_in(prepared, owned, kind, streams, order, |order, files| {
+        self.make_in(prepared, owned, &kind, streams, order, |order, files| {
             program::fork(&order, files, &blob)
         })
     }
@@ -227,7 +227,7 @@ impl<'a> TemplateBuilder<'a> {
         let body = Body::functions(&surroundings.env)?;
         let order = Order::new(&prepared.plan(), body, &surroundings.cwd)?;
         let streams = self.streams(Stdio::Null)?;
-        self.make_in(prepared, owned, Kind::Functions, streams, order, fork)
+        self.make_in(prepared, owned, &Kind::Functions, streams, order, fork)
     }
 
     fn streams(&mut self, stdin: Stdio) -> Result<Streams, StartError> {
@@ -244,7 +244,7 @@ impl<'a> TemplateBuilder<'a> {
         self,
         prepared: Prepared,
         owned: Owned,
-        kind: Kind,
+        kind: &Kind,
         streams: Streams,
         mut order: Order,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
@@ -266,7 +266,7 @@ impl<'a> TemplateBuilder<'a> {
             source,
         })?;
         let link = Link::new(Arc::new(self.policy.clone()), owned, control, self.cancel);
-        link.await_ready(&kind, self.init_timeout)?;
+        link.await_ready(kind, self.init_timeout)?;
         Ok(Sandbox::of_template(prepared, Arc::new(link)))
     }
 }

@@ -64,6 +64,12 @@ pub(crate) fn reset_signals() {
     }
 }
 
+/// A broken pipe ends this process, as it does any program that has not said otherwise.
+pub(crate) fn die_of_broken_pipes() {
+    // SAFETY: no handler is set.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Sets the environment, and forgets the one that was there.
 pub(crate) fn set_environment<'a>(
     variables: impl IntoIterator<Item = (&'a CStr, &'a CStr)>,
