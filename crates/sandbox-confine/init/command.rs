@@ -5,12 +5,12 @@
 
 use core::cell::Cell;
 
-use crate::execute::Program;
+pub use crate::execute::Words;
 use crate::sys::files;
 use crate::sys::{self, EINVAL, Fd, Mapping, Stack};
 pub use crate::walls::Failure;
 use crate::walls::{self, Own};
-use crate::wire::{Confinement, Cursor, Stage, Text};
+use crate::wire::{Confinement, Stage, Text};
 
 /// The terminal of a command: master and slave, and whether it is that of init's own session.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub struct Started {
 struct Start<'a> {
     confinement: &'a Confinement<'a>,
     cwd: &'a Text,
-    program: Program<'a>,
     stdio: [&'a Fd; 3],
     terminal: Option<&'a Terminal>,
+    words: Cell<Option<Words<'a>>>,
     failure: Cell<Option<Failure>>,
 }
 
@@ -59,24 +59,20 @@ pub fn open_terminal(session_is_free: bool) -> sys::Result<Terminal> {
 
 /// Starts a command and waits until it has executed; `meanwhile` as in [`sys::clone_sharing`].
 pub fn start(
-    blob: &Fd,
+    blob: &Mapping,
     stdio: [&Fd; 3],
     terminal: Option<&Terminal>,
     confinement: &Confinement<'_>,
     stack: &Stack,
     meanwhile: impl Fn(i32),
 ) -> Result<Started, Failure> {
-    let request = |errno| (Stage::Request, errno);
-    let length = files::size(blob).map_err(request)?;
-    let mapping = Mapping::of_file(blob, length).map_err(request)?;
-    let exec = Cursor(mapping.bytes()).exec().ok_or((Stage::Request, EINVAL))?;
-    let stdio = terminal.map_or(stdio, |terminal| [&terminal.slave; 3]);
+    let words = Words::of(blob.bytes())?;
     let start = Start {
         confinement,
-        cwd: exec.cwd,
-        program: Program::of(&exec).map_err(request)?,
-        stdio,
+        cwd: words.cwd(),
+        stdio: terminal.map_or(stdio, |terminal| [&terminal.slave; 3]),
         terminal,
+        words: Cell::new(Some(words)),
         failure: Cell::new(None),
     };
     let pid =
@@ -90,12 +86,22 @@ pub fn start(
     }
 }
 
+/// A command blob, which is sealed.
+pub fn read_blob(blob: &Fd) -> Result<Mapping, Failure> {
+    let request = |errno| (Stage::Request, errno);
+    let length = files::size(blob).map_err(request)?;
+    Mapping::of_file(blob, length).map_err(request)
+}
+
 impl Start<'_> {
     /// Puts up every wall and executes. Returns only when something failed.
     fn run(&self) {
         let failure = match self.prepare() {
             Err(failure) => failure,
-            Ok(()) => (Stage::Exec, self.program.execute()),
+            Ok(()) => match self.words.take() {
+                Some(mut words) => (Stage::Exec, words.execute()),
+                None => (Stage::Request, EINVAL),
+            },
         };
         self.failure.set(Some(failure));
     }
@@ -104,9 +110,9 @@ impl Start<'_> {
         let confinement = self.confinement;
         self.connect_stdio().map_err(|errno| (Stage::Stdio, errno))?;
         let own = Own {
-            stdio: self.stdio,
+            stdio: &self.stdio,
             cwd: self.cwd,
-            close_from: 3,
+            close_from: Some(3),
             capabilities: 0,
             passed_on: 0,
             filter: confinement.filter,

@@ -1,43 +1,46 @@
 //! Executing a program as execvp(3) does it, out of a command blob.
 //!
 //! Compiled twice, as the walls are: into init, and into the library for the template of a fork that is a program.
-//! What must be allocated is allocated by [`Program::of`], beforehand.
-
-use core::cell::Cell;
+//! What must be allocated is allocated by [`Words::of`], beforehand.
 
 use super::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Mapping};
-use super::wire::{self, Exec, Text};
+use super::walls::Failure;
+use super::wire::{self, Cursor, Exec, Stage, Text};
 
-/// A program with its arguments and variables, as the kernel takes them.
-pub struct Program<'a> {
-    candidates: &'a [u8],
-    argv: Cell<Option<Mapping>>,
-    envp: Cell<Option<Mapping>>,
-    shell_argv: Cell<Option<Mapping>>,
+/// What to execute, laid out as the kernel takes it.
+pub struct Words<'a> {
+    exec: Exec<'a>,
+    argv: Mapping,
+    envp: Mapping,
+    shell_argv: Mapping,
 }
 
-impl<'a> Program<'a> {
-    /// What a blob says, which must stay where it is.
-    pub fn of(exec: &Exec<'a>) -> sys::Result<Self> {
+impl<'a> Words<'a> {
+    /// Those of a command blob.
+    pub fn of(blob: &'a [u8]) -> Result<Self, Failure> {
+        let request = |errno| (Stage::Request, errno);
+        let exec = Cursor(blob).exec().ok_or(request(EINVAL))?;
         Ok(Self {
-            candidates: exec.candidates,
-            argv: Cell::new(Some(pointers(exec.argv, exec.argc, 0)?)),
-            envp: Cell::new(Some(pointers(exec.envp, exec.envc, 0)?)),
-            shell_argv: Cell::new(Some(pointers(exec.argv, exec.argc, 1)?)),
+            exec,
+            argv: pointers(exec.argv, exec.argc, 0).map_err(request)?,
+            envp: pointers(exec.envp, exec.envc, 0).map_err(request)?,
+            shell_argv: pointers(exec.argv, exec.argc, 1).map_err(request)?,
         })
     }
 
-    /// Tries every candidate. Answers what to report when none can be executed; once only.
-    pub fn execute(&self) -> Errno {
+    /// Where to start.
+    pub const fn cwd(&self) -> &'a Text {
+        self.exec.cwd
+    }
+
+    /// Tries every candidate. Answers what to report when none can be executed.
+    pub fn execute(&mut self) -> Errno {
         let mut answer = ENOENT;
-        let (Some(mut argv), Some(mut envp)) = (self.argv.take(), self.envp.take()) else {
-            return EINVAL;
-        };
-        for path in wire::texts(self.candidates) {
-            match sys::exec(path, &mut argv, &mut envp) {
+        for path in wire::texts(self.exec.candidates) {
+            match sys::exec(path, &mut self.argv, &mut self.envp) {
                 ENOENT | ENOTDIR => {}
                 EACCES => answer = EACCES,
-                ENOEXEC => return self.execute_as_script(path, &mut envp),
+                ENOEXEC => return self.execute_as_script(path),
                 errno => return errno,
             }
         }
@@ -45,15 +48,12 @@ impl<'a> Program<'a> {
     }
 
     /// A text without an interpreter line is the shell's, as in execvp(3).
-    fn execute_as_script(&self, path: &Text, envp: &mut Mapping) -> Errno {
-        let Some(mut argv) = self.shell_argv.take() else {
-            return ENOEXEC;
-        };
-        if let [shell, script, ..] = argv.pointers() {
+    fn execute_as_script(&mut self, path: &Text) -> Errno {
+        if let [shell, script, ..] = self.shell_argv.pointers() {
             *shell = c"/bin/sh".as_ptr() as usize;
             *script = path.as_ptr() as usize;
         }
-        match sys::exec(c"/bin/sh", &mut argv, envp) {
+        match sys::exec(c"/bin/sh", &mut self.shell_argv, &mut self.envp) {
             ENOENT => ENOEXEC,
             errno => errno,
         }

@@ -38,6 +38,7 @@ mod keeper;
 mod overlay;
 mod root;
 mod serve;
+mod standby;
 #[allow(unsafe_code)]
 mod sys;
 mod walls;
@@ -98,7 +99,8 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let length = files::size(&setup_file).map_err(early)?;
     let setup = Mapping::of_file(&setup_file, length).map_err(early)?;
     drop(setup_file);
-    let mut cursor = Cursor(setup.bytes());
+    // The sandbox lives by it to its end.
+    let mut cursor = Cursor(setup.leak());
     root::build(&mut cursor, control, beside)?;
     sys::set_dumpable_off().map_err(early)?;
     let confinement = cursor.confinement().ok_or(early(sys::EINVAL))?;
@@ -112,7 +114,7 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     } else {
         everybody::Patience::Short
     };
-    let result = serve::until_the_end(control, &confinement, pid_namespace, patience).map_err(early);
+    let result = serve::until_the_end(control, confinement, pid_namespace, patience).map_err(early);
     if pid_namespace {
         // The kernel would do it, but only after init has let go of what it holds: a branch's lock.
         everybody::kill_and_reap(patience);

@@ -6,12 +6,13 @@ use core::num::NonZeroI32;
 use crate::command::{self, Terminal};
 use crate::descendants;
 use crate::everybody::{self, Everybody, Patience};
+use crate::standby::StandBy;
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, EINVAL, EMFILE, Errno, Fd, Mapping, Stack, State};
 use crate::wire::{
     CONTINUED, Confinement, DONE, END, EXITED, FAILED, GROUP, Message, PAUSE, RESUME, SIGNAL, SPAWN,
-    SPAWN_FDS, SPAWN_LAST, SPAWN_PTY, STARTED, STATE, STOPPED, Stage,
+    SPAWN_FDS, SPAWN_LAST, SPAWN_PTY, SPAWN_READY, SPAWN_SOLE, STAND_BY, STARTED, STATE, STOPPED, Stage,
 };
 
 /// The most commands that run at once in one sandbox; one more is refused with EAGAIN.
@@ -27,7 +28,10 @@ struct Running {
     /// `None` when it has been reaped: from then on the number may be somebody else's.
     pid: Option<NonZeroI32>,
     channel: Fd,
+    /// Init ends with it.
     is_last: bool,
+    /// Everybody else ends with it, and is reaped before its end is told.
+    is_sole: bool,
     has_session_terminal: bool,
     /// The latest event, when the channel had no room for it. A command may make events faster than
     /// anybody reads them; older ones give way to newer ones, and the end is never lost.
@@ -50,11 +54,13 @@ impl Running {
 
 struct Server<'a> {
     control: &'a Fd,
-    confinement: &'a Confinement<'a>,
+    confinement: Confinement<'static>,
     everybody: Everybody,
     stack: Stack,
     patience: Patience,
     running: [Option<Running>; MAX_COMMANDS],
+    /// Becomes the next command, if that suits it.
+    standing_by: Option<StandBy>,
 }
 
 /// Whether to go on.
@@ -71,10 +77,11 @@ enum Next {
 )]
 pub fn until_the_end(
     control: &Fd,
-    confinement: &Confinement<'_>,
+    confinement: Confinement<'static>,
     pid_namespace: bool,
     patience: Patience,
 ) -> sys::Result<()> {
+    let control = &files::out_of_the_way(control)?;
     let children = sys::signal_fd()?;
     let mut server = Server {
         control,
@@ -83,6 +90,7 @@ pub fn until_the_end(
         stack: Stack::new()?,
         patience,
         running: [const { None }; MAX_COMMANDS],
+        standing_by: None,
     };
     let mut polls = [Poll::input(-1); MAX_COMMANDS + 2];
     loop {
@@ -137,6 +145,7 @@ impl Server<'_> {
             };
             match message {
                 [SPAWN, flags, ..] => self.spawn(flags, fds)?,
+                [STAND_BY, ..] => self.stand_by(&fds),
                 [PAUSE, ..] => answer(&fds, self.everybody.pause().map(|()| 0)),
                 [RESUME, ..] => answer(&fds, self.everybody.resume().map(|()| 0)),
                 [STATE, ..] => answer(&fds, Ok(u64::from(self.everybody.is_paused()))),
@@ -185,6 +194,7 @@ impl Server<'_> {
                     pid: NonZeroI32::new(started.pid),
                     channel,
                     is_last: flags & SPAWN_LAST != 0,
+                    is_sole: flags & (SPAWN_LAST | SPAWN_SOLE) != 0 && self.everybody.is_a_namespace(),
                     has_session_terminal: terminal.is_some_and(|terminal| terminal.in_session()),
                     owed: None,
                 };
@@ -197,8 +207,28 @@ impl Server<'_> {
         Ok(())
     }
 
+    /// Has a child stand by. One is enough, and without a pid namespace it could outlive init.
+    fn stand_by(&mut self, fds: &[Option<Fd>; SPAWN_FDS]) {
+        let [Some(channel), Some(blob), ..] = fds else {
+            return;
+        };
+        if !self.everybody.is_a_namespace() || self.standing_by.is_some() {
+            return answer(fds, Ok(0));
+        }
+        let have_stopped = Cell::new(false);
+        let started = StandBy::start(self.confinement, blob, |pid| self.let_go_on(pid, &have_stopped));
+        self.go_on_after(&have_stopped);
+        match started {
+            Ok(child) => {
+                self.standing_by = Some(child);
+                answer(fds, Ok(1));
+            }
+            Err((stage, errno)) => tell(channel, &failed(stage as u64, errno), None),
+        }
+    }
+
     fn start(
-        &self,
+        &mut self,
         flags: u64,
         blob: &Fd,
         stdio: [&Fd; 3],
@@ -217,22 +247,34 @@ impl Server<'_> {
             0 => None,
             _ => Some(command::open_terminal(session_is_free).map_err(|errno| (Stage::Stdio, errno))?),
         };
+        let blob = command::read_blob(blob)?;
+        let standing_by = match flags & SPAWN_READY {
+            0 => None,
+            _ => self.standing_by.take_if(|child| child.suits(blob.bytes())),
+        };
         let have_stopped = Cell::new(false);
         let meanwhile = |pid| self.let_go_on(pid, &have_stopped);
-        let confinement = self.confinement;
-        let started = command::start(
-            blob,
-            stdio,
-            terminal.as_ref(),
-            confinement,
-            &self.stack,
-            meanwhile,
-        );
+        let started = match standing_by {
+            Some(child) => child.go(blob, stdio, self.control, meanwhile),
+            None => command::start(
+                &blob,
+                stdio,
+                terminal.as_ref(),
+                &self.confinement,
+                &self.stack,
+                meanwhile,
+            ),
+        };
+        self.go_on_after(&have_stopped);
+        Ok((slot, terminal, started?))
+    }
+
+    /// Lets everybody go on who was stopped so that a start could come to its end.
+    fn go_on_after(&self, have_stopped: &Cell<bool>) {
         if have_stopped.get() && !self.everybody.is_paused() {
             // ESRCH: nobody is left.
             let _ = self.everybody.go_on();
         }
-        Ok((slot, terminal, started?))
     }
 
     fn serve_channel(&mut self, index: usize) -> Next {
@@ -354,6 +396,8 @@ impl Server<'_> {
                     .is_some_and(|running| running.pid.is_some_and(|known| known.get() == pid))
             };
             let Some(index) = self.running.iter().position(is_it) else {
+                // Somebody inside may have ended it before its turn.
+                self.standing_by.take_if(|child| child.pid() == pid);
                 continue;
             };
             let Some(Some(running)) = self.running.get_mut(index) else {
@@ -367,11 +411,16 @@ impl Server<'_> {
             } else {
                 running.pid = None;
                 let time_us = sys::monotonic_us();
-                if running.is_last && self.everybody.is_a_namespace() {
+                if running.is_sole {
                     // What a dying namespace takes along is in nobody's accounts; what init reaps is.
                     everybody::kill_and_reap(self.patience);
                 }
-                let own = sys::own_usage();
+                // Nobody else is left to be counted.
+                let others = if running.is_sole {
+                    sys::children_usage()
+                } else {
+                    sys::own_usage()
+                };
                 [
                     EXITED,
                     word,
@@ -379,8 +428,8 @@ impl Server<'_> {
                     usage.user_us,
                     usage.system_us,
                     usage.max_rss_kib,
-                    own.user_us,
-                    own.system_us,
+                    others.user_us,
+                    others.system_us,
                 ]
             };
             if self.report(index, &message)? == Next::End {

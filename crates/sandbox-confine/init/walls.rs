@@ -13,12 +13,12 @@ pub type Failure = (Stage, Errno);
 /// What differs from process to process.
 #[derive(Debug)]
 pub struct Own<'a> {
-    /// The standard streams.
-    pub stdio: [&'a Fd; 3],
+    /// The standard streams, as far as they are known.
+    pub stdio: &'a [&'a Fd],
     /// Where to start.
     pub cwd: &'a Text,
-    /// Descriptors from this number on are closed.
-    pub close_from: i32,
+    /// Descriptors from this number on are closed; `None` where the table is shared with others.
+    pub close_from: Option<i32>,
     /// Capabilities that stay, in the process's own user namespace.
     pub capabilities: u64,
     /// Those of them that a program which it executes has as well.
@@ -48,7 +48,7 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
         Err(errno) => return Err((Stage::Privileges, errno)),
     }
     // Rules name paths that another user may not be able to reach.
-    let rules = landlock_rules(confinement, &own.stdio).map_err(at(Stage::Landlock))?;
+    let rules = landlock_rules(confinement, own.stdio).map_err(at(Stage::Landlock))?;
     // From here on no descriptor is opened, of which the command may have few.
     for (resource, soft, hard) in wire::limits(confinement.limits) {
         sys::set_limit(resource, soft, hard).map_err(at(Stage::Limits))?;
@@ -71,7 +71,9 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
         landlock::restrict(&rules).map_err(at(Stage::Landlock))?;
     }
     sys::chdir(own.cwd).map_err(at(Stage::Cwd))?;
-    files::close_from(own.close_from).map_err(at(Stage::Stdio))?;
+    if let Some(first) = own.close_from {
+        files::close_from(first).map_err(at(Stage::Stdio))?;
+    }
     sys::set_signal_mask(0).map_err(at(Stage::Stdio))?;
     if !own.filter.is_empty() {
         sys::set_seccomp(own.filter).map_err(at(Stage::Seccomp))?;
@@ -79,7 +81,7 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
     Ok(())
 }
 
-fn landlock_rules(confinement: &Confinement<'_>, stdio: &[&Fd; 3]) -> sys::Result<Option<Fd>> {
+fn landlock_rules(confinement: &Confinement<'_>, stdio: &[&Fd]) -> sys::Result<Option<Fd>> {
     if confinement.handled == [0; 3] {
         return Ok(None);
     }

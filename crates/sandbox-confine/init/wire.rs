@@ -32,6 +32,10 @@ pub const STATE: u64 = 8;
 /// Control, to init: tell whether anybody is left of a command's process group, its pid being value 1. Carries a
 /// channel; the answer's value 1 is 1 if so.
 pub const GROUP: u64 = 9;
+/// Control, to init: have a child stand by, behind every wall, that the next command is executed in. Carries a channel
+/// and a command blob, of which the starting directory counts. The answer's value 1 is 0 where there is none, because
+/// without a pid namespace it could outlive init.
+pub const STAND_BY: u64 = 10;
 /// Control, to init: kill everything inside, go on until the last command's end is told.
 pub const END: u64 = 7;
 /// Channel, to init: send signal (value 1) to the command's process group.
@@ -53,7 +57,8 @@ pub const STOPPED: u64 = 20;
 /// Channel, from init: the command continues.
 pub const CONTINUED: u64 = 21;
 /// Channel, from init: the command ended. Values: wait status, monotonic time in µs, user µs, system µs,
-/// largest resident set in KiB; then what init itself has used, user and system µs.
+/// largest resident set in KiB; then user and system µs, of the last or sole command of a pid namespace those of
+/// everybody who was inside, else those of init itself.
 pub const EXITED: u64 = 22;
 
 /// Control, to a keeper, first of all: keep the clones of the template with this pid (value 1). Carries the keeper's end
@@ -61,14 +66,15 @@ pub const EXITED: u64 = 22;
 pub const KEEP: u64 = 32;
 /// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow.
 pub const BATCH: u64 = 33;
-/// Control, to a keeper: make clone number value 1. Carries [`FORK_FDS`] descriptors.
+/// Control, to a keeper: make clone number value 1. Carries [`FORK_FDS`] descriptors; one more makes it wait, before the
+/// caller's function, until something can be read from that.
 pub const FORK: u64 = 34;
 /// Control, to a keeper: no more of a batch is to come.
 pub const BATCH_REST: u64 = 41;
 /// Keeper to template: that was the batch.
 pub const BATCH_END: u64 = 42;
 /// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number. Carries
-/// the namespace and three standard streams.
+/// the namespace, three standard streams, and what it waits for, if that came with [`FORK`].
 pub const CLONE: u64 = 35;
 /// Template to keeper: the clone at that place (value 1) has this pid (value 2), or there is none for this errno
 /// (value 3).
@@ -112,6 +118,12 @@ pub const GO_SERVED: u64 = 2;
 pub const SPAWN_LAST: u64 = 1;
 /// The command gets a terminal of its own.
 pub const SPAWN_PTY: u64 = 2;
+/// The child that stands by may become the command, if there is one: no stream is a file, for which a rule of Landlock's
+/// would be needed.
+pub const SPAWN_READY: u64 = 4;
+/// With a pid namespace: everybody else inside ends when this command does, before its end is told. Init goes on, and
+/// takes the time that its own end costs later.
+pub const SPAWN_SOLE: u64 = 8;
 
 /// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
 pub const SPAWN_FDS: usize = 5;

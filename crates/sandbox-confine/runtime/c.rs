@@ -61,6 +61,8 @@ fn set_variable(name: &Text, value: &Text) -> Result<()> {
 }
 
 fn errno() -> Errno {
+    // SAFETY: asks for nothing.
+    let place = unsafe { __errno_location() };
     // SAFETY: the place of this thread's errno, which is always there.
-    Errno(unsafe { *__errno_location() })
+    Errno(unsafe { *place })
 }

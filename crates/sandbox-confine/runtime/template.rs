@@ -24,6 +24,8 @@ pub struct Clone {
     /// Its number.
     pub id: u32,
     stdio: [Fd; 3],
+    /// Where it is told to go on, if it is to wait.
+    gate: Option<Fd>,
 }
 
 /// Where making a clone has failed.
@@ -64,10 +66,10 @@ struct Batch {
 impl Batch {
     /// Makes them, beside the template. Each is forked in a pid namespace of its own.
     fn make(&mut self) -> Beside {
-        while let Some((place, id, namespace, stdio)) = self.next() {
+        while let Some((place, namespace, clone)) = self.next() {
             match kernel::join_namespaces(&namespace, CLONE_NEWPID).and_then(|()| (self.library.fork)()) {
                 Ok(Forked::Child) => {
-                    self.clone = Some(Clone { id, stdio });
+                    self.clone = Some(clone);
                     return Beside::InCopy;
                 }
                 Ok(Forked::Parent(pid)) => self.tell(place, pid, 0),
@@ -78,13 +80,17 @@ impl Batch {
     }
 
     /// The next clone to make.
-    fn next(&mut self) -> Option<(u64, u32, Fd, [Fd; 3])> {
+    fn next(&mut self) -> Option<(u64, Fd, Clone)> {
         loop {
             match receive(&self.socket, Wait::Block) {
                 Ok(Received::Message([CLONE, place, id, ..], fds)) => match fds {
-                    [Some(namespace), Some(stdin), Some(stdout), Some(stderr), ..] => {
-                        let id = u32::try_from(id).unwrap_or(u32::MAX);
-                        return Some((place, id, namespace, [stdin, stdout, stderr]));
+                    [Some(namespace), Some(stdin), Some(stdout), Some(stderr), gate, ..] => {
+                        let clone = Clone {
+                            id: u32::try_from(id).unwrap_or(u32::MAX),
+                            stdio: [stdin, stdout, stderr],
+                            gate,
+                        };
+                        return Some((place, namespace, clone));
                     }
                     // No numbers are left here for what belongs to it.
                     _ => self.tell(place, 0, EMFILE.0),
@@ -127,7 +133,22 @@ impl Clone {
         let mut digits = [0; 11];
         let number = decimal(self.id, &mut digits).ok_or(("CLONE_ID", EINVAL))?;
         (library.set_variable)(c"CLONE_ID", number).map_err(|errno| ("CLONE_ID", errno))?;
-        kernel::set_seccomp(narrowing).map_err(|errno| ("seccomp", errno))
+        kernel::set_seccomp(narrowing).map_err(|errno| ("seccomp", errno))?;
+        match self.gate.take() {
+            None => Ok(()),
+            Some(gate) => wait_at(&gate).map_err(|errno| ("wait to be handed out", errno)),
+        }
+    }
+}
+
+/// Waits until there is something to read. One who was to say so and is gone ends this process by its keeper.
+fn wait_at(gate: &Fd) -> kernel::Result<()> {
+    loop {
+        match files::read(gate, &mut [0; 8]) {
+            Ok(_) => return Ok(()),
+            Err(kernel::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
 }
 

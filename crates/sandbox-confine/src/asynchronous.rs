@@ -6,11 +6,13 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use sandbox_types::{Outcome, Policy, RunResult};
 
 use crate::command::{Command, Stdio};
 use crate::error::{RunError, StartError};
+use crate::pool::PoolShared;
 use crate::prepared::Prepared;
 use crate::process::Process;
 use crate::run::BoundCommand;
@@ -121,18 +123,23 @@ fn is_ready(fd: &impl AsFd) -> io::Result<bool> {
 /// Starts on the blocking pool. A result that nobody waits for any more is dropped there, which ends it.
 async fn start(bound: BoundCommand<'_>, stdin: Stdio, output: fn() -> Stdio) -> Result<Process, StartError> {
     let (start, command) = bound.into_start(stdin, output);
-    let started = match start {
-        Start::Policy(policy) => {
-            tokio::task::spawn_blocking(move || Prepared::spawn_once(&policy, command)).await
-        }
-        Start::Prepared(prepared) => tokio::task::spawn_blocking(move || prepared.spawn(command)).await,
-    };
-    started.unwrap_or_else(|error| {
-        Err(StartError::Supervisor {
+    match start {
+        Start::Policy(policy) => on_blocking_pool(move || Prepared::spawn_once(&policy, command)).await?,
+        Start::Prepared(prepared) => on_blocking_pool(move || prepared.spawn(command)).await?,
+        Start::Pool(pool) => on_blocking_pool(move || pool.spawn(command)).await?,
+    }
+}
+
+/// Runs on tokio's blocking pool what may block.
+pub(crate) async fn on_blocking_pool<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StartError::Supervisor {
             what: "start on tokio's blocking pool",
             source: io::Error::other(error),
         })
-    })
 }
 
 /// What a start needs, owned.
@@ -142,4 +149,6 @@ pub(crate) enum Start {
     Policy(Box<Policy>),
     /// A plan.
     Prepared(Prepared),
+    /// Sandboxes that are ready.
+    Pool(Arc<PoolShared>),
 }

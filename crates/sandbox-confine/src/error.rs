@@ -268,6 +268,9 @@ pub enum StartError {
     /// Init is gone, killed from outside.
     #[error("the sandbox has ended")]
     Ended,
+    /// The pool that it should have come from has been closed.
+    #[error("the pool is closed")]
+    PoolClosed,
     /// A clone runs its one function.
     #[error("this sandbox is a clone, in which no commands are started; start them in its template")]
     InClone,

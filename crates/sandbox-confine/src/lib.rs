@@ -36,6 +36,7 @@ mod messages;
 mod orphans;
 pub mod own;
 pub mod plan;
+mod pool;
 mod prepared;
 mod process;
 mod pty;
@@ -64,6 +65,7 @@ pub use fork::{
     ReduceError, Reduction, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use host::{Host, NoNamespaces};
+pub use pool::{ForkPool, Pool, PoolError};
 pub use prepared::Prepared;
 pub use process::{Event, Left, Process};
 pub use pty::PtyMaster;

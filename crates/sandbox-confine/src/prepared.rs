@@ -158,6 +158,11 @@ impl Prepared {
         self.launch_and_wait(&*self.without_namespaces(&cause)?)
     }
 
+    /// What limits the output of its commands.
+    pub(crate) fn output(&self) -> Option<crate::streams::OutputLimit> {
+        self.inner().plan.output
+    }
+
     /// An error of a command's start in a sandbox of this plan, with its cause where the plan tells it.
     pub(crate) fn explain(&self, error: StartError) -> StartError {
         self.inner().explain(error)

@@ -2,11 +2,14 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+#[cfg(feature = "tokio")]
+use std::sync::Arc;
 
 use sandbox_types::{Outcome, Policy, RunResult};
 
 use crate::command::{Command, Stdio};
 use crate::error::{RunError, StartError};
+use crate::pool::Pool;
 use crate::prepared::Prepared;
 use crate::process::Process;
 
@@ -22,6 +25,7 @@ pub struct BoundCommand<'a> {
 enum Source<'a> {
     Policy(&'a Policy),
     Prepared(&'a Prepared),
+    Pool(&'a Pool),
 }
 
 impl Command {
@@ -42,6 +46,13 @@ impl<'a> BoundCommand<'a> {
     pub(crate) fn of_prepared(prepared: &'a Prepared, command: Command) -> Self {
         Self {
             source: Source::Prepared(prepared),
+            command,
+        }
+    }
+
+    pub(crate) fn of_pool(pool: &'a Pool, command: Command) -> Self {
+        Self {
+            source: Source::Pool(pool),
             command,
         }
     }
@@ -114,6 +125,7 @@ impl<'a> BoundCommand<'a> {
         let command = self.command.or_streams(stdin, output(), output());
         match self.source {
             Source::Prepared(prepared) => prepared.spawn(command),
+            Source::Pool(pool) => pool.shared().spawn(command),
             Source::Policy(policy) => Prepared::spawn_once(policy, command),
         }
     }
@@ -129,6 +141,7 @@ impl<'a> BoundCommand<'a> {
         let start = match self.source {
             Source::Policy(policy) => Start::Policy(Box::new(policy.clone())),
             Source::Prepared(prepared) => Start::Prepared(prepared.clone()),
+            Source::Pool(pool) => Start::Pool(Arc::clone(pool.shared())),
         };
         (start, self.command.or_streams(stdin, output(), output()))
     }

@@ -139,6 +139,15 @@ impl Sandbox {
         TemplateBuilder::new(policy, Filesystems::default())
     }
 
+    /// One that has been built already.
+    pub(crate) fn of_launched(prepared: Prepared, owned: Owned) -> Self {
+        Self {
+            origin: Origin::Prepared(prepared),
+            live: Live::Own(Box::new(owned)),
+            status: SandboxStatus::Running,
+        }
+    }
+
     pub(crate) fn of_template(prepared: Prepared, link: Arc<Link>) -> Self {
         Self {
             origin: Origin::Prepared(prepared),

@@ -79,13 +79,18 @@ impl From<StartError> for Failure {
 impl Request {
     /// Opens the streams of `command`; `limit` holds for each output stream.
     pub(crate) fn new(limit: Option<OutputLimit>, mut command: Command) -> Result<Self, StartError> {
-        let flags = if command.is_pty() { wire::SPAWN_PTY } else { 0 };
+        let is_pty = command.is_pty();
         let mut take =
             |stdio: fn(&mut Command) -> &mut Option<Stdio>| stdio(&mut command).take().unwrap_or_default();
         let stdin = take(|command| &mut command.stdin);
         let stdout = take(|command| &mut command.stdout);
         let stderr = take(|command| &mut command.stderr);
         let streams = Streams::open(stdin, stdout, stderr, limit)?;
+        let flags = match (is_pty, streams.has_files) {
+            (true, _) => wire::SPAWN_PTY,
+            (false, true) => 0,
+            (false, false) => wire::SPAWN_READY,
+        };
         Ok(Self {
             command,
             streams,
@@ -97,6 +102,14 @@ impl Request {
     /// or it is known why not.
     pub(crate) fn start_alone(&self, owned: &Owned) -> Result<Started, Failure> {
         self.start(owned, wire::SPAWN_LAST, Control::Own)
+    }
+
+    /// The same for a sandbox with an heir, who sees to the end of init where nothing is left but that.
+    pub(crate) fn start_for_heir(&self, owned: &Owned) -> Result<Started, Failure> {
+        match owned.init.kill_is_enough() {
+            true => self.start(owned, wire::SPAWN_SOLE, Control::Own),
+            false => self.start_alone(owned),
+        }
     }
 
     fn start(&self, owned: &Owned, flags: u64, control: Control) -> Result<Started, Failure> {
@@ -180,6 +193,26 @@ pub(crate) fn start_in(owned: &mut Owned, command: Command) -> Result<Process, S
     let mut parts = request.into_parts(started, &owned.surroundings);
     parts.shared = Some(owned.for_command());
     Process::new(parts)
+}
+
+/// Has a child stand by in a sandbox that has been built, behind every wall, for the first command whose streams are no
+/// files and which starts where the policy says. Whether there is one: not without a pid namespace.
+pub(crate) fn stand_by(owned: &Owned) -> Result<bool, StartError> {
+    let cwd = &owned.surroundings.cwd;
+    let blob = exec::encode(&Command::new(""), &[], &[], cwd)?;
+    let blob = messages::sealed("sandbox-command", &blob, MemfdFlags::NOEXEC_SEAL)?;
+    let (ours, theirs) = messages::socket_pair()?;
+    let request = [wire::STAND_BY, 0, 0, 0, 0, 0, 0, 0];
+    messages::send(owned.init.control(), &request, &[theirs.as_fd(), blob.as_fd()])?;
+    drop(theirs);
+    match messages::receive(ours.as_fd(), RecvFlags::empty())? {
+        Some(([wire::DONE, stands, ..], _)) => Ok(stands == 1),
+        Some(([wire::FAILED, stage, errno, ..], _)) => {
+            let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+            Err(StartError::from_stage(stage, source, "".into(), cwd.clone()))
+        }
+        Some(_) | None => Err(StartError::Ended),
+    }
 }
 
 /// Waits until the command has executed, or it is known why not.

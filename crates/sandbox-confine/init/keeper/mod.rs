@@ -18,7 +18,7 @@ use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd};
 use crate::wire::{
     BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLOSED, DONE,
-    ELSEWHERE, END, EXITED, FAILED, FORK, FORK_FDS, FORKED, MAX_CLONES, Message, READY, SIGNAL, SPAWN_FDS,
+    ELSEWHERE, END, EXITED, FAILED, FORK, FORKED, MAX_CLONES, Message, READY, SIGNAL, SPAWN_FDS,
 };
 use clone::{Clone, Gone};
 use nested::Nested;
@@ -229,13 +229,20 @@ impl Keeper<'_> {
 
     /// Makes the namespace of a clone and asks the template to be forked into it.
     fn ask_for(&mut self, id: u64, fds: [Option<Fd>; SPAWN_FDS]) -> sys::Result<()> {
-        let [Some(channel), Some(stdin), Some(stdout), Some(stderr), ..] = fds else {
+        let [Some(channel), Some(stdin), Some(stdout), Some(stderr), gate, ..] = fds else {
             return Err(EMFILE);
         };
         let (place, namespace) = self.make(channel)?;
         let message = [CLONE, place as u64, id, 0, 0, 0, 0, 0];
-        let with: [&Fd; FORK_FDS] = [&namespace, &stdin, &stdout, &stderr];
-        let asked = send(self.socket, &message, &with);
+        let with = [&namespace, &stdin, &stdout, &stderr];
+        let asked = match &gate {
+            None => send(self.socket, &message, &with),
+            Some(gate) => send(
+                self.socket,
+                &message,
+                &[&namespace, &stdin, &stdout, &stderr, gate],
+            ),
+        };
         if asked.is_err() {
             self.give_up(place);
         }

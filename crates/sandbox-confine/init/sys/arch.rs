@@ -16,6 +16,7 @@ pub mod number {
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
     pub const DUP2: usize = 33;
+    pub const DUP3: usize = 292;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const SOCKET: usize = 41;

@@ -248,6 +248,26 @@ pub fn write_error(text: &[u8]) {
     );
 }
 
+/// A duplicate of `file` with a number above those of the standard streams, which become duplicates of it as well: what
+/// is received later cannot have their numbers.
+pub fn out_of_the_way(file: &Fd) -> Result<Fd> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    let high = fd(arch::call(
+        arch::number::FCNTL,
+        [number(file.number()), F_DUPFD_CLOEXEC, 3, 0, 0, 0],
+    ))?;
+    occupy_streams(&high)?;
+    Ok(high)
+}
+
+/// Makes what has the numbers of the standard streams duplicates of `file`, which has another one; all close on exec.
+pub fn occupy_streams(file: &Fd) -> Result<()> {
+    (0..3).try_for_each(|target| {
+        let args = [number(file.number()), target, O_CLOEXEC as usize, 0, 0, 0];
+        arch::call(arch::number::DUP3, args).map(drop)
+    })
+}
+
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: i32) -> Result<()> {
     arch::call(

@@ -61,6 +61,14 @@ impl Mapping {
         unsafe { core::slice::from_raw_parts(self.start as *const u8, self.length) }
     }
 
+    /// The mapped bytes, for good: they are never unmapped.
+    pub fn leak(self) -> &'static [u8] {
+        let (start, length) = (self.start, self.length);
+        core::mem::forget(self);
+        // SAFETY: as above; nobody unmaps it any more.
+        unsafe { core::slice::from_raw_parts(start as *const u8, length) }
+    }
+
     /// The mapped pointers. Only of use on a mapping made for pointers.
     pub fn pointers(&mut self) -> &mut [usize] {
         // SAFETY: mmap's result is page-aligned, the mapping is writable when made by `of_pointers`, and

@@ -111,15 +111,21 @@ pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T, meanwhile: imp
     let flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
     let word = shares.as_ptr() as usize;
     let pid = arch::clone_onto(flags, stack.top(), enter::<T>, (&raw const call) as usize, word)? as i32;
-    while shares.load(Ordering::Acquire) != 0 {
-        if wait_while(&shares, 1, Some(PATIENCE_MS)) == Err(ETIMEDOUT) {
+    await_change(&shares, 1, pid, meanwhile);
+    Ok(pid)
+}
+
+/// Waits until `word`, which a child or the kernel on its behalf changes, is no longer `value`, or the child has ended.
+/// `meanwhile(pid)` is called whenever it takes long.
+pub(super) fn await_change(word: &AtomicU32, value: u32, pid: i32, meanwhile: impl Fn(i32)) {
+    while word.load(Ordering::Acquire) == value {
+        if wait_while(word, value, Some(PATIENCE_MS)) == Err(ETIMEDOUT) {
             if state(pid) == State::Ended {
                 break;
             }
             meanwhile(pid);
         }
     }
-    Ok(pid)
 }
 
 /// What is known of a child without reaping it.
@@ -196,11 +202,22 @@ pub fn wait() -> Option<(i32, i32, Rusage)> {
 
 /// What init itself has used.
 pub fn own_usage() -> Rusage {
+    const RUSAGE_SELF: usize = 0;
+    usage(RUSAGE_SELF)
+}
+
+/// What everybody has used whom init has reaped, and those whom they have.
+pub fn children_usage() -> Rusage {
+    const RUSAGE_CHILDREN: usize = usize::MAX;
+    usage(RUSAGE_CHILDREN)
+}
+
+fn usage(whose: usize) -> Rusage {
     let mut usage = [0_u64; 18];
-    // RUSAGE_SELF is 0, and the pointer is good: it cannot fail.
+    // Both are known, and the pointer is good: it cannot fail.
     let _ = arch::call(
         arch::number::GETRUSAGE,
-        [0, usage.as_mut_ptr() as usize, 0, 0, 0, 0],
+        [whose, usage.as_mut_ptr() as usize, 0, 0, 0, 0],
     );
     Rusage::of(&usage)
 }

@@ -24,6 +24,8 @@ pub(crate) struct CloneHandle {
     channel: Arc<Channel>,
     report: Arc<EnforcementReport>,
     is_paused: bool,
+    /// Where it waits to be told to go on.
+    gate: Option<OwnedFd>,
     state: State,
 }
 
@@ -40,13 +42,14 @@ enum State {
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl CloneHandle {
-    pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts) -> Self {
+    pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts, gate: Option<OwnedFd>) -> Self {
         Self {
             link,
             id,
             channel: Arc::clone(&parts.channel),
             report: Arc::clone(&parts.report),
             is_paused: false,
+            gate,
             state: State::Fresh(Box::new(parts)),
         }
     }
@@ -136,6 +139,24 @@ impl CloneHandle {
     /// Whether its result has been given away.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self.state, State::Over(None))
+    }
+
+    /// Whether it lives. One that has not been told to go on has not ended by itself.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.channel.is_over_within(Duration::ZERO)
+    }
+
+    /// Has it run the caller's function now, if it has waited with that; from now on its time counts.
+    pub(crate) fn go(&mut self) -> Result<(), StartError> {
+        let Some(gate) = self.gate.take() else {
+            return Ok(());
+        };
+        if let State::Fresh(parts) = &mut self.state {
+            parts.started_us = crate::process::monotonic_us();
+        }
+        rustix::io::write(&gate, &1_u64.to_ne_bytes())
+            .map_err(StartError::supervisor("write to an eventfd"))?;
+        Ok(())
     }
 
     pub(crate) fn take_stdin(&mut self) -> Option<PipeWriter> {

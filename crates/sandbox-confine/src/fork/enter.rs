@@ -198,9 +198,9 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
         }
     };
     let own = Own {
-        stdio: stdio.each_ref(),
+        stdio: &stdio.each_ref(),
         cwd: &order.cwd,
-        close_from: SOCKET + 1,
+        close_from: Some(SOCKET + 1),
         capabilities: TEMPLATE,
         passed_on,
         filter: &order.filter,

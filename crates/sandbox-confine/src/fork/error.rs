@@ -131,6 +131,9 @@ pub enum ForkError {
     /// The sandbox was made without functions, or is a clone itself.
     #[error("nothing to fork: this sandbox is no template")]
     NoTemplate,
+    /// The pool of clones has been closed.
+    #[error("the pool of clones is closed")]
+    PoolClosed,
     /// The template is paused.
     #[error("the template is paused")]
     Paused,

@@ -13,11 +13,11 @@ use sandbox_types::{Outcome, Policy};
 use super::clone::{CloneHandle, PATIENCE, end_all};
 use super::error::ForkError;
 use super::options::{ForkOptions, SPARE, free_descriptors};
+use super::streams::CloneStreams;
 use crate::error::StartError;
 use crate::messages;
 use crate::process::{Channel, Owned, Parts, Shared};
 use crate::ready::await_any;
-use crate::streams::Streams;
 use crate::wire::{self, MAX_CLONES, Message};
 
 /// A template and all that its clones need of it. Everything ends when the last of them lets go.
@@ -204,17 +204,40 @@ impl Link {
         count: u32,
         options: &ForkOptions,
     ) -> Result<Vec<CloneHandle>, ForkError> {
-        check_count(count, options.first)?;
+        self.fork_as(count, options.first, options, Begin::AtOnce)
+    }
+
+    /// The same, but they wait before the caller's function until they are told; numbered from `first` on.
+    pub(crate) fn fork_waiting(
+        self: &Arc<Self>,
+        count: u32,
+        first: u32,
+        options: &ForkOptions,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        self.fork_as(count, first, options, Begin::WhenTold)
+    }
+
+    fn fork_as(
+        self: &Arc<Self>,
+        count: u32,
+        first: u32,
+        options: &ForkOptions,
+        begin: Begin,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        check_count(count)?;
+        if begin == Begin::AtOnce && first.checked_add(count - 1).is_none() {
+            return Err(ForkError::Numbers { first, count });
+        }
         check_descriptors(count, options)?;
         if let Some(outcome) = self.template_ended() {
             return Err(ForkError::TemplateEnded { outcome });
         }
-        let maker = Maker::new(self, options);
+        let maker = Maker::new(self, options, begin)?;
         let mut keeper = self.keeper();
         keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
         let mut clones = Vec::new();
-        for id in (options.first..=u32::MAX).take(usize::try_from(count).unwrap_or(usize::MAX)) {
-            match maker.make(&keeper, id) {
+        for number in 0..count {
+            match maker.make(&keeper, first.wrapping_add(number)) {
                 Ok(clone) => clones.push(clone),
                 Err(error) => {
                     // The rest of the batch never comes.
@@ -306,47 +329,55 @@ impl Keeper {
     }
 }
 
+/// When a clone runs the caller's function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// As soon as it is there.
+    AtOnce,
+    /// When [`CloneHandle::go`] says so.
+    WhenTold,
+}
+
 /// Makes the supervisor's part of clones.
 struct Maker<'a> {
     link: &'a Arc<Link>,
-    options: &'a ForkOptions,
+    streams: CloneStreams,
+    begin: Begin,
     watch: crate::process::Watch,
-    output: Option<crate::streams::OutputLimit>,
     report: Arc<sandbox_types::EnforcementReport>,
     shared: Shared,
 }
 
 impl<'a> Maker<'a> {
-    fn new(link: &'a Arc<Link>, options: &'a ForkOptions) -> Self {
+    fn new(link: &'a Arc<Link>, options: &ForkOptions, begin: Begin) -> Result<Self, StartError> {
         let owned = link.owned();
         let surroundings = &owned.surroundings;
-        Self {
+        Ok(Self {
             link,
-            options,
+            streams: CloneStreams::new(options, surroundings.output)?,
+            begin,
             watch: surroundings.watch,
-            output: surroundings.output,
             report: Arc::clone(&surroundings.report),
             shared: owned.for_command(),
-        }
+        })
     }
 
     fn make(&self, keeper: &Keeper, id: u32) -> Result<CloneHandle, ForkError> {
-        let streams = Streams::open(
-            self.options.stdin.into(),
-            self.options.stdout.into(),
-            self.options.stderr.into(),
-            self.output,
-        )?;
+        let ([stdin, stdout, stderr], our_streams) = self.streams.open()?;
         let (ours, theirs) = messages::socket_pair()?;
-        let [stdin, stdout, stderr] = &streams.theirs;
-        let fds = [theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let gate = match self.begin {
+            Begin::AtOnce => None,
+            Begin::WhenTold => Some(gate()?),
+        };
+        let mut fds = vec![theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        fds.extend(gate.as_ref().map(AsFd::as_fd));
         if keeper.cancel.is_some() {
             keeper.await_one(PollFlags::OUT, None)?;
         }
         keeper.send(&[wire::FORK, u64::from(id), 0, 0, 0, 0, 0, 0], &fds)?;
         let parts = Parts {
             channel: Arc::new(Channel::new(ours, CLONE_PID)),
-            ours: streams.ours,
+            ours: our_streams,
             watch: self.watch,
             report: Arc::clone(&self.report),
             pty: None,
@@ -354,19 +385,21 @@ impl<'a> Maker<'a> {
             owned: None,
             shared: Some(self.shared.clone()),
         };
-        Ok(CloneHandle::new(Arc::clone(self.link), id, parts))
+        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate))
     }
+}
+
+/// What a clone waits at until something is written to it.
+fn gate() -> Result<OwnedFd, StartError> {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(StartError::supervisor("eventfd"))
 }
 
 /// A clone is the second process of its pid namespace.
 const CLONE_PID: u32 = 2;
 
-fn check_count(count: u32, first: u32) -> Result<(), ForkError> {
+fn check_count(count: u32) -> Result<(), ForkError> {
     match usize::try_from(count) {
         Ok(0) => Err(ForkError::NoClones),
-        Ok(1..=MAX_CLONES) if first.checked_add(count - 1).is_none() => {
-            Err(ForkError::Numbers { first, count })
-        }
         Ok(1..=MAX_CLONES) => Ok(()),
         Ok(_) | Err(_) => Err(ForkError::TooMany {
             asked: count,

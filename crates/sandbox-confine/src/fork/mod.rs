@@ -26,6 +26,7 @@ mod relay;
 pub mod runtime;
 mod sandbox;
 mod serve;
+mod streams;
 mod template;
 mod zygote;
 

@@ -88,7 +88,8 @@ impl ForkOptions {
         self
     }
 
-    /// Descriptors that a clone takes in this process: its channel and its streams, and one while it is waited for.
+    /// Descriptors that a clone takes in this process: its channel and its streams, and one while it waits to be handed
+    /// out or is waited for.
     pub(crate) fn descriptors(&self) -> u64 {
         let streams = [self.stdout, self.stderr];
         let held = |output: &&CloneOutput| matches!(output, CloneOutput::Piped | CloneOutput::Capture { .. });

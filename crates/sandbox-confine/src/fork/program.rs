@@ -12,12 +12,12 @@ use super::enter;
 use super::error::ForkError;
 use super::order::{Files, Order};
 use crate::error::StartError;
-use crate::inside::execute::Program;
+use crate::inside::execute::Words;
 use crate::inside::sys::sockets::send;
-use crate::inside::sys::{EINVAL, Errno, Fd};
+use crate::inside::sys::{Errno, Fd};
 use crate::messages;
 use crate::sys::{self, Forked};
-use crate::wire::{Cursor, FAILED, Stage, TERMS};
+use crate::wire::{FAILED, Stage, TERMS};
 
 /// What a shell ends with that finds no such command.
 const NOT_EXECUTED: i32 = 127;
@@ -31,20 +31,18 @@ pub(super) fn send_terms(to: BorrowedFd<'_>, order: &Order) -> Result<(), StartE
 
 /// Forks the entrant of a template that executes what `blob` says. Its pid.
 pub(super) fn fork(order: &Order, files: &Files, blob: &[u8]) -> Result<i32, ForkError> {
-    let failed = |Errno(errno)| ForkError::Enter {
+    let mut program = Words::of(blob).map_err(|(_, Errno(errno))| ForkError::Enter {
         step: "prepare the program",
         source: io::Error::from_raw_os_error(errno),
-    };
-    let exec = Cursor(blob).exec().ok_or_else(|| failed(EINVAL))?;
-    let program = Program::of(&exec).map_err(failed)?;
+    })?;
     match sys::fork().map_err(|source| ForkError::Enter { step: "fork", source })? {
-        Forked::Child => enter::enter(order, files, |socket| execute(&socket, &program)),
+        Forked::Child => enter::enter(order, files, |socket| execute(&socket, &mut program)),
         Forked::Parent(pid) => Ok(pid),
     }
 }
 
 /// Becomes the program. What it ends with when it cannot.
-fn execute(socket: &Fd, program: &Program<'_>) -> i32 {
+fn execute(socket: &Fd, program: &mut Words<'_>) -> i32 {
     let Errno(errno) = program.execute();
     let message = [
         FAILED,

@@ -71,12 +71,9 @@ impl Process {
             what: "wait4",
             source,
         };
-        let reaped = self
-            .owned
-            .as_mut()
-            .map(|owned| owned.init.reap())
-            .transpose()
-            .map_err(io)?;
+        let is_init_dead = self.is_init_dead;
+        let dead = self.owned.as_mut().filter(|_| is_init_dead);
+        let reaped = dead.map(|owned| owned.init.reap()).transpose().map_err(io)?;
         let cgroup = self.owned.as_ref().and_then(|owned| owned.cgroup.as_deref());
         let counters = cgroup.map(Cgroup::usage).unwrap_or_default();
         let end = self.end.unwrap_or_default();
@@ -101,12 +98,16 @@ impl Process {
             None => MeasuredBy::Rusage,
         };
         let stray = |total: Duration, init: Duration, own: Duration| total.saturating_sub(init).max(own);
-        let (user, system) = match reaped {
-            Some(total) => (
-                stray(total.user, end.init_user, end.user),
-                stray(total.system, end.init_system, end.system),
+        let is_namespace = self.owned.as_ref().map(|owned| owned.init.kill_is_enough());
+        let (user, system) = match (is_namespace, reaped) {
+            (Some(true), _) if end.status.is_some() => {
+                (end.others_user.max(end.user), end.others_system.max(end.system))
+            }
+            (_, Some(total)) => (
+                stray(total.user, end.others_user, end.user),
+                stray(total.system, end.others_system, end.system),
             ),
-            None => (end.user, end.system),
+            (_, None) => (end.user, end.system),
         };
         let end_us = if end.status.is_some() {
             end.time_us
@@ -145,6 +146,12 @@ impl Process {
         };
         let truncated = [&stdout, &stderr].into_iter().flatten().any(Drain::is_truncated)
             || self.meters.iter().flatten().any(|meter| meter.is_cut());
+        if self.is_inherited()
+            && let Some(mut owned) = self.owned.take()
+            && let Some(heir) = owned.heir.take()
+        {
+            heir.inherit(owned);
+        }
         Ok(RunResult {
             outcome,
             usage,

@@ -29,7 +29,7 @@ use crate::wire;
 pub(crate) use channel::Channel;
 pub(crate) use limits::monotonic_us;
 pub use owned::Left;
-pub(crate) use owned::{Owned, Shared};
+pub(crate) use owned::{Heir, Owned, Shared};
 
 /// The limits that the supervisor itself enforces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +116,9 @@ struct End {
     user: Duration,
     system: Duration,
     max_rss_kib: u64,
-    init_user: Duration,
-    init_system: Duration,
+    /// Of everybody who was inside, or of init itself: see [`wire::EXITED`].
+    others_user: Duration,
+    others_system: Duration,
 }
 
 const CHANNEL: u64 = 0;
@@ -299,7 +300,15 @@ impl Process {
 
     /// The command has ended and nothing more can come of it.
     fn is_over(&self) -> bool {
-        self.end.is_some() && (self.owned.is_none() || self.is_init_dead)
+        self.end.is_some() && (self.owned.is_none() || self.is_init_dead || self.is_inherited())
+    }
+
+    /// Whether nothing is left inside but init, which somebody else sees to. Without a pid namespace init goes on to end
+    /// what is left when it has told of the command's end.
+    fn is_inherited(&self) -> bool {
+        let is_told = self.end.is_some_and(|end| end.status.is_some());
+        let has_heir = |owned: &Owned| owned.heir.is_some() && owned.init.kill_is_enough();
+        is_told && self.owned.as_ref().is_some_and(has_heir)
     }
 
     fn step(&mut self) -> Result<(), RunError> {
@@ -372,8 +381,8 @@ impl Process {
                     user_us,
                     system_us,
                     max_rss_kib,
-                    init_user_us,
-                    init_system_us,
+                    others_user_us,
+                    others_system_us,
                 ] => {
                     self.end = Some(End {
                         status: i32::try_from(status).ok(),
@@ -381,8 +390,8 @@ impl Process {
                         user: Duration::from_micros(user_us),
                         system: Duration::from_micros(system_us),
                         max_rss_kib,
-                        init_user: Duration::from_micros(init_user_us),
-                        init_system: Duration::from_micros(init_system_us),
+                        others_user: Duration::from_micros(others_user_us),
+                        others_system: Duration::from_micros(others_system_us),
                     });
                     // Others inside may wait for an answer that never comes.
                     if let Some(owned) = self.owned.as_mut().filter(|owned| !owned.serving.is_empty()) {

@@ -1,5 +1,6 @@
 //! The sandbox as its holder has it: init, its cgroup, its private directory, and the commands started here.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -43,6 +44,13 @@ pub(crate) struct Owned {
     pub(crate) stake: Option<Stake>,
     /// Commands whose handles may still be there.
     commands: Vec<Weak<Channel>>,
+    /// Who gets it when its only command has ended.
+    pub(crate) heir: Option<Arc<dyn Heir>>,
+}
+
+/// Somebody who lets go of sandboxes in which nothing is left, so that who waits for a command need not wait for that.
+pub(crate) trait Heir: fmt::Debug + Send + Sync {
+    fn inherit(&self, owned: Owned);
 }
 
 /// What a command has to know of a sandbox that outlives it, or that it outlives.
@@ -80,6 +88,7 @@ impl Owned {
             is_cancelled: Arc::default(),
             stake: None,
             commands: Vec::new(),
+            heir: None,
         }
     }
 

@@ -23,6 +23,8 @@ use crate::error::StartError;
 pub(crate) struct Streams {
     pub(crate) theirs: [OwnedFd; 3],
     pub(crate) ours: Ours,
+    /// Whether one of them is a file, which Landlock has a rule for.
+    pub(crate) has_files: bool,
 }
 
 /// The supervisor's ends.
@@ -56,23 +58,32 @@ impl Streams {
         let output = open_output(stdout, Stream::Stdout, limit, &mut ours)?;
         let error = open_output(stderr, Stream::Stderr, limit, &mut ours)?;
         let theirs = [input, output, error];
+        let mut has_files = false;
         for stream in &theirs {
-            refuse_directory(stream)?;
+            has_files |= is_file(stream)?;
         }
-        Ok(Self { theirs, ours })
+        Ok(Self {
+            theirs,
+            ours,
+            has_files,
+        })
     }
 }
 
-/// An open directory is a way to all that is beneath it, and by `..` to all that is above.
-fn refuse_directory(stream: &OwnedFd) -> Result<(), StartError> {
+/// Whether it can be opened again by its name in /proc: pipes, sockets and /dev/null are nothing that a rule is needed
+/// for. An open directory, which is refused, is a way to all that is beneath it, and by `..` to all that is above.
+pub(crate) fn is_file(stream: &OwnedFd) -> Result<bool, StartError> {
+    use rustix::fs::FileType;
     let status = rustix::fs::fstat(stream).map_err(StartError::supervisor("fstat"))?;
-    match rustix::fs::FileType::from_raw_mode(status.st_mode) {
-        rustix::fs::FileType::Directory => Err(StartError::DirectoryStream),
-        _ => Ok(()),
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::Directory => Err(StartError::DirectoryStream),
+        FileType::Fifo | FileType::Socket => Ok(false),
+        FileType::CharacterDevice => Ok(status.st_rdev != rustix::fs::makedev(1, 3)),
+        _ => Ok(true),
     }
 }
 
-fn open_input(stdio: Stdio, ours: &mut Ours) -> Result<OwnedFd, StartError> {
+pub(crate) fn open_input(stdio: Stdio, ours: &mut Ours) -> Result<OwnedFd, StartError> {
     match stdio {
         Stdio::Inherit => inherit(rustix::stdio::stdin()),
         Stdio::Piped => {
@@ -94,7 +105,7 @@ fn open_input(stdio: Stdio, ours: &mut Ours) -> Result<OwnedFd, StartError> {
     }
 }
 
-fn open_output(
+pub(crate) fn open_output(
     stdio: Stdio,
     stream: Stream,
     limit: Option<OutputLimit>,

@@ -10,6 +10,7 @@ mod join;
 mod lifetime;
 mod overlay;
 mod own;
+mod pool;
 mod pty;
 mod real_programs;
 mod run;

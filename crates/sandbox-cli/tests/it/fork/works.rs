@@ -11,8 +11,8 @@ fn a_hundred_clones_print_in_the_order_of_their_numbers() {
     let place = Harness::new();
     let script = "import os, sandbox_fork; print(sandbox_fork.ready(), os.environ['CLONE_ID'])";
     let ran = run_python(&place, &["--count", "100"], script);
-    let expected: String = (0..100).map(|id| format!("{id} {id}\n")).collect();
-    ran.prints(&expected);
+    let expected: Vec<_> = (0..100).map(|id| format!("{id} {id}")).collect();
+    ran.prints(&(expected.join("\n") + "\n"));
     assert!(ran.stderr.contains("100 clones, all succeeded in "), "{ran:?}");
 }
 

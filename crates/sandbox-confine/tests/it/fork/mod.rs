@@ -13,7 +13,7 @@ use sandbox_confine::{Policy, Sandbox};
 use sandbox_types::RunResult;
 
 /// A template under the default policy that loads nothing.
-fn template(work: impl Fn(u32) + Send + Sync) -> Sandbox {
+pub(crate) fn template(work: impl Fn(u32) + Send + Sync) -> Sandbox {
     Sandbox::new_with_fns(&Policy::default(), || {}, work).expect("a template")
 }
 
@@ -34,4 +34,4 @@ macro_rules! alone {
         });
     };
 }
-use alone;
+pub(crate) use alone;
