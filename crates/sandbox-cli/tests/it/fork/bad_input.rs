@@ -126,7 +126,7 @@ if number > 1: time.sleep(1000)
     ran.says(
         1,
         &[
-            "1 of 3 clones succeeded",
+            "of 3 clones succeeded",
             "6 were asked for",
             "exited with status 3",
         ],
