@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{WRITES_A_MEBIBYTE, compiled, needs, run_python};
+use super::{WRITES_A_MEBIBYTE, compiled, name_of, needs, run_python};
+use crate::attached_volumes::no_fuse;
 use crate::harness::{Harness, Ran};
 
 #[test]
@@ -146,7 +147,15 @@ print(loaded)
         let file = format!("data:/{number}");
         place.sandbox(["volume", "cat", &file]).prints("x");
     }
-    // A quota is kept by a filesystem that this process serves.
+}
+
+#[test]
+fn a_volume_with_a_quota_is_served_to_the_program_and_its_clones() {
+    needs!("python3");
+    if let Some(reason) = no_fuse() {
+        skip!(name_of!(), "{reason}");
+    }
+    let place = Harness::new();
     place
         .sandbox(["volume", "create", "small", "--quota", "1M"])
         .prints("small\n");

@@ -579,7 +579,8 @@ with open('/proc/self/smaps_rollup') as rollup:
             .expect("a number")
     };
     let with = huge(Sandbox::template(&policy).huge_pages().command(command()));
-    assert!(with >= 32 << 10, "{with} KiB");
+    // As many as the kernel finds room for; without being asked for there is none.
+    assert!(with >= 2 << 10, "{with} KiB");
 }
 
 #[test]
