@@ -297,6 +297,55 @@ static int cool(void) {
     return 0;
 }
 
+static long long nanoseconds(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static int later(const void *one, const void *other) {
+    long long a = *(const long long *)one, b = *(const long long *)other;
+    return (a > b) - (a < b);
+}
+
+/* Opens files one after the other, from the first again after the COUNTth, while somebody else makes DIR/large writable,
+ * which a layered file system copies for it. Prints the nanoseconds of the 99th percentile and of the longest, how many
+ * were opened, and how long the other one waited. */
+static int open_beside(void) {
+    enum { MOST = 1000000 };
+    static long long took[MOST];
+    int done[2], status;
+    if (pipe2(done, O_CLOEXEC | O_NONBLOCK))
+        fail("pipe");
+    pid_t child = fork();
+    if (child < 0)
+        fail("fork");
+    long long start = nanoseconds(CLOCK_MONOTONIC), waited = 0;
+    if (!child) {
+        snprintf(path, sizeof path, "%s/large", directory);
+        int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        if (fd < 0 || write(fd, "x", 1) != 1 || close(fd))
+            fail("append to");
+        waited = nanoseconds(CLOCK_MONOTONIC) - start;
+        _exit(write(done[1], &waited, sizeof waited) != sizeof waited);
+    }
+    long opened = 0;
+    for (; read(done[0], &waited, sizeof waited) < 0 && opened < MOST; opened++) {
+        name('f', opened % count);
+        long long before = nanoseconds(CLOCK_MONOTONIC);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        took[opened] = nanoseconds(CLOCK_MONOTONIC) - before;
+        if (fd < 0)
+            fail("open");
+        close(fd);
+    }
+    if (wait(&status) < 0 || status || !opened)
+        return 1;
+    qsort(took, opened, sizeof *took, later);
+    printf("%lld %lld %ld %lld\n", took[opened * 99 / 100], took[opened - 1], opened, waited);
+    return 0;
+}
+
 static const struct {
     const char *name;
     void (*run)(long first, long last, long client);
@@ -308,12 +357,6 @@ static const struct {
     {"read-random", read_random}, {"write-random", write_random}, {"chains", chains},
     {"getattr", getattr},        {"hold", hold},
 };
-
-static long long nanoseconds(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
 
 static long long spent(void) {
     struct rusage usage;
@@ -368,6 +411,8 @@ int main(int words, char **word) {
     clients = words > 4 ? atol(word[4]) : 1;
     size = words > 5 ? atol(word[5]) : 0;
     buffer = malloc(MIB);
+    if (!strcmp(word[1], "open-beside"))
+        return open_beside();
     if (!strcmp(word[1], "getattr"))
         hold_chains();
     for (size_t number = 0; number < sizeof operations / sizeof *operations; number++) {

@@ -21,7 +21,8 @@ apt source --download-only "fuse3=$(dpkg-query -W -f '${source:Version}' libfuse
 tar xf fuse3_"$version".orig.tar.?z
 cd fuse-"$version"/example
 
-flags="-O2 -D_FILE_OFFSET_BITS=64 $(pkg-config --cflags fuse3)"
+# With extended attributes, as Debian's own programs have.
+flags="-O2 -DHAVE_SETXATTR -D_FILE_OFFSET_BITS=64 $(pkg-config --cflags fuse3)"
 : >config.h
 mkdir -p "$bin"
 gcc $flags -DHAVE_COPY_FILE_RANGE -I. passthrough_ll.c -o "$bin/passthrough_ll" $(pkg-config --libs fuse3) -pthread

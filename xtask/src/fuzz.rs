@@ -15,10 +15,18 @@ use crate::{
 };
 
 /// A crate's fuzz directory, and its targets.
-const TARGETS: [(&str, &[&str]); 1] = [(
-    "crates/sandbox-filesystem/fuzz",
-    &["layer", "operations", "requests"],
-)];
+const TARGETS: [(&str, &[&str]); 2] = [
+    (
+        "crates/sandbox-filesystem/fuzz",
+        &["dual_operations", "layer", "operations", "requests"],
+    ),
+    ("crates/sandbox-volumes/fuzz", &["ext4_check", "ext4_edit"]),
+];
+
+/// What takes longer than that, in seconds, hangs.
+const TIMEOUT: u32 = 60;
+/// What takes more memory than that, in MiB, has no bound.
+const MEMORY: u32 = 2048;
 
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -76,6 +84,8 @@ pub(crate) fn check(seconds: u64) -> Result<Outcome> {
             let fuzz = fuzz
                 .arg("--")
                 .arg(format!("-max_total_time={seconds}"))
+                .arg(format!("-timeout={TIMEOUT}"))
+                .arg(format!("-rss_limit_mb={MEMORY}"))
                 .dir(&workspace::root());
             let limit = BUILD_LIMIT + Duration::from_secs(seconds);
             // Every new coverage is a line, and there are thousands.

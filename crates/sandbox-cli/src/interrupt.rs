@@ -25,6 +25,8 @@ use crate::output::tell;
 enum Undo {
     /// `sandbox branch ARGS` of this workspace, run by this process.
     Branch(&'static [&'static str], Workspace),
+    /// `sandbox volume settle`, run by this process.
+    Volumes,
     /// Removing a file.
     Remove(PathBuf),
 }
@@ -45,6 +47,11 @@ impl Guard {
     /// Removes `path`, which is being written.
     pub(crate) fn removing(path: PathBuf) -> Self {
         Self(watch(Undo::Remove(path)))
+    }
+
+    /// Takes back what is being done to volumes. Made before anything of theirs: their threads must not take the signal.
+    pub(crate) fn of_volumes() -> Self {
+        Self(watch(Undo::Volumes))
     }
 
     /// Removes layers of a branch of `workspace` that is being made.
@@ -121,24 +128,27 @@ fn take_back(undo: &Undo, before: SigSet, status: u8) {
             std::fs::remove_file(path).ok();
             tell("sandbox: interrupted; nothing is left of it");
         }
+        Undo::Volumes => become_command(&["volume", "settle"], None, before, status),
         Undo::Branch(words, workspace) => {
-            tell("sandbox: interrupted; taking back what was begun");
-            before.thread_set_mask().ok();
-            let program = std::env::current_exe().unwrap_or_else(|_| "sandbox".into());
-            let error = Command::new(program)
-                .arg("branch")
-                .args(*words)
-                .arg("--workspace")
-                .arg(workspace.base())
-                .args(storage_of(workspace))
-                .arg(format!("--interrupted={status}"))
-                .exec();
-            tell(format_args!(
-                "sandbox: {error}; run: sandbox branch {}",
-                words.join(" ")
-            ));
+            let words = [&["branch"], *words].concat();
+            become_command(&words, Some(workspace), before, status);
         }
     }
+}
+
+/// Becomes `sandbox WORDS`, of this workspace if it is of one. Comes back where it cannot.
+fn become_command(words: &[&str], workspace: Option<&Workspace>, before: SigSet, status: u8) {
+    tell("sandbox: interrupted; taking back what was begun");
+    before.thread_set_mask().ok();
+    let program = std::env::current_exe().unwrap_or_else(|_| "sandbox".into());
+    let mut command = Command::new(program);
+    command.args(words);
+    if let Some(workspace) = workspace {
+        command.arg("--workspace").arg(workspace.base());
+        command.args(storage_of(workspace));
+    }
+    let error = command.arg(format!("--interrupted={status}")).exec();
+    tell(format_args!("sandbox: {error}; run: sandbox {}", words.join(" ")));
 }
 
 /// Where its branches are, as a flag; those beside it are found.

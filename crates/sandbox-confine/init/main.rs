@@ -41,6 +41,7 @@ mod serve;
 mod standby;
 #[allow(unsafe_code)]
 mod sys;
+mod views;
 mod walls;
 mod wire;
 

@@ -45,6 +45,31 @@ pub fn mount(lowers: &[u8], upper: &Text, work: &Text, attributes: u64) -> sys::
     mounts::mount_context(&context, attributes)
 }
 
+/// Mounts one of layers that have names without special characters, detached. Without `upper`, its upper and its work
+/// directory, it is only read.
+pub fn mount_named(lowers: &[u8], upper: Option<(&Text, &Text)>, attributes: u64) -> sys::Result<Fd> {
+    let context = mounts::new_context(c"overlay")?;
+    let mut names = Names::default();
+    for lower in texts(lowers) {
+        names.add_name(lower);
+    }
+    match names.fits() {
+        Some(joined) => mounts::set_option(&context, Setting::Text(c"lowerdir", joined))?,
+        None => {
+            for lower in texts(lowers) {
+                mounts::set_option(&context, Setting::Text(c"lowerdir+", lower))?;
+            }
+        }
+    }
+    mounts::set_option(&context, Setting::Flag(c"userxattr"))?;
+    if let Some((upper, work)) = upper {
+        mounts::set_option(&context, Setting::Text(c"upperdir", upper))?;
+        mounts::set_option(&context, Setting::Text(c"workdir", work))?;
+        mounts::set_option(&context, Setting::Flag(c"volatile"))?;
+    }
+    mounts::mount_context(&context, attributes)
+}
+
 /// Descriptors as paths, separated by colons, ended by NUL.
 struct Names {
     bytes: [u8; MAX_VALUE],
@@ -87,6 +112,13 @@ impl Names {
         }
         self.push(digits.get(start..).unwrap_or_default());
         Ok(())
+    }
+
+    fn add_name(&mut self, name: &Text) {
+        if self.length > 0 {
+            self.push(b":");
+        }
+        self.push(name.to_bytes());
     }
 
     fn push(&mut self, text: &[u8]) {

@@ -5,7 +5,7 @@ use crate::sys::files::{self, At};
 use crate::sys::mounts::{self, Reach};
 use crate::sys::sockets::send;
 use crate::sys::{self, EINVAL, ENOENT, ENOTDIR, Errno, Fd, Thread};
-use crate::wire::{Cursor, DEVICE, MAX_SOURCES, Op, Text};
+use crate::wire::{Cursor, DEVICE, MAX_SOURCES, Op, TREE, Text};
 use crate::{fuse, overlay};
 
 /// What has been made so far.
@@ -56,10 +56,23 @@ impl Build<'_> {
                 let overlay = overlay::mount(lowers, upper, work, attributes)?;
                 self.keep(overlay)
             }
-            Op::Served { name, attributes } => {
+            Op::Served {
+                name,
+                lock,
+                attributes,
+            } => {
+                if !lock.is_empty() {
+                    files::hold(lock)?;
+                }
                 let (mount, device) = fuse::mount(name, attributes)?;
                 send(self.control, &[DEVICE, 0, 0, 0, 0, 0, 0, 0], &[&device])?;
                 self.keep(mount)
+            }
+            Op::Tree { path } => {
+                let place = files::open_place(At::Here, path)?;
+                let tree = mounts::copy_tree(&place, Reach::Mount)?;
+                mounts::set_attributes(&tree, Reach::Mount, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)?;
+                send(self.control, &[TREE, 0, 0, 0, 0, 0, 0, 0], &[&tree])
             }
             Op::Root { size } => self.make_root(size),
             Op::Dir { path, mode } => files::make_dir(At::Dir(self.root()?), path, mode),

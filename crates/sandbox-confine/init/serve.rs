@@ -10,9 +10,11 @@ use crate::standby::StandBy;
 use crate::sys::files::{self, Poll, poll};
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, EAGAIN, EINVAL, EMFILE, Errno, Fd, Mapping, Stack, State};
+use crate::views;
 use crate::wire::{
-    CONTINUED, Confinement, DONE, END, EXITED, FAILED, GROUP, Message, PAUSE, RESUME, SIGNAL, SPAWN,
-    SPAWN_FDS, SPAWN_LAST, SPAWN_PTY, SPAWN_READY, SPAWN_SOLE, STAND_BY, STARTED, STATE, STOPPED, Stage,
+    CONTINUED, Confinement, Cursor, DONE, END, EXITED, FAILED, FREEZE, GROUP, MESSAGE_FDS, Message, PAUSE,
+    REPLACE, RESUME, SIGNAL, SPAWN, SPAWN_LAST, SPAWN_PTY, SPAWN_READY, SPAWN_SOLE, STAND_BY, STARTED, STATE,
+    STOPPED, Stage,
 };
 
 /// The most commands that run at once in one sandbox; one more is refused with EAGAIN.
@@ -146,6 +148,8 @@ impl Server<'_> {
             match message {
                 [SPAWN, flags, ..] => self.spawn(flags, fds)?,
                 [STAND_BY, ..] => self.stand_by(&fds),
+                [FREEZE, writable, ..] => answer(&fds, freeze(&fds, writable == 1).map(|()| 0)),
+                [REPLACE, ..] => answer(&fds, replace(&fds).map(u64::from)),
                 [PAUSE, ..] => answer(&fds, self.everybody.pause().map(|()| 0)),
                 [RESUME, ..] => answer(&fds, self.everybody.resume().map(|()| 0)),
                 [STATE, ..] => answer(&fds, Ok(u64::from(self.everybody.is_paused()))),
@@ -158,9 +162,9 @@ impl Server<'_> {
     }
 
     /// Starts a command and tells its channel how that went.
-    fn spawn(&mut self, flags: u64, fds: [Option<Fd>; SPAWN_FDS]) -> sys::Result<()> {
+    fn spawn(&mut self, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) -> sys::Result<()> {
         // What has no number left here is not received (unix(7)).
-        let [blob, Some(channel), stdin, stdout, stderr] = fds else {
+        let [blob, Some(channel), stdin, stdout, stderr, _] = fds else {
             return match flags & SPAWN_LAST {
                 0 => Ok(()),
                 // Nobody could ever be told how the only command ends.
@@ -208,7 +212,7 @@ impl Server<'_> {
     }
 
     /// Has a child stand by. One is enough, and without a pid namespace it could outlive init.
-    fn stand_by(&mut self, fds: &[Option<Fd>; SPAWN_FDS]) {
+    fn stand_by(&mut self, fds: &[Option<Fd>; MESSAGE_FDS]) {
         let [Some(channel), Some(blob), ..] = fds else {
             return;
         };
@@ -440,8 +444,32 @@ impl Server<'_> {
     }
 }
 
+/// Makes mounts read-only, or writable again.
+fn freeze(fds: &[Option<Fd>; MESSAGE_FDS], writable: bool) -> sys::Result<()> {
+    let [_, Some(blob), ..] = fds else {
+        return Err(EINVAL);
+    };
+    let blob = Mapping::of_file(blob, files::size(blob)?)?;
+    views::freeze(blob.bytes(), writable)
+}
+
+/// Puts overlays in the place of what is mounted; false where this kernel cannot.
+fn replace(fds: &[Option<Fd>; MESSAGE_FDS]) -> sys::Result<bool> {
+    let [_, Some(blob), overlays @ ..] = fds else {
+        return Err(EINVAL);
+    };
+    let blob = Mapping::of_file(blob, files::size(blob)?)?;
+    let places = Cursor(blob.bytes()).views().ok_or(EINVAL)?;
+    for (view, overlay) in places.iter().flatten().zip(overlays) {
+        if !views::replace(view, overlay.as_ref().ok_or(EINVAL)?)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Answers a request on the channel that came with it. Who has sent none wants no answer.
-fn answer(channel: &[Option<Fd>; SPAWN_FDS], result: sys::Result<u64>) {
+fn answer(channel: &[Option<Fd>; MESSAGE_FDS], result: sys::Result<u64>) {
     let message = match result {
         Ok(value) => [DONE, value, 0, 0, 0, 0, 0, 0],
         Err(errno) => failed(0, errno),

@@ -81,7 +81,8 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
     Ok(())
 }
 
-fn landlock_rules(confinement: &Confinement<'_>, stdio: &[&Fd]) -> sys::Result<Option<Fd>> {
+/// The rules of Landlock's, not yet in force.
+pub fn landlock_rules(confinement: &Confinement<'_>, stdio: &[&Fd]) -> sys::Result<Option<Fd>> {
     if confinement.handled == [0; 3] {
         return Ok(None);
     }

@@ -36,6 +36,13 @@ pub const GROUP: u64 = 9;
 /// and a command blob, of which the starting directory counts. The answer's value 1 is 0 where there is none, because
 /// without a pid namespace it could outlive init.
 pub const STAND_BY: u64 = 10;
+/// Control, to init: make the mounts at the places in a blob ([`texts`]) read-only, or writable again where value 1 is 1:
+/// all of them or none. Carries a channel and the blob. EBUSY: a file is open for writing there.
+pub const FREEZE: u64 = 11;
+/// Control, to init: put overlays in the place of what is mounted where the views of a blob are ([`Cursor::views`]).
+/// Carries a channel, the blob and the overlays. The answer's value 1 is 0 where this kernel cannot, and all is as it
+/// was.
+pub const REPLACE: u64 = 12;
 /// Control, to init: kill everything inside, go on until the last command's end is told.
 pub const END: u64 = 7;
 /// Channel, to init: send signal (value 1) to the command's process group.
@@ -45,6 +52,8 @@ pub const SIGNAL: u64 = 5;
 pub const READY: u64 = 16;
 /// Control, from init: a FUSE filesystem is mounted; carries the device. Sent while the root is built.
 pub const DEVICE: u64 = 23;
+/// Control, from init: a tree of the host that views of clones are made of; carries it. Sent while the root is built.
+pub const TREE: u64 = 24;
 /// From init: it did not work. Values: what ([`Stage`] or the index of an [`Op`]), errno.
 pub const FAILED: u64 = 17;
 /// Channel of a request, from init: it is carried out.
@@ -64,17 +73,27 @@ pub const EXITED: u64 = 22;
 /// Control, to a keeper, first of all: keep the clones of the template with this pid (value 1). Carries the keeper's end
 /// of the template's socket.
 pub const KEEP: u64 = 32;
-/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow.
+/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow; value 1 is 1 where
+/// clones may have views of their own, since when other mounts are in their places.
 pub const BATCH: u64 = 33;
-/// Control, to a keeper: make clone number value 1. Carries [`FORK_FDS`] descriptors; one more makes it wait, before the
+/// Control, to a keeper: make clone number value 1. Value 2: see [`FORK_VIEW`]. Carries [`FORK_FDS`] descriptors; one more makes it wait, before the
 /// caller's function, until something can be read from that.
 pub const FORK: u64 = 34;
+/// Control, to a keeper: what views of clones are made of. Carries trees of the host, which are called `/0`, `/1` and so
+/// on from now on.
+pub const TREES: u64 = 43;
+/// Control, to a keeper: make overlays that are only read. Carries a channel and a blob of views; the answer carries the
+/// overlays.
+pub const SHOW: u64 = 44;
+/// Control, to a keeper: the views of the clones that follow. Carries the blob: each [`FORK`] with [`FORK_VIEW`] takes the
+/// next clone of it.
+pub const VIEWS: u64 = 45;
 /// Control, to a keeper: no more of a batch is to come.
 pub const BATCH_REST: u64 = 41;
 /// Keeper to template: that was the batch.
 pub const BATCH_END: u64 = 42;
-/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number. Carries
-/// the namespace, three standard streams, and what it waits for, if that came with [`FORK`].
+/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number, see
+/// [`CLONE_VIEW`]. Carries the namespace, three standard streams, and what value 3 says.
 pub const CLONE: u64 = 35;
 /// Template to keeper: the clone at that place (value 1) has this pid (value 2), or there is none for this errno
 /// (value 3).
@@ -89,14 +108,25 @@ pub const CLONE_RESUME: u64 = 39;
 /// Channel of a clone, to a keeper: tell its pid outside. Carries a channel for [`DONE`], which carries a pidfd.
 pub const CLONE_PID: u64 = 40;
 
-/// To a template that is a program, first of all: value 1 is 1 when its memory is to be put into huge pages. Carries the
-/// filter that its clones put before its own.
+/// To a template that is a program, first of all: value 1 is 1 when its memory is to be put into huge pages, value 2
+/// LANDLOCK_ACCESS_FS_REFER where this kernel has it. Carries the filter that its clones put before its own, and, where
+/// they have views of their own, what they are confined by once more.
 pub const TERMS: u64 = 60;
 /// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1.
 pub const MADE: u64 = 61;
 
 /// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
 pub const FORK_FDS: usize = 4;
+/// The clone has views of its own, in a mount namespace of its own.
+pub const FORK_VIEW: u64 = 1;
+/// Value 3 of [`CLONE`]: the mount namespace to join comes next.
+pub const CLONE_VIEW: u64 = 1;
+/// Value 3 of [`CLONE`]: what it waits for comes last.
+pub const CLONE_WAITS: u64 = 2;
+/// The most places at which a clone has views of its own.
+pub const MAX_VIEWS: usize = 4;
+/// The most trees that views are made of.
+pub const MAX_TREES: usize = 5;
 /// The most clones of one template that live at once.
 pub const MAX_CLONES: usize = 8192;
 /// Why a template did not become ready; value 1 of [`FAILED`] on its socket, above every [`Stage`].
@@ -127,6 +157,8 @@ pub const SPAWN_SOLE: u64 = 8;
 
 /// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
 pub const SPAWN_FDS: usize = 5;
+/// The most descriptors with any message.
+pub const MESSAGE_FDS: usize = 6;
 
 /// The most trees of the host that one root is made of: init holds a descriptor of each until it is attached.
 pub const MAX_SOURCES: usize = 256;
@@ -236,10 +268,31 @@ pub enum Op<'a> {
         attributes: u64,
     },
     /// Mounts a FUSE filesystem, whose device goes to the supervisor ([`DEVICE`]); takes the next source's number.
-    Served { name: &'a Text, attributes: u64 },
+    Served {
+        name: &'a Text,
+        /// As that of an overlay.
+        lock: &'a Text,
+        attributes: u64,
+    },
+    /// Takes a detached copy of a directory of the host and sends it to the supervisor ([`TREE`]).
+    Tree { path: &'a Text },
     /// Makes the root built so far the root, and begins to let go of the old one.
     Enter,
 }
+
+/// A place at which clones have a view of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View<'a> {
+    /// Where, absolute.
+    pub at: &'a Text,
+    /// Places beneath it where something else is mounted, which stays; each ended by NUL.
+    pub beneath: &'a [u8],
+    /// The layers that are only read, the topmost first, each ended by NUL: paths beneath trees.
+    pub lowers: &'a [u8],
+}
+
+/// Views, as many as there are.
+pub type Views<'a> = [Option<View<'a>>; MAX_VIEWS];
 
 /// Bytes without NUL, followed by one: what the kernel takes as a string.
 pub type Text = core::ffi::CStr;
@@ -387,8 +440,10 @@ impl<'a> Cursor<'a> {
             },
             17 => Op::Served {
                 name: self.text()?,
+                lock: self.text()?,
                 attributes: self.u64()?,
             },
+            18 => Op::Tree { path: self.text()? },
             _ => return None,
         }))
     }
@@ -411,6 +466,21 @@ impl<'a> Cursor<'a> {
             stdio_rights: self.u64()?,
             filter: self.bytes()?,
         })
+    }
+
+    /// Where clones have views, and over what. What follows is, for each clone, the path of its lock and for each view
+    /// those of its upper and its work directory.
+    pub fn views(&mut self) -> Option<Views<'a>> {
+        let count = usize::try_from(self.u32()?).ok()?;
+        let mut views = [None; MAX_VIEWS];
+        for slot in views.get_mut(..count)? {
+            *slot = Some(View {
+                at: self.text()?,
+                beneath: self.bytes()?,
+                lowers: self.bytes()?,
+            });
+        }
+        Some(views)
     }
 
     /// What to execute.

@@ -29,15 +29,19 @@ mod huge;
 mod sys;
 mod template;
 mod threads;
+#[path = "../init/walls.rs"]
+#[allow(clippy::pedantic)]
+mod walls;
 #[path = "../init/wire.rs"]
 #[allow(clippy::pedantic)]
 mod wire;
 
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use explain::Problem;
 use sys::sockets::{Received, Wait, receive, send};
 use sys::{Errno, Fd, Mapping, files};
+use template::Terms;
 use wire::{FAILED, READY, TERMS, THREADS};
 
 /// What a clone ends with that could not be confined, as the library's do.
@@ -49,8 +53,11 @@ const FRESH: u32 = 0;
 const CLONE: u32 = 1;
 static STATE: AtomicU32 = AtomicU32::new(FRESH);
 
-/// The filter of clones, and whether memory is to be put into huge pages, once the terms have come.
+/// The terms, once they have come: descriptors of the filter of clones and of what they are confined by once more, rights,
+/// and whether memory is to be put into huge pages.
 static FILTER: AtomicI32 = AtomicI32::new(-1);
+static SETUP: AtomicI32 = AtomicI32::new(-1);
+static REFER: AtomicU64 = AtomicU64::new(0);
 static HUGE: AtomicU32 = AtomicU32::new(0);
 
 /// Says that this process is ready to be forked, and is forked: returns in each clone, with its number. In the process
@@ -86,10 +93,18 @@ fn be_forked() -> Result<u32, Problem> {
         core::mem::forget(socket);
         return Err(problem);
     }
-    match template::forked_off(socket, c::LIBRARY) {
+    // Nothing of the program's runs here any more, so it stays what it is.
+    let mut cwd = [0; 4096];
+    let terms = Terms {
+        narrowing: &[],
+        refer: REFER.load(Ordering::Relaxed),
+        setup: None,
+        cwd: sys::working_directory(&mut cwd).unwrap_or(c"/"),
+    };
+    match template::forked_off(socket, &terms, c::LIBRARY) {
         // The keeper is gone, and with it all there was to do.
         None => sys::exit(0),
-        Some(clone) => Ok(become_clone(clone)),
+        Some(clone) => Ok(become_clone(clone, &terms)),
     }
 }
 
@@ -112,14 +127,21 @@ fn announce(socket: &Fd) -> Result<(), Problem> {
 fn take_terms(socket: &Fd) -> Result<(), Problem> {
     while FILTER.load(Ordering::Relaxed) < 0 {
         let received = receive(socket, Wait::Never);
-        let (huge, filter) = match received {
-            Ok(Received::Message([TERMS, huge, ..], [Some(filter), ..])) => (huge, filter),
+        let (huge, refer, filter, setup) = match received {
+            Ok(Received::Message([TERMS, huge, refer, ..], [Some(filter), setup, ..])) => {
+                (huge, refer, filter, setup)
+            }
             Ok(Received::Message(..) | Received::Malformed) => continue,
             Ok(Received::Nothing | Received::End) | Err(_) => return Err(Problem::Closed(socket.number())),
         };
         HUGE.store(huge as u32, Ordering::Relaxed);
+        REFER.store(refer, Ordering::Relaxed);
         FILTER.store(filter.number(), Ordering::Relaxed);
         core::mem::forget(filter);
+        if let Some(setup) = setup {
+            SETUP.store(setup.number(), Ordering::Relaxed);
+            core::mem::forget(setup);
+        }
     }
     Ok(())
 }
@@ -134,19 +156,34 @@ fn fork_of_nothing() {
 }
 
 /// Its number. A clone that cannot be confined ends.
-fn become_clone(mut clone: template::Clone) -> u32 {
+fn become_clone(mut clone: template::Clone, terms: &Terms<'_>) -> u32 {
     STATE.store(CLONE, Ordering::Relaxed);
     c::forget_socket();
-    let filter = Fd::own(FILTER.load(Ordering::Relaxed));
-    let prepared = files::size(&filter)
-        .and_then(|length| Mapping::of_file(&filter, length))
-        .map_err(|errno| ("seccomp", errno))
-        .and_then(|narrowing| clone.prepare(narrowing.bytes(), c::LIBRARY));
-    if let Err((what, Errno(errno))) = prepared {
+    if let Err((what, Errno(errno))) = confine(&mut clone, terms) {
         explain::cannot_confine(what, errno);
         sys::exit(NOT_CONFINED)
     }
     clone.id
+}
+
+fn confine(clone: &mut template::Clone, terms: &Terms<'_>) -> Result<(), template::Failure> {
+    let narrowing = content(&FILTER).map_err(|errno| ("seccomp", errno))?;
+    let setup = match SETUP.load(Ordering::Relaxed) {
+        -1 => None,
+        _ => Some(content(&SETUP).map_err(|errno| ("Landlock", errno))?),
+    };
+    let terms = Terms {
+        narrowing: narrowing.bytes(),
+        setup: setup.as_ref().map(Mapping::bytes),
+        ..*terms
+    };
+    clone.prepare(&terms, c::LIBRARY)
+}
+
+/// What is in a file of the terms, which is closed.
+fn content(of: &AtomicI32) -> sys::Result<Mapping> {
+    let file = Fd::own(of.load(Ordering::Relaxed));
+    Mapping::of_file(&file, files::size(&file)?)
 }
 
 #[cfg(not(test))]

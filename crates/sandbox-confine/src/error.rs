@@ -220,6 +220,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Another sandbox has what the caller serves.
+    #[error("the filesystem {name} is shown by a sandbox that still lives: it holds {lock}", lock = lock.display())]
+    Locked {
+        /// Its name.
+        name: ServedName,
+        /// The file that both lock.
+        lock: PathBuf,
+    },
     /// A filesystem that the caller serves cannot be mounted inside, or is not served.
     #[error("cannot mount the filesystem {name}: {source}")]
     Serve {

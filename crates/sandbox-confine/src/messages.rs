@@ -74,7 +74,7 @@ pub(crate) fn send(
     fds: &[BorrowedFd<'_>],
 ) -> Result<(), StartError> {
     let bytes = wire::to_bytes(message);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(wire::SPAWN_FDS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(wire::MESSAGE_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(StartError::Supervisor {
@@ -135,6 +135,30 @@ pub(crate) fn try_receive(
     });
     match received.bytes {
         MESSAGE_BYTES => Ok(Some((wire::from_bytes(&bytes), fd))),
+        _ => Ok(None),
+    }
+}
+
+/// Receives one message and all its descriptors; `None` at the end of the stream.
+pub(crate) fn receive_all(socket: BorrowedFd<'_>) -> Result<Option<(Message, Vec<OwnedFd>)>, StartError> {
+    let mut bytes = [0; MESSAGE_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(wire::MESSAGE_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            result => break result.map_err(StartError::supervisor("recvmsg"))?,
+        }
+    };
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
+        }
+    }
+    match received.bytes {
+        MESSAGE_BYTES => Ok(Some((wire::from_bytes(&bytes), fds))),
         _ => Ok(None),
     }
 }

@@ -40,9 +40,18 @@ pub struct Prepared(Arc<Shared>);
 struct Shared {
     policy: Policy,
     served: Filesystems,
-    /// Files of ours that are to be inside.
-    files: Vec<(PathBuf, Vec<u8>)>,
+    /// What is inside besides.
+    extras: Extras,
     inner: Mutex<Arc<Inner>>,
+}
+
+/// What a sandbox has besides what its policy says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras {
+    /// Files of ours that are to be inside.
+    pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
+    /// Directories of the host that views of clones are made of.
+    pub(crate) trees: Vec<PathBuf>,
 }
 
 /// What all runs of one plan share.
@@ -67,23 +76,23 @@ impl Prepared {
 
     /// The same, with filesystems that this process serves.
     pub(crate) fn serving(policy: &Policy, served: Filesystems) -> Result<Self, PrepareError> {
-        Self::with_all(policy, served, Vec::new())
+        Self::with_all(policy, served, Extras::default())
     }
 
-    /// The same, with files of ours inside.
+    /// The same, with more inside.
     pub(crate) fn with_all(
         policy: &Policy,
         served: Filesystems,
-        files: Vec<(PathBuf, Vec<u8>)>,
+        extras: Extras,
     ) -> Result<Self, PrepareError> {
         policy.check()?;
         served.check(policy)?;
-        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &files)?));
+        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &extras)?));
         let policy = policy.clone();
         Ok(Self(Arc::new(Shared {
             policy,
             served,
-            files,
+            extras,
             inner,
         })))
     }
@@ -174,7 +183,7 @@ impl Prepared {
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.files)?);
+        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.extras)?);
         *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
     }
@@ -194,11 +203,14 @@ impl Prepared {
     }
 
     fn launch_and_wait(&self, inner: &Inner) -> Result<Owned, StartError> {
-        let owned = self.launch_init(inner, None)?;
-        match messages::receive(owned.init.control(), RecvFlags::empty())? {
-            Some(([wire::READY, ..], _)) => Ok(owned),
-            Some((message @ [wire::FAILED, ..], _)) => Err(inner.set_up_error(&message)),
-            Some(_) | None => Err(StartError::Ended),
+        let mut owned = self.launch_init(inner, None)?;
+        loop {
+            match messages::receive(owned.init.control(), RecvFlags::empty())? {
+                Some(([wire::TREE, ..], Some(tree))) => owned.trees.push(tree),
+                Some(([wire::READY, ..], _)) => return Ok(owned),
+                Some((message @ [wire::FAILED, ..], _)) => return Err(inner.set_up_error(&message)),
+                Some(_) | None => return Err(StartError::Ended),
+            }
         }
     }
 
@@ -215,18 +227,15 @@ impl Prepared {
 }
 
 impl Inner {
-    fn new(
-        policy: &Policy,
-        served: &Filesystems,
-        files: &[(PathBuf, Vec<u8>)],
-    ) -> Result<Self, PrepareError> {
+    fn new(policy: &Policy, served: &Filesystems, extras: &Extras) -> Result<Self, PrepareError> {
         let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
         let mut view = gather(policy, &host, served)?;
-        view.files = files.to_vec();
-        let plan = plan(policy, &host, cgroups.as_ref(), &view)?;
+        view.files.clone_from(&extras.files);
+        let mut plan = plan(policy, &host, cgroups.as_ref(), &view)?;
+        plan.take_trees(&extras.trees);
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());
         Ok(Self {
@@ -283,7 +292,13 @@ impl Inner {
                 },
             };
         }
-        if let Some(Step::Served { name, .. }) = step {
+        if let Some(Step::Served { name, lock, .. }) = step {
+            if let (Some(libc::EAGAIN), Some(lock)) = (source.raw_os_error(), lock) {
+                return StartError::Locked {
+                    name: name.clone(),
+                    lock: lock.clone(),
+                };
+            }
             return StartError::Serve {
                 name: name.clone(),
                 source,

@@ -62,6 +62,14 @@ impl Filesystems {
         self.0.get(name).map(|fs| fs.shows()).unwrap_or_default()
     }
 
+    /// What each is locked by, where it is.
+    pub(crate) fn locks(&self) -> BTreeMap<ServedName, PathBuf> {
+        let locks = self.0.iter();
+        locks
+            .filter_map(|(name, fs)| Some((name.clone(), fs.lock()?)))
+            .collect()
+    }
+
     /// Takes over the device of each, in the order in which init mounts them, and has it served.
     pub(crate) fn serve(&self, init: &Init, steps: &[Step]) -> Result<Vec<Box<dyn Serving>>, Failure> {
         let mut serving = Vec::new();

@@ -88,7 +88,12 @@ impl Writer {
                 path,
                 attributes,
             } => self.byte(16).text(from).text(path).u64(attributes),
-            Op::Served { name, attributes } => self.byte(17).text(name).u64(attributes),
+            Op::Served {
+                name,
+                lock,
+                attributes,
+            } => self.byte(17).text(name).text(lock).u64(attributes),
+            Op::Tree { path } => self.byte(18).text(path),
         }
     }
 
@@ -112,6 +117,15 @@ impl Writer {
             .bytes(confinement.port_rules)
             .u64(confinement.stdio_rights);
         self.bytes(confinement.filter)
+    }
+
+    /// So many views follow, then clones.
+    pub(crate) fn views(&mut self, views: &[View<'_>]) -> &mut Self {
+        self.u32(u32::try_from(views.len()).unwrap_or(u32::MAX));
+        for view in views {
+            self.text(view.at).bytes(view.beneath).bytes(view.lowers);
+        }
+        self
     }
 
     pub(crate) fn exec(&mut self, exec: &Exec<'_>) -> &mut Self {
@@ -168,6 +182,7 @@ mod tests {
             },
             Op::Served {
                 name: c"data",
+                lock: c"/l",
                 attributes: 6,
             },
             Op::Own {

@@ -1,6 +1,6 @@
 //! Serves a backend through FUSE until its standard input ends: `serve mem MOUNTPOINT SIZE [OPTION]…`,
 //! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`,
-//! `serve overlay LAYER UPPER WORK MOUNTPOINT STAT [OPTION]…`, `serve dual A B MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
+//! `serve overlay LAYER[:LAYER…] UPPER WORK MOUNTPOINT STAT [OPTION]…`, `serve dual A B MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
 //! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself,
 //! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for.
 //!
@@ -13,6 +13,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use sandbox_filesystem::backend::overlay::OverlayBuilder;
 use sandbox_filesystem::backend::{DualFs, MemFs, OverlayFs, PassthroughFs};
 use sandbox_filesystem::fs::{
     Buffer, Context, DynFileSystem, OpenFlags, ROOT_INO, ReadRequest, WriteRequest,
@@ -46,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["overlay", layer, upper, work, mount_point, stat, options @ ..] => {
             let options = Options::parse(options)?;
-            let fs = OverlayFs::builder()
-                .layer(layer)
+            let layers = layer.split(':').fold(OverlayFs::builder(), OverlayBuilder::layer);
+            let fs = layers
                 .writable(upper)
                 .staging(work)
                 .stat_virtualization(kept(stat)?)

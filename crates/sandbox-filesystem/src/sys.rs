@@ -14,12 +14,16 @@ pub(crate) mod heap;
 pub(crate) mod ids;
 #[cfg(feature = "fuse")]
 pub(crate) mod loop_device;
+#[cfg(feature = "fuse")]
+pub(crate) mod mapping;
 #[cfg(any(feature = "branch", feature = "fuse"))]
 mod mount_id;
 #[cfg(feature = "branch")]
 pub(crate) mod overlay;
 pub(crate) mod pages;
 pub(crate) mod record_lock;
+#[cfg(feature = "fuse")]
+pub(crate) mod scheduler;
 pub(crate) mod signals;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) mod truncate;

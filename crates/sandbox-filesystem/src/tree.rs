@@ -2,14 +2,18 @@
 //!
 //! [`Tree`] walks from the root by looking up one name after the other, and gives every reference back that it was
 //! given. It keeps nothing between two calls. Nothing is followed: a symbolic link in the middle of a path is `ENOTDIR`,
-//! at its end it is the link itself.
+//! at its end it is the link itself. [`FsTree`] reads all of a filesystem, for whoever makes an image of it.
 //!
 //! # It is not
 //! - a cache: a path of ten names costs ten lookups;
 //! - a check of permissions: that is a server's and its kernel's.
 
+mod source;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path};
+
+pub use source::FsTree;
 
 use crate::fs::{
     Attr, Buffer, Context, DynFileSystem, Entry, Errno, Fit, FsResult, Handle, Ino, LockOwner, OpenFlags,

@@ -11,14 +11,17 @@
 //! - a place for I/O: nothing here opens a file, asks the kernel or reads the environment;
 //! - a place for live objects: a mount names its source, it never holds it.
 //!
-//! Two traits stand here because those on both sides of them must not know one another: [`TreeSource`] and [`ServeFuse`].
+//! Three traits stand here because those on both sides of them must not know one another: [`TreeSource`], [`ServeFuse`]
+//! and [`CloneBranches`].
 #![forbid(unsafe_code)]
 
 mod change;
+mod clones;
 pub mod guarantee;
 mod mount;
 mod name;
 mod outcome;
+mod override_stat;
 pub mod policy;
 pub mod quota;
 mod report;
@@ -34,10 +37,12 @@ pub use change::{
     ConflictOutcome, ConflictPolicy, GitRef, Hold, Ignored, InvalidPolicy, InvalidRelPath, MergeConflict,
     MergeReport, NodeKind, RelPath, RiskRules, RuleSpec, Unsettled,
 };
+pub use clones::{CloneBranch, CloneBranches, CloneLayer, FrozenView};
 pub use guarantee::{Guarantee, Mechanism};
 pub use mount::{Access, Mount, MountSource, Overlay};
 pub use name::{BranchName, InvalidName, SandboxName, ServedName, VolumeName};
 pub use outcome::{MeasuredBy, Outcome, RunResult, SandboxStatus, Stream, Usage};
+pub use override_stat::{OverrideKind, OverrideStat};
 pub use policy::{Policy, PolicyBuilder, PolicyError, PolicyProblem, Require};
 pub use report::{EnforcementReport, GuaranteeReport, Note, Status};
 pub use served::{ServeFuse, Serving};

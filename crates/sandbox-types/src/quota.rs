@@ -1,14 +1,13 @@
 //! How the content of a tree with a quota is counted, and how the figure is written down: the same numbers for
 //! whoever serves the tree, for whoever writes into it from outside, and for whoever only asks.
 
+use crate::OverrideStat;
+
 /// An inode, whatever it is, with what servers keep in its own attribute; in bytes.
 pub const INODE_WEIGHT: u64 = 1024;
 
 /// A name, besides its length; in bytes.
 const NAME_WEIGHT: usize = 32;
-
-/// What servers write for themselves, at a bounded length: part of [`INODE_WEIGHT`].
-const FREE_XATTR: &[u8] = b"user.containers.override_stat";
 
 /// What the host's own machinery labels files with: nobody's charge.
 const HOST_XATTRS: [&[u8]; 4] = [
@@ -26,9 +25,11 @@ pub fn name_weight(length: usize) -> u64 {
     u64::try_from(NAME_WEIGHT.saturating_add(length)).unwrap_or(u64::MAX)
 }
 
-/// What an extended attribute weighs, in bytes: its name and its value.
+/// What an extended attribute weighs, in bytes: its name and its value. What servers write for themselves, at a bounded
+/// length, is part of [`INODE_WEIGHT`].
 pub fn xattr_weight(name: &[u8], value: usize) -> u64 {
-    if name == FREE_XATTR || is_host_xattr(name) {
+    let is_servers = OverrideStat::is_name(name) && value <= OverrideStat::LONGEST;
+    if is_servers || is_host_xattr(name) {
         0
     } else {
         u64::try_from(name.len().saturating_add(value)).unwrap_or(u64::MAX)
@@ -137,9 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn a_long_value_weighs_something_whatever_its_name_is() {
+        assert!(xattr_weight(b"user.containers.override_stat", 60_000) > 60_000);
+    }
+
+    #[test]
     fn the_hosts_labels_and_the_servers_own_attribute_weigh_nothing() {
         assert_eq!(xattr_weight(b"security.selinux", 99), 0);
         assert_eq!(xattr_weight(b"user.containers.override_stat", 99), 0);
+        assert_eq!(xattr_weight(b"user.fuseoverlayfs.override_stat", 99), 0);
         assert_eq!(xattr_weight(b"user.a", 10), 16);
         assert_eq!(name_weight(4), 36);
     }

@@ -19,6 +19,12 @@ pub trait ServeFuse: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// A file on which the sandbox is to hold an exclusive flock(2) for as long as anything in it lives: one that
+    /// cannot have it does not start.
+    fn lock(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Serves the mount behind `device`, an open /dev/fuse, on threads of its own, none of which waits for the sandbox.
     /// Requests are answered when it returns.
     ///

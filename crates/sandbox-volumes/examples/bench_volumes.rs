@@ -38,14 +38,20 @@ fn main() -> Result<()> {
             create += make(&backend, numbers).await?;
         }
         say("floor: SQLite + mkdir + fsync", floor, count);
-        say("create", create, count);
-        println!(
-            "create / floor\t{:.2}",
-            create.as_secs_f64() / floor.as_secs_f64()
-        );
-        get(&backend, count).await?;
-        list(&backend).await
+        let rate = 1.0 / say("create", create, count);
+        let ratio = create.as_secs_f64() / floor.as_secs_f64();
+        println!("create / floor\t{ratio:.2}");
+        target("create: 500/s, or 2 × the floor", rate >= 500.0 || ratio <= 2.0);
+        target("get: 0.2 ms", get(&backend, count).await? < 0.2e-3);
+        target("list: 50 ms", list(&backend).await? < 50e-3);
+        Ok(())
     })
+}
+
+fn target(what: &str, is_met: bool) {
+    if !is_met {
+        println!("missed: {what}");
+    }
 }
 
 async fn make(backend: &Arc<dyn Backend>, numbers: std::ops::Range<u32>) -> Result<Duration> {
@@ -59,18 +65,19 @@ async fn make(backend: &Arc<dyn Backend>, numbers: std::ops::Range<u32>) -> Resu
     Ok(begun.elapsed())
 }
 
-async fn get(backend: &Arc<dyn Backend>, count: u32) -> Result<()> {
+/// Seconds each.
+async fn get(backend: &Arc<dyn Backend>, count: u32) -> Result<f64> {
     const GETS: u32 = 2000;
     let begun = Instant::now();
     for number in 0..GETS {
         let name = format!("volume-{}", number.wrapping_mul(7919) % count);
         Volume::get_on(Arc::clone(backend), &name).await?;
     }
-    say("get", begun.elapsed(), GETS);
-    Ok(())
+    Ok(say("get", begun.elapsed(), GETS))
 }
 
-async fn list(backend: &Arc<dyn Backend>) -> Result<()> {
+/// Seconds.
+async fn list(backend: &Arc<dyn Backend>) -> Result<f64> {
     let mut best = Duration::MAX;
     let mut found = 0;
     for _ in 0..10 {
@@ -81,12 +88,14 @@ async fn list(backend: &Arc<dyn Backend>) -> Result<()> {
         best = best.min(begun.elapsed());
     }
     println!("list of {found}, best of 10\t{:.1} ms", best.as_secs_f64() * 1e3);
-    Ok(())
+    Ok(best.as_secs_f64())
 }
 
-fn say(what: &str, time: Duration, count: u32) {
+/// Seconds each.
+fn say(what: &str, time: Duration, count: u32) -> f64 {
     let each = time.as_secs_f64() / f64::from(count);
     println!("{what}\t{:.3} ms each\t{:.0}/s", each * 1e3, 1.0 / each);
+    each
 }
 
 /// The floor.

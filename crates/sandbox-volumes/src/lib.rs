@@ -76,6 +76,8 @@ mod record;
 #[cfg(feature = "catalog")]
 mod remove;
 #[cfg(feature = "catalog")]
+mod sync;
+#[cfg(feature = "catalog")]
 mod usage;
 #[cfg(feature = "catalog")]
 mod volume;

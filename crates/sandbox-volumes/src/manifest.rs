@@ -127,13 +127,13 @@ impl Manifest {
         Ok(text)
     }
 
-    /// Writes it into a directory that nobody else knows yet. It is on the disk when this returns.
-    pub(crate) fn create_in(&self, directory: &Path) -> Result<(), ManifestError> {
+    /// Writes it into a directory that nobody else knows yet. What is given back is still to be synced.
+    pub(crate) fn create_in(&self, directory: &Path) -> Result<File, ManifestError> {
         let path = path_in(directory);
         let write = || {
             let mut file = File::create_new(&path)?;
             file.write_all(&self.to_bytes()?)?;
-            file.sync_all()
+            Ok(file)
         };
         write().map_err(ManifestError::io(&path))
     }

@@ -8,7 +8,7 @@
 //! catalog is about to say something else of it.
 
 use std::fmt::Write as _;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::home::Home;
 use crate::lock::{Lock, Share};
 use crate::manifest::Manifest;
 use crate::remove::remove_tree;
+use crate::sync;
 
 /// 16 hexadecimal digits that nobody else has.
 pub(crate) fn random_name() -> io::Result<String> {
@@ -80,9 +81,9 @@ impl Pending {
             lock: Some(lock),
             is_kept: true,
         };
-        for directory in [place.parent(), pending.path.parent()].into_iter().flatten() {
-            sync(directory).map_err(VolumeError::io(directory))?;
-        }
+        let parents = [place.parent(), pending.path.parent()].into_iter().flatten();
+        let parents: Vec<_> = parents.map(sync::directory).collect::<Result<_, _>>()?;
+        sync::together(&parents)?;
         crash_point("withdrawn");
         Ok(pending)
     }
@@ -95,12 +96,14 @@ impl Pending {
         &self.path
     }
 
-    /// What is in it survives the machine when this returns. Contents of files have to be synced already.
-    pub(crate) fn sync(&self) -> Result<(), VolumeError> {
-        sync(&self.path).map_err(VolumeError::io(&self.path))?;
+    /// What is in it survives the machine when this returns, with `manifest`. Contents of other files have to be synced
+    /// already.
+    pub(crate) fn sync(&self, manifest: File) -> Result<(), VolumeError> {
+        let mut all = vec![(self.path.as_path(), manifest), sync::directory(&self.path)?];
         if let Some(parent) = self.path.parent() {
-            sync(parent).map_err(VolumeError::io(parent))?;
+            all.push(sync::directory(parent)?);
         }
+        sync::together(&all)?;
         crash_point("provisioned");
         Ok(())
     }
@@ -139,10 +142,6 @@ impl Drop for Pending {
             tracing::warn!(path = %self.path.display(), %error, "is removed with the next command");
         }
     }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
 }
 
 /// While it is there, the manifest of a volume may say something else than the catalog.

@@ -8,7 +8,8 @@ use sandbox_types::PolicyBuilder;
 /// Puts a branch of a workspace into a policy.
 pub trait OnBranch: Sized {
     /// Shows `branch` at its workspace's place, writable, and makes it ready for that. The places where
-    /// branches are kept stay hidden.
+    /// branches are kept stay hidden. A branch of mode `exact` is to be served, too: see
+    /// [`BranchViews`](crate::BranchViews).
     ///
     /// # Errors
     /// See [`Branch::mounts`].

@@ -18,17 +18,18 @@
 
 mod alive;
 mod branching;
+mod views;
 #[cfg(feature = "volumes")]
 mod volumes;
 
 pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
-    BoundCommand, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions, Gate,
-    GateError, GateState, GateThread, Gatherer, Host, JoinError, Left, MapReduceError, NoNamespaces,
-    OnFailure, OutputReader, PrepareError, Prepared, Process, PtyMaster, ReduceError, Reduction, RunError,
-    Running, Sandbox, SandboxBuilder, ShareError, StartError, StartStage, Stdio, TemplateBuilder, Zygote,
-    ZygoteBuilder, fork_runtime, running, zygote,
+    BoundCommand, Branches, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions,
+    ForkPool, Gate, GateError, GateState, GateThread, Gatherer, Host, JoinError, Left, MapReduceError,
+    NoNamespaces, OnFailure, OutputReader, Pool, PoolError, PrepareError, Prepared, Process, PtyMaster,
+    ReduceError, Reduction, RunError, Running, Sandbox, SandboxBuilder, ShareError, StartError, StartStage,
+    Stdio, TemplateBuilder, Zygote, ZygoteBuilder, fork_runtime, running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,
@@ -39,6 +40,7 @@ pub use sandbox_types::{
     SandboxName, SandboxStatus, ServeFuse, ServedName, Serving, SizeExt, Span, Status, Stream, Unsettled,
     Usage, VolumeForm, VolumeKind, VolumeName, VolumeProblem, VolumeSpec,
 };
+pub use views::BranchViews;
 #[cfg(feature = "volumes")]
 pub use volumes::{AttachVolumesError, AttachedVolumes, attach_volumes, names_volumes};
 

@@ -45,6 +45,14 @@ fn text(subjects: &[Subject], said: &Said, exclusions: &Exclusions) -> String {
             .unwrap_or_default();
         line(&mut text, version.trim());
     }
+    for ((subject, suite), results) in said {
+        for remark in &results.remarks {
+            line(
+                &mut text,
+                &format!("{} {}: {remark}", subject.name(), suite.name()),
+            );
+        }
+    }
     text.push_str("\n## Failed\n\n");
     for ((subject, suite), results) in said {
         for test in &results.failed {

@@ -26,6 +26,9 @@ pub(super) enum Subject {
 }
 
 impl Subject {
+    /// What is served where nothing else is asked for.
+    pub(super) const STRICT: Self = Self::Passthrough("strict", &["strict"]);
+
     /// One word.
     pub(super) fn name(self) -> String {
         match self {

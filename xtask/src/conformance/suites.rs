@@ -13,7 +13,11 @@ use crate::{
     workspace,
 };
 
-use super::{killed, served::Served, tools::Tools};
+use super::{
+    killed, known,
+    served::{Served, Subject},
+    tools::Tools,
+};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +35,17 @@ pub(super) enum Suite {
     Fsx,
     Programs,
     Stress,
+    Known,
     Killed,
 }
 
 /// In the order in which they are run.
-pub(super) const ALL: [Suite; 5] = [
+pub(super) const ALL: [Suite; 6] = [
     Suite::Pjdfstest,
     Suite::Fsx,
     Suite::Programs,
     Suite::Stress,
+    Suite::Known,
     Suite::Killed,
 ];
 
@@ -49,6 +55,8 @@ pub(super) struct Results {
     pub(super) passed: BTreeSet<String>,
     pub(super) failed: BTreeSet<String>,
     pub(super) skipped: usize,
+    /// What was measured by the way.
+    pub(super) remarks: Vec<String>,
     pub(super) took: Duration,
 }
 
@@ -59,6 +67,7 @@ impl Suite {
             Self::Fsx => "fsx",
             Self::Programs => "programs",
             Self::Stress => "stress-ng",
+            Self::Known => "a million inodes",
             Self::Killed => "kill -9",
         }
     }
@@ -79,6 +88,10 @@ impl Suite {
                 "16 stressors with --verify: each alone with 2 workers for 5 s, then all at once with 8 workers each \
                  for 60 s"
             }
+            Self::Known => {
+                "a million inodes known to a process that may have 1024 descriptors, and 900 files open: all can be \
+                 asked for, EMFILE is the answer when nothing is left, and what ends needs nothing"
+            }
             Self::Killed => {
                 "SIGKILL of the server under load: no mount is left, the host's data can be read, and it can be \
                  served again"
@@ -88,12 +101,17 @@ impl Suite {
 
     /// Whether it says by itself what is right: then what it does on the host decides nothing.
     pub(super) fn knows_itself(self) -> bool {
-        self == Self::Fsx
+        matches!(self, Self::Fsx | Self::Known)
     }
 
     /// Whether it is a part of a short run; what is not is covered there by the tests of the crate.
     pub(super) fn is_at(self, scale: Scale) -> bool {
-        self != Self::Killed || scale == Scale::Full
+        !matches!(self, Self::Known | Self::Killed) || scale == Scale::Full
+    }
+
+    /// Whether there is something to find out: which inodes are known matters where they are the host's.
+    pub(super) fn is_of(self, subject: Subject) -> bool {
+        self != Self::Known || subject == Subject::STRICT
     }
 }
 
@@ -104,6 +122,7 @@ impl Results {
             failed,
             skipped,
             took,
+            remarks: _,
         } = self;
         let (passed, failed, seconds) = (passed.len(), failed.len(), took.as_secs());
         format!("{passed} passed, {failed} failed, {skipped} skipped in {seconds} s")
@@ -127,6 +146,7 @@ pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served
         Suite::Fsx => fsx(scale, tools, &directory),
         Suite::Programs => programs(&directory),
         Suite::Stress => stress(scale, &directory),
+        Suite::Known => known::run(),
         Suite::Killed => killed::run(served),
     }?;
     results.took = start.elapsed();

@@ -19,8 +19,8 @@ use self::report::Report;
 use crate::error::CliError;
 use crate::output;
 use crate::run::args::RunArgs;
-use crate::run::attached::AttachedVolumes;
 use crate::run::directory::Start;
+use crate::run::given::Given;
 use crate::run::json::{self, JsonTo};
 use crate::run::{self, notes, policy};
 
@@ -60,9 +60,9 @@ fn execute(run: &RunArgs, clones: &CloneArgs, output: &OutputArgs) -> Result<Opt
     let cancel = Cancel::block()?;
     raise_open_files();
     let (policy, start) = policy::of(run, None)?;
-    let (policy, volumes) = AttachedVolumes::take(policy, run, None)?;
-    let report = execute_under(run, clones, output, &policy, &volumes, &start, &cancel);
-    volumes.give_back();
+    let (policy, given) = Given::take(policy, run, None)?;
+    let report = execute_under(run, clones, output, &policy, &given, &start, &cancel);
+    given.give_back();
     report.map(Some)
 }
 
@@ -71,7 +71,7 @@ fn execute_under(
     clones: &CloneArgs,
     output: &OutputArgs,
     policy: &Policy,
-    volumes: &AttachedVolumes,
+    given: &Given,
     start: &Start,
     cancel: &Cancel,
 ) -> Result<Report, CliError> {
@@ -81,7 +81,7 @@ fn execute_under(
         notes::unset_variables(&run.process.env);
     }
     let mut report = Report::new(clones.count());
-    let ended = warm_up(run, clones, policy, volumes, start, cancel).and_then(|mut template| {
+    let ended = warm_up(run, clones, policy, given, start, cancel).and_then(|mut template| {
         report.is_ready();
         report.enforced = Some(template.report());
         if !output.quiet {
@@ -104,7 +104,7 @@ fn warm_up(
     run: &RunArgs,
     clones: &CloneArgs,
     policy: &Policy,
-    volumes: &AttachedVolumes,
+    given: &Given,
     start: &Start,
     cancel: &Cancel,
 ) -> Result<Sandbox, CliError> {
@@ -112,7 +112,7 @@ fn warm_up(
         .stdin(Stdio::Null)
         .stdout(Stdio::Inherit)
         .stderr(Stdio::Inherit);
-    let builder = volumes.builder(policy);
+    let builder = given.builder(policy);
     let mut template = builder.template()?.cancel_when(cancel.descriptor()?);
     if let Some(span) = clones.ready_timeout {
         template = template.init_timeout(span.duration());

@@ -5,11 +5,9 @@ use std::str::FromStr;
 
 use sandbox::volume::{Holder, default_backend};
 use sandbox::{
-    Access, Mount, MountSource, Policy, Prepared, Sandbox, SandboxBuilder, VolumeName, attach_volumes,
-    names_volumes,
+    Access, Mount, MountSource, Policy, Sandbox, SandboxBuilder, VolumeName, attach_volumes, names_volumes,
 };
 
-use super::Leaving;
 use super::args::RunArgs;
 use super::on_branch::Session;
 use crate::commands::volume::block_on;
@@ -68,11 +66,11 @@ impl VolumeArg {
 
 /// The volumes of a run. Where there are none, nothing is looked at and nothing is kept.
 #[derive(Debug)]
-pub(crate) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
+pub(super) struct AttachedVolumes(Option<sandbox::AttachedVolumes>);
 
 impl AttachedVolumes {
     /// Takes the volumes that the policy names; the policy with their directories in the places of their names.
-    pub(crate) fn take(
+    pub(super) fn take(
         policy: Policy,
         args: &RunArgs,
         session: Option<&Session>,
@@ -103,39 +101,25 @@ impl AttachedVolumes {
     }
 
     /// A sandbox for the policy, with the volumes that are served.
-    pub(super) fn sandbox(&self, policy: &Policy) -> Result<Sandbox, CliError> {
-        Ok(match &self.0 {
-            Some(volumes) => volumes.builder(policy).build()?,
-            None => Sandbox::new(policy)?,
-        })
-    }
-
-    /// The same, to be made in any way.
-    pub(crate) fn builder(&self, policy: &Policy) -> SandboxBuilder {
+    pub(super) fn builder(&self, policy: &Policy) -> SandboxBuilder {
         match &self.0 {
             Some(volumes) => volumes.builder(policy),
             None => Sandbox::builder(policy),
         }
     }
 
-    /// The same for one command; none where the policy alone does.
-    pub(super) fn prepared(&self, policy: &Policy) -> Result<Option<Prepared>, CliError> {
-        match self.0.as_ref().filter(|volumes| volumes.are_served()) {
-            Some(volumes) => Ok(Some(volumes.builder(policy).prepare()?)),
-            None => Ok(None),
-        }
+    /// Whether any is served, so that the policy alone does not do.
+    pub(super) fn are_served(&self) -> bool {
+        self.0.as_ref().is_some_and(sandbox::AttachedVolumes::are_served)
     }
 
-    /// When this process may leave a sandbox that others have joined: its volumes are theirs as well.
-    pub(super) fn leaving(&self) -> Leaving {
-        match self.0 {
-            Some(_) => Leaving::Last,
-            None => Leaving::AnyTime,
-        }
+    /// Whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Gives them back. Nothing that ran in the sandbox is left by now.
-    pub(crate) fn give_back(self) {
+    pub(super) fn give_back(self) {
         let Some(attached) = self.0 else { return };
         let given = block_on(async {
             let given = attached.detach().await;

@@ -18,7 +18,7 @@ pub(crate) struct BranchArgs {
     /// Start the branch from another branch instead of the workspace as it is
     #[arg(long, value_name = "NAME", requires = "branch")]
     pub(crate) from: Option<BranchName>,
-    /// How the branch keeps what differs [default: auto]
+    /// How the branch keeps what differs [default: auto, or as it was made]
     #[arg(long, value_name = "MODE", requires = "branch")]
     pub(crate) branch_mode: Option<ModeArg>,
     /// Freeze the workspace as it is now, so that later changes to it do not show on the branch [default: off]
@@ -37,10 +37,12 @@ pub(crate) struct BranchArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum ModeArg {
-    /// The kernel's overlayfs where it works, else a copy
+    /// The kernel's overlayfs where it works, else exact where that does, else a copy
     Auto,
     /// The kernel's overlayfs: native speed, needs user namespaces
     Kernel,
+    /// An overlay that `sandbox` itself serves: renames directories, keeps hard links, slower; needs /dev/fuse
+    Exact,
     /// A whole copy of the workspace: works everywhere, slower
     Copy,
 }
@@ -77,7 +79,17 @@ impl BranchArgs {
 
     /// Whether the mode is for the branch engine to choose.
     pub(super) fn leaves_mode_open(&self) -> bool {
-        matches!(self.branch_mode, None | Some(ModeArg::Auto))
+        self.mode().is_none()
+    }
+
+    /// The mode that was asked for; none where any is welcome.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        match self.branch_mode {
+            None | Some(ModeArg::Auto) => None,
+            Some(ModeArg::Kernel) => Some(Mode::Kernel),
+            Some(ModeArg::Exact) => Some(Mode::Exact),
+            Some(ModeArg::Copy) => Some(Mode::Copy),
+        }
     }
 
     /// Whether a question may be asked at the end.
@@ -88,11 +100,7 @@ impl BranchArgs {
     /// How it is made where there is none of that name.
     pub(super) fn options(&self) -> CreateOptions {
         CreateOptions {
-            mode: match self.branch_mode {
-                None | Some(ModeArg::Auto) => ModeChoice::Auto,
-                Some(ModeArg::Kernel) => ModeChoice::Only(Mode::Kernel),
-                Some(ModeArg::Copy) => ModeChoice::Only(Mode::Copy),
-            },
+            mode: self.mode().map_or(ModeChoice::Auto, ModeChoice::Only),
             snapshot: match self.snapshot {
                 None | Some(SnapshotArg::Off) => Snapshot::Off,
                 Some(SnapshotArg::Auto) => Snapshot::Auto,

@@ -103,7 +103,7 @@ impl Live {
         if self.sandbox.is_alone() {
             return;
         }
-        note("others go on in this sandbox, with the volumes of this command: waiting for them to end");
+        note("others go on in this sandbox, with what this command serves: waiting for them to end");
         while !self.sandbox.is_alone() {
             self.door.serve();
             std::thread::sleep(MOMENT);

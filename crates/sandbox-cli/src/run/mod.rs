@@ -1,7 +1,7 @@
 //! `sandbox run`: one command, confined.
 
 pub(crate) mod args;
-pub(crate) mod attached;
+mod attached;
 mod branch_args;
 pub(crate) mod branch_end;
 mod branch_report;
@@ -9,6 +9,7 @@ pub(crate) mod directory;
 mod examples;
 mod explain;
 pub(crate) mod flags;
+pub(crate) mod given;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod notes;
@@ -28,9 +29,9 @@ use sandbox::cgroup::{Adopt, Hierarchy};
 use sandbox::{Command, Left, Policy, Process, RunResult, Sandbox};
 
 use self::args::RunArgs;
-use self::attached::AttachedVolumes;
 use self::branch_report::BranchReport;
 use self::directory::Start;
+use self::given::Given;
 use self::json::JsonTo;
 use self::live::{Door, Live};
 use self::on_branch::Session;
@@ -138,9 +139,9 @@ fn run_and_wait(args: &RunArgs) -> Result<Option<Ended>, CliError> {
 
 fn execute(args: &RunArgs, session: Option<&Session>) -> Result<Option<Ended>, CliError> {
     let (policy, start) = policy::of(args, session)?;
-    let (policy, volumes) = AttachedVolumes::take(policy, args, session)?;
-    let ended = execute_under(args, session, &policy, &volumes, &start);
-    volumes.give_back();
+    let (policy, given) = Given::take(policy, args, session)?;
+    let ended = execute_under(args, session, &policy, &given, &start);
+    given.give_back();
     ended
 }
 
@@ -148,12 +149,12 @@ fn execute_under(
     args: &RunArgs,
     session: Option<&Session>,
     policy: &Policy,
-    volumes: &AttachedVolumes,
+    given: &Given,
     start: &Start,
 ) -> Result<Option<Ended>, CliError> {
     stand_aside_for_limits(policy);
     if args.output.explain {
-        let prepared = match volumes.prepared(policy)? {
+        let prepared = match given.prepared(policy)? {
             Some(prepared) => prepared,
             None => Sandbox::prepare(policy)?,
         };
@@ -169,12 +170,12 @@ fn execute_under(
     // A signal that comes during the start is for the command as well.
     let signals = Signals::block()?;
     let (process, live) = match session {
-        None => match volumes.prepared(policy)? {
+        None => match given.prepared(policy)? {
             Some(prepared) => (prepared.spawn(command)?, None),
             None => (command.under(policy).spawn()?, None),
         },
         Some(session) => {
-            let (live, process) = session.start(|| volumes.sandbox(policy), command)?;
+            let (live, process) = session.start(|| given.sandbox(policy), command)?;
             (process, Some(live))
         }
     };
@@ -184,7 +185,7 @@ fn execute_under(
             session.announce();
         }
     }
-    wait(on_terminal, process, signals, live, volumes.leaving()).map(Some)
+    wait(on_terminal, process, signals, live, given.leaving()).map(Some)
 }
 
 /// Runs a command that `start` starts, on the caller's streams, or on a terminal where the caller has one.

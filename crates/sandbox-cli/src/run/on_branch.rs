@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use sandbox::branch::{Branch, BranchError, CreateOptions, Mode, Progress, Unsuitable, Use, Workspace};
 use sandbox::{
-    BranchName, Command, OnBranch, PolicyBuilder, PrepareError, Process, RunError, Sandbox, StartError,
+    BranchName, BranchViews, Command, OnBranch, Policy, PolicyBuilder, PrepareError, Process, RunError,
+    Sandbox, StartError,
 };
 
 use super::args::RunArgs;
@@ -30,8 +31,10 @@ pub(crate) struct Session {
     is_joined: bool,
     /// Mounts that were tried again.
     retries: u32,
-    /// Why it is a copy, where nobody has asked for one.
-    why_copy: Option<Unsuitable>,
+    /// Why it is not in mode `kernel`, where nobody has asked for another one.
+    why_not_kernel: Option<Unsuitable>,
+    /// Why it is not in mode `exact` then.
+    why_not_exact: Option<Unsuitable>,
     /// There are no namespaces to show a copy at the workspace's place.
     is_in_place: bool,
 }
@@ -53,7 +56,7 @@ impl Session {
 
     fn open_named(workspace: &Workspace, name: BranchName, args: &BranchArgs) -> Result<Self, CliError> {
         use BranchError::{Exists, NotFound};
-        let is_new_wanted = args.from.is_some() || args.branch_mode.is_some() || args.snapshot.is_some();
+        let is_new_wanted = args.from.is_some() || args.snapshot.is_some();
         match workspace.get(&name) {
             // It would be dropped with all that earlier runs have left on it.
             Ok(_) if args.dry_run => Err(CliError::DryRunOnBranch { name }),
@@ -62,20 +65,29 @@ impl Session {
                 workspace: workspace.base().to_owned(),
             }
             .into()),
-            Ok(branch) => Ok(Self {
-                is_joined: branch.in_use()? != Use::Free,
-                ..Self::new(branch, false)
-            }),
+            Ok(mut branch) => {
+                if let Some(mode) = args.mode() {
+                    branch.change_mode(mode)?;
+                }
+                Ok(Self {
+                    is_joined: branch.in_use()? != Use::Free,
+                    ..Self::new(branch, false)
+                })
+            }
             Err(NotFound { .. }) => Ok(Self::made(create(workspace, &name, &args.options())?, args)),
             Err(error) => Err(error.into()),
         }
     }
 
     fn made(branch: Branch, args: &BranchArgs) -> Self {
-        let is_chosen = branch.mode() == Mode::Copy && args.leaves_mode_open() && args.from.is_none();
-        let why_copy = is_chosen.then(|| branch.workspace().why_no_kernel()).flatten();
+        let is_chosen = branch.mode() != Mode::Kernel && args.leaves_mode_open() && args.from.is_none();
+        let workspace = branch.workspace();
+        let why_not_kernel = is_chosen.then(|| workspace.why_no_kernel()).flatten();
+        let is_copy = branch.mode() == Mode::Copy && is_chosen;
+        let why_not_exact = is_copy.then(|| workspace.why_no_exact()).flatten();
         Self {
-            why_copy,
+            why_not_kernel,
+            why_not_exact,
             ..Self::new(branch, true)
         }
     }
@@ -83,7 +95,8 @@ impl Session {
     fn new(branch: Branch, is_fresh: bool) -> Self {
         Self {
             retries: 0,
-            why_copy: None,
+            why_not_kernel: None,
+            why_not_exact: None,
             branch,
             is_fresh,
             is_joined: false,
@@ -104,6 +117,14 @@ impl Session {
             return Ok(builder.on_working_copy(&self.branch));
         }
         Ok(builder.on_branch(&self.branch)?)
+    }
+
+    /// What this process has to serve for it, under the policy that it was put into.
+    pub(crate) fn views(&self, policy: &Policy) -> Result<BranchViews, CliError> {
+        if self.is_joined {
+            return Ok(BranchViews::default());
+        }
+        Ok(BranchViews::of(&self.branch, policy)?)
     }
 
     /// The branch, where its sandbox runs already.
@@ -139,6 +160,13 @@ impl Session {
             | CliError::Run(RunError::Start(StartError::Overlay { source, .. })) => {
                 Some(Unsuitable::Refused(source.to_string()))
             }
+            CliError::Start(StartError::Serve { source, .. })
+            | CliError::Run(RunError::Start(StartError::Serve { source, .. })) => {
+                Some(Unsuitable::Served(source.to_string()))
+            }
+            CliError::Branch(BranchError::View { source, .. }) => {
+                Some(Unsuitable::Served(source.to_string()))
+            }
             CliError::Start(StartError::Prepare(PrepareError::NeedsNamespaces { .. }))
             | CliError::Run(RunError::Start(StartError::Prepare(PrepareError::NeedsNamespaces { .. }))) => {
                 Some(Unsuitable::NoNamespaces)
@@ -165,7 +193,9 @@ impl Session {
                 retries: self.retries + 1,
                 ..self
             }),
-            (Some(reason), Mode::Kernel) if self.is_fresh && is_open => self.copied(args, reason),
+            (Some(reason), Mode::Kernel | Mode::Exact) if self.is_fresh && is_open => {
+                self.instead(args, reason)
+            }
             _ => {
                 self.abandon();
                 Err(error)
@@ -173,23 +203,29 @@ impl Session {
         }
     }
 
-    fn copied(self, args: &BranchArgs, reason: Unsuitable) -> Result<Self, CliError> {
-        let is_in_place = reason == Unsuitable::NoNamespaces;
-        let why = reason.clone();
-        let options = CreateOptions {
-            no_kernel: Some(reason),
-            ..args.options()
-        };
+    /// The same branch in the next mode that may work.
+    fn instead(self, args: &BranchArgs, reason: Unsuitable) -> Result<Self, CliError> {
         let workspace = self.branch.workspace().clone();
         let name = self.branch.name().clone();
+        let is_in_place = reason == Unsuitable::NoNamespaces;
+        let (no_kernel, no_exact) = match self.branch.mode() {
+            Mode::Exact if !is_in_place => (self.why_not_kernel, Some(reason)),
+            _ => (Some(reason), None),
+        };
+        let options = CreateOptions {
+            no_kernel: no_kernel.clone(),
+            no_exact: no_exact.clone(),
+            ..args.options()
+        };
         self.branch.discard()?;
+        let branch = create(&workspace, &name, &options)?;
+        let is_copy = branch.mode() == Mode::Copy && !is_in_place;
+        let found = || is_copy.then(|| workspace.why_no_exact()).flatten();
         Ok(Self {
-            branch: create(&workspace, &name, &options)?,
-            is_fresh: true,
-            is_joined: false,
-            retries: 0,
-            why_copy: Some(why),
+            why_not_kernel: no_kernel,
+            why_not_exact: no_exact.or_else(found),
             is_in_place,
+            ..Self::new(branch, true)
         })
     }
 
@@ -207,14 +243,24 @@ impl Session {
             Mode::Kernel => note(format_args!(
                 "branch {name} (kernel overlay); {base} stays as it is"
             )),
-            Mode::Copy => {
-                let why = self.why_copy.as_ref().map(|why| format!(", because {why}"));
-                note(format_args!(
-                    "branch {name} (a whole copy, which takes time and space{}); {base} stays as it is",
-                    why.unwrap_or_default()
-                ));
-            }
+            Mode::Exact => note(format_args!(
+                "branch {name} (an overlay that this process serves{}); {base} stays as it is",
+                self.reasons()
+            )),
+            Mode::Copy => note(format_args!(
+                "branch {name} (a whole copy, which takes time and space{}); {base} stays as it is",
+                self.reasons()
+            )),
             _ => {}
+        }
+    }
+
+    /// Why the mode is not a better one.
+    fn reasons(&self) -> String {
+        match (&self.why_not_kernel, &self.why_not_exact) {
+            (Some(kernel), Some(exact)) => format!(", because {kernel}, and {exact}"),
+            (Some(kernel), None) => format!(", because {kernel}"),
+            (None, _) => String::new(),
         }
     }
 
@@ -258,7 +304,8 @@ impl Session {
 fn is_in_use(error: &CliError) -> bool {
     matches!(
         error,
-        CliError::Branch(BranchError::InUse { .. }) | CliError::Start(StartError::UpperInUse { .. })
+        CliError::Branch(BranchError::InUse { .. })
+            | CliError::Start(StartError::UpperInUse { .. } | StartError::Locked { .. })
     )
 }
 

@@ -169,6 +169,85 @@ fn ways_around_a_quota_are_closed() {
     assert_eq!(used(&place, "few").1, 3);
 }
 
+/// Attributes are small and many, mappings write without a call, and room can be made, and copied into, by other calls.
+const WAYS: &str = r#"
+import mmap, os, sys
+FULL = (28, 122)  # ENOSPC, EDQUOT
+def refused(what, work, errors=FULL):
+    try:
+        work()
+    except OSError as error:
+        assert error.errno in errors, f"{what}: {error}"
+    else:
+        sys.exit(f"{what}: not refused")
+def attributes():
+    for number in range(2000):
+        path = f"/data/{number}"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        os.setxattr(path, "user.x", bytes(3000))
+refused("attributes", attributes)
+count = len(os.listdir("/data"))
+assert count < (1 << 20) // (1024 + 32 + 3006) + 2, count
+for name in os.listdir("/data"):
+    os.unlink(f"/data/{name}")
+def room():
+    with open("/data/room", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 2 << 20)
+refused("posix_fallocate", room)
+os.unlink("/data/room")
+def nameless():
+    with open(os.open("/data", os.O_TMPFILE | os.O_RDWR), "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65536))
+refused("O_TMPFILE", nameless)
+def copied():
+    with open("/data/source", "w+b", buffering=0) as source, open("/data/target", "wb") as target:
+        source.write(b"x" * 300000)
+        for number in range(40):
+            os.copy_file_range(source.fileno(), target.fileno(), 300000, 0, number * 300000)
+refused("copy_file_range", copied)
+os.unlink("/data/source")
+os.unlink("/data/target")
+file = os.open("/data/mapped", os.O_CREAT | os.O_RDWR)
+os.ftruncate(file, 4 << 20)
+def mapped():
+    memory = mmap.mmap(file, 4 << 20)
+    for page in range(0, 4 << 20, 4096):
+        memory[page] = 1
+    memory.flush()
+    os.fsync(file)
+refused("a mapping", mapped, FULL + (5,))
+os.close(file)
+allocated = os.stat("/data/mapped").st_blocks * 512
+assert allocated <= 1 << 20, allocated
+print("all refused")
+"#;
+
+#[test]
+fn less_common_ways_around_a_quota_are_closed() {
+    const NAME: &str = "less_common_ways_around_a_quota_are_closed";
+    if let Some(reason) = no_fuse() {
+        skip!(NAME, "{reason}");
+    }
+    if !has("python3") {
+        skip!(NAME, "no python3");
+    }
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "q", "--quota", "1M"])
+        .prints("q\n");
+    let args = ["run", "--volume", "q:/data", "--", "python3", "-c", WAYS];
+    place.sandbox(args).prints("all refused\n");
+    let (bytes, inodes) = used(&place, "q");
+    assert!(bytes <= 1 << 20 && inodes == 1, "{bytes} in {inodes}");
+    // What the server has left is what a count finds.
+    let state = place.home().join(".local/state/sandbox/volumes");
+    for entry in fs::read_dir(state).expect("volumes").flatten() {
+        fs::remove_dir_all(entry.path().join("quota")).ok();
+    }
+    assert_eq!(used(&place, "q"), (bytes, inodes));
+}
+
 #[test]
 fn a_quota_holds_from_outside_as_well() {
     let place = Harness::new();
@@ -194,6 +273,32 @@ fn a_quota_holds_from_outside_as_well() {
     place
         .sandbox(["volume", "resize", "q", "--quota", "100K"])
         .says(1, &["more than 100KiB"]);
+}
+
+#[test]
+fn what_comes_from_a_disk_is_held_by_the_quota_as_well() {
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "q", "--quota", "1M"])
+        .prints("q\n");
+    place
+        .sandbox(["volume", "create", "d", "--disk", "--size", "8M"])
+        .prints("d\n");
+    fs::create_dir(place.work().join("tree")).expect("mkdir");
+    for (name, size) in [("one", 300_000), ("two", 500)] {
+        fs::write(place.work().join("tree").join(name), vec![1; size]).expect("write");
+    }
+    place.sandbox(["volume", "put", "tree", "d:/tree"]).prints("");
+    place.sandbox(["volume", "cp", "d:/tree", "q:/a"]).prints("");
+    // Three inodes with their names, and whole blocks.
+    let each = 3 * (1024 + 32 + 3) - 2 + 303_104 + 4096;
+    assert_eq!(used(&place, "q"), (each, 3));
+    place.sandbox(["volume", "cp", "d:/tree", "q:/b"]).prints("");
+    place.sandbox(["volume", "cp", "d:/tree", "q:/c"]).prints("");
+    place
+        .sandbox(["volume", "cp", "d:/tree", "q:/e"])
+        .says(1, &["Disk quota exceeded"]);
+    assert_eq!(used(&place, "q"), (3 * each, 9));
 }
 
 #[test]
@@ -256,6 +361,48 @@ fn a_disk_is_mounted_written_and_looked_into() {
         .sh(&["--volume", "d:/data"], "rm -r /data/dir /data/file")
         .prints("");
     assert_eq!(used(&place, "d").1 + 4, before.1);
+    assert_clean(&place);
+}
+
+#[test]
+fn a_disk_says_how_full_it_is_while_it_is_used_and_afterwards_as_df_does_inside() {
+    const NAME: &str = "a_disk_says_how_full_it_is_while_it_is_used_and_afterwards_as_df_does_inside";
+    if let Some(reason) = no_disks() {
+        skip!(NAME, "{reason}");
+    }
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "d", "--disk", "--size", "32M"])
+        .prints("d\n");
+    let df = "df -B1 --output=used,iused /data | tail -1";
+    let numbers = |line: &str| -> (u64, u64) {
+        let mut words = line
+            .split_whitespace()
+            .map(|word| word.parse().expect("a number"));
+        (words.next().expect("bytes"), words.next().expect("inodes"))
+    };
+    let script = format!(
+        "head -c 3000000 /dev/urandom > /data/f; sync /data/f; echo ready; {df}; \
+         until [ -e /data/go ]; do sleep 0.05; done"
+    );
+    let mut child = place.start(&["--volume", "d:/data"], &script);
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("it says");
+    // Only root can see the mount of another process.
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(used(&place, "d"), numbers(&line));
+    }
+    child.kill().expect("kill");
+    child.wait().expect("it is dead");
+    let ran = place.sh(&["--volume", "d:/data"], df);
+    assert_eq!(used(&place, "d"), numbers(&ran.stdout), "{ran:?}");
+    // The last byte is the file system's own matter.
+    place
+        .sh(&["--volume", "d:/data"], "head -c 40000000 /dev/zero > /data/g")
+        .says(1, &["No space left on device"]);
+    let ran = place.sh(&["--volume", "d:/data"], df);
+    assert_eq!(used(&place, "d"), numbers(&ran.stdout), "{ran:?}");
     assert_clean(&place);
 }
 

@@ -42,6 +42,26 @@ const GOLDEN: &[(&[&str], &str)] = &[
     (&["layer", "export", "--help"], "layer-export.txt"),
     (&["layer", "diff", "--help"], "layer-diff.txt"),
     (&["volume", "--help"], "volume.txt"),
+    (&["volume", "create", "--help"], "volume-create.txt"),
+    (&["volume", "ensure", "--help"], "volume-ensure.txt"),
+    (&["volume", "list", "--help"], "volume-list.txt"),
+    (&["volume", "show", "--help"], "volume-show.txt"),
+    (&["volume", "rm", "--help"], "volume-rm.txt"),
+    (&["volume", "resize", "--help"], "volume-resize.txt"),
+    (&["volume", "rename", "--help"], "volume-rename.txt"),
+    (&["volume", "clone", "--help"], "volume-clone.txt"),
+    (&["volume", "snapshot", "--help"], "volume-snapshot.txt"),
+    (&["volume", "restore", "--help"], "volume-restore.txt"),
+    (&["volume", "export", "--help"], "volume-export.txt"),
+    (&["volume", "import", "--help"], "volume-import.txt"),
+    (&["volume", "prune", "--help"], "volume-prune.txt"),
+    (&["volume", "df", "--help"], "volume-df.txt"),
+    (&["volume", "ls", "--help"], "volume-ls.txt"),
+    (&["volume", "cat", "--help"], "volume-cat.txt"),
+    (&["volume", "cp", "--help"], "volume-cp.txt"),
+    (&["volume", "put", "--help"], "volume-put.txt"),
+    (&["volume", "get", "--help"], "volume-get.txt"),
+    (&["volume", "fsck", "--help"], "volume-fsck.txt"),
 ];
 
 #[test]
@@ -154,6 +174,44 @@ fn every_example_of_the_other_commands_works() {
     }
 }
 
+const OF_VOLUMES: &[&str] = &[
+    "create", "ensure", "list", "show", "rm", "resize", "rename", "clone", "snapshot", "restore", "export",
+    "import", "prune", "df", "ls", "cat", "cp", "put", "get", "fsck",
+];
+
+#[test]
+fn every_command_of_volumes_has_an_example_and_all_of_them_work() {
+    for command in OF_VOLUMES {
+        let place = Harness::new();
+        let help = place.sandbox(["volume", command, "--help"]).stdout;
+        let mut examples = help
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("$ "))
+            .peekable();
+        assert!(examples.peek().is_some(), "{help}");
+        if *command != "create" {
+            place.sandbox(["volume", "create", "data"]).prints("data\n");
+            place.write("work/greeting", "hello\n");
+            place
+                .sandbox(["volume", "put", "greeting", "data:/greeting"])
+                .prints("");
+            place
+                .sandbox(["volume", "snapshot", "data", "before"])
+                .says(0, &[]);
+            place
+                .sandbox(["volume", "export", "data", "--output", "data.tar.zst"])
+                .says(0, &[]);
+        }
+        for example in examples {
+            if example.contains("zstd") && !has("zstd") {
+                continue;
+            }
+            let ran = shell(&place, example);
+            assert_eq!(ran.status, 0, "{example}: {ran:?}");
+        }
+    }
+}
+
 #[test]
 fn completions_and_manual_pages_know_every_command() {
     let place = Harness::new();
@@ -228,6 +286,21 @@ fn names_of_volumes_and_paths_in_them_are_completed() {
         offered(&place, &["sandbox", "run", "--volume", "oth"]),
         ["other:/"]
     );
+    for snapshot in ["before", "after"] {
+        place
+            .sandbox(["volume", "snapshot", "data", snapshot])
+            .says(0, &[]);
+    }
+    assert_eq!(
+        offered(&place, &["sandbox", "volume", "restore", "data", "be"]),
+        ["before"]
+    );
+    let mut of_clone = offered(
+        &place,
+        &["sandbox", "volume", "clone", "data", "copy", "--snapshot", ""],
+    );
+    of_clone.sort();
+    assert_eq!(of_clone, ["after", "before"]);
 }
 
 /// A line as typed, with `sandbox` on PATH.

@@ -13,6 +13,7 @@ mod exit_status;
 mod fork;
 mod gc;
 mod help;
+mod interrupted_volumes;
 mod json;
 mod layers;
 mod mounts;

@@ -279,6 +279,53 @@ fn a_full_disk_leaves_nothing_behind() {
     );
 }
 
+/// With anything between nothing and enough left on the disk.
+#[test]
+fn a_volume_that_a_full_disk_has_no_room_for_is_not_made_and_nothing_is_left_of_it() {
+    let place = Harness::new();
+    let binary = binary().display().to_string();
+    let flags = [
+        "--tmpfs",
+        "/state:2M",
+        "--read",
+        &binary,
+        "--env",
+        "SANDBOX_HOME=/state",
+    ];
+    let script = format!(
+        "alias v='{binary} volume'
+        made=0 refused=0
+        v create first > /dev/null || exit 1
+        for free in $(seq 0 8 200); do
+            avail=$(df -k --output=avail /state | tail -1)
+            [ $avail -gt $free ] || continue
+            head -c $(((avail - free) * 1024)) /dev/zero > /state/full
+            if v create \"v$free\" --label size=$free > /tmp/out 2> /tmp/err; then
+                made=$((made + 1))
+            else
+                refused=$((refused + 1))
+                grep -q 'no space left' /tmp/err || {{ cat /tmp/err; exit 2; }}
+            fi
+            rm /state/full
+            v fsck > /tmp/out || {{ cat /tmp/out; exit 3; }}
+            [ $(v list -q | wc -l) = $((made + 1)) ] || exit 4
+            [ -z \"$(ls -A /state/volumes/.pending)\" ] || exit 5
+        done
+        echo $((made > 0)) $((refused > 0))"
+    );
+    place.sh(&flags, &script).prints("1 1\n");
+}
+
+#[test]
+fn a_disk_may_be_larger_than_the_host_and_that_is_said() {
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "huge", "--disk", "--size", "15T"])
+        .says(0, &["the host has room for", "of its 15TiB"]);
+    let shown = place.sandbox(["volume", "show", "huge"]);
+    assert!(shown.stdout.contains("15TiB"), "{shown:?}");
+}
+
 #[test]
 fn signals_reach_a_command_that_has_a_volume() {
     let place = Harness::new();

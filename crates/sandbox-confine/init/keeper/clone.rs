@@ -12,6 +12,8 @@ pub struct Clone {
     channel: Option<Fd>,
     /// The first process of its namespace; `None` when it has been reaped, and with it the namespace is gone.
     first: Option<NonZeroI32>,
+    /// Held until nothing of it is left: that of its branch.
+    lock: Option<Fd>,
     state: State,
 }
 
@@ -40,10 +42,11 @@ pub enum Gone {
 
 impl Clone {
     /// A clone whose namespace is there.
-    pub fn new(channel: Fd, first: i32) -> Self {
+    pub fn new(channel: Fd, first: i32, lock: Option<Fd>) -> Self {
         Self {
             channel: Some(channel),
             first: NonZeroI32::new(first),
+            lock,
             state: State::Awaited,
         }
     }
@@ -131,6 +134,10 @@ impl Clone {
         }
         match (self.first, self.state) {
             (Some(_), _) => return Gone::InPart,
+            // Whoever is told may want to have it at once.
+            (None, _) => self.lock = None,
+        }
+        match (self.first, self.state) {
             // A namespace goes when all in it have been reaped: what the template has named was never in there.
             (None, State::Runs(_)) => self.tell(SIGKILL as i32, sys::monotonic_us(), Rusage::default()),
             (
@@ -141,7 +148,7 @@ impl Clone {
                     usage,
                 },
             ) => self.tell(status, time_us, usage),
-            (None, State::Awaited | State::None) => {}
+            _ => {}
         }
         Gone::Whole
     }

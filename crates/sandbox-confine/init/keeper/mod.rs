@@ -11,17 +11,20 @@
 
 mod clone;
 mod nested;
+mod workshop;
 
 use crate::sys::events::{Event, Events, Interest};
 use crate::sys::files;
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd};
+use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping};
 use crate::wire::{
-    BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLOSED, DONE,
-    ELSEWHERE, END, EXITED, FAILED, FORK, FORKED, MAX_CLONES, Message, READY, SIGNAL, SPAWN_FDS,
+    BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLONE_VIEW,
+    CLONE_WAITS, CLOSED, DONE, ELSEWHERE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES,
+    MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, TREES, VIEWS,
 };
 use clone::{Clone, Gone};
-use nested::Nested;
+use nested::{Kind, Nested};
+use workshop::{Made, Workshop};
 
 const SIGKILL: u64 = 9;
 const CONTROL: u64 = 0;
@@ -51,6 +54,9 @@ struct Keeper<'a> {
     socket: &'a Fd,
     events: Events,
     nested: Nested,
+    /// Where views are made, and those of the clones to come.
+    workshop: Option<Workshop>,
+    views: Option<Mapping>,
     template: Template,
     /// Whether the template has said that it is ready.
     is_ready: bool,
@@ -107,6 +113,8 @@ pub fn until_the_end(control: &Fd, template: &Fd, pid: u64) -> sys::Result<()> {
         socket: template,
         events,
         nested: Nested::new()?,
+        workshop: None,
+        views: None,
         template: Template::Alive(pid),
         is_ready: false,
         failures: FAILURES,
@@ -186,7 +194,10 @@ impl Keeper<'_> {
             };
             match message {
                 [BATCH, count, ..] => self.begin(count),
-                [FORK, id, ..] => self.fork(id, fds),
+                [FORK, id, flags, ..] => self.fork(id, flags, fds),
+                [TREES, ..] => self.workshop = Workshop::start(fds).ok(),
+                [SHOW, ..] => self.show(&fds),
+                [VIEWS, ..] => self.take_views(&fds),
                 [BATCH_REST, ..] => self.give_up_rest(),
                 [END, ..] => self.kill_template(),
                 _ => {}
@@ -208,15 +219,16 @@ impl Keeper<'_> {
             ..Batch::default()
         };
         // A template that is gone is noticed by the end of its socket.
-        let _ = send(self.socket, &[BATCH, 0, 0, 0, 0, 0, 0, 0], &[]);
+        let has_views = u64::from(self.views.is_some());
+        let _ = send(self.socket, &[BATCH, has_views, 0, 0, 0, 0, 0, 0], &[]);
         if count == 0 {
             self.all_asked_for();
         }
         self.close_batch();
     }
 
-    fn fork(&mut self, id: u64, fds: [Option<Fd>; SPAWN_FDS]) {
-        match self.ask_for(id, fds) {
+    fn fork(&mut self, id: u64, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) {
+        match self.ask_for(id, flags, fds) {
             Ok(()) => self.batch.under_way += 1,
             Err(errno) => self.batch.fail(errno),
         }
@@ -228,21 +240,33 @@ impl Keeper<'_> {
     }
 
     /// Makes the namespace of a clone and asks the template to be forked into it.
-    fn ask_for(&mut self, id: u64, fds: [Option<Fd>; SPAWN_FDS]) -> sys::Result<()> {
+    fn ask_for(&mut self, id: u64, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) -> sys::Result<()> {
         let [Some(channel), Some(stdin), Some(stdout), Some(stderr), gate, ..] = fds else {
             return Err(EMFILE);
         };
-        let (place, namespace) = self.make(channel)?;
-        let message = [CLONE, place as u64, id, 0, 0, 0, 0, 0];
-        let with = [&namespace, &stdin, &stdout, &stderr];
-        let asked = match &gate {
-            None => send(self.socket, &message, &with),
-            Some(gate) => send(
-                self.socket,
-                &message,
-                &[&namespace, &stdin, &stdout, &stderr, gate],
-            ),
+        let made = match flags & FORK_VIEW {
+            0 => None,
+            _ => Some(self.workshop.as_ref().ok_or(EINVAL)?.make()?),
         };
+        let (place, namespace, mounts) = self.make(channel, made)?;
+        let flag = |file: &Option<Fd>, flag| if file.is_some() { flag } else { 0 };
+        let flags = flag(&mounts, CLONE_VIEW) | flag(&gate, CLONE_WAITS);
+        let message = [CLONE, place as u64, id, flags, 0, 0, 0, 0];
+        let all = [
+            Some(&namespace),
+            Some(&stdin),
+            Some(&stdout),
+            Some(&stderr),
+            mounts.as_ref(),
+            gate.as_ref(),
+        ];
+        let mut with = [&namespace; MESSAGE_FDS];
+        let mut count = 0;
+        for (slot, file) in with.iter_mut().zip(all.into_iter().flatten()) {
+            *slot = file;
+            count += 1;
+        }
+        let asked = send(self.socket, &message, with.get(..count).unwrap_or_default());
         if asked.is_err() {
             self.give_up(place);
         }
@@ -265,7 +289,44 @@ impl Keeper<'_> {
         let _ = send(self.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
     }
 
-    fn make(&mut self, channel: Fd) -> sys::Result<(usize, Fd)> {
+    /// Makes overlays that are only read, and hands them over.
+    fn show(&self, fds: &[Option<Fd>; MESSAGE_FDS]) {
+        let [Some(channel), Some(blob), ..] = fds else {
+            return;
+        };
+        let made = self.workshop.as_ref().ok_or(EINVAL).and_then(|workshop| {
+            workshop.take_orders(Mapping::of_file(blob, files::size(blob)?)?);
+            workshop.make()
+        });
+        match made {
+            Ok(made) => {
+                let mut with = [channel; MAX_VIEWS];
+                let mut count = 0;
+                for (slot, file) in with.iter_mut().zip(made.overlays.iter().flatten()) {
+                    *slot = file;
+                    count += 1;
+                }
+                let message = [DONE, count as u64, 0, 0, 0, 0, 0, 0];
+                // One who is gone does not miss it.
+                let _ = send(channel, &message, with.get(..count).unwrap_or_default());
+            }
+            Err(errno) => answer(fds, Err(errno), None),
+        }
+    }
+
+    /// The views of the clones that are asked for next.
+    fn take_views(&mut self, fds: &[Option<Fd>; MESSAGE_FDS]) {
+        let [Some(blob), ..] = fds else { return };
+        let read = || Mapping::of_file(blob, files::size(blob)?);
+        // What is missing is noticed with the first clone.
+        self.views = read().ok();
+        if let (Some(workshop), Ok(orders)) = (&self.workshop, read()) {
+            workshop.take_orders(orders);
+        }
+    }
+
+    /// A clone's namespaces, and the first process in them.
+    fn make(&mut self, channel: Fd, made: Option<Made>) -> sys::Result<(usize, Fd, Option<Fd>)> {
         if self.template == Template::Gone {
             return Err(ESRCH);
         }
@@ -277,11 +338,23 @@ impl Keeper<'_> {
             return Err(EAGAIN);
         };
         self.events.add(&channel, CHANNELS + place as u64)?;
-        let first = self.nested.start(place)?;
-        *slot = Some(Clone::new(channel, first));
+        let (first, laid) = match &made {
+            None => (self.nested.start(place)?, Ok(())),
+            Some(made) => {
+                let blob = self.views.as_ref().ok_or(EINVAL)?;
+                self.nested.start_with_views(place, blob.bytes(), made)?
+            }
+        };
+        let has_views = made.is_some();
+        *slot = Some(Clone::new(channel, first, made.and_then(|made| made.lock)));
         self.used = self.used.max(place + 1);
-        match nested::namespace(first) {
-            Ok(namespace) => Ok((place, namespace)),
+        let namespaces = || {
+            laid?;
+            let mounts = has_views.then(|| nested::namespace(first, Kind::Mount));
+            Ok((nested::namespace(first, Kind::Pid)?, mounts.transpose()?))
+        };
+        match namespaces() {
+            Ok((namespace, mounts)) => Ok((place, namespace, mounts)),
             Err(errno) => {
                 self.give_up(place);
                 Err(errno)
@@ -513,7 +586,7 @@ impl Batch {
 }
 
 /// Answers a request on the channel that came with it.
-fn answer(channel: &[Option<Fd>; SPAWN_FDS], result: sys::Result<()>, with: Option<&Fd>) {
+fn answer(channel: &[Option<Fd>; MESSAGE_FDS], result: sys::Result<()>, with: Option<&Fd>) {
     let message = match result {
         Ok(()) => [DONE, 0, 0, 0, 0, 0, 0, 0],
         Err(Errno(errno)) => [FAILED, 0, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0],

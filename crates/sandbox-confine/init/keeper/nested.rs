@@ -5,12 +5,15 @@
 //! of a namespace, which ignores what it has no handler for (pid_namespaces(7)). What a clone sends it, it takes for
 //! the keeper's: a clone may stop itself, and cannot continue what was stopped, since it is.
 
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::workshop::Made;
 use crate::descendants::decimal;
 use crate::sys::files::open_read;
-use crate::sys::{self, EAGAIN, ESRCH, ETIMEDOUT, Fd, Stacks};
-use crate::wire::{MAX_CLONES, Text};
+use crate::sys::{self, EAGAIN, EINVAL, ESRCH, ETIMEDOUT, Fd, Stacks};
+use crate::views;
+use crate::wire::{Cursor, MAX_CLONES, Text};
 
 const SIGUSR1: u64 = 10;
 const SIGUSR2: u64 = 12;
@@ -37,7 +40,46 @@ impl Nested {
     /// Starts the first process of a new namespace, on the stack of that number, which must be free.
     pub fn start(&self, place: usize) -> sys::Result<i32> {
         let top = self.0.top(place).ok_or(EAGAIN)?;
-        sys::clone_first(top, first, 0)
+        sys::clone_first(top, first)
+    }
+
+    /// The same in a mount namespace of its own, in which what `made` holds lies over what is at the places of `blob`. An
+    /// error comes with the process, which is there.
+    pub fn start_with_views(
+        &self,
+        place: usize,
+        blob: &[u8],
+        made: &Made,
+    ) -> sys::Result<(i32, sys::Result<()>)> {
+        let top = self.0.top(place).ok_or(EAGAIN)?;
+        let laying = Laying {
+            blob,
+            made,
+            result: Cell::new(Ok(())),
+        };
+        let pid = sys::clone_first_apart(top, Laying::carry_out, &laying, first)?;
+        Ok((pid, laying.result.get()))
+    }
+}
+
+/// What the first process of a clone with views does before all else.
+struct Laying<'a> {
+    blob: &'a [u8],
+    made: &'a Made,
+    result: Cell<sys::Result<()>>,
+}
+
+impl Laying<'_> {
+    fn carry_out(&self) {
+        self.result.set(self.lay_over());
+    }
+
+    fn lay_over(&self) -> sys::Result<()> {
+        let views = Cursor(self.blob).views().ok_or(EINVAL)?;
+        for (view, overlay) in views.iter().flatten().zip(&self.made.overlays) {
+            views::lay_over(view, overlay.as_ref().ok_or(EINVAL)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -51,10 +93,21 @@ pub fn go_on(pid: Option<i32>) -> sys::Result<()> {
     tell(pid, SIGUSR2)
 }
 
-/// The pid namespace of a process of ours.
-pub fn namespace(pid: i32) -> sys::Result<Fd> {
+/// A namespace of a process of ours.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Pid,
+    Mount,
+}
+
+/// That namespace of a process of ours.
+pub fn namespace(pid: i32, kind: Kind) -> sys::Result<Fd> {
     let (mut path, mut digits) = ([0_u8; 32], [0_u8; 12]);
-    let parts: [&[u8]; 4] = [b"/proc/", decimal(pid, &mut digits), b"/ns/pid", b"\0"];
+    let name: &[u8] = match kind {
+        Kind::Pid => b"/ns/pid",
+        Kind::Mount => b"/ns/mnt",
+    };
+    let parts: [&[u8]; 4] = [b"/proc/", decimal(pid, &mut digits), name, b"\0"];
     for (place, byte) in path.iter_mut().zip(parts.iter().flat_map(|part| part.iter())) {
         *place = *byte;
     }
@@ -72,7 +125,7 @@ fn tell(pid: Option<i32>, signal: u64) -> sys::Result<()> {
     Ok(())
 }
 
-extern "C" fn first(_: usize) -> ! {
+fn first() -> ! {
     let mask = [SIGUSR1, SIGUSR2, SIGCHLD]
         .iter()
         .fold(0, |mask, signal| mask | 1 << (signal - 1));

@@ -26,6 +26,7 @@ pub mod number {
     pub const EXECVE: usize = 59;
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
+    pub const GETCWD: usize = 79;
     pub const CHDIR: usize = 80;
     pub const FCHDIR: usize = 81;
     pub const GETRUSAGE: usize = 98;
@@ -75,6 +76,7 @@ pub mod number {
     pub const FSCONFIG: usize = 431;
     pub const FSMOUNT: usize = 432;
     pub const PIDFD_OPEN: usize = 434;
+    pub const STATX: usize = 332;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const MOUNT_SETATTR: usize = 442;

@@ -83,6 +83,12 @@ pub fn open_read(path: &Text) -> Result<Fd> {
 
 /// Holds an exclusive flock(2) on an existing file for as long as this process lives; EAGAIN when it is held.
 pub fn hold(path: &Text) -> Result<()> {
+    core::mem::forget(lock(path)?);
+    Ok(())
+}
+
+/// The same until what is answered is closed.
+pub fn lock(path: &Text) -> Result<Fd> {
     const LOCK_EX: usize = 2;
     const LOCK_NB: usize = 4;
     let file = open(At::Here, path, O_RDONLY | O_NOFOLLOW, 0)?;
@@ -90,8 +96,7 @@ pub fn hold(path: &Text) -> Result<()> {
         arch::number::FLOCK,
         [number(file.number()), LOCK_EX | LOCK_NB, 0, 0, 0, 0],
     )?;
-    core::mem::forget(file);
-    Ok(())
+    Ok(file)
 }
 
 fn open(at: At<'_>, path: &Text, flags: u64, mode: u32) -> Result<Fd> {
@@ -194,6 +199,25 @@ pub fn is_dir(file: &Fd) -> bool {
         [number(file.number()), here, flags, 0, 0, 0],
     ))
     .is_ok()
+}
+
+/// Whether a place is the root of a mount (statx(2), Linux 5.8).
+pub fn is_mount_root(place: &Fd) -> Result<bool> {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    // struct statx: the attributes are its second word.
+    let mut answer = [0_u64; 32];
+    let args = [
+        number(place.number()),
+        c"".as_ptr() as usize,
+        AT_EMPTY_PATH,
+        0,
+        answer.as_mut_ptr() as usize,
+        0,
+    ];
+    arch::call(arch::number::STATX, args)?;
+    let [_, attributes, ..] = answer;
+    Ok(attributes & STATX_ATTR_MOUNT_ROOT != 0)
 }
 
 /// What an open file was opened for.

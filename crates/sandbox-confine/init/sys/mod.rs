@@ -26,12 +26,12 @@ pub use memory::{Mapping, Stack, Stacks, huge_pages};
 )]
 pub use process::{
     Rusage, State, await_signal, become_subreaper, bounding_drop, capabilities, change_root_here, chdir,
-    children_usage, clone_first, clone_sharing, detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid,
-    has_children, join_namespace, join_namespaces, keep_capabilities_once, kill, leave_namespaces,
-    make_inheritable, monotonic_us, no_new_privileges, own_identity, own_usage, pidfd, raise_open_files,
-    reap_ended, reset_signals, set_affinity, set_dumpable_off, set_dumpable_on, set_groups, set_hostname,
-    set_identity, set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask,
-    setsid, signal_fd, state, wait, wait_for, wait_for_any,
+    children_usage, clone_first, clone_first_apart, clone_sharing, detach, detach_root_on_top, drop_ambient,
+    exec, exit, fchdir, getpid, has_children, join_namespace, join_namespaces, keep_capabilities_once, kill,
+    leave_namespaces, make_inheritable, monotonic_us, no_new_privileges, own_identity, own_usage, pidfd,
+    raise_open_files, reap_ended, reset_signals, set_affinity, set_dumpable_off, set_dumpable_on, set_groups,
+    set_hostname, set_identity, set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask,
+    set_umask, setsid, signal_fd, state, wait, wait_for, wait_for_any, working_directory,
 };
 pub use sharer::Sharer;
 pub use thread::{Thread, wait_while, wake};

@@ -51,17 +51,28 @@ pub fn copy_tree(place: &Fd, reach: Reach) -> Result<Fd> {
 
 /// Sets attributes (MOUNT_ATTR_*) of the mount that `mount` is the root of.
 pub fn set_attributes(mount: &Fd, reach: Reach, attributes: u64) -> Result<()> {
-    set(At::Dir(mount), c"", reach, attributes, 0)
+    set(At::Dir(mount), c"", reach, [attributes, 0, 0])
+}
+
+/// Makes one mount read-only, or writable again. EBUSY: a file is open for writing there.
+pub fn set_writable(mount: &Fd, writable: bool) -> Result<()> {
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    let change = match writable {
+        false => [MOUNT_ATTR_RDONLY, 0, 0],
+        true => [0, MOUNT_ATTR_RDONLY, 0],
+    };
+    set(At::Dir(mount), c"", Reach::Mount, change)
 }
 
 /// Takes every mount of this namespace out of the propagation of the host's.
 pub fn make_all_private() -> Result<()> {
-    set(At::Here, c"/", Reach::Tree, 0, MS_PRIVATE)
+    set(At::Here, c"/", Reach::Tree, [0, 0, MS_PRIVATE])
 }
 
-fn set(at: At<'_>, path: &Text, reach: Reach, attributes: u64, propagation: u64) -> Result<()> {
+/// `change`: attributes to set, attributes to clear, propagation.
+fn set(at: At<'_>, path: &Text, reach: Reach, [attributes, cleared, propagation]: [u64; 3]) -> Result<()> {
     // struct mount_attr: to set, to clear, propagation, user namespace.
-    let attr = [attributes, 0, propagation, 0];
+    let attr = [attributes, cleared, propagation, 0];
     let flags = AT_EMPTY_PATH | reach.flag();
     let args = [
         at.register(),
@@ -76,7 +87,17 @@ fn set(at: At<'_>, path: &Text, reach: Reach, attributes: u64, propagation: u64)
 
 /// Attaches a detached mount at `place`.
 pub fn attach(mount: &Fd, place: &Fd) -> Result<()> {
-    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    move_to(mount, place, 0)
+}
+
+/// Attaches a detached mount beneath the one that `place` is the root of (Linux 6.5; EINVAL before).
+pub fn attach_beneath(mount: &Fd, place: &Fd) -> Result<()> {
+    const MOVE_MOUNT_BENEATH: usize = 0x200;
+    move_to(mount, place, MOVE_MOUNT_BENEATH)
+}
+
+fn move_to(mount: &Fd, place: &Fd, how: usize) -> Result<()> {
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH | how;
     let args = [
         number(mount.number()),
         empty(),

@@ -48,15 +48,53 @@ pub fn getpid() -> i32 {
 /// How long a child is waited for before [`clone_sharing`] looks what keeps it.
 const PATIENCE_MS: u32 = 20;
 
-/// A child that shares this process's memory and descriptors, and is process 1 of a new pid namespace; it runs
-/// `entry(argument)` on a stack that nothing else uses until it has been reaped.
-pub fn clone_first(stack_top: usize, entry: extern "C" fn(usize) -> !, argument: usize) -> Result<i32> {
-    const CLONE_FS: usize = 0x200;
-    const CLONE_FILES: usize = 0x400;
-    const CLONE_NEWPID: usize = 0x2000_0000;
-    // Not CLONE_SIGHAND: at its end the kernel ignores SIGCHLD for it (zap_pid_ns_processes), and so for us.
-    let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_NEWPID | SIGCHLD;
-    arch::clone_onto(flags, stack_top, entry, argument, 0).map(|pid| pid as i32)
+const CLONE_FS: usize = 0x200;
+const CLONE_FILES: usize = 0x400;
+const CLONE_NEWNS: usize = 0x2_0000;
+const CLONE_NEWPID: usize = 0x2000_0000;
+/// Not CLONE_SIGHAND: at its end the kernel ignores SIGCHLD for it (zap_pid_ns_processes), and so for us.
+const FIRST: usize = CLONE_VM | CLONE_FILES | CLONE_NEWPID | SIGCHLD;
+
+/// A child that shares this process's memory and descriptors, and is process 1 of a new pid namespace; it runs `run` on
+/// a stack that nothing else uses until it has been reaped.
+pub fn clone_first(stack_top: usize, run: fn() -> !) -> Result<i32> {
+    extern "C" fn enter(run: usize) -> ! {
+        // SAFETY: the address of the function that was given to `clone_first`.
+        let run = unsafe { core::mem::transmute::<usize, fn() -> !>(run) };
+        run()
+    }
+    arch::clone_onto(FIRST | CLONE_FS, stack_top, enter, run as usize, 0).map(|pid| pid as i32)
+}
+
+/// The same in a mount namespace of its own, a copy of this process's, in which it first prepares something. This waits
+/// until `prepare(argument)` has returned, and answers the child's number.
+pub fn clone_first_apart<T>(stack_top: usize, prepare: fn(&T), argument: &T, run: fn() -> !) -> Result<i32> {
+    struct Call<'a, T> {
+        prepare: fn(&T),
+        argument: &'a T,
+        run: fn() -> !,
+        is_prepared: AtomicU32,
+    }
+    extern "C" fn enter<T>(call: usize) -> ! {
+        // SAFETY: the address of the `Call` below, whose owner waits until it is prepared.
+        let call = unsafe { &*(call as *const Call<'_, T>) };
+        (call.prepare)(call.argument);
+        let run = call.run;
+        call.is_prepared.store(1, Ordering::Release);
+        // From here on it is not touched any more; a futex is woken by its address alone.
+        super::wake(&call.is_prepared);
+        run()
+    }
+    let call = Call {
+        prepare,
+        argument,
+        run,
+        is_prepared: AtomicU32::new(0),
+    };
+    let place = (&raw const call) as usize;
+    let pid = arch::clone_onto(FIRST | CLONE_NEWNS, stack_top, enter::<T>, place, 0)? as i32;
+    await_change(&call.is_prepared, 0, pid, |_| {});
+    Ok(pid)
 }
 
 /// Waits for one of the blocked signals of `mask` (bit n−1 for signal n): which.
@@ -334,6 +372,13 @@ pub fn chdir(path: &Text) -> Result<()> {
     arch::call(arch::number::CHDIR, [path.as_ptr() as usize, 0, 0, 0, 0, 0]).map(drop)
 }
 
+/// getcwd(2); `into` must have room for it.
+pub fn working_directory(into: &mut [u8]) -> Result<&Text> {
+    let args = [into.as_mut_ptr() as usize, into.len(), 0, 0, 0, 0];
+    arch::call(arch::number::GETCWD, args)?;
+    Text::from_bytes_until_nul(into).map_err(|_| super::EINVAL)
+}
+
 /// fchdir(2).
 pub fn fchdir(directory: &Fd) -> Result<()> {
     arch::call(arch::number::FCHDIR, [number(directory.number()), 0, 0, 0, 0, 0]).map(drop)
@@ -353,6 +398,16 @@ pub fn detach_root_on_top() -> Result<()> {
     arch::call(
         arch::number::UMOUNT2,
         [c".".as_ptr() as usize, MNT_DETACH, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+/// Detaches what is mounted at `path`.
+pub fn detach(path: &Text) -> Result<()> {
+    const MNT_DETACH: usize = 2;
+    arch::call(
+        arch::number::UMOUNT2,
+        [path.as_ptr() as usize, MNT_DETACH, 0, 0, 0, 0],
     )
     .map(drop)
 }

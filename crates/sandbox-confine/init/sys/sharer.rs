@@ -27,6 +27,16 @@ struct Shared<T> {
 impl<T> Sharer<T> {
     /// Starts it.
     pub fn start(run: fn(&T), argument: T) -> Result<Self> {
+        Self::start_with(0, run, argument)
+    }
+
+    /// Starts it in a mount namespace of its own.
+    pub fn start_apart(run: fn(&T), argument: T) -> Result<Self> {
+        const CLONE_NEWNS: usize = 0x2_0000;
+        Self::start_with(CLONE_NEWNS, run, argument)
+    }
+
+    fn start_with(namespaces: usize, run: fn(&T), argument: T) -> Result<Self> {
         let mut memory = Mapping::of_pointers(size_of::<Shared<T>>().div_ceil(size_of::<usize>()))?;
         let stack = Stack::new()?;
         let place = memory.pointers().as_mut_ptr().cast::<Shared<T>>();
@@ -39,10 +49,10 @@ impl<T> Sharer<T> {
         unsafe { place.write(fresh) };
         // SAFETY: just written; it stays mapped for good.
         let shared = unsafe { &*place };
-        let flags = CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD;
+        let flags = namespaces | CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD;
         let word = shared.shares.as_ptr() as usize;
         let pid = arch::clone_onto(flags, stack.top(), enter::<T>, place as usize, word)? as i32;
-        // Never unmapped: nobody knows when the child has let go of it. There is one in the life of an init.
+        // Never unmapped: nobody knows when the child has let go of it. There is one in the life of an init or a keeper.
         core::mem::forget((memory, stack));
         Ok(Self { shared, pid })
     }

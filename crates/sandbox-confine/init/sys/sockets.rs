@@ -1,6 +1,6 @@
 //! Messages with descriptors, and the loopback interface.
 
-use super::super::wire::{self, MESSAGE_BYTES, Message, SPAWN_FDS};
+use super::super::wire::{self, MESSAGE_BYTES, MESSAGE_FDS, Message};
 use super::{EINTR, Fd, Result, arch, fd, files, number};
 
 const MSG_TRUNC: i32 = 0x20;
@@ -9,8 +9,8 @@ const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;
-/// A cmsghdr with `SPAWN_FDS` descriptors, rounded up to eight bytes.
-const CONTROL_WORDS: usize = 2 + SPAWN_FDS.div_ceil(2);
+/// A cmsghdr with `MESSAGE_FDS` descriptors, rounded up to eight bytes.
+const CONTROL_WORDS: usize = 2 + MESSAGE_FDS.div_ceil(2);
 
 #[repr(C)]
 struct MsgHdr {
@@ -27,7 +27,7 @@ struct MsgHdr {
 #[derive(Debug)]
 pub enum Received {
     /// A message and its descriptors.
-    Message(Message, [Option<Fd>; SPAWN_FDS]),
+    Message(Message, [Option<Fd>; MESSAGE_FDS]),
     /// Nothing is there yet.
     Nothing,
     /// Something that is not one of our messages; its descriptors are closed.
@@ -78,7 +78,7 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     }
 }
 
-/// Sends one message, with as many descriptors as [`SPAWN_FDS`] at most; more are not sent. Never blocks: the
+/// Sends one message, with as many descriptors as [`MESSAGE_FDS`] at most; more are not sent. Never blocks: the
 /// peer's queue holds far more messages than are ever under way, and a peer that is gone is no reason to stop.
 pub fn send(socket: &Fd, message: &Message, with: &[&Fd]) -> Result<()> {
     let mut bytes = wire::to_bytes(message);
@@ -87,7 +87,7 @@ pub fn send(socket: &Fd, message: &Message, with: &[&Fd]) -> Result<()> {
     let mut header = header(&mut vector, &mut control);
     header.control_length = 0;
     if !with.is_empty() {
-        let with = with.get(..SPAWN_FDS.min(with.len())).unwrap_or_default();
+        let with = with.get(..MESSAGE_FDS.min(with.len())).unwrap_or_default();
         control = rights(with);
         header.control = control.as_mut_ptr();
         header.control_length = 16 + (4 * with.len()).next_multiple_of(8);
@@ -135,8 +135,8 @@ fn rights(files: &[&Fd]) -> [u64; CONTROL_WORDS] {
 }
 
 /// Takes over the descriptors of a received control message.
-fn descriptors(control: &[u64; CONTROL_WORDS], length: usize) -> [Option<Fd>; SPAWN_FDS] {
-    let mut fds = [const { None }; SPAWN_FDS];
+fn descriptors(control: &[u64; CONTROL_WORDS], length: usize) -> [Option<Fd>; MESSAGE_FDS] {
+    let mut fds = [const { None }; MESSAGE_FDS];
     let [size, kind, rest @ ..] = control;
     let is_rights = *kind == u64::from(SOL_SOCKET) | (u64::from(SCM_RIGHTS) << 32);
     let size = usize::try_from(*size).unwrap_or(0);

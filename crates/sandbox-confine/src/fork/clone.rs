@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use sandbox_types::{EnforcementReport, Outcome, RunResult, SandboxStatus};
+use sandbox_types::{BranchName, EnforcementReport, Outcome, RunResult, SandboxStatus};
 
 use super::link::Link;
 use crate::error::{RunError, StartError};
@@ -26,6 +26,8 @@ pub(crate) struct CloneHandle {
     is_paused: bool,
     /// Where it waits to be told to go on.
     gate: Option<OwnedFd>,
+    /// Its own branch.
+    branch: Option<BranchName>,
     state: State,
 }
 
@@ -50,8 +52,18 @@ impl CloneHandle {
             report: Arc::clone(&parts.report),
             is_paused: false,
             gate,
+            branch: None,
             state: State::Fresh(Box::new(parts)),
         }
+    }
+
+    pub(super) fn on(mut self, branch: Option<BranchName>) -> Self {
+        self.branch = branch;
+        self
+    }
+
+    pub(crate) fn branch(&self) -> Option<&BranchName> {
+        self.branch.as_ref()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -255,11 +267,13 @@ impl CloneHandle {
 }
 
 /// Ends all of them, and waits until nothing of them is left.
-pub(super) fn end_all(clones: Vec<CloneHandle>) {
-    for clone in &clones {
+pub(super) fn end_all(mut clones: Vec<CloneHandle>) {
+    for clone in &mut clones {
         if let Err(error) = clone.channel.cut() {
             tracing::error!(%error, "cannot end a clone");
         }
+        // Whoever has asked for them sees to their branches.
+        clone.branch = None;
     }
     drop(clones);
 }
@@ -274,6 +288,10 @@ impl Drop for CloneHandle {
         if !self.channel.is_over_within(self.link.patience()) {
             self.link.lose_patience();
             tracing::error!(id = self.id, "a clone did not end in time");
+        }
+        // One that was never told to go on has nothing on its branch.
+        if let (Some(_), Some(branch)) = (&self.gate, self.branch.take()) {
+            self.link.discard(branch);
         }
     }
 }

@@ -33,6 +33,11 @@ const KEEPER: u64 = 1 << 5 | 1 << 19 | 1 << 21;
 /// What the template keeps in that user namespace, which owns nothing but the pid namespaces of clones: to join them.
 /// A clone drops it.
 const TEMPLATE: u64 = 1 << 21;
+/// Besides, where clones have views of their own. The keeper mounts overlays, which act as whoever has mounted them:
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP. The template joins
+/// the mount namespaces of clones: CAP_SYS_CHROOT (setns(2)). That user namespace owns nothing of the host's either.
+const KEEPER_OF_VIEWS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 27 | 1 << 31;
+const TEMPLATE_OF_VIEWS: u64 = 1 << 18;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 
 /// Where making a template can fail, besides the walls; value 1 of the report, above every [`wire::Stage`].
@@ -64,6 +69,26 @@ impl Step {
 }
 
 type Failure = (u64, Errno);
+
+impl Order {
+    fn keeper_capabilities(&self) -> u64 {
+        KEEPER
+            | if self.clone_setup.is_some() {
+                KEEPER_OF_VIEWS
+            } else {
+                0
+            }
+    }
+
+    fn template_capabilities(&self) -> u64 {
+        TEMPLATE
+            | if self.clone_setup.is_some() {
+                TEMPLATE_OF_VIEWS
+            } else {
+                0
+            }
+    }
+}
 
 /// Becomes the entrant, and in a descendant the template, which ends with what `body` answers.
 pub(crate) fn enter(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
@@ -140,7 +165,11 @@ fn keeper(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
         Ok(Ok(Forked::Parent(pid))) => {
             let message = [MADE, u64::from(pid.unsigned_abs()), 0, 0, 0, 0, 0, 0];
             let _ = rustix::net::send(&files.report, &wire::to_bytes(&message), SendFlags::NOSIGNAL);
-            let errno = sys::become_keeper(files.image.as_fd(), files.control.as_fd(), KEEPER);
+            let errno = sys::become_keeper(
+                files.image.as_fd(),
+                files.control.as_fd(),
+                order.keeper_capabilities(),
+            );
             (Step::Keeper, errno)
         }
         Ok(Err(error)) => (Step::Fork, error.raw_os_error().unwrap_or(libc::EIO)),
@@ -194,14 +223,14 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
         }
         Body::Program => {
             sys::die_of_broken_pipes();
-            TEMPLATE
+            order.template_capabilities()
         }
     };
     let own = Own {
         stdio: &stdio.each_ref(),
         cwd: &order.cwd,
         close_from: Some(SOCKET + 1),
-        capabilities: TEMPLATE,
+        capabilities: order.template_capabilities(),
         passed_on,
         filter: &order.filter,
     };

@@ -131,6 +131,59 @@ pub enum ForkError {
     /// The sandbox was made without functions, or is a clone itself.
     #[error("nothing to fork: this sandbox is no template")]
     NoTemplate,
+    /// Nothing of the template's is a branch.
+    #[error("the policy mounts no branch, so that there is nothing to be made read-only or to be branched")]
+    NoBranch,
+    /// The template was made without anybody who keeps branches of clones.
+    #[error("this template was made without branches for its clones")]
+    NoBranches,
+    /// Branches of clones are for a place where the template has none.
+    #[error("branches for clones are of {at}, and the policy mounts no branch there", at = at.display())]
+    NotMounted {
+        /// Where.
+        at: PathBuf,
+    },
+    /// More places than a clone can have views of its own at, or none.
+    #[error(
+        "a clone can have views of its own at 1 to {most} places, and this branch is mounted at {places}"
+    )]
+    TooManyViews {
+        /// How many.
+        places: usize,
+        /// The most.
+        most: usize,
+    },
+    /// A path of a branch is not where all of them are said to be.
+    #[error("{path}: is beneath none of the directories that branches are kept in", path = path.display())]
+    OutsideTrees {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The template's branch is a layer of clones' branches, which nobody may write to any more.
+    #[error("clones have branches over the template's, so that nobody can write to that any more")]
+    Frozen,
+    /// What is written through an open file would go on changing what clones see.
+    #[error("files are open for writing on the template's branch{}", listed(.files))]
+    OpenForWriting {
+        /// Those that were found, at most 16, as they are called inside.
+        files: Vec<PathBuf>,
+    },
+    /// Whoever keeps the branches of clones could not do so.
+    #[error("the branches of clones: {source}")]
+    Branches {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The views of clones could not be made.
+    #[error("cannot {what}: {source}")]
+    Views {
+        /// What was to be done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The pool of clones has been closed.
     #[error("the pool of clones is closed")]
     PoolClosed,
@@ -214,6 +267,15 @@ impl ForkError {
                     .into(),
             ),
             Self::NeedsNamespaces { .. } | Self::NeedsLandlock => Some("see: sandbox doctor".into()),
+            Self::NoBranches => Some(
+                "make it with Sandbox::template(&policy).branches(branch.for_clones()?), under a policy that mounts that \
+                 branch"
+                    .into(),
+            ),
+            Self::OpenForWriting { .. } => Some(
+                "close them at the end of init, and open them in each clone: there they are in its own branch".into(),
+            ),
+            Self::Frozen => Some("give each clone a branch of its own, or make it read-only".into()),
             Self::Descriptors { needed, .. } => Some(format!(
                 "raise the limit (ulimit -n, RLIMIT_NOFILE) by about {needed}, fork fewer at once, or give the clones \
                  streams that are not captured"
@@ -264,6 +326,14 @@ impl ForkError {
 impl From<PrepareError> for ForkError {
     fn from(error: PrepareError) -> Self {
         Self::Start(error.into())
+    }
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(": {}", names.join(", ")),
     }
 }
 

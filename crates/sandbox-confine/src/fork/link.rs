@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::RecvFlags;
-use sandbox_types::{Outcome, Policy};
+use sandbox_types::{BranchName, CloneBranch, Outcome, Policy};
 
 use super::clone::{CloneHandle, PATIENCE, end_all};
 use super::error::ForkError;
-use super::options::{ForkOptions, SPARE, free_descriptors};
+use super::options::{Branches, ForkOptions, SPARE, free_descriptors};
 use super::streams::CloneStreams;
+use super::views::Views;
 use crate::error::StartError;
 use crate::messages;
 use crate::process::{Channel, Owned, Parts, Shared};
@@ -26,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) policy: Arc<Policy>,
     owned: Mutex<Owned>,
     keeper: Mutex<Keeper>,
+    /// Taken before the others.
+    views: Mutex<Views>,
     /// Readable when nothing more is to be waited for.
     cancel: Option<Arc<OwnedFd>>,
     /// Whether a clone has not ended when it should have.
@@ -110,6 +113,7 @@ impl Link {
         policy: Arc<Policy>,
         owned: Owned,
         control: OwnedFd,
+        views: Views,
         cancel: Option<Arc<OwnedFd>>,
     ) -> Self {
         let keeper = Keeper {
@@ -121,6 +125,7 @@ impl Link {
             policy,
             owned: Mutex::new(owned),
             keeper: Mutex::new(keeper),
+            views: Mutex::new(views),
             cancel,
             is_stuck: AtomicBool::new(false),
         }
@@ -129,6 +134,25 @@ impl Link {
     /// The sandbox that all of this is in.
     pub(crate) fn owned(&self) -> MutexGuard<'_, Owned> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the keeper what views of clones are made of.
+    pub(super) fn hand_over_trees(&self) -> Result<(), ForkError> {
+        let trees = std::mem::take(&mut self.owned().trees);
+        if trees.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        self.keeper().send(&[wire::TREES, 0, 0, 0, 0, 0, 0, 0], &fds)
+    }
+
+    /// Removes the branch of a clone that has done nothing.
+    pub(super) fn discard(&self, branch: BranchName) {
+        self.views().discard(vec![branch]);
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
@@ -233,11 +257,53 @@ impl Link {
             return Err(ForkError::TemplateEnded { outcome });
         }
         let maker = Maker::new(self, options, begin)?;
+        let mut views = self.views();
         let mut keeper = self.keeper();
+        let branches = self.prepare_views(&mut views, &keeper, count, options.branches)?;
+        let made = self.fork_into(&mut keeper, &maker, first, count, &branches);
+        if made.is_err() {
+            views.discard(branches.into_iter().map(|branch| branch.name).collect());
+        }
+        made
+    }
+
+    /// What clones are to see of the template's branch; their own branches, where each has one.
+    fn prepare_views(
+        &self,
+        views: &mut Views,
+        keeper: &Keeper,
+        count: u32,
+        branches: Branches,
+    ) -> Result<Vec<CloneBranch>, ForkError> {
+        let owned = self.owned();
+        match branches {
+            Branches::Shared => views.share(&owned.init)?,
+            Branches::ReadOnly => views.make_read_only(&owned.init)?,
+            Branches::PerClone => {
+                let made = views.make(count, &owned.init, &keeper.control)?;
+                if let Err(error) = keeper.send(&[wire::VIEWS, 0, 0, 0, 0, 0, 0, 0], &[made.blob.as_fd()]) {
+                    views.discard(made.clones.into_iter().map(|clone| clone.name).collect());
+                    return Err(error);
+                }
+                return Ok(made.clones);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn fork_into(
+        &self,
+        keeper: &mut Keeper,
+        maker: &Maker<'_>,
+        first: u32,
+        count: u32,
+        branches: &[CloneBranch],
+    ) -> Result<Vec<CloneHandle>, ForkError> {
+        let mut branches = branches.iter().map(|branch| &branch.name);
         keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
         let mut clones = Vec::new();
         for number in 0..count {
-            match maker.make(&keeper, first.wrapping_add(number)) {
+            match maker.make(keeper, first.wrapping_add(number), branches.next()) {
                 Ok(clone) => clones.push(clone),
                 Err(error) => {
                     // The rest of the batch never comes.
@@ -362,7 +428,7 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn make(&self, keeper: &Keeper, id: u32) -> Result<CloneHandle, ForkError> {
+    fn make(&self, keeper: &Keeper, id: u32, branch: Option<&BranchName>) -> Result<CloneHandle, ForkError> {
         let ([stdin, stdout, stderr], our_streams) = self.streams.open()?;
         let (ours, theirs) = messages::socket_pair()?;
         let gate = match self.begin {
@@ -374,7 +440,8 @@ impl<'a> Maker<'a> {
         if keeper.cancel.is_some() {
             keeper.await_one(PollFlags::OUT, None)?;
         }
-        keeper.send(&[wire::FORK, u64::from(id), 0, 0, 0, 0, 0, 0], &fds)?;
+        let flags = branch.map_or(0, |_| wire::FORK_VIEW);
+        keeper.send(&[wire::FORK, u64::from(id), flags, 0, 0, 0, 0, 0], &fds)?;
         let parts = Parts {
             channel: Arc::new(Channel::new(ours, CLONE_PID)),
             ours: our_streams,
@@ -385,7 +452,7 @@ impl<'a> Maker<'a> {
             owned: None,
             shared: Some(self.shared.clone()),
         };
-        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate))
+        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate).on(branch.cloned()))
     }
 }
 

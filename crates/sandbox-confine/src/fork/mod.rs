@@ -28,12 +28,14 @@ mod sandbox;
 mod serve;
 mod streams;
 mod template;
+mod views;
+mod writers;
 mod zygote;
 
 pub(crate) use clone::CloneHandle;
 pub use error::{ForkError, MapReduceError, ReduceError};
 pub(crate) use link::Link;
-pub use options::{CloneInput, CloneOutput, ForkOptions, INIT_TIMEOUT};
+pub use options::{Branches, CloneInput, CloneOutput, ForkOptions, INIT_TIMEOUT};
 pub use reduce::{Gatherer, OnFailure, Reduction};
 pub use template::TemplateBuilder;
 pub use zygote::{Zygote, ZygoteBuilder, zygote};

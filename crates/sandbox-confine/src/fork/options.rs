@@ -38,12 +38,30 @@ pub enum CloneInput {
     Piped,
 }
 
+/// What clones of a template see of the branch that it works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Branches {
+    /// All see the template's, and what one of them writes there the others see.
+    #[default]
+    Shared,
+    /// All see the template's, to which nobody can write until clones share it again. No file may be open for writing
+    /// there then.
+    ReadOnly,
+    /// Each has a branch of its own, over what the template's has when it is forked: see [`TemplateBuilder::branches`].
+    /// Nobody can write to the template's from then on, and no file may be open for writing there.
+    ///
+    /// [`TemplateBuilder::branches`]: crate::TemplateBuilder::branches
+    PerClone,
+}
+
 /// How clones are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "options do nothing by themselves"]
 pub struct ForkOptions {
     pub(crate) first: u32,
+    pub(crate) branches: Branches,
     pub(crate) stdin: CloneInput,
     pub(crate) stdout: CloneOutput,
     pub(crate) stderr: CloneOutput,
@@ -54,6 +72,7 @@ impl Default for ForkOptions {
         let output = CloneOutput::Capture { limit: CAPTURE_LIMIT };
         Self {
             first: 0,
+            branches: Branches::Shared,
             stdin: CloneInput::Null,
             stdout: output,
             stderr: output,
@@ -65,6 +84,12 @@ impl ForkOptions {
     /// The number of the first clone; 0 by default. For forks that continue one another.
     pub const fn first(mut self, number: u32) -> Self {
         self.first = number;
+        self
+    }
+
+    /// What clones see of the template's branch; shared by default.
+    pub const fn branches(mut self, branches: Branches) -> Self {
+        self.branches = branches;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::error::ForkError;
 use crate::error::StartError;
 use crate::exec::text;
 use crate::init::IdMaps;
-use crate::plan::Plan;
+use crate::plan::{PathRule, Plan};
 use crate::seccomp::{self, FilterSpec, Toggles};
 
 /// How a template is confined and what it finds.
@@ -22,6 +22,11 @@ pub(crate) struct Order {
     pub(crate) filter: Vec<u8>,
     /// The filter that its clones put before it.
     pub(crate) narrowing: Vec<u8>,
+    /// What its clones are confined by once more, where they have views of their own: their domain is to be as narrow as
+    /// that of a command, and names what is in their places.
+    pub(crate) clone_setup: Option<Vec<u8>>,
+    /// LANDLOCK_ACCESS_FS_REFER where this kernel has it, else 0.
+    pub(crate) refer: u64,
     /// Whether its memory is put into huge pages before it is forked.
     pub(crate) huge_pages: bool,
     pub(crate) body: Body,
@@ -61,6 +66,8 @@ pub(crate) struct Files {
 
 /// The number of the template's socket, in the template.
 pub(crate) const SOCKET: i32 = 3;
+/// LANDLOCK_ACCESS_FS_REFER: moving from one directory to another.
+const REFER: u64 = 1 << 13;
 /// The first number that [`Files`] may have.
 const FIRST: i32 = 16;
 
@@ -74,7 +81,13 @@ impl Body {
 }
 
 impl Order {
-    pub(crate) fn new(plan: &Plan, body: Body, cwd: &Path) -> Result<Self, ForkError> {
+    /// `views`: where each clone shows a view of its own.
+    pub(crate) fn new(
+        plan: &Plan,
+        body: Body,
+        cwd: &Path,
+        views: Option<&[PathBuf]>,
+    ) -> Result<Self, ForkError> {
         let Some(maps) = &plan.launch.maps else {
             return Err(ForkError::NeedsNamespaces {
                 cause: plan
@@ -86,20 +99,29 @@ impl Order {
                     .join("; "),
             });
         };
-        if plan.landlock.handled == [0; 3] {
+        let [handled, ..] = plan.landlock.handled;
+        if handled == 0 {
             return Err(ForkError::NeedsLandlock);
         }
         let spec = FilterSpec {
             toggles: Toggles {
                 template: true,
+                clone_mounts: views.is_some(),
                 ..plan.filter.toggles
             },
             ..plan.filter.clone()
         };
         let refused = |error| StartError::Prepare(crate::PrepareError::Syscalls(error));
         let namespaces = plan.launch.namespaces | plan.launch.beside;
+        let precise = plan.encode(&[], None)?;
+        let setup = match views {
+            None => precise.clone(),
+            Some(places) => widened(plan, places).encode(&[], None)?,
+        };
         Ok(Self {
-            setup: plan.encode(&[], None)?,
+            setup,
+            clone_setup: views.map(|_| precise),
+            refer: handled & REFER,
             filter: seccomp::filter(&spec).map_err(refused)?.into_owned(),
             narrowing: seccomp::narrowing(&spec).map_err(refused)?.into_bytes(),
             huge_pages: false,
@@ -109,6 +131,24 @@ impl Order {
             maps: onto_itself(maps),
         })
     }
+}
+
+/// The plan of a template whose clones show other mounts at those places: Landlock goes by what is mounted, so its rule
+/// has to name the directory above. What else is in there is kept by the mounts, which are read-only, and in each clone
+/// by the rules themselves.
+fn widened(plan: &Plan, places: &[PathBuf]) -> Plan {
+    let mut plan = plan.clone();
+    for place in places {
+        let rights = plan.landlock.paths.iter().filter(|rule| rule.path == *place);
+        let rights = rights.fold(0, |all, rule| all | rule.rights);
+        plan.landlock.paths.push(PathRule {
+            path: place.parent().unwrap_or(Path::new("/")).to_owned(),
+            rights,
+            may_be_missing: false,
+            is_resolved: true,
+        });
+    }
+    plan
 }
 
 impl Files {

@@ -25,8 +25,13 @@ const NOT_EXECUTED: i32 = 127;
 /// Leaves for the program, on our end of its socket, what it has to know when it says that it is ready.
 pub(super) fn send_terms(to: BorrowedFd<'_>, order: &Order) -> Result<(), StartError> {
     let filter = messages::sealed("sandbox-filter", &order.narrowing, MemfdFlags::NOEXEC_SEAL)?;
+    let setup = order.clone_setup.as_deref();
+    let setup = setup.map(|setup| messages::sealed("sandbox-views", setup, MemfdFlags::NOEXEC_SEAL));
+    let setup = setup.transpose()?;
     let huge_pages = u64::from(order.huge_pages);
-    messages::send(to, &[TERMS, huge_pages, 0, 0, 0, 0, 0, 0], &[filter.as_fd()])
+    let mut with = vec![filter.as_fd()];
+    with.extend(setup.as_ref().map(AsFd::as_fd));
+    messages::send(to, &[TERMS, huge_pages, order.refer, 0, 0, 0, 0, 0], &with)
 }
 
 /// Forks the entrant of a template that executes what `blob` says. Its pid.

@@ -2,7 +2,7 @@
 
 use std::io::PipeWriter;
 
-use sandbox_types::{Outcome, Policy, RunResult};
+use sandbox_types::{BranchName, Outcome, Policy, RunResult};
 
 use super::clone::CloneHandle;
 use super::error::ForkError;
@@ -90,6 +90,15 @@ impl Sandbox {
     pub fn clone_id(&self) -> Option<u32> {
         match &self.live {
             Live::Clone(clone) => Some(clone.id()),
+            _ => None,
+        }
+    }
+
+    /// The branch of a clone that has one of its own ([`Branches::PerClone`](crate::Branches::PerClone)). It is in use
+    /// until the clone has ended, and stays until it is discarded.
+    pub fn branch(&self) -> Option<&BranchName> {
+        match &self.live {
+            Live::Clone(clone) => clone.branch(),
             _ => None,
         }
     }

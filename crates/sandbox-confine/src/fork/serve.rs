@@ -1,14 +1,16 @@
 //! What the template does once it is confined: it runs the caller's first function, then is forked as it is told, and
 //! each copy runs the second.
 
+use std::ffi::CString;
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::order::Order;
 use crate::inside::huge;
 use crate::inside::sys::sockets::send;
 use crate::inside::sys::{self as kernel, Errno, Fd};
-use crate::inside::template::{self, Library};
+use crate::inside::template::{self, Library, Terms};
 use crate::sys;
 use crate::wire::{FAILED, PANICKED, READY};
 
@@ -49,9 +51,18 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
     if send(&socket, &[READY, pid, 0, 0, 0, 0, 0, 0], &[]).is_err() {
         return 1;
     }
-    match template::forked_off(socket, LIBRARY) {
+    // Nothing of the caller's runs here any more, so it stays what it is.
+    let cwd = std::env::current_dir().ok();
+    let cwd = cwd.and_then(|cwd| CString::new(cwd.into_os_string().into_vec()).ok());
+    let terms = Terms {
+        narrowing: &order.narrowing,
+        refer: order.refer,
+        setup: order.clone_setup.as_deref(),
+        cwd: cwd.as_deref().unwrap_or(&order.cwd),
+    };
+    match template::forked_off(socket, &terms, LIBRARY) {
         None => 0,
-        Some(mut clone) => match clone.prepare(&order.narrowing, LIBRARY) {
+        Some(mut clone) => match clone.prepare(&terms, LIBRARY) {
             Ok(()) => run(&work, clone.id),
             Err((what, Errno(errno))) => {
                 let text = format!(

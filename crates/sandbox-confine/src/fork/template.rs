@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
-use sandbox_types::Policy;
+use sandbox_types::{CloneBranches, Policy};
 
 use super::enter;
 use super::error::ForkError;
@@ -17,12 +18,13 @@ use super::order::{Body, Files, Order};
 use super::program;
 use super::runtime;
 use super::serve::{self, Work};
+use super::views::Views;
 use crate::command::{Command, Stdio};
 use crate::error::StartError;
 use crate::exec;
 use crate::init;
 use crate::messages;
-use crate::prepared::Prepared;
+use crate::prepared::{Extras, Prepared};
 use crate::process::Owned;
 use crate::sandbox::Sandbox;
 use crate::served::Filesystems;
@@ -38,6 +40,7 @@ pub struct TemplateBuilder<'a> {
     served: Filesystems,
     init_timeout: Duration,
     huge_pages: bool,
+    branches: Option<Box<dyn CloneBranches>>,
     stdout: Stdio,
     stderr: Stdio,
     cancel: Option<Arc<OwnedFd>>,
@@ -50,6 +53,7 @@ impl<'a> TemplateBuilder<'a> {
             served,
             init_timeout: INIT_TIMEOUT,
             huge_pages: false,
+            branches: None,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
             cancel: None,
@@ -67,6 +71,16 @@ impl<'a> TemplateBuilder<'a> {
     /// default; without effect where the kernel has no transparent huge pages.
     pub fn huge_pages(mut self) -> Self {
         self.huge_pages = true;
+        self
+    }
+
+    /// Who keeps the branches of clones, for [`Branches::PerClone`](crate::Branches::PerClone). The policy must mount the
+    /// branch that they are of.
+    ///
+    /// Such a template keeps one thing more that lets it give clones mounts of their own, which they drop before the
+    /// function runs: see docs/threat-model.md.
+    pub fn branches(mut self, branches: impl CloneBranches + 'static) -> Self {
+        self.branches = Some(Box::new(branches));
         self
     }
 
@@ -187,23 +201,28 @@ impl<'a> TemplateBuilder<'a> {
         let stdin = command.stdin.take().unwrap_or(Stdio::Null);
         self.stdout = command.stdout.take().unwrap_or(self.stdout);
         self.stderr = command.stderr.take().unwrap_or(self.stderr);
-        let prepared = Prepared::with_all(self.policy, self.served.clone(), runtime::files())?;
+        let prepared = self.prepare(runtime::files())?;
         let owned = prepared.launch()?;
         let plan = prepared.plan();
+        let views = Views::new(&plan, self.branches.take())?;
         let surroundings = &owned.surroundings;
         let cwd = command.cwd.clone().unwrap_or_else(|| surroundings.cwd.clone());
-        let order = Order::new(&plan, Body::Program, &cwd)?;
+        let order = Order::new(&plan, Body::Program, &cwd, views.own_places().as_deref())?;
         runtime::check(&plan)?;
         let command = runtime::announce(command, &surroundings.env);
         let blob = exec::encode(&command, &surroundings.env, &surroundings.path, &cwd)?;
-        let streams = self.streams(stdin)?;
+        let made = Made {
+            prepared,
+            owned,
+            views,
+            streams: self.streams(stdin)?,
+            order,
+        };
         let kind = Kind::Program {
             program: command.program().into(),
             cwd,
         };
-        self.make_in(prepared, owned, &kind, streams, order, |order, files| {
-            program::fork(&order, files, &blob)
-        })
+        self.make_in(made, &kind, |order, files| program::fork(&order, files, &blob))
     }
 
     fn make<'b>(self, init: impl FnOnce() -> Work<'b>) -> Result<Sandbox, ForkError> {
@@ -221,13 +240,32 @@ impl<'a> TemplateBuilder<'a> {
         mut self,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
     ) -> Result<Sandbox, ForkError> {
-        let prepared = Prepared::serving(self.policy, self.served.clone())?;
+        let prepared = self.prepare(Vec::new())?;
         let owned = prepared.launch()?;
+        // Where namespaces turn out not to work, that is another plan than before.
+        let plan = prepared.plan();
+        let views = Views::new(&plan, self.branches.take())?;
         let surroundings = &owned.surroundings;
         let body = Body::functions(&surroundings.env)?;
-        let order = Order::new(&prepared.plan(), body, &surroundings.cwd)?;
-        let streams = self.streams(Stdio::Null)?;
-        self.make_in(prepared, owned, &Kind::Functions, streams, order, fork)
+        let order = Order::new(&plan, body, &surroundings.cwd, views.own_places().as_deref())?;
+        let made = Made {
+            prepared,
+            owned,
+            views,
+            streams: self.streams(Stdio::Null)?,
+            order,
+        };
+        self.make_in(made, &Kind::Functions, fork)
+    }
+
+    fn prepare(&self, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Prepared, ForkError> {
+        let trees = self.branches.as_ref().map(|branches| branches.trees());
+        let trees = trees.unwrap_or_default();
+        Ok(Prepared::with_all(
+            self.policy,
+            self.served.clone(),
+            Extras { files, trees },
+        )?)
     }
 
     fn streams(&mut self, stdin: Stdio) -> Result<Streams, StartError> {
@@ -242,13 +280,17 @@ impl<'a> TemplateBuilder<'a> {
 
     fn make_in(
         self,
-        prepared: Prepared,
-        owned: Owned,
+        made: Made,
         kind: &Kind,
-        streams: Streams,
-        mut order: Order,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
     ) -> Result<Sandbox, ForkError> {
+        let Made {
+            prepared,
+            owned,
+            views,
+            streams,
+            mut order,
+        } = made;
         order.huge_pages = self.huge_pages;
         let mut ends = Ends::open()?;
         if matches!(kind, Kind::Program { .. }) {
@@ -265,10 +307,21 @@ impl<'a> TemplateBuilder<'a> {
             what: "wait4",
             source,
         })?;
-        let link = Link::new(Arc::new(self.policy.clone()), owned, control, self.cancel);
+        let policy = Arc::new(self.policy.clone());
+        let link = Link::new(policy, owned, control, views, self.cancel);
         link.await_ready(kind, self.init_timeout)?;
+        link.hand_over_trees()?;
         Ok(Sandbox::of_template(prepared, Arc::new(link)))
     }
+}
+
+/// What there is of a template before its process.
+struct Made {
+    prepared: Prepared,
+    owned: Owned,
+    views: Views,
+    streams: Streams,
+    order: Order,
 }
 
 /// A stream of a template has nobody who reads it.

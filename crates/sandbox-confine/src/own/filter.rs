@@ -36,6 +36,7 @@ pub(super) fn compile(calls: &[String], devices: Devices) -> Result<Vec<u8>, Own
             metadata_changes: true,
             foreign_processes: false,
             template: false,
+            clone_mounts: false,
             ipc: false,
             device_nodes: devices == Devices::Made,
         },

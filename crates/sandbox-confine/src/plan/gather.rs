@@ -1,5 +1,6 @@
 //! Looking at the host for one policy: the only part of planning that reads files.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct View {
     pub grants: Vec<ResolvedGrant>,
     /// Links by which the policy names them: where, and to what.
     pub links: Vec<(PathBuf, PathBuf)>,
+    /// What filesystems that are served are locked by.
+    pub locks: BTreeMap<ServedName, PathBuf>,
     /// What is covered beneath them.
     pub masks: Vec<Masked>,
     /// Sockets let through: where they are, and where they appear.
@@ -95,6 +98,7 @@ impl View {
             account,
             grants: Vec::new(),
             links: Vec::new(),
+            locks: BTreeMap::new(),
             masks: Vec::new(),
             sockets: Vec::new(),
             socket_env: Vec::new(),
@@ -185,6 +189,7 @@ pub(crate) fn gather(policy: &Policy, host: &Host, served: &Filesystems) -> Resu
     grants.extend(pinned);
     view.grants = grants;
     view.links = links;
+    view.locks = served.locks();
     for name in &filesystem.sockets {
         add_socket(&mut view, name)?;
     }

@@ -150,6 +150,22 @@ pub fn plan(
 }
 
 impl Plan {
+    /// Takes copies of directories of the host besides, before they are out of sight, and after whatever is served is
+    /// mounted.
+    pub(crate) fn take_trees(&mut self, trees: &[PathBuf]) {
+        let Some(before) = self
+            .steps
+            .iter()
+            .position(|step| matches!(step, Step::Hostname(_)))
+        else {
+            return;
+        };
+        let trees = trees.iter().map(|path| Step::Tree { path: path.clone() });
+        self.steps.splice(before..before, trees);
+        // Views are covered by copies of what covers the template's own, which the kernel takes only of what is there.
+        self.steps.retain(|step| !matches!(step, Step::Remove { .. }));
+    }
+
     /// Whether the plan needs a private directory on the host.
     pub(crate) fn needs_scratch(&self) -> bool {
         self.launch.namespaces == 0

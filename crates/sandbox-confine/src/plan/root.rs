@@ -47,9 +47,10 @@ enum Attachment {
 
 impl Attachment {
     /// The step that takes it, before the new root covers the old one; none for what is made in the new root.
-    fn taken(&self) -> Option<Step> {
+    fn taken(&self, view: &View) -> Option<Step> {
         let served = |name: &ServedName, attributes| Step::Served {
             name: name.clone(),
+            lock: view.locks.get(name).cloned(),
             attributes,
         };
         Some(match self {
@@ -351,7 +352,7 @@ impl Layout {
         let mut steps = Vec::with_capacity(self.dirs.len() + self.files.len() + 3 * self.mounts.len() + 16);
         // Trees of the host are taken before the new root covers the old one.
         for (_, attachment) in self.mounts.iter() {
-            steps.extend(attachment.taken());
+            steps.extend(attachment.taken(view));
         }
         steps.push(Step::Hostname(policy.process.hostname.clone()));
         steps.push(Step::Root {

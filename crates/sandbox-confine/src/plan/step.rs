@@ -35,8 +35,16 @@ pub enum Step {
     Served {
         /// Its name.
         name: ServedName,
+        /// A file to hold an exclusive flock(2) on.
+        lock: Option<PathBuf>,
         /// MOUNT_ATTR_*.
         attributes: u64,
+    },
+    /// Takes a copy of a directory of the host for the supervisor, who has views of clones made of it. It is shown
+    /// nowhere.
+    Tree {
+        /// Where it is on the host.
+        path: PathBuf,
     },
     /// Makes the file system in memory that becomes the root.
     Root {
@@ -146,9 +154,17 @@ impl Step {
                 attributes: *attributes,
             }),
             Self::Overlay { overlay, attributes } => return encode_overlay(overlay, *attributes, writer),
-            Self::Served { name, attributes } => writer.op(&Op::Served {
+            Self::Served {
+                name,
+                lock,
+                attributes,
+            } => writer.op(&Op::Served {
                 name: &text(name.as_str().as_ref())?,
+                lock: &text(lock.as_deref().unwrap_or(Path::new("")).as_os_str())?,
                 attributes: *attributes,
+            }),
+            Self::Tree { path } => writer.op(&Op::Tree {
+                path: &text(path.as_os_str())?,
             }),
             Self::Cover {
                 from,
@@ -251,9 +267,10 @@ impl fmt::Display for Step {
                     .iter()
                     .try_for_each(|lower| write!(f, " {}", lower.display()))
             }
-            Self::Served { name, attributes } => {
+            Self::Served { name, attributes, .. } => {
                 write!(f, "mount what is served as {name}{}", Attributes(*attributes))
             }
+            Self::Tree { path } => write!(f, "take {} for views of clones", path.display()),
             Self::Root { size } => write!(f, "make a root of at most {size} bytes"),
             Self::Dir { path, mode } => write!(f, "make directory {} {mode:o}", path.display()),
             Self::Link { path, target } => write!(f, "link {} to {}", path.display(), target.display()),

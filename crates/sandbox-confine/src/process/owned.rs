@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub(crate) struct Owned {
     pub(crate) stake: Option<Stake>,
     /// Commands whose handles may still be there.
     commands: Vec<Weak<Channel>>,
+    /// Copies of directories of the host that views of clones are made of, until the keeper has them.
+    pub(crate) trees: Vec<OwnedFd>,
     /// Who gets it when its only command has ended.
     pub(crate) heir: Option<Arc<dyn Heir>>,
 }
@@ -88,6 +91,7 @@ impl Owned {
             is_cancelled: Arc::default(),
             stake: None,
             commands: Vec::new(),
+            trees: Vec::new(),
             heir: None,
         }
     }

@@ -8,7 +8,7 @@ use super::{processes, sockets};
 pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
     match call {
         "clone" if !spec.nested => Some(allow_each([bits_clear(0, CLONE_NAMESPACES)])),
-        "setns" if !spec.nested => Some(allow_each([int_is(1, CLONE_NEWPID)])),
+        "setns" if !spec.nested => Some(allow_each(joined(spec.toggles).map(|kind| int_is(1, kind)))),
         "unshare" if !spec.nested => Some(allow_each([bits_clear(0, !UNSHARE_OWN)])),
         "seccomp" if !spec.nested => Some(allow_each([bits_clear(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)])),
         "ioctl" => Some(refused_ioctls(spec.toggles)),
@@ -33,8 +33,12 @@ pub(super) fn allow_each(conditions: impl IntoIterator<Item = Condition>) -> Vec
 /// The flags are the first argument on x86_64 and aarch64 (on s390 they are the second).
 const CLONE_NAMESPACES: u64 = 0x7E02_0000;
 
-/// The one kind of namespace that a template joins: one of those made for its clones.
-const CLONE_NEWPID: u32 = 0x2000_0000;
+/// The kinds of namespaces that a template joins: of those made for its clones.
+fn joined(toggles: Toggles) -> impl Iterator<Item = u32> {
+    const CLONE_NEWPID: u32 = 0x2000_0000;
+    const CLONE_NEWNS: u32 = 0x0002_0000;
+    std::iter::once(CLONE_NEWPID).chain(toggles.clone_mounts.then_some(CLONE_NEWNS))
+}
 
 /// `CLONE_{FS,FILES,SYSVSEM}`: what unshare may separate from other threads. All other bits are refused.
 const UNSHARE_OWN: u64 = 0x0004_0600;

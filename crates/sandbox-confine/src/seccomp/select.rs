@@ -57,12 +57,15 @@ pub(super) fn allowed(spec: &FilterSpec) -> Result<BTreeSet<&'static str>, Secco
     if spec.toggles.template {
         names.extend(TEMPLATE);
     }
+    if spec.toggles.clone_mounts {
+        names.extend(CLONE_MOUNTS);
+    }
     Ok(names)
 }
 
 /// What a template and its clones call before the caller's function runs in the clone, or between two forks.
 /// `setns` is for pid namespaces only.
-pub(super) const TEMPLATE: [&str; 22] = [
+pub(super) const TEMPLATE: [&str; 24] = [
     "capset",
     "clone",
     "close",
@@ -70,12 +73,14 @@ pub(super) const TEMPLATE: [&str; 22] = [
     "dup2",
     "exit_group",
     "getpid",
+    "landlock_add_rule",
     "landlock_create_ruleset",
     "landlock_restrict_self",
     "madvise",
     "mmap",
     "munmap",
     "openat",
+    "openat2",
     "ppoll",
     "prctl",
     "recvmsg",
@@ -87,16 +92,21 @@ pub(super) const TEMPLATE: [&str; 22] = [
     "wait4",
 ];
 
+/// Besides, where clones have mounts of their own.
+const CLONE_MOUNTS: [&str; 2] = ["chdir", "fcntl"];
+
 /// Those of [`TEMPLATE`] that `spec` does not allow, whatever their arguments.
 pub(super) fn only_for_template(spec: &FilterSpec) -> Result<Vec<&'static str>, SeccompError> {
     let own = allowed(&FilterSpec {
         toggles: Toggles {
             template: false,
+            clone_mounts: false,
             ..spec.toggles
         },
         ..spec.clone()
     })?;
-    Ok(TEMPLATE.into_iter().filter(|call| !own.contains(call)).collect())
+    let all = TEMPLATE.into_iter().chain(CLONE_MOUNTS);
+    Ok(all.filter(|call| !own.contains(call)).collect())
 }
 
 /// One resolved entry of `allow` or `deny`.

@@ -59,6 +59,9 @@ pub struct Toggles {
     /// What the template of a fork does besides the caller's function: it joins pid namespaces that were made for its
     /// clones, talks to its keeper, and is forked.
     pub template: bool,
+    /// A template besides: it joins mount namespaces that were made for its clones, which then put up a domain of their
+    /// own by the rules of the policy.
+    pub clone_mounts: bool,
     /// System V IPC and POSIX message queues. False without an IPC namespace, where they are the host's.
     pub ipc: bool,
     /// mknod(2) of devices that reach a driver. For who has the capability, and can open none where they are made.
@@ -77,6 +80,7 @@ impl Toggles {
             ipc: true,
             device_nodes: false,
             template: false,
+            clone_mounts: false,
         }
     }
 
@@ -91,6 +95,7 @@ impl Toggles {
             ipc: false,
             device_nodes: false,
             template: false,
+            clone_mounts: false,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::create::now;
 use super::error::BranchError;
 use super::handle::Branch;
 use super::kept::Which;
-use super::layer::{self, LayerDir, Model};
+use super::layer::{self, LayerDir, Look, Model};
 use super::manifest::{Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
 use super::node::Timestamp;
@@ -57,6 +57,7 @@ impl Branch {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Exported, CarryError> {
         let _held = self.hold()?;
+        self.complete_links()?;
         let about = About {
             branch: self.name(),
             created: self.created(),
@@ -149,13 +150,14 @@ impl Workspace {
                 let places = std::iter::once(dir.part(None).tree()).chain(beside);
                 return Ok(places.chain(texts).collect());
             }
+            let look = |like| Look::of(&Model::Plain(like)).map_err(problem());
             dir.part(None)
-                .create_overlay(&Model::Plain(self.base()))
+                .create_overlay(&look(self.base())?)
                 .map_err(problem())?;
             let mut places = vec![dir.part(None).upper()];
             for (index, extra) in manifest.extras.iter().enumerate() {
                 let part = dir.part(Some(index));
-                part.create_overlay(&Model::Plain(extra)).map_err(problem())?;
+                part.create_overlay(&look(extra)?).map_err(problem())?;
                 places.push(part.upper());
             }
             // What this workspace has no place for stays in the layer, and shows nowhere.
@@ -201,7 +203,7 @@ impl Workspace {
     fn blank(&self, id: String, dir: &LayerDir) -> Result<Manifest, BranchError> {
         let mut manifest = Manifest {
             version: VERSION,
-            mode: Mode::Kernel,
+            mode: self.layered_mode(),
             layers: vec![id],
             parent: None,
             snapshot: None,

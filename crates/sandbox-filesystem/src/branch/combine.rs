@@ -91,6 +91,7 @@ impl Workspace {
             .collect::<Result<Vec<_>, _>>()?;
         let _held = branches.iter().map(Branch::hold).collect::<Result<Vec<_>, _>>()?;
         branches.iter().try_for_each(Branch::check_settled)?;
+        branches.iter().try_for_each(Branch::complete_links)?;
         let options = ReviewOptions {
             ignored: IgnoredFiles::Include,
             ..ReviewOptions::default()
@@ -147,7 +148,7 @@ impl Branch {
     pub(crate) fn writer(&self) -> Result<LayerWriter, BranchError> {
         let part = self.top().part(None);
         let (root, format) = match self.mode() {
-            Mode::Kernel => (part.upper(), LayerFormat::Overlay),
+            Mode::Kernel | Mode::Exact => (part.upper(), LayerFormat::Overlay),
             Mode::Copy => (part.tree(), LayerFormat::Complete),
         };
         LayerWriter::open(&root, format).map_err(BranchError::io("open", &root))

@@ -221,6 +221,7 @@ impl Branch {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Commit, CommitError> {
         let _held = self.hold()?;
+        self.complete_links()?;
         self.check_settled()?;
         let _lock = self.workspace().lock()?;
         if let Some(commit) = self

@@ -13,7 +13,7 @@ use super::copy::{self, Reflink, TreeOptions, TreeReport};
 use super::error::BranchError;
 use super::git;
 use super::handle::Branch;
-use super::layer::{self, LayerDir, Model};
+use super::layer::{self, LayerDir, Look, Model};
 use super::lock::{self, Asked};
 use super::manifest::{self, Durability, Manifest, Mode, VERSION};
 use super::moved::DirectoryId;
@@ -25,7 +25,7 @@ use super::workspace::Workspace;
 /// How a branch is to keep what differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ModeChoice {
-    /// The kernel's overlayfs where it works, else a copy.
+    /// The kernel's overlayfs where it works, else one that is served through FUSE, else a copy.
     #[default]
     Auto,
     /// This one, or an error.
@@ -57,6 +57,24 @@ pub struct CreateOptions {
     pub from: Option<BranchName>,
     /// Known not to work: set where namespaces are not to be had.
     pub no_kernel: Option<Unsuitable>,
+    /// The same of mode `exact`.
+    pub no_exact: Option<Unsuitable>,
+}
+
+impl CreateOptions {
+    /// Why a mode is known not to work.
+    fn known(&self, mode: Mode) -> Option<&Unsuitable> {
+        match mode {
+            Mode::Kernel => self.no_kernel.as_ref(),
+            // Without namespaces nothing is mounted at all.
+            Mode::Exact => self.no_exact.as_ref().or_else(|| {
+                self.no_kernel
+                    .as_ref()
+                    .filter(|why| **why == Unsuitable::NoNamespaces)
+            }),
+            Mode::Copy => None,
+        }
+    }
 }
 
 impl Workspace {
@@ -87,8 +105,8 @@ impl Workspace {
         let manifest = match &parent {
             None => self.fresh(options, progress)?,
             Some(parent) => {
-                self.check_inherited(parent, options)?;
-                self.branched(parent, progress)?
+                let mode = self.inherited(parent, options)?;
+                self.branched(parent, mode, progress)?
             }
         };
         self.publish(name, &manifest)
@@ -161,13 +179,14 @@ impl Workspace {
         };
         self.find_repository(&mut manifest);
         let made = match mode {
-            Mode::Kernel => self
-                .snapshot(options.snapshot, &mut manifest, progress)
-                .and_then(|()| {
-                    let roots =
-                        std::iter::once(self.base()).chain(manifest.extras.iter().map(PathBuf::as_path));
-                    make_overlay(&dir, roots.map(Model::Plain))
-                }),
+            Mode::Kernel | Mode::Exact => {
+                self.snapshot(options.snapshot, &mut manifest, progress)
+                    .and_then(|()| {
+                        let roots =
+                            std::iter::once(self.base()).chain(manifest.extras.iter().map(PathBuf::as_path));
+                        make_overlay(&dir, roots.map(Model::Plain))
+                    })
+            }
             Mode::Copy => self.copy_base(&dir, &mut manifest, progress),
         };
         made.inspect_err(|_| self.drop_layer(&manifest))
@@ -187,7 +206,7 @@ impl Workspace {
                 manifest.visible = layout.read_only;
                 manifest.visible.extend(layout.alternates);
                 // A copy of a git directory elsewhere could not be shown in its place everywhere.
-                if manifest.mode == Mode::Kernel {
+                if manifest.mode.has_layers() {
                     manifest.extras = layout.extra;
                 }
             }
@@ -201,73 +220,80 @@ impl Workspace {
         }
     }
 
-    /// A branch of a branch is of its mode: nothing else can be asked for.
-    fn check_inherited(&self, parent: &Branch, options: &CreateOptions) -> Result<(), BranchError> {
+    /// The mode of a branch of a branch: that of the parent; of what is in layers, the other one that is.
+    fn inherited(&self, parent: &Branch, options: &CreateOptions) -> Result<Mode, BranchError> {
         let mode = parent.mode();
-        match (options.mode, &options.no_kernel) {
-            (ModeChoice::Only(asked), _) if asked != mode => {}
-            (_, Some(reason)) if mode == Mode::Kernel => {
-                return Err(BranchError::Mode {
-                    workspace: self.base().to_owned(),
-                    mode,
-                    reason: reason.clone(),
-                });
-            }
-            _ if options.snapshot != Snapshot::Off => {}
-            _ => return Ok(()),
+        let other = |asked: Mode| asked != mode && !(asked.has_layers() && mode.has_layers());
+        let is_other = matches!(options.mode, ModeChoice::Only(asked) if other(asked));
+        if is_other || options.snapshot != Snapshot::Off {
+            return Err(BranchError::Inherited {
+                parent: parent.name().clone(),
+                mode,
+            });
         }
-        Err(BranchError::Inherited {
-            parent: parent.name().clone(),
-            mode,
-        })
+        match (options.mode, options.known(mode)) {
+            (ModeChoice::Only(asked), _) if asked != mode => self.check(asked, options).map(|()| asked),
+            (_, None) => Ok(mode),
+            (ModeChoice::Auto, Some(_)) if mode == Mode::Kernel && self.has_exact(options) => Ok(Mode::Exact),
+            (_, Some(reason)) => Err(self.no_mode(mode, reason.clone())),
+        }
     }
 
     /// A branch of a branch: what the parent has written until now becomes a layer of both.
-    fn branched(&self, parent: &Branch, progress: &mut dyn FnMut(Progress)) -> Result<Manifest, BranchError> {
+    fn branched(
+        &self,
+        parent: &Branch,
+        mode: Mode,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Manifest, BranchError> {
         let _held = parent.hold()?;
         parent.check_settled()?;
         let parent = self.get(parent.name())?;
+        // What is shared stands for itself.
+        parent.complete_links()?;
         let _lock = self.lock()?;
-        let layers = self.places().layers();
-        let mut new_layer = || {
-            let (id, dir) =
-                LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
-            let made = match parent.manifest().mode {
-                Mode::Kernel => {
-                    let uppers = parent.parts().map(|part| parent.top().part(part).upper());
-                    let uppers: Vec<_> = uppers.collect();
-                    make_overlay(&dir, uppers.iter().map(|upper| Model::Upper(upper)))
-                }
-                Mode::Copy => {
-                    let tree = parent.top().part(None).tree();
-                    self.copy(&tree, &dir, Reflink::Try, progress).map(drop)
-                }
-            };
-            made.map(|()| id)
-        };
         let mut manifest = parent.manifest().clone();
+        manifest.mode = mode;
         manifest.parent = Some(parent.name().clone());
         manifest.created = now();
         manifest.last_run = None;
         match manifest.mode {
             Mode::Copy => {
-                manifest.layers = vec![new_layer()?];
+                let layers = self.places().layers();
+                let (id, dir) =
+                    LayerDir::create(&layers).map_err(BranchError::io("make a directory in", &layers))?;
+                let tree = parent.top().part(None).tree();
+                self.copy(&tree, &dir, Reflink::Try, progress)?;
+                manifest.layers = vec![id];
                 // What differs from the base in a copy of a branch, nobody has to have touched since.
                 manifest.copied_at = None;
             }
-            Mode::Kernel => {
+            Mode::Kernel | Mode::Exact => {
                 let mut parents = manifest.clone();
+                parents.mode = parent.mode();
                 parents.parent.clone_from(&parent.manifest().parent);
                 parents.created = parent.manifest().created;
                 parents.last_run.clone_from(&parent.manifest().last_run);
-                parents.layers.insert(0, new_layer()?);
-                manifest.layers.insert(0, new_layer()?);
+                let making = self.making_over(&parent)?;
+                parents.layers.insert(0, making.layer()?.0);
+                manifest.layers.insert(0, making.layer()?.0);
                 // From here on the shared layer is never written again.
                 parent.top().settle_parts(&parents.extras)?;
                 manifest::store(&parent.file(), &parents, Durability::Machine)?;
             }
         }
         Ok(manifest)
+    }
+
+    /// New layers over the topmost one of `parent`, in mode `kernel`.
+    pub(crate) fn making_over(&self, parent: &Branch) -> Result<Making, BranchError> {
+        let uppers = parent.parts().map(|part| parent.top().part(part).upper());
+        let looks =
+            uppers.map(|upper| Look::of(&Model::Upper(&upper)).map_err(BranchError::io("look at", &upper)));
+        Ok(Making {
+            layers: self.places().layers(),
+            looks: looks.collect::<Result<_, _>>()?,
+        })
     }
 
     /// A branch whose layer is there already.
@@ -307,23 +333,60 @@ impl Workspace {
     }
 
     fn choose(&self, options: &CreateOptions) -> Result<Mode, BranchError> {
-        let kernel = match &options.no_kernel {
-            Some(reason) => Err(reason.clone()),
-            None => self.why_no_kernel().map_or(Ok(()), Err),
-        };
-        match (options.mode, kernel) {
-            (ModeChoice::Only(Mode::Copy), _) => Ok(Mode::Copy),
-            (_, Ok(())) => Ok(Mode::Kernel),
-            (ModeChoice::Auto, Err(reason)) => {
-                tracing::info!(%reason, "no overlayfs; the workspace is copied");
-                Ok(Mode::Copy)
-            }
-            (ModeChoice::Only(mode), Err(reason)) => Err(BranchError::Mode {
-                workspace: self.base().to_owned(),
-                mode,
-                reason,
-            }),
+        if let ModeChoice::Only(mode) = options.mode {
+            return self.check(mode, options).map(|()| mode);
         }
+        let Some(reason) = self.why_not(Mode::Kernel, options) else {
+            return Ok(Mode::Kernel);
+        };
+        let mode = if self.has_exact(options) {
+            Mode::Exact
+        } else {
+            Mode::Copy
+        };
+        tracing::info!(%reason, mode = mode.name(), "no overlayfs of the kernel's");
+        Ok(mode)
+    }
+
+    fn has_exact(&self, options: &CreateOptions) -> bool {
+        self.why_not(Mode::Exact, options).is_none()
+    }
+
+    /// For what cannot be a copy: mode `kernel`, or `exact` where only that is to be had.
+    pub(crate) fn layered_mode(&self) -> Mode {
+        match self.choose(&CreateOptions::default()) {
+            Ok(Mode::Exact) => Mode::Exact,
+            _ => Mode::Kernel,
+        }
+    }
+
+    /// An error where its branches cannot be in that mode.
+    pub(crate) fn check_mode(&self, mode: Mode) -> Result<(), BranchError> {
+        self.check(mode, &CreateOptions::default())
+    }
+
+    fn check(&self, mode: Mode, options: &CreateOptions) -> Result<(), BranchError> {
+        match self.why_not(mode, options) {
+            None => Ok(()),
+            Some(reason) => Err(self.no_mode(mode, reason)),
+        }
+    }
+
+    fn no_mode(&self, mode: Mode, reason: Unsuitable) -> BranchError {
+        BranchError::Mode {
+            workspace: self.base().to_owned(),
+            mode,
+            reason,
+        }
+    }
+
+    fn why_not(&self, mode: Mode, options: &CreateOptions) -> Option<Unsuitable> {
+        let found = || match mode {
+            Mode::Kernel => self.why_no_kernel(),
+            Mode::Exact => self.why_no_exact(),
+            Mode::Copy => None,
+        };
+        options.known(mode).cloned().or_else(found)
     }
 
     fn snapshot(
@@ -414,6 +477,27 @@ impl Workspace {
     }
 }
 
+/// New, empty layers in mode `kernel`, all of which look alike.
+#[derive(Debug)]
+pub(crate) struct Making {
+    layers: PathBuf,
+    looks: Vec<Look>,
+}
+
+impl Making {
+    /// One more, and its name.
+    pub(crate) fn layer(&self) -> Result<(String, LayerDir), BranchError> {
+        let problem = |source| BranchError::io("make a directory in", &self.layers)(source);
+        let (id, dir) = LayerDir::create(&self.layers).map_err(problem)?;
+        for (index, look) in self.looks.iter().enumerate() {
+            dir.part(index.checked_sub(1))
+                .create_overlay(look)
+                .map_err(BranchError::io("make", dir.path()))?;
+        }
+        Ok((id, dir))
+    }
+}
+
 /// What a copy is missing, for whoever looks at the branch.
 fn notes(report: &TreeReport) -> Vec<String> {
     let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
@@ -435,8 +519,8 @@ fn notes(report: &TreeReport) -> Vec<String> {
 /// Makes an empty layer: its parts look like `models`, the workspace's first.
 fn make_overlay<'a>(dir: &LayerDir, models: impl Iterator<Item = Model<'a>>) -> Result<(), BranchError> {
     for (index, model) in models.enumerate() {
-        dir.part(index.checked_sub(1))
-            .create_overlay(&model)
+        let look = Look::of(&model);
+        look.and_then(|look| dir.part(index.checked_sub(1)).create_overlay(&look))
             .map_err(BranchError::io("make", dir.path()))?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::copy::CopyError;
 use super::lock::Holder;
 use super::manifest::{FileError, Mode};
 use super::suitable::Unsuitable;
+use crate::backend::overlay::OverlayError;
 
 /// Why a workspace or a branch cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,25 @@ pub enum BranchError {
         /// Why not.
         reason: Unsuitable,
     },
+    /// What was asked for is no mode that it can be in.
+    #[error("branch {name} is in mode {}, and cannot be in mode {}", mode.name(), asked.name())]
+    Inseparable {
+        /// Which one.
+        name: BranchName,
+        /// Its mode.
+        mode: Mode,
+        /// What was asked for.
+        asked: Mode,
+    },
+    /// It is in mode `exact`, and cannot be served.
+    #[error("branch {name} cannot be served: {source}")]
+    View {
+        /// Which one.
+        name: BranchName,
+        /// Why.
+        #[source]
+        source: OverlayError,
+    },
     /// Something was mounted inside the workspace after the branch was made, and overlayfs cannot show it.
     #[error("{path} is a mount of its own inside the workspace now, which branch {name}, in mode kernel, cannot show", path = path.display())]
     MountedInside {
@@ -90,6 +110,20 @@ pub enum BranchError {
         parent: BranchName,
         /// Its mode.
         mode: Mode,
+    },
+    /// Clones have branches of their own by the kernel's overlayfs only.
+    #[error(
+        "branch {name} is a whole copy, and clones of a template have branches only of one in mode kernel"
+    )]
+    CopyForClones {
+        /// Which one.
+        name: BranchName,
+    },
+    /// Nobody has said yet that the template writes no more.
+    #[error("branch {name} is being written still: no clone can have a branch of it")]
+    NotFrozen {
+        /// Which one.
+        name: BranchName,
     },
     /// The machine went down while it was mounted.
     #[error("the machine went down while branch {name} was in use: what was last written to it may be lost")]
@@ -199,8 +233,22 @@ impl BranchError {
             Self::Mode {
                 mode: Mode::Kernel, ..
             } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::Mode {
+                reason: Unsuitable::NoFuse(_),
+                ..
+            } => "give this user access to /dev/fuse (a container needs --device /dev/fuse), or leave it to \
+                  --branch-mode auto"
+                .into(),
+            Self::Mode {
+                mode: Mode::Exact, ..
+            } => "leave it to --branch-mode auto, or use copy".into(),
+            Self::Inseparable { .. } => {
+                "leave out --branch-mode, or choose another name; kernel and exact can be changed for one another"
+                    .into()
+            }
+            Self::View { source, .. } => return source.hints().next().map(str::to_owned),
             Self::MountedInside { path, .. } => format!(
-                "unmount it (umount {}) and try again, or work on a new branch: --branch-mode copy; diff and commit work as they are",
+                "run it with --branch-mode exact, which goes around it; or unmount it (umount {}) and try again; diff and commit work as they are",
                 path.display()
             ),
             Self::Workspace { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -210,6 +258,9 @@ impl BranchError {
             Self::NoReflink { .. } => {
                 "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
                     .into()
+            }
+            Self::CopyForClones { .. } => {
+                "make it with: --branch-mode kernel, to see why that does not work here".into()
             }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),
             Self::NotSettled { name } => {

@@ -12,7 +12,6 @@ use super::kept::Which;
 use super::layer::LayerDir;
 use super::lock::{self, Asked, Held, Holder};
 use super::manifest::{self, Durability, LastRun, Manifest, Mode};
-use super::remove::remove_tree;
 use super::stack::{LayerFormat, Stack};
 use super::submounts;
 use super::workspace::{Workspace, size_of_tree};
@@ -102,7 +101,7 @@ impl Branch {
 
     /// What has to be mounted for a command to work on the branch, after making it ready: the workspace, and
     /// of its git repository what is elsewhere. In mode `copy` it is the copy that is shown at the workspace's
-    /// place.
+    /// place, in mode `exact` what whoever starts the sandbox serves there: [`Branch::views`].
     ///
     /// The sandbox that mounts it holds the branch's lock; a second one that tries fails.
     ///
@@ -116,6 +115,8 @@ impl Branch {
     fn mounts_of_held(&self) -> Result<Vec<Mount>, BranchError> {
         self.check_settled()?;
         self.check_submounts()?;
+        self.complete_links()?;
+        self.make_places()?;
         let base = self.workspace.base();
         let found = self.surroundings()?;
         let visible = found.visible.iter().map(|path| Mount {
@@ -185,7 +186,7 @@ impl Branch {
         &self.manifest.environment
     }
 
-    /// The copy that a command works on where nothing can be mounted; none in mode `kernel`.
+    /// The copy that a command works on where nothing can be mounted; none but in mode `copy`.
     pub fn working_copy(&self) -> Option<PathBuf> {
         (self.manifest.mode == Mode::Copy).then(|| self.top().part(None).tree())
     }
@@ -206,6 +207,7 @@ impl Branch {
     pub fn settle(&mut self, run: Option<LastRun>) -> Result<(), BranchError> {
         let _held = self.hold()?;
         *self = self.current()?;
+        self.complete_links()?;
         // Without them less can be merged later; what the command has done is not less done for it.
         if let Err(error) = self.keep_texts(Which::Modified) {
             tracing::warn!(branch = %self.name, %error, "texts are not kept");
@@ -247,36 +249,9 @@ impl Branch {
         Ok(())
     }
 
-    /// Removes it with everything it has changed. The base is not touched.
-    ///
-    /// # Errors
-    /// [`BranchError::InUse`].
-    pub fn discard(self) -> Result<(), BranchError> {
-        let _held = self.hold()?;
-        let directory = self.directory();
-        let gone =
-            self.workspace
-                .places()
-                .branches()
-                .join(format!(".{}.gone-{}", self.name, std::process::id()));
-        let unused = {
-            let _lock = self.workspace.lock()?;
-            fs::rename(&directory, &gone).map_err(BranchError::io("remove", &directory))?;
-            // Where another branch cannot be read, what it shares is not known: the layers stay for `gc`.
-            self.layers_of_its_own().unwrap_or_else(|error| {
-                tracing::warn!(branch = %self.name, %error, "its layers are left behind");
-                Vec::new()
-            })
-        };
-        for layer in unused {
-            layer.remove().map_err(BranchError::io("remove", layer.path()))?;
-        }
-        remove_tree(&gone).map_err(BranchError::io("remove", &gone))
-    }
-
     /// The branch as it is on the disk, which is to be asked for with its lock held: somebody may have made a branch
     /// of it since this handle was opened, and what was its topmost layer is never written again then.
-    fn current(&self) -> Result<Self, BranchError> {
+    pub(crate) fn current(&self) -> Result<Self, BranchError> {
         self.workspace.get(&self.name)
     }
 
@@ -299,8 +274,12 @@ impl Branch {
         self.layer(self.manifest.layers.first().map_or("missing", String::as_str))
     }
 
-    fn layer(&self, id: &str) -> LayerDir {
+    pub(crate) fn layer(&self, id: &str) -> LayerDir {
         LayerDir::new(&self.workspace.places().layers(), id)
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.directory().join("lock")
     }
 
     /// Takes its lock.
@@ -348,7 +327,7 @@ impl Branch {
         let layers = self.manifest.layers.iter().map(|id| {
             let part = self.layer(id).part(extra);
             match self.manifest.mode {
-                Mode::Kernel => (part.upper(), LayerFormat::Overlay),
+                Mode::Kernel | Mode::Exact => (part.upper(), LayerFormat::Overlay),
                 Mode::Copy => (part.tree(), LayerFormat::Complete),
             }
         });
@@ -356,7 +335,7 @@ impl Branch {
     }
 
     /// The base as the branch sees it: frozen where that was asked for.
-    fn base_of(&self, extra: Option<usize>) -> PathBuf {
+    pub(crate) fn base_of(&self, extra: Option<usize>) -> PathBuf {
         match (extra, &self.manifest.snapshot) {
             (None, Some(id)) => self.layer(id).part(None).tree(),
             (None, None) => self.workspace.base().to_owned(),
@@ -374,17 +353,31 @@ impl Branch {
             return Ok(MountSource::Bind(top.tree()));
         }
         top.ready().map_err(BranchError::io("make ready", &top.work()))?;
-        let below = self.manifest.layers.iter().skip(1);
-        let mut lowers: Vec<_> = below.map(|id| self.layer(id).part(part).upper()).collect();
-        lowers.push(self.base_of(part));
+        if self.manifest.mode == Mode::Exact {
+            return Ok(MountSource::Served(self.served_name(part)?));
+        }
+        let lowers = self.lowers_of(part);
         tracing::debug!(at = %at.display(), layers = lowers.len(), "overlay");
         Ok(MountSource::Overlay(Overlay {
             lowers,
             upper: top.upper(),
             work: top.work(),
             // One lock for all parts.
-            lock: part.is_none().then(|| self.directory().join("lock")),
+            lock: part.is_none().then(|| self.lock_file()),
         }))
+    }
+
+    /// What is beneath the layer that is written, the topmost first.
+    pub(crate) fn lowers_of(&self, part: Option<usize>) -> Vec<PathBuf> {
+        let below = self.manifest.layers.iter().skip(1);
+        let mut lowers: Vec<_> = below.map(|id| self.layer(id).part(part).upper()).collect();
+        lowers.push(self.base_of(part));
+        lowers
+    }
+
+    /// What is locked by whoever has it mounted, or changes it.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.directory().join("lock")
     }
 
     /// The file that says in which boot of the machine it was last mounted.
@@ -392,7 +385,7 @@ impl Branch {
         self.directory().join("mounted")
     }
 
-    fn mark_used(&self) -> Result<(), BranchError> {
+    pub(crate) fn mark_used(&self) -> Result<(), BranchError> {
         let path = self.boot_file();
         fs::write(&path, boot_id()).map_err(BranchError::io("write", &path))
     }
@@ -415,20 +408,6 @@ impl Branch {
             }),
             _ => Ok(()),
         }
-    }
-
-    fn layers_of_its_own(&self) -> Result<Vec<LayerDir>, BranchError> {
-        let mut shared = Vec::new();
-        for name in self.workspace.names()? {
-            let other = self.workspace.get(&name)?;
-            shared.extend(other.manifest.layers.iter().cloned());
-            shared.extend(other.manifest.snapshot.iter().cloned());
-        }
-        let own = self.manifest.layers.iter().chain(&self.manifest.snapshot);
-        Ok(own
-            .filter(|id| !shared.contains(id))
-            .map(|id| self.layer(id))
-            .collect())
     }
 }
 

@@ -85,7 +85,7 @@ impl Part {
     }
 
     /// Makes what overlayfs needs. The upper looks like the root of `like`, whose place it takes.
-    pub(crate) fn create_overlay(&self, like: &Model<'_>) -> io::Result<()> {
+    pub(crate) fn create_overlay(&self, like: &Look) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -137,20 +137,29 @@ pub(crate) enum Model<'a> {
     Upper(&'a Path),
 }
 
-impl Model<'_> {
+/// What the root of a new layer looks like.
+#[derive(Debug)]
+pub(crate) struct Look(Attributes);
+
+const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Look {
+    /// As the model does.
+    pub(crate) fn of(model: &Model<'_>) -> io::Result<Self> {
+        let (model, reading) = match model {
+            Model::Plain(model) => (model, Reading::Exact),
+            Model::Upper(model) => (model, Reading::Layer(LayerFormat::Overlay)),
+        };
+        let model = rustix::fs::open(*model, PLACE, Bits::empty())?;
+        Attributes::read(model.as_fd(), &Meta::of(&model)?, reading).map(Self)
+    }
+
     /// Makes an empty directory with its mode, time, owner as far as that may be set, and extended attributes: an
     /// access control list that new entries inherit is among them.
     pub(crate) fn make(&self, path: &Path) -> io::Result<()> {
-        let (model, reading) = match self {
-            Self::Plain(model) => (model, Reading::Exact),
-            Self::Upper(model) => (model, Reading::Layer(LayerFormat::Overlay)),
-        };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let model = rustix::fs::open(*model, flags, Bits::empty())?;
-        let attributes = Attributes::read(model.as_fd(), &Meta::of(&model)?, reading)?;
         fs::create_dir(path)?;
-        let made = rustix::fs::open(path, flags, Bits::empty())?;
-        let refused = attributes.put(made.as_fd())?;
+        let made = rustix::fs::open(path, PLACE, Bits::empty())?;
+        let refused = self.0.put(made.as_fd())?;
         if !refused.is_empty() {
             tracing::debug!(path = %path.display(), ?refused, "not all attributes can be set");
         }

@@ -28,7 +28,6 @@ use super::stack::LayerFormat;
 use super::xattr::{Reading, by_descriptor, escape};
 
 const OPAQUE: &[u8] = b"user.overlay.opaque";
-#[cfg(feature = "oci")]
 const WHITEOUT: &[u8] = b"user.overlay.whiteout";
 
 /// What its owner needs of a directory to fill it.
@@ -167,18 +166,27 @@ impl LayerWriter {
         }
         let place = self.place(path)?;
         let kind = rustix::fs::FileType::CharacterDevice;
-        rustix::fs::mknodat(&place.parent, place.name(), kind, Mode::empty(), 0)?;
-        Ok(())
+        match rustix::fs::mknodat(&place.parent, place.name(), kind, Mode::empty(), 0) {
+            // As overlayfs answers; where it is, branches are in mode `exact`.
+            Err(Errno::PERM) => self.whiteout_as_attribute(path),
+            result => Ok(result?),
+        }
     }
 
-    /// The same as an attribute, in a directory already given to [`Self::dir`], where devices cannot be made. Only lower
-    /// layers may have such a whiteout.
-    #[cfg(feature = "oci")]
+    /// The same as an attribute, where devices cannot be made. The kernel reads such a whiteout in lower layers only.
     pub(crate) fn whiteout_as_attribute(&mut self, path: &RelPath) -> io::Result<()> {
         let parent = path.parent().unwrap_or_default();
-        let attributes = self.directories.get_mut(&parent).ok_or(Errno::NOENT)?;
-        let marks = attributes.xattrs.0.entry(Bytes(OPAQUE.to_vec()));
-        marks.or_insert_with(|| Bytes(b"x".to_vec()));
+        if let Some(attributes) = self.directories.get_mut(&parent) {
+            let marks = attributes.xattrs.0.entry(Bytes(OPAQUE.to_vec()));
+            marks.or_insert_with(|| Bytes(b"x".to_vec()));
+        } else {
+            let place = self.place(path)?;
+            let parent = by_descriptor(place.parent.as_fd());
+            match rustix::fs::setxattr(parent, OPAQUE, b"x", rustix::fs::XattrFlags::CREATE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
         let file = self.file(path)?;
         let flags = rustix::fs::XattrFlags::empty();
         Ok(rustix::fs::fsetxattr(file, WHITEOUT, b"y", flags)?)

@@ -22,6 +22,9 @@ pub(crate) const VERSION: u32 = 1;
 pub enum Mode {
     /// The kernel's overlayfs, at native speed. Needs namespaces.
     Kernel,
+    /// An overlay of this program's own, served through FUSE: renames directories and keeps hard links, slower than the
+    /// kernel's. Needs namespaces and /dev/fuse.
+    Exact,
     /// A whole copy of the workspace: slower to make, and works everywhere.
     Copy,
 }
@@ -31,8 +34,14 @@ impl Mode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
+            Self::Exact => "exact",
             Self::Copy => "copy",
         }
+    }
+
+    /// Whether a branch is what differs, in layers over the base, in the format of overlayfs.
+    pub(crate) const fn has_layers(self) -> bool {
+        matches!(self, Self::Kernel | Self::Exact)
     }
 }
 

@@ -47,7 +47,7 @@ impl Branch {
     /// # Errors
     /// The base cannot be read.
     pub fn changed_meanwhile(&self) -> Result<Option<Meanwhile>, BranchError> {
-        if self.mode() != Mode::Kernel || self.manifest().snapshot.is_some() {
+        if self.mode() == Mode::Copy || self.manifest().snapshot.is_some() {
             return Ok(None);
         }
         let Ok(mounted) = Meta::of_path(&self.boot_file()) else {

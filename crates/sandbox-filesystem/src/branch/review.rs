@@ -25,6 +25,8 @@ use super::stack::Stack;
 use super::submounts;
 
 pub(crate) const NO_GIT: &str = "git is not installed: its files are treated like any others";
+const MORE_NAMES: &str =
+    "the branch is in use: other names of files with several names are listed when the run has ended";
 const ANOTHER_DIRECTORY: &str =
     "the workspace is another directory than the branch was made of: what is changed of it is in conflict";
 
@@ -157,10 +159,14 @@ impl Branch {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Review, ReviewError> {
         let rules = Rules::extended(&options.rules)?;
+        let is_complete = self.complete_links_if_free()?;
         let stack = self.stack()?;
         let knowledge = self.knowledge()?;
         let all = diff::changes(&stack, &knowledge, progress)?;
         let mut notes = self.manifest().notes.clone();
+        if !is_complete {
+            notes.push(MORE_NAMES.to_owned());
+        }
         let mounted = self.workspace().mounted();
         notes.extend(submounts::written_to(&stack, &mounted).into_iter().map(|path| {
             format!("{path}: something is mounted there in the workspace; what the branch has there is not committed")

@@ -1,5 +1,6 @@
 //! Whether the kernel's overlayfs can be had for a directory.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::submounts;
@@ -25,6 +26,12 @@ pub enum Unsuitable {
     /// Namespaces are not to be had here.
     #[error("there are no user namespaces to mount it in")]
     NoNamespaces,
+    /// What is to be served through FUSE cannot be.
+    #[error("/dev/fuse cannot be opened: {0}")]
+    NoFuse(String),
+    /// The overlay that is to be served cannot be built.
+    #[error("{0}")]
+    Served(String),
     /// The kernel has said no.
     #[error("the kernel refuses to mount it: {0}")]
     Refused(String),
@@ -60,6 +67,14 @@ pub(crate) fn check(base: &Path, storage: &Path) -> Result<(), Unsuitable> {
         Some(path) => Err(Unsuitable::Submount { path }),
         None => Ok(()),
     }
+}
+
+/// Whether something can be served through FUSE.
+pub(crate) fn check_device() -> Result<(), Unsuitable> {
+    let opened = File::options().read(true).write(true).open("/dev/fuse");
+    opened
+        .map(drop)
+        .map_err(|error| Unsuitable::NoFuse(error.to_string()))
 }
 
 #[expect(clippy::cast_sign_loss, reason = "magic numbers are 32 bits in a signed word")]

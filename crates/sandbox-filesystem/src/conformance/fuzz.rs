@@ -1,14 +1,16 @@
 //! What the fuzz targets do, so that the same is done by a plain test where there is no fuzzer.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::sync::Arc;
 
 use sandbox_types::SizeExt;
 
-use super::{Backend, Difference, Model, compare, random_steps};
-use crate::backend::MemFs;
-use crate::fs::{Capabilities, DynFileSystem};
+use super::{Backend, Difference, Model, NodeKind, Op, compare, random_steps};
+use crate::backend::dual::Durability;
+use crate::backend::{DualFs, MemFs};
+use crate::fs::{Capabilities, Context, DynFileSystem, ROOT_INO};
 use crate::serve::{Handled, MemoryReply, Server, ServerOptions};
 
 /// Numbers of operations (`enum fuse_opcode`).
@@ -62,10 +64,93 @@ pub fn check_operations(bytes: &[u8]) -> Result<(), Box<Difference>> {
         &mut Model::new(UMASK, ids),
         &mut backend,
     );
-    differences
-        .into_iter()
-        .next()
-        .map_or(Ok(()), |difference| Err(Box::new(difference)))
+    found(differences)
+}
+
+/// Carries the operations that `bytes` stand for out on the model and on two filesystems in memory, the first half on the
+/// one that a [`DualFs`] of both only reads, the rest on the [`DualFs`]; the first difference.
+///
+/// Nobody makes whiteouts there, and between both halves nothing is open and nothing remembered.
+pub fn check_dual_operations(bytes: &[u8]) -> Result<(), Box<Difference>> {
+    const UMASK: u32 = 0o022;
+    let memory = || -> Option<Arc<dyn DynFileSystem>> {
+        Some(Arc::new(MemFs::builder().capacity(64.mib()).build().ok()?))
+    };
+    let (Some(a), Some(b)) = (memory(), memory()) else {
+        return Ok(());
+    };
+    let ids = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let mut model = Model::new(UMASK, ids);
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let agreed = b.init(Capabilities::all()).unwrap_or_default();
+    if let Ok(mut beneath) = Backend::new(&*b, agreed, OsStr::new("case"), UMASK) {
+        found(compare(
+            "beneath",
+            &closed(steps_of(first)),
+            &mut model,
+            &mut beneath,
+        ))?;
+    }
+    let dual = DualFs::builder()
+        .backend_a(a)
+        .backend_b(Arc::clone(&b))
+        .durability(Durability::Volatile)
+        .build();
+    let Ok(fs) = dual else { return Ok(()) };
+    let agreed = fs.init(Capabilities::all()).unwrap_or_default();
+    let ctx = Context::new(ids.0, ids.1);
+    let Ok(root) = fs.lookup(&ctx, ROOT_INO, OsStr::new("case")) else {
+        return Ok(());
+    };
+    let mut above = Backend::beneath(&fs, agreed, root.ino, UMASK);
+    let mut differences = compare("above", &steps_of(second), &mut model, &mut above);
+    differences.retain(|difference| !is_count_of_merged(difference));
+    found(differences)
+}
+
+fn found(differences: Vec<Difference>) -> Result<(), Box<Difference>> {
+    let first = differences.into_iter().next();
+    first.map_or(Ok(()), |difference| Err(Box::new(difference)))
+}
+
+/// Those that anybody may carry out.
+fn steps_of(bytes: &[u8]) -> Vec<Op> {
+    let mut steps = random_steps(bytes);
+    steps.retain(|step| match step {
+        Op::Mknod(_, NodeKind::Whiteout, _) => false,
+        Op::Rename(_, _, flags) => !flags.whiteout,
+        _ => true,
+    });
+    steps
+}
+
+/// The same, with nothing left open or remembered at the end.
+fn closed(mut steps: Vec<Op>) -> Vec<Op> {
+    steps.retain(|step| !matches!(step, Op::Mark(_) | Op::Changed(_)));
+    let opened = steps.iter().filter_map(|step| match step {
+        Op::Open(name, ..) | Op::Tmpfile(name, ..) => Some(*name),
+        _ => None,
+    });
+    let opened: BTreeSet<_> = opened.collect();
+    steps.extend(opened.into_iter().map(Op::Close));
+    steps
+}
+
+/// Nobody counts the directories in a merged directory.
+fn is_count_of_merged(difference: &Difference) -> bool {
+    let (Ok(expected), Ok(found)) = (&difference.expected, &difference.found) else {
+        return false;
+    };
+    let without = |text: &str| {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        let at = words.iter().position(|word| word == "nlink")?;
+        words.drain(at..words.len().min(at + 2));
+        Some(words)
+    };
+    expected.starts_with("directory") && found.contains("nlink 1 ") && without(expected) == without(found)
 }
 
 /// Sends the requests that `bytes` stand for to a server of a filesystem in memory; the first answer that is none.
@@ -185,6 +270,12 @@ mod tests {
             let checked = check_operations(&bytes);
             prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
             prop_assert_eq!(check_requests(&bytes), Ok(()));
+        }
+
+        #[test]
+        fn any_bytes_are_operations_on_two_filesystems_as_on_one(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let checked = check_dual_operations(&bytes);
+            prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
         }
     }
 }

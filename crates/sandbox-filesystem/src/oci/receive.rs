@@ -11,13 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::io::Errno;
-use sandbox_types::{NodeKind, RelPath};
+use sandbox_types::{NodeKind, OverrideStat, RelPath};
 use tar::EntryType;
 
 use super::error::LayerError;
 use super::name::{Meaning, NameProblem, meaning};
 use super::options::{Devices, Owners, UnpackOptions, Whiteouts};
-use super::owners::{Kind, OVERRIDE};
+use super::owners::Kind;
 use crate::branch::copy::{Attributes, Refused};
 use crate::branch::layer_writer::LayerWriter;
 use crate::branch::raw::Bytes;
@@ -331,7 +331,7 @@ impl<'o> Receiver<'o> {
         for (path, what) in refused {
             match what {
                 Refused::Owner => return Err(LayerError::Owner { path }),
-                Refused::Xattr(name) if name.0 == OVERRIDE => {
+                Refused::Xattr(name) if name.0 == OverrideStat::CONTAINERS.as_bytes() => {
                     let name = name.0;
                     return Err(LayerError::Attribute { path, name });
                 }

@@ -9,16 +9,15 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use sandbox_types::{NodeKind, RelPath};
+use sandbox_types::{NodeKind, OverrideStat, RelPath};
 
 use super::export_error::ExportError;
 use super::name::is_reserved;
 use super::options::Owners;
-use super::owners::{self, Kind, OVERRIDE};
+use super::owners::{self, Kind};
 use crate::branch::beneath::{names, node_at};
 use crate::branch::copy::Attributes;
 use crate::branch::node::Meta;
-use crate::branch::raw::Bytes;
 use crate::branch::stack::LayerFormat;
 use crate::branch::stack::access::{Lent, Opened, open_layer_dir, open_layer_file, open_layer_root};
 use crate::branch::xattr::{Reading, Xattrs, raw};
@@ -186,16 +185,15 @@ pub(super) fn seen(
     if owners == Owners::Real {
         return Ok((attributes, None));
     }
-    let Some(value) = attributes.xattrs.0.remove(&Bytes(OVERRIDE.to_vec())) else {
+    let Some(value) = owners::take(&mut attributes) else {
         let own = |id: u32, me: u32| if id == me { 0 } else { id };
         attributes.uid = own(attributes.uid, rustix::process::geteuid().as_raw());
         attributes.gid = own(attributes.gid, rustix::process::getegid().as_raw());
         return Ok((attributes, None));
     };
-    let parsed = owners::parse(&value.0);
-    let (uid, gid, mode, kind) = parsed.ok_or_else(|| ExportError::Override { path: path.clone() })?;
-    (attributes.uid, attributes.gid, attributes.mode) = (uid, gid, mode);
-    Ok((attributes, kind))
+    let kept = OverrideStat::parse(&value.0).ok_or_else(|| ExportError::Override { path: path.clone() })?;
+    (attributes.uid, attributes.gid, attributes.mode) = (kept.uid, kept.gid, kept.mode);
+    Ok((attributes, kept.kind.map(Kind::from)))
 }
 
 fn what(

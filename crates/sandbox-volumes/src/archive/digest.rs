@@ -1,6 +1,7 @@
 //! Streams that know the checksum of what went through them.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -61,12 +62,52 @@ impl BeforeLastBlock {
     }
 }
 
+/// How much may be read of what is kept in memory, whatever it says of its size: names, attributes.
+#[derive(Clone)]
+pub(super) struct Allowance(Arc<AtomicU64>);
+
+/// The most, in bytes: far more than the attributes of any file come to.
+const MOST: u64 = 16 << 20;
+const NO_LIMIT: u64 = u64::MAX;
+
+impl Allowance {
+    /// From here on no more than [`MOST`].
+    pub(super) fn begin(&self) {
+        self.0.store(MOST, Ordering::Relaxed);
+    }
+
+    /// From here on anything: it goes to a file.
+    pub(super) fn end(&self) {
+        self.0.store(NO_LIMIT, Ordering::Relaxed);
+    }
+
+    /// How much of this many bytes is allowed.
+    fn of(&self, wanted: usize) -> io::Result<usize> {
+        match usize::try_from(self.0.load(Ordering::Relaxed)) {
+            Ok(0) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "an entry says more of itself than any file has",
+            )),
+            Ok(left) => Ok(left.min(wanted)),
+            Err(_) => Ok(wanted),
+        }
+    }
+
+    fn take(&self, read: usize) {
+        let left = self.0.load(Ordering::Relaxed);
+        if left != NO_LIMIT {
+            self.0.store(left.saturating_sub(read as u64), Ordering::Relaxed);
+        }
+    }
+}
+
 /// A reader that knows the checksum of what was read.
 pub(super) struct HashingReader<R> {
     inner: R,
     hash: Sha256,
     before_last: BeforeLastBlock,
     block: Vec<u8>,
+    allowance: Allowance,
 }
 
 impl<R: Read> HashingReader<R> {
@@ -76,7 +117,13 @@ impl<R: Read> HashingReader<R> {
             hash: Sha256::new(),
             before_last: BeforeLastBlock::default(),
             block: Vec::with_capacity(BLOCK),
+            allowance: Allowance(Arc::new(AtomicU64::new(NO_LIMIT))),
         }
+    }
+
+    /// How much may be read, for somebody else to say.
+    pub(super) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 
     /// The checksum, as it becomes.
@@ -101,7 +148,9 @@ impl<R: Read> HashingReader<R> {
 
 impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let allowed = self.allowance.of(buffer.len())?;
+        let read = self.inner.read(buffer.get_mut(..allowed).unwrap_or_default())?;
+        self.allowance.take(read);
         self.add(buffer.get(..read).unwrap_or_default());
         Ok(read)
     }

@@ -227,6 +227,25 @@ fn archives_that_would_write_elsewhere_are_refused_and_leave_nothing() {
 }
 
 #[test]
+fn an_archive_cannot_have_names_and_attributes_take_up_memory_without_bound() {
+    let scene = Scene::new();
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let bomb = archive(
+            |tar| {
+                let mut header = header("data/x", kind);
+                header.set_size(32 << 20);
+                header.set_cksum();
+                tar.append(&header, std::io::repeat(b'x').take(32 << 20)).unwrap();
+            },
+            None,
+        );
+        let error = scene.import(bomb, &ImportOptions::new()).unwrap_err();
+        assert!(error.to_string().contains("says more of itself"), "{error}");
+        scene.assert_nothing();
+    }
+}
+
+#[test]
 fn archives_that_are_damaged_cut_off_or_something_else_make_no_volume() {
     let scene = Scene::new();
     let good = archive(
@@ -287,4 +306,55 @@ fn archives_hold_no_more_than_is_allowed_and_bring_no_privileges() {
         ArchiveError::Volume(crate::VolumeError::AlreadyExists { .. })
     );
     assert!(exists, "{error}");
+}
+
+#[test]
+fn random_damage_to_an_archive_makes_no_volume_and_leaves_nothing() {
+    let good = archive(
+        |tar| {
+            put(tar, "data", EntryType::Directory, b"");
+            put(tar, "data/dir", EntryType::Directory, b"");
+            put(tar, "data/dir/file", EntryType::Regular, &[7; 3000]);
+            link(tar, "data/link", EntryType::Symlink, "dir/file");
+            link(tar, "data/again", EntryType::Link, "data/dir/file");
+            put(tar, "data/pipe", EntryType::Fifo, b"");
+        },
+        None,
+    );
+    let scene = Scene::new();
+    let name = scene.import(good.clone(), &ImportOptions::new()).unwrap().name;
+    let remove = || {
+        let removed = scene
+            .runtime
+            .block_on(scene.backend.remove(&name, crate::Snapshots::Refuse));
+        removed.unwrap();
+        scene.assert_nothing();
+    };
+    remove();
+    let tar = zstd::decode_all(good.as_slice()).unwrap();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for round in 0..400 {
+        // Within the archive, and every fourth time of the compressed bytes.
+        let mut bytes = if round % 4 == 0 { good.clone() } else { tar.clone() };
+        for _ in 0..=random(6) {
+            let at = random(bytes.len());
+            bytes[at] = u8::try_from(random(256)).unwrap();
+        }
+        if round % 4 != 0 {
+            bytes = zstd::encode_all(bytes.as_slice(), 1).unwrap();
+        }
+        let is_made = scene.import(bytes, &ImportOptions::new()).is_ok();
+        if is_made {
+            // What nobody reads was changed: padding, or bytes to what they were.
+            remove();
+        } else {
+            scene.assert_nothing();
+        }
+    }
 }

@@ -92,10 +92,15 @@ fn each(
     archive: Decompressed,
     mut work: impl FnMut(&mut Read1<'_>, PathBuf) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    let before = archive.before_last_block();
+    let (before, allowance) = (archive.before_last_block(), archive.allowance());
     let mut tar = Archive::new(archive);
     let mut is_complete = false;
-    for entry in tar.entries().map_err(ArchiveError::reading)? {
+    let mut entries = tar.entries().map_err(ArchiveError::reading)?;
+    loop {
+        // Long names and attributes of the next entry are read into memory.
+        allowance.begin();
+        let Some(entry) = entries.next() else { break };
+        allowance.end();
         let mut entry = entry.map_err(ArchiveError::reading)?;
         let path = entry.path().map_err(ArchiveError::reading)?.into_owned();
         if is_complete {

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) kind: Kind,
+    /// Of a file, in bytes.
+    pub(crate) size: u64,
     pub(crate) permissions: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,

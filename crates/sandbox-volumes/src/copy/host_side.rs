@@ -51,6 +51,7 @@ impl From for HostSide<'_> {
         Ok(Item {
             shared: (stat.st_nlink > 1 && kind != Kind::Directory).then_some((stat.st_dev, stat.st_ino)),
             kind,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
             permissions: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,

@@ -9,6 +9,7 @@ mod attributes;
 mod bytes;
 mod host_side;
 mod tree;
+mod weight;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub(crate) use bytes::copy_file;
 pub(crate) use host_side::HostSide;
 pub(crate) use tree::{Copy, Failed, Side};
+pub(crate) use weight::weight_of;
 
 /// How far copying is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

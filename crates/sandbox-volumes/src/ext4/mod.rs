@@ -17,7 +17,7 @@
 mod check;
 mod device;
 mod disk;
-#[cfg(feature = "catalog")]
+#[cfg(any(feature = "catalog", fuzzing))]
 pub(crate) mod edit;
 mod error;
 mod execute;
@@ -37,6 +37,9 @@ pub use check::{
     CheckError, CheckProblem, CheckReport, DirectoryFault, GroupFault, InodeFault, SuperblockFault, check,
 };
 pub use device::{BlockDevice, Seekable};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use edit::edit_disk;
 pub use error::{FormatError, XattrRefused};
 pub use file::{format_ext4, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::beneath::Root;
 use super::error::FsError;
+use super::gauge::Charged;
 use super::path::Inner;
 use super::{Files, VolumeFs};
-use crate::copy::across::across;
-use crate::copy::{Copy, CopyProgress, Failed, HostSide, Progress, Side};
+use crate::copy::across::{From, across};
+use crate::copy::{Copy, CopyProgress, Failed, HostSide, Progress, Side, weight_of};
 use crate::usage::weigh::weigh_entry;
 
 const COPY: &str = "copy";
@@ -48,12 +49,23 @@ impl VolumeFs {
         match (&self.files, &other.files) {
             (Files::Host { fs, .. }, _) => other.copy_from_host(&fs.root, from, to, progress),
             (Files::Disk(fs), Files::Host { fs: host, .. }) => {
-                if other.has_quota() {
-                    return Err(FsError::NotIntoQuota { to: to.shown() });
-                }
-                fs.copying_from(from, |side| {
-                    across(side, from, &mut HostSide(&host.root), to, progress)
-                })
+                let mut refused = None;
+                let copied = fs.copying_from(from, |side| {
+                    let charged = match other.charge_for(side, from, to)? {
+                        Ok(charged) => charged,
+                        Err(error) => {
+                            refused = Some(error);
+                            return Err(Failed {
+                                path: to.shown(),
+                                source: std::io::ErrorKind::QuotaExceeded.into(),
+                            });
+                        }
+                    };
+                    let copied = across(side, from, &mut HostSide(&host.root), to, progress);
+                    drop(charged);
+                    copied
+                });
+                refused.map_or(copied, Err)
             }
             (Files::Disk(one), Files::Disk(same)) if one.is(same) => {
                 one.copying_to(to, |source, target| across(source, from, target, to, progress))
@@ -80,6 +92,21 @@ impl VolumeFs {
                 }
             }),
         }
+    }
+
+    /// Charges for what is to come from a disk, where there is a quota.
+    fn charge_for(
+        &self,
+        side: &mut dyn From,
+        from: &Inner,
+        to: &Inner,
+    ) -> Result<Result<Option<Charged>, FsError>, Failed> {
+        if !self.has_quota() {
+            return Ok(Ok(None));
+        }
+        let name = to.split().map_or(0, |(_, name)| name.len());
+        let weight = weight_of(side, from, name)?;
+        Ok(self.charge_tree(COPY, to, weight))
     }
 
     fn copy_from_host(

@@ -48,12 +48,6 @@ pub enum FsError {
         /// Where to.
         to: PathBuf,
     },
-    /// What comes from a disk cannot be weighed before it is there.
-    #[error("{to}: a tree of a disk is not copied into a volume with a quota; get it to the host first", to = to.display())]
-    NotIntoQuota {
-        /// Where to.
-        to: PathBuf,
-    },
     /// Somebody uses it.
     #[error("volume {name} is in use, and cannot be reached from outside meanwhile")]
     InUse {

@@ -40,6 +40,10 @@ pub(super) struct Charged {
     _alone: Lock,
     /// Bytes of the last block that are charged already.
     ahead: u64,
+    /// Bytes and inodes that it is for.
+    charged: (u64, u64),
+    /// Whether no count finds what it is for: it has no name yet.
+    is_nameless: bool,
 }
 
 impl Gauge {
@@ -66,21 +70,30 @@ impl Gauge {
             name: inside.name.clone(),
         })?;
         inside.begin().map_err(&failed)?;
-        inside.take(bytes, inodes).map_err(&failed)?;
+        inside.take((bytes, inodes), (0, 0)).map_err(&failed)?;
         Ok(Charged {
             inside: Arc::clone(inside),
             _alone: alone,
             ahead: 0,
+            charged: (bytes, inodes),
+            is_nameless: false,
         })
     }
 }
 
 impl Charged {
+    /// What it is for has no name until it is finished.
+    pub(super) fn for_nameless(&mut self) {
+        self.is_nameless = true;
+    }
+
     /// Charges for more content.
     pub(super) fn more(&mut self, bytes: u64) -> io::Result<()> {
         if bytes > self.ahead {
             let blocks = (bytes - self.ahead).next_multiple_of(BLOCK);
-            self.inside.take(blocks, 0)?;
+            let unseen = if self.is_nameless { self.charged } else { (0, 0) };
+            self.inside.take((blocks, 0), unseen)?;
+            self.charged.0 += blocks;
             self.ahead += blocks;
         }
         self.ahead -= bytes;
@@ -108,11 +121,14 @@ impl Inside {
         Ok(())
     }
 
-    fn take(&self, bytes: u64, inodes: u64) -> io::Result<()> {
+    /// Charges bytes and inodes. Where that is too much it is counted first; a count does not find what is `unseen`.
+    fn take(&self, (bytes, inodes): (u64, u64), unseen: (u64, u64)) -> io::Result<()> {
         if self.try_take(bytes, inodes) {
             return Ok(());
         }
-        let counted = weigh(&self.data)?;
+        let mut counted = weigh(&self.data)?;
+        counted.bytes = counted.bytes.saturating_add(unseen.0);
+        counted.inodes = counted.inodes.saturating_add(unseen.1);
         *self.used() = Some(counted);
         if self.try_take(bytes, inodes) {
             Ok(())

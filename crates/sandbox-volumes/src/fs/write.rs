@@ -85,11 +85,14 @@ impl VolumeFs {
         let path = Inner::new(path.as_ref())?;
         Ok(FileWriter(match &self.files {
             Files::Host { fs, gauge } => {
-                let charged = gauge
+                let mut charged = gauge
                     .as_ref()
                     .map(|gauge| gauge.entry(WRITE, &path))
                     .transpose()?;
                 let writer = fs.write_stream(&path)?;
+                if let Some(charged) = charged.as_mut().filter(|_| writer.is_nameless()) {
+                    charged.for_nameless();
+                }
                 Writer::Host { writer, charged }
             }
             Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path)?)),

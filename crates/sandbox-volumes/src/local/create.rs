@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sandbox_types::{Label, VolumeForm, VolumeName, VolumeSpec};
 
-use super::{DATA, DISK, LocalBackend, disk};
-use crate::catalog::{NewVolume, now};
+use super::{DATA, DISK, LocalBackend, disk, hold_now};
+use crate::catalog::{NewVolume, VolumeRow, now};
 use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
 use crate::home::Home;
@@ -16,12 +16,31 @@ use crate::record::VolumeRecord;
 
 impl LocalBackend {
     pub(super) async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeRecord, VolumeError> {
-        let form = spec.form();
-        self.make(spec.name(), form, spec.labels(), move |place| match form {
-            VolumeForm::Directory { .. } => make_data(place),
-            VolumeForm::Disk { size } => disk::provision(&place.join(DISK), size),
+        let VolumeForm::Disk { size } = spec.form() else {
+            return self.create_directory(spec).await;
+        };
+        self.make(spec.name(), spec.form(), spec.labels(), move |place| {
+            disk::provision(&place.join(DISK), size)
         })
         .await
+    }
+
+    /// Whether there is one of that name is not asked before, since making an empty directory costs no more than asking
+    /// does: the catalog takes no second one.
+    async fn create_directory(&self, spec: &VolumeSpec) -> Result<VolumeRecord, VolumeError> {
+        let manifest = new_manifest(spec.name(), spec.form(), spec.labels());
+        // One that cannot be used is told before anything is made.
+        self.catalog().await?;
+        let (held, pending) = {
+            let (home, manifest) = (self.home.clone(), manifest.clone());
+            blocking(move || {
+                let held = hold_now(&home, &manifest.name)?;
+                let pending = provision(&home, &manifest, make_data)?;
+                Ok::<_, VolumeError>((held, pending))
+            })
+            .await?
+        };
+        self.enter(&held, &manifest, pending).await
     }
 
     /// Makes a volume of what `fill` puts into its place, and syncs.
@@ -37,15 +56,7 @@ impl LocalBackend {
     {
         let held = self.hold(name).await?;
         self.refuse_existing(name).await?;
-        let manifest = Manifest {
-            version: VERSION,
-            name: name.clone(),
-            form,
-            labels: labels.to_vec(),
-            created: now(),
-            snapshot: None,
-            of: None,
-        };
+        let manifest = new_manifest(name, form, labels);
         let pending = {
             let (home, manifest) = (self.home.clone(), manifest.clone());
             blocking(move || provision(&home, &manifest, fill)).await?
@@ -69,19 +80,28 @@ impl LocalBackend {
             place: pending.id(),
             created: manifest.created,
         };
-        if change.add_volume(&row).await?.is_none() {
+        let Some(id) = change.add_volume(&row).await? else {
             let name = manifest.name.clone();
             return Err(VolumeError::AlreadyExists { name });
-        }
+        };
         pending.keep();
         if let Err(error) = change.commit().await {
             self.decide_after(pending).await;
             return Err(error.into());
         }
         crash_point("row written");
-        let to = self.home.volumes().join(pending.id());
+        let place = pending.id().to_owned();
+        let to = self.home.volumes().join(&place);
         blocking(move || pending.publish(&to).map(drop)).await?;
-        self.get_row_of(manifest).await
+        Ok(self.record(VolumeRow {
+            id,
+            name: manifest.name.clone(),
+            form: manifest.form,
+            labels: manifest.labels.clone(),
+            place,
+            created: manifest.created,
+            usage: None,
+        }))
     }
 
     pub(super) async fn refuse_existing(&self, name: &VolumeName) -> Result<(), VolumeError> {
@@ -102,9 +122,17 @@ impl LocalBackend {
             tracing::warn!(%error, "what was begun is decided on with the next command");
         }
     }
+}
 
-    async fn get_row_of(&self, manifest: &Manifest) -> Result<VolumeRecord, VolumeError> {
-        Ok(self.record(self.row(&manifest.name).await?))
+fn new_manifest(name: &VolumeName, form: VolumeForm, labels: &[Label]) -> Manifest {
+    Manifest {
+        version: VERSION,
+        name: name.clone(),
+        form,
+        labels: labels.to_vec(),
+        created: now(),
+        snapshot: None,
+        of: None,
     }
 }
 
@@ -116,8 +144,8 @@ pub(crate) fn provision<E: From<VolumeError>>(
 ) -> Result<Pending, E> {
     let pending = Pending::make(home)?;
     fill(pending.path())?;
-    manifest.create_in(pending.path()).map_err(VolumeError::from)?;
-    pending.sync()?;
+    let manifest = manifest.create_in(pending.path()).map_err(VolumeError::from)?;
+    pending.sync(manifest)?;
     Ok(pending)
 }
 

@@ -84,9 +84,8 @@ impl LocalBackend {
 
     /// Nobody else changes what `name` means while it is held.
     async fn hold(&self, name: &VolumeName) -> Result<Lock, VolumeError> {
-        let path = self.home.name_lock(name);
-        let held = blocking(move || Lock::file(&path).map_err(VolumeError::io(&path))).await?;
-        held.ok_or_else(|| VolumeError::Busy { name: name.clone() })
+        let (home, name) = (self.home.clone(), name.clone());
+        blocking(move || hold_now(&home, &name)).await
     }
 
     async fn row(&self, name: &VolumeName) -> Result<VolumeRow, VolumeError> {
@@ -195,6 +194,13 @@ impl LocalBackend {
             place: row.place,
         }
     }
+}
+
+/// As [`LocalBackend::hold`], for a thread that may wait.
+fn hold_now(home: &Home, name: &VolumeName) -> Result<Lock, VolumeError> {
+    let path = home.name_lock(name);
+    let held = Lock::file(&path).map_err(VolumeError::io(&path))?;
+    held.ok_or_else(|| VolumeError::Busy { name: name.clone() })
 }
 
 /// What of a volume's directory a sandbox gets to see.

@@ -8,4 +8,6 @@
 )]
 
 mod harness;
+#[cfg(feature = "volumes")]
+mod layers_on_disks;
 mod served;

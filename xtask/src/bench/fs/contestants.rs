@@ -151,6 +151,13 @@ pub(super) const ALL: &[Contestant] = &[
         "mkdir $SCRATCH/upper $SCRATCH/work
         exec fuse-overlayfs -f -o lowerdir=$ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work $MNT",
     ),
+    // The same in Rust, from crates.io.
+    Contestant::peer(
+        FUSE_OVERLAYFS_CRATE,
+        &[FUSE_OVERLAYFS_CRATE],
+        "mkdir $SCRATCH/upper $SCRATCH/work
+        exec fuse-overlayfs-2 -f -o lowerdir=$ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work $MNT",
+    ),
     Contestant::peer(
         "unionfs-fuse",
         &["unionfs"],
@@ -160,6 +167,8 @@ pub(super) const ALL: &[Contestant] = &[
 ];
 
 const FUSE_OVERLAYFS_XATTR: &str = "fuse-overlayfs, xattrs";
+/// Both its name here and that of its program.
+pub(super) const FUSE_OVERLAYFS_CRATE: &str = "fuse-overlayfs-2";
 
 /// What is promised of one of ours against the best of some peers.
 #[derive(Debug)]
@@ -168,6 +177,8 @@ pub(super) struct Rivalry {
     pub(super) peers: &'static [&'static str],
     /// How many times as fast on metadata, where the best peer takes more than twice as long as the file system itself.
     pub(super) lead: f64,
+    /// The same of programs that go through a whole tree.
+    pub(super) tree_lead: f64,
 }
 
 pub(super) const RIVALRIES: &[Rivalry] = &[
@@ -175,26 +186,31 @@ pub(super) const RIVALRIES: &[Rivalry] = &[
         ours: PASSTHROUGH,
         peers: &["passthrough_hp", "bindfs"],
         lead: 1.2,
+        tree_lead: 1.2,
     },
     Rivalry {
         ours: PASSTHROUGH_AUTO,
         peers: &["passthrough_ll"],
         lead: 1.2,
+        tree_lead: 1.2,
     },
     Rivalry {
         ours: STRICT,
         peers: &[FUSE_OVERLAYFS_XATTR],
         lead: 1.2,
+        tree_lead: 1.2,
     },
     Rivalry {
         ours: OVERLAY,
-        peers: &["fuse-overlayfs", "unionfs-fuse"],
-        lead: 1.2,
+        peers: &["fuse-overlayfs", FUSE_OVERLAYFS_CRATE, "unionfs-fuse"],
+        lead: 1.5,
+        tree_lead: 2.0,
     },
     Rivalry {
         ours: MEM,
         peers: &[TMPFS_PASSTHROUGH],
         lead: 1.0,
+        tree_lead: 1.0,
     },
 ];
 

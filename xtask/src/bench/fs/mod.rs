@@ -8,6 +8,7 @@
 mod apart;
 mod contestants;
 mod ground;
+mod layers;
 mod measure;
 mod mounted;
 mod peers;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use self::{contestants::Contestant, ground::Ground, report::Report, scaling::Scaling};
+use self::{contestants::Contestant, ground::Ground, layers::Layers, report::Report, scaling::Scaling};
 use super::{
     Common,
     account::Account,
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     /// A built `serve` (an example of sandbox-filesystem) to measure, instead of building it
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
-    /// Without depth, a million inodes, and memory
+    /// Without depth, a million inodes, layers, and memory
     #[arg(long)]
     no_scaling: bool,
 }
@@ -89,7 +90,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let scaling = if args.no_scaling {
         None
     } else {
-        Some(Scaling::measure(&ground, scale)?)
+        Some((
+            Scaling::measure(&ground, scale)?,
+            Layers::measure(&ground, scale)?,
+        ))
     };
 
     println!();
@@ -98,11 +102,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         println!("a tenth of the sizes: no figures to quote");
     }
     report.print();
-    if let Some(scaling) = &scaling {
+    if let Some((scaling, layers)) = &scaling {
         scaling.print();
+        layers.print();
     }
     let figures = json!({ "machine": machine.json(), "quick": scale == Scale::Quick, "rounds": args.rounds,
-                          "steps": report.json(), "scaling": scaling.as_ref().map(Scaling::json) });
+                          "steps": report.json(), "scaling": scaling.as_ref().map(|(scaling, _)| scaling.json()),
+                          "layers": scaling.as_ref().map(|(_, layers)| layers.json()) });
     json::write(args.common.json.as_ref(), &figures)
 }
 

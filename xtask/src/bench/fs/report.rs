@@ -95,10 +95,12 @@ impl Row {
         let ours = self.of(rivalry.ours)?;
         let (peer, best) = self.best(rivalry.peers)?;
         let is_slow = self.to_native(peer).is_some_and(|ratio| ratio > SLOW);
-        let limit = match self.step.kind {
-            Kind::Metadata if is_slow && rivalry.lead > 1.0 => 1.0 / rivalry.lead,
-            _ => EVEN,
+        let lead = match self.step.kind {
+            Kind::Metadata if is_slow => rivalry.lead,
+            Kind::Tree if is_slow => rivalry.tree_lead,
+            _ => 1.0,
         };
+        let limit = if lead > 1.0 { 1.0 / lead } else { EVEN };
         Some(Verdict {
             text: format!("{}: {} to {peer}", self.step.name, rivalry.ours),
             value: ours.wall.ratio_to(&best.wall)?,

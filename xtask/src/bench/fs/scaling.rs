@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Scale,
-    contestants::{ALL, Contestant, MEM, STRICT, TMPFS_PASSTHROUGH},
+    contestants::{ALL, Contestant, MEM, OVERLAY, STRICT, TMPFS_PASSTHROUGH},
     ground::{Ground, make_dir},
     mounted::Mounted,
 };
@@ -31,6 +31,7 @@ const FEW_DESCRIPTORS: &str = "ulimit -n 160\n";
 const CACHED_LIMIT: f64 = 1.2;
 const BEYOND_LIMIT: f64 = 1.6;
 const KNOWN_LIMIT: f64 = 1.2;
+const KNOWN_BYTES: u64 = 400;
 const MEM_LIMIT_KIB: u64 = 64 * 1024 + 64 * 1024 / 10;
 
 /// `getattr` at depth 1 and at [`DEEP`].
@@ -44,6 +45,7 @@ struct Depth {
 /// With a few inodes known, and with all of these; by a server that may have 1024 descriptors, 900 of which open files take
 /// meanwhile.
 struct Known {
+    name: &'static str,
     inodes: usize,
     before: Figures,
     after: Figures,
@@ -58,7 +60,7 @@ struct Memory {
 
 pub(super) struct Scaling {
     depths: Vec<Depth>,
-    known: Known,
+    known: Vec<Known>,
     memory: Memory,
 }
 
@@ -77,9 +79,13 @@ impl Scaling {
                 depths.push(depth(ground, named(name), chains, limit)?);
             }
         }
+        let make =
+            format!("mkdir all; fsload mkdir all {inodes} >/dev/null; fsload create all {inodes} >/dev/null");
+        ground.script(&place, &make)?;
+        let known = [TMPFS_PASSTHROUGH, OVERLAY].map(|name| known(ground, named(name), inodes));
         Ok(Self {
             depths,
-            known: known(ground, inodes)?,
+            known: known.into_iter().collect::<Result<_>>()?,
             memory: memory(ground)?,
         })
     }
@@ -92,15 +98,8 @@ impl Scaling {
         for depth in &self.depths {
             print(&depth.what, &depth.shallow, &depth.deep, depth.limit);
         }
-        let Known {
-            inodes,
-            before,
-            after,
-            bytes_each,
-        } = &self.known;
         println!("{:<52} {:>9} {:>9} {:>7}", "", "few", "all", "ratio");
-        print(&format!("with {inodes} inodes known"), before, after, KNOWN_LIMIT);
-        println!("{bytes_each} bytes of the server's memory for each of them");
+        self.known.iter().for_each(Known::print);
         let Memory {
             full_kib,
             emptied_kib,
@@ -120,10 +119,21 @@ impl Scaling {
             json!({ "what": depth.what, "shallow_us": us(&depth.shallow), "deep_us": us(&depth.deep),
                     "limit": depth.limit, "ratio": depth.deep.ratio_to(&depth.shallow) })
         });
-        let known = &self.known;
-        json!({ "depths": depths.collect::<Vec<_>>(), "known_inodes": known.inodes,
-                "few_us": us(&known.before), "all_us": us(&known.after), "bytes_each": known.bytes_each,
-                "mem_full_kib": self.memory.full_kib, "mem_emptied_kib": self.memory.emptied_kib })
+        let known = self.known.iter().map(|known| {
+            json!({ "name": known.name, "inodes": known.inodes, "few_us": us(&known.before),
+                    "all_us": us(&known.after), "bytes_each": known.bytes_each })
+        });
+        json!({ "depths": depths.collect::<Vec<_>>(), "known": known.collect::<Vec<_>>(), "mem_full_kib": self.memory.full_kib, "mem_emptied_kib": self.memory.emptied_kib })
+    }
+}
+
+impl Known {
+    fn print(&self) {
+        let what = format!("{} with {} inodes known", self.name, self.inodes);
+        print(&what, &self.before, &self.after, KNOWN_LIMIT);
+        let bytes = self.bytes_each;
+        let verdict = if bytes < KNOWN_BYTES { "met" } else { "NOT MET" };
+        println!("target: the server's memory for each of them < {KNOWN_BYTES} bytes: {bytes}, {verdict}");
     }
 }
 
@@ -142,7 +152,7 @@ fn each(all: Duration) -> f64 {
     all.as_secs_f64() * 1e6 / f64::from(CALLS)
 }
 
-fn named(name: &str) -> &'static Contestant {
+pub(super) fn named(name: &str) -> &'static Contestant {
     ALL.iter()
         .find(|contestant| contestant.name == name)
         .unwrap_or(&ALL[0])
@@ -195,13 +205,10 @@ fn getattr(
     })
 }
 
-fn known(ground: &Ground, inodes: usize) -> Result<Known> {
-    println!("{inodes} known inodes and 900 open files, with RLIMIT_NOFILE 1024");
+fn known(ground: &Ground, contestant: &'static Contestant, inodes: usize) -> Result<Known> {
+    let name = contestant.name;
+    println!("{name}: {inodes} known inodes and 900 open files, with RLIMIT_NOFILE 1024");
     let root = ground.path("tmpfs/scaling");
-    let make =
-        format!("mkdir all; fsload mkdir all {inodes} >/dev/null; fsload create all {inodes} >/dev/null");
-    ground.script(&root, &make)?;
-    let contestant = named(TMPFS_PASSTHROUGH);
     let start = format!("ulimit -n 1024\n{}", contestant.start);
     let mounted = Mounted::mount(ground, contestant, &root, &start)?;
     let measure = || -> Result<Figures, BenchError> {
@@ -215,6 +222,7 @@ fn known(ground: &Ground, inodes: usize) -> Result<Known> {
     let after = measure()?;
     let bytes = full.saturating_sub(empty) * 1024;
     Ok(Known {
+        name,
         inodes,
         before,
         after,

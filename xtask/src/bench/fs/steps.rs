@@ -7,6 +7,8 @@ use super::Scale;
 pub(super) enum Kind {
     /// Names and attributes.
     Metadata,
+    /// Names, attributes and bytes of a whole tree, by a program.
+    Tree,
     /// Bytes of files, through the server.
     Data,
     /// Bytes that the kernel has already.
@@ -45,8 +47,10 @@ pub(super) struct Sizes {
     pub(super) mebibytes: usize,
     /// Blocks of 4 KiB that are read or written at random.
     pub(super) blocks: usize,
-    /// Files of the repository and of the archive.
+    /// Files of the archive, and of the repository that is cloned.
     pub(super) tree: usize,
+    /// Files of the repository that is only looked at.
+    pub(super) repo: usize,
 }
 
 const SMALL: usize = 1024;
@@ -67,6 +71,7 @@ impl Sizes {
             mebibytes: of(64).max(8),
             blocks: of(20_000),
             tree: of(10_000),
+            repo: of(100_000),
         }
     }
 }
@@ -78,23 +83,29 @@ pub(super) fn setup(sizes: &Sizes) -> String {
         entries,
         mebibytes,
         tree,
+        repo,
         ..
     } = *sizes;
     let data = mebibytes * CLIENTS;
     format!(
-        "mkdir many entries data repo tree
+        "mkdir many entries data tree
         fsload mkdir many {files} >/dev/null; fsload create many {files} 1 {SMALL} >/dev/null
         fsload flat entries {entries} >/dev/null
         fsload write-data data {data} {CLIENTS} >/dev/null
         files fill tree {tree} 2000; tar cf tree.tar tree; rm -rf tree
-        cd repo; git init -q .; files fill . {tree} 20
-        find . -path ./.git -prune -o -type f -exec touch -d 2001-01-01 {{}} +
-        git add .; git -c user.name=bench -c user.email=bench@localhost -c gc.auto=0 commit -q -m files"
+        repository() {{
+            mkdir $1; cd $1; git init -q .; files fill . $2 20
+            find . -path ./.git -prune -o -type f -exec touch -d 2001-01-01 {{}} +
+            git -c gc.auto=0 -c core.bigFileThreshold=1 add .
+            git -c user.name=bench -c user.email=bench@localhost -c gc.auto=0 commit -q -m files
+            cd ..
+        }}
+        repository repo {repo}; repository small {tree}"
     )
 }
 
 /// Takes back what the steps have left.
-pub(super) const RESET: &str = "rm -rf new tree new-data";
+pub(super) const RESET: &str = "rm -rf new tree new-data copy clone";
 
 struct List(Vec<Step>);
 
@@ -219,20 +230,16 @@ fn data(list: &mut List, sizes: &Sizes, clients: usize) {
 }
 
 fn programs(list: &mut List, sizes: &Sizes) {
-    let tree = sizes.tree;
+    let Sizes { tree, repo, .. } = *sizes;
     let mut push = |name: String, memory, command: &str| {
-        list.push(name, Kind::Metadata, memory, format!("stopwatch {command}"));
+        list.push(name, Kind::Tree, memory, format!("stopwatch {command}"));
     };
     push(format!("tar x of {tree}"), Memory::Cold, "tar xf tree.tar");
+    push(format!("cp -a of {tree}"), Memory::Cold, "cp -a tree copy");
     push(format!("rm -rf of {tree}"), Memory::Warm, "rm -rf tree");
-    push(
-        format!("git status of {tree}"),
-        Memory::Cold,
-        "git -C repo status --porcelain",
-    );
-    push(
-        "git status again".to_owned(),
-        Memory::Warm,
-        "git -C repo status --porcelain",
-    );
+    let clone = "git clone -q --no-hardlinks small clone";
+    push(format!("git clone of {tree}"), Memory::Cold, clone);
+    let status = "git -C repo status --porcelain";
+    push(format!("git status of {repo}"), Memory::Cold, status);
+    push("git status again".to_owned(), Memory::Warm, status);
 }

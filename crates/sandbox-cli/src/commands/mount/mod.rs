@@ -3,6 +3,7 @@
 mod background;
 mod dual;
 mod hints;
+mod ids;
 mod job;
 mod mem;
 mod options;

@@ -12,6 +12,7 @@ use sandbox::backend::PassthroughFs;
 use sandbox::backend::quota::Quota;
 use sandbox::own::OwnWalls;
 
+use super::ids::Ids;
 use super::job::{Job, Made};
 use super::options::{Cache, Options, Permissions, Stat, directory};
 use super::serve::serve;
@@ -28,7 +29,8 @@ owners. Nothing outside of DIR is reachable.
 Examples:
   $ sandbox mount passthrough ~/rootfs /tmp/view
   $ sandbox mount passthrough --stat off --cache always --writeback ~/data /tmp/view
-  $ sandbox mount passthrough --quota 2G --daemon ~/data /tmp/view")]
+  $ sandbox mount passthrough --quota 2G --daemon ~/data /tmp/view
+  $ sandbox mount passthrough --map-users 0:1000 --map-groups 0:1000 ~/rootfs /tmp/view")]
 pub(super) struct Args {
     /// The directory to serve
     #[arg(value_parser = directory())]
@@ -41,6 +43,8 @@ pub(super) struct Args {
     /// Which mode files have on the host where their own is kept apart
     #[arg(long, value_name = "WHICH", default_value = "private")]
     permissions: Permissions,
+    #[command(flatten)]
+    ids: Ids,
     /// What the kernel may remember of what others may change meanwhile
     #[arg(long, value_name = "WHAT", default_value = "auto")]
     cache: Cache,
@@ -103,6 +107,7 @@ impl Job for Args {
             .root_dir(&self.dir)
             .stat_virtualization(self.stat.into())
             .host_permissions(self.permissions.into())
+            .identity_map(self.ids.map())
             .cache_policy(self.cache.into())
             .writeback(self.writeback);
         if let Some(bytes) = self.quota {

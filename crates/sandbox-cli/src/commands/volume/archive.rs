@@ -11,14 +11,16 @@ use sandbox::{ByteSize, Label, VolumeName};
 
 use super::complete;
 use super::{backend, bar};
+use crate::commands::whole::Part;
 use crate::error::CliError;
 use crate::output::tell;
 
 /// Write a volume as an archive: tar in zstd, with a checksum
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  $ sandbox volume ensure data && sandbox volume export data > data.tar.zst")]
+Examples:
+  $ sandbox volume export data --output copy.tar.zst
+  $ sandbox volume export data | zstd --test")]
 pub(super) struct ExportArgs {
     /// The volume
     #[arg(add = complete::name())]
@@ -54,29 +56,16 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn export(args: &ExportArgs) -> Result<ExitCode, CliError> {
-    let to: Box<dyn Write + Send> = match &args.output {
+    let (part, to): (Option<Part>, Box<dyn Write + Send>) = match &args.output {
         None if io::stdout().is_terminal() => return Err(CliError::ArchiveOnTerminal),
-        None => Box::new(BufWriter::new(io::stdout())),
+        None => (None, Box::new(BufWriter::new(io::stdout()))),
         Some(path) => {
-            let file = File::create_new(path).map_err(|source| CliError::File {
-                path: path.clone(),
-                source,
-            })?;
-            Box::new(BufWriter::new(file))
+            let (part, file) = Part::begin(path)?;
+            (Some(part), Box::new(BufWriter::new(file)))
         }
     };
-    let exported = match backend().await {
-        Ok(backend) => backend
-            .export(&args.name, to, &bar())
-            .await
-            .map_err(CliError::from),
-        Err(error) => Err(error.into()),
-    };
-    if let (Err(_), Some(path)) = (&exported, &args.output) {
-        // Half an archive is none.
-        std::fs::remove_file(path).ok();
-    }
-    exported?;
+    backend().await?.export(&args.name, to, &bar()).await?;
+    part.map_or(Ok(()), Part::finish)?;
     tell(format_args!("exported {}", args.name));
     Ok(ExitCode::SUCCESS)
 }

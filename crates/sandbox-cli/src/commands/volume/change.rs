@@ -7,6 +7,7 @@ use sandbox::volume::{Resize, Snapshots, VolumeError};
 use sandbox::{ByteSize, Quota, VolumeForm, VolumeName};
 
 use super::complete;
+use super::create::note_beyond_host;
 use super::shown::capacity;
 use super::{backend, volume};
 use crate::error::CliError;
@@ -36,7 +37,9 @@ pub(super) struct RemoveArgs {
 Examples:
   $ sandbox volume create box --quota 1G
   $ sandbox volume resize box --quota 4G --inodes 100000
-  $ sandbox volume resize box --quota none")]
+  $ sandbox volume resize box --quota none
+  $ sandbox volume create disk --disk --size 1G
+  $ sandbox volume resize disk --size 2G")]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
 pub(super) struct ResizeArgs {
     /// The volume
@@ -70,6 +73,9 @@ impl<T: FromStr> FromStr for Limit<T> {
 
 /// Give a volume another name, also while it is used
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume rename data data-of-last-year")]
 pub(super) struct RenameArgs {
     /// The volume
     #[arg(add = complete::name())]
@@ -110,6 +116,7 @@ pub(super) async fn resize(args: &ResizeArgs) -> Result<ExitCode, CliError> {
         (None, VolumeForm::Disk { .. }) => Resize::Quota(Quota::NONE),
     };
     volume.resize(to).await?;
+    note_beyond_host(&volume);
     tell(format_args!("{}: {}", args.name, capacity(volume.form())));
     Ok(ExitCode::SUCCESS)
 }

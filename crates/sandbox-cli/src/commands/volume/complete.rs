@@ -14,6 +14,11 @@ pub(crate) fn name() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| names(typed, ""))
 }
 
+/// Completes the name of a snapshot: of the volume that is named before it, as far as that can be told.
+pub(crate) fn snapshot() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| snapshots(typed).unwrap_or_default())
+}
+
 /// Completes `NAME:/DST`.
 pub(crate) fn attached() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| names(typed, ":/"))
@@ -29,10 +34,37 @@ pub(crate) fn place() -> ArgValueCompleter {
     )
 }
 
+/// The words of the line come after `--`, which the shell's script puts before them.
+fn snapshots(typed: &OsStr) -> Option<Vec<CompletionCandidate>> {
+    let typed = typed.to_string_lossy();
+    if !has_catalog() {
+        return None;
+    }
+    let words = std::env::args().skip_while(|word| word != "--").skip(4);
+    let words: Vec<String> = words.collect();
+    let known = block_on(async {
+        for word in &words {
+            let Ok(name) = word.parse() else { continue };
+            let Ok(volume) = super::volume(&name).await else {
+                continue;
+            };
+            return Ok(volume.snapshots().await?);
+        }
+        Ok(Vec::new())
+    });
+    let names = known.ok()?.into_iter().map(|snapshot| snapshot.name.to_string());
+    let fitting = names.filter(|name| name.starts_with(&*typed));
+    Some(fitting.map(CompletionCandidate::new).collect())
+}
+
+/// Looking makes no catalog where there is none.
+fn has_catalog() -> bool {
+    default_home().is_some_and(|home| home.join("catalog.db").exists())
+}
+
 fn names(typed: &OsStr, end: &str) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
-    // Looking makes no catalog where there is none.
-    if !default_home().is_some_and(|home| home.join("catalog.db").exists()) {
+    if !has_catalog() {
         return Vec::new();
     }
     let all = block_on(async { Ok(backend().await?.list(&VolumeFilter::all()).await?) });

@@ -15,8 +15,9 @@ use crate::output::tell;
 #[command(after_help = "\
 Nobody may write to it meanwhile. Blocks are shared where the file system can.
 
-Example:
-  $ sandbox volume ensure data && sandbox volume clone data copy")]
+Examples:
+  $ sandbox volume clone data copy
+  $ sandbox volume clone data earlier --snapshot before")]
 pub(super) struct CloneArgs {
     /// The volume
     #[arg(add = complete::name())]
@@ -24,7 +25,7 @@ pub(super) struct CloneArgs {
     /// What the new one is to be called
     to: VolumeName,
     /// What it held when this snapshot was taken
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::snapshot())]
     snapshot: Option<VolumeName>,
     /// A label of the new one; may be given several times
     #[arg(short, long, value_name = "KEY=VALUE")]
@@ -35,12 +36,14 @@ pub(super) struct CloneArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  $ sandbox volume ensure data && sandbox volume snapshot data before-upgrade")]
+  $ sandbox volume snapshot data before-upgrade
+  $ sandbox volume snapshot data before-upgrade --remove")]
 pub(super) struct SnapshotArgs {
     /// The volume
     #[arg(add = complete::name())]
     name: VolumeName,
     /// What the snapshot is to be called
+    #[arg(add = complete::snapshot())]
     snapshot: VolumeName,
     /// Remove the snapshot of that name instead
     #[arg(long)]
@@ -49,11 +52,17 @@ pub(super) struct SnapshotArgs {
 
 /// Make a volume hold what a snapshot holds; what is in it now is gone
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Nobody may use it meanwhile.
+
+Example:
+  $ sandbox volume restore data before")]
 pub(super) struct RestoreArgs {
     /// The volume
     #[arg(add = complete::name())]
     name: VolumeName,
     /// The snapshot
+    #[arg(add = complete::snapshot())]
     snapshot: VolumeName,
 }
 

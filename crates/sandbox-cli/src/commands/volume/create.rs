@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use sandbox::volume::{Volume, VolumeError};
-use sandbox::{ByteSize, Label, VolumeSpec};
+use sandbox::{ByteSize, Label, VolumeForm, VolumeSpec};
 
 use crate::error::CliError;
-use crate::output::print;
+use crate::output::{note, print};
 
 /// Make a volume, and print its name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   $ sandbox volume create cache
-  $ sandbox volume create data --quota 2G --inodes 100000 --label team=storage")]
+  $ sandbox volume create data --quota 2G --inodes 100000 --label team=storage
+  $ sandbox volume create disk --disk --size 100G")]
 pub(super) struct CreateArgs {
     #[command(flatten)]
     spec: SpecArgs,
@@ -84,5 +85,23 @@ pub(super) async fn ensure(args: &EnsureArgs) -> Result<ExitCode, CliError> {
 }
 
 fn said(volume: &Volume) -> Result<ExitCode, CliError> {
+    note_beyond_host(volume);
     print(&format!("{}\n", volume.name()), ExitCode::SUCCESS)
+}
+
+/// A disk may be larger than what the host has room for: it is sparse. Whoever makes one that is should know.
+pub(super) fn note_beyond_host(volume: &Volume) {
+    let VolumeForm::Disk { size } = volume.form() else {
+        return;
+    };
+    let Some(host) = volume.path().ok().and_then(|path| rustix::fs::statvfs(path).ok()) else {
+        return;
+    };
+    let free = ByteSize::from_bytes(host.f_bavail.saturating_mul(host.f_frsize));
+    if size > free {
+        note(format_args!(
+            "{}: the host has room for {free} of its {size}; writing more than that will fail",
+            volume.name()
+        ));
+    }
 }

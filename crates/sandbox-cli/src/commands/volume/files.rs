@@ -43,6 +43,9 @@ impl Place {
 
 /// List a directory of a volume
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume ls data:/")]
 pub(super) struct LsArgs {
     /// The volume, and a directory in it
     #[arg(value_name = "NAME[:PATH]", add = complete::place())]
@@ -54,6 +57,9 @@ pub(super) struct LsArgs {
 
 /// Print a file of a volume
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume cat data:/greeting")]
 pub(super) struct CatArgs {
     /// The volume, and a file in it
     #[arg(value_name = "NAME:PATH", add = complete::place())]
@@ -62,6 +68,9 @@ pub(super) struct CatArgs {
 
 /// Copy files within or between volumes, with all that is in them
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume cp data:/greeting data:/copy")]
 pub(super) struct CpArgs {
     /// The volume, and what to copy
     #[arg(value_name = "NAME:PATH", add = complete::place())]
@@ -74,7 +83,11 @@ pub(super) struct CpArgs {
 /// Put a file or directory of the host into a volume
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A file replaces the one that is there, in one step; where a directory is to go nothing may be.")]
+A file replaces the one that is there, in one step; where a directory is to go nothing may be.
+
+Examples:
+  $ sandbox volume put . data:/work
+  $ echo hello | sandbox volume put - data:/greeting")]
 pub(super) struct PutArgs {
     /// The file or directory, or - for standard input
     #[arg(value_hint = ValueHint::AnyPath)]
@@ -86,6 +99,9 @@ pub(super) struct PutArgs {
 
 /// Get a file or directory of a volume
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume get data:/greeting greeting.txt")]
 pub(super) struct GetArgs {
     /// The volume, and what
     #[arg(value_name = "NAME:PATH", add = complete::place())]

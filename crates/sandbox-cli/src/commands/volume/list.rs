@@ -54,6 +54,9 @@ impl FilterArgs {
 
 /// Show a volume, its snapshots and who uses it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ sandbox volume show data")]
 pub(super) struct ShowArgs {
     /// The volume
     #[arg(add = complete::name())]

@@ -12,6 +12,7 @@ mod fsck;
 pub(crate) mod health;
 mod list;
 mod prune;
+mod settle;
 mod shown;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use sandbox::VolumeName;
 use sandbox::volume::{Backend, Volume, VolumeError, default_backend};
 
 use crate::error::CliError;
+use crate::interrupt::Guard;
 
 /// Make, fill, copy and remove named volumes
 #[derive(Debug, clap::Args)]
@@ -65,9 +67,31 @@ enum Action {
     Put(files::PutArgs),
     Get(files::GetArgs),
     Fsck(fsck::Args),
+    #[command(hide = true)]
+    Settle(settle::Args),
+}
+
+impl Action {
+    /// Whether it makes or removes whole volumes, and so leaves something to be settled where it is interrupted.
+    fn makes_or_removes(&self) -> bool {
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Ensure(_)
+                | Self::Rm(_)
+                | Self::Resize(_)
+                | Self::Rename(_)
+                | Self::Clone(_)
+                | Self::Snapshot(_)
+                | Self::Restore(_)
+                | Self::Import(_)
+                | Self::Prune(_)
+        )
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let _guard = args.action.makes_or_removes().then(Guard::of_volumes);
     block_on(async {
         match &args.action {
             Action::Create(args) => create::create(args).await,
@@ -90,6 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
             Action::Put(args) => files::put(args).await,
             Action::Get(args) => files::get(args).await,
             Action::Fsck(args) => fsck::run(args).await,
+            Action::Settle(args) => settle::run(args).await,
         }
     })
 }

@@ -106,7 +106,7 @@ fn a_link_in_the_place_of_what_a_branch_holds_is_not_followed() {
     for mode in modes(name_of_test!()) {
         let project = Project::new();
         project.sh("x", mode, "echo new > new").says(0, &[]);
-        let part = if mode == "kernel" { "upper" } else { "tree" };
+        let part = if mode == "copy" { "tree" } else { "upper" };
         let held = project.layers("x").unwrap()[0].join(part);
         let secret = project.place.root().join("secret");
         fs::rename(&held, &secret).unwrap();

@@ -36,82 +36,84 @@ fn while_mounted(project: &Project, flags: &[&str], change: impl FnOnce()) -> Ra
     }
 }
 
-fn is_kernel_possible(test: &str) -> bool {
-    modes(test).contains(&"kernel")
+/// Those in which the workspace shows on the branch.
+fn live_modes(test: &str) -> impl Iterator<Item = [&'static str; 2]> + use<> {
+    let live = modes(test).into_iter().filter(|mode| *mode != "copy");
+    live.map(|mode| ["--branch-mode", mode])
+}
+
+fn with_json(mode: [&'static str; 2]) -> Vec<&'static str> {
+    [&mode[..], &["--json"]].concat()
 }
 
 #[test]
 fn a_change_of_the_workspace_that_the_branch_has_not_touched_is_told_at_the_end() {
-    if !is_kernel_possible(name_of_test!()) {
-        return;
+    for mode in live_modes(name_of_test!()) {
+        let project = Project::new();
+        let base = project.base();
+        let ran = while_mounted(&project, &mode, || {
+            fs::write(base.join("dir/inner"), "an editor\n").unwrap();
+        });
+        ran.says(
+            0,
+            &[
+                "the workspace was changed during the run: dir/inner",
+                "--snapshot copy",
+            ],
+        );
     }
-    let project = Project::new();
-    let base = project.base();
-    let ran = while_mounted(&project, &[], || {
-        fs::write(base.join("dir/inner"), "an editor\n").unwrap();
-    });
-    ran.says(
-        0,
-        &[
-            "the workspace was changed during the run: dir/inner",
-            "--snapshot copy",
-        ],
-    );
 }
 
 #[test]
 fn a_deletion_is_told_as_a_change_of_the_directory() {
-    if !is_kernel_possible(name_of_test!()) {
-        return;
+    for mode in live_modes(name_of_test!()) {
+        let project = Project::new();
+        let base = project.base();
+        let ran = while_mounted(&project, &with_json(mode), || {
+            fs::remove_file(base.join("dir/sub/deep")).unwrap();
+        });
+        let json = ran.json();
+        let changed = &json["branch"]["base_changed"];
+        assert_eq!(changed["paths"], serde_json::json!(["dir/sub"]), "{json}");
+        assert_eq!(
+            (&changed["count"], &changed["is_complete"]),
+            (&1.into(), &true.into())
+        );
     }
-    let project = Project::new();
-    let base = project.base();
-    let ran = while_mounted(&project, &["--json"], || {
-        fs::remove_file(base.join("dir/sub/deep")).unwrap();
-    });
-    let json = ran.json();
-    let changed = &json["branch"]["base_changed"];
-    assert_eq!(changed["paths"], serde_json::json!(["dir/sub"]), "{json}");
-    assert_eq!(
-        (&changed["count"], &changed["is_complete"]),
-        (&1.into(), &true.into())
-    );
 }
 
 #[test]
 fn git_s_own_files_are_told_as_one() {
-    if !is_kernel_possible(name_of_test!()) {
-        return;
+    for mode in live_modes(name_of_test!()) {
+        let project = Project::new();
+        let base = project.base();
+        fs::create_dir_all(base.join(".git/objects/aa")).unwrap();
+        let ran = while_mounted(&project, &with_json(mode), || {
+            for name in ["index", "HEAD", "objects/aa/b"] {
+                fs::write(base.join(".git").join(name), "x").unwrap();
+            }
+        });
+        let json = ran.json();
+        assert_eq!(
+            json["branch"]["base_changed"]["paths"],
+            serde_json::json!([".git"]),
+            "{json}"
+        );
     }
-    let project = Project::new();
-    let base = project.base();
-    fs::create_dir_all(base.join(".git/objects/aa")).unwrap();
-    let ran = while_mounted(&project, &["--json"], || {
-        for name in ["index", "HEAD", "objects/aa/b"] {
-            fs::write(base.join(".git").join(name), "x").unwrap();
-        }
-    });
-    let json = ran.json();
-    assert_eq!(
-        json["branch"]["base_changed"]["paths"],
-        serde_json::json!([".git"]),
-        "{json}"
-    );
 }
 
 #[test]
 fn what_was_changed_before_the_run_or_is_read_during_it_is_no_change() {
-    if !is_kernel_possible(name_of_test!()) {
-        return;
-    }
-    for _ in 0..5 {
-        let project = Project::new();
-        fs::write(project.base().join("file"), "just written\n").unwrap();
-        let ran = while_mounted(&project, &["--json"], || {
-            fs::read(project.base().join("file")).unwrap();
-        });
-        let json = ran.json();
-        assert_eq!(json["branch"]["base_changed"]["count"], 0, "{json}");
+    for mode in live_modes(name_of_test!()) {
+        for _ in 0..5 {
+            let project = Project::new();
+            fs::write(project.base().join("file"), "just written\n").unwrap();
+            let ran = while_mounted(&project, &with_json(mode), || {
+                fs::read(project.base().join("file")).unwrap();
+            });
+            let json = ran.json();
+            assert_eq!(json["branch"]["base_changed"]["count"], 0, "{json}");
+        }
     }
 }
 
@@ -120,7 +122,8 @@ fn a_frozen_workspace_and_a_copy_cannot_be_changed_under_the_branch() {
     for mode in modes(name_of_test!()) {
         let project = Project::new();
         let frozen: &[&str] = match mode {
-            "kernel" => &["--json", "--snapshot=copy"],
+            "kernel" => &["--json", "--snapshot=copy", "--branch-mode=kernel"],
+            "exact" => &["--json", "--snapshot=copy", "--branch-mode=exact"],
             _ => &["--json", "--branch-mode=copy"],
         };
         let ran = while_mounted(&project, frozen, || {

@@ -1,7 +1,7 @@
 //! `sandbox run --branch`: writes stay on the branch, and what is seen there is what a plain directory would show.
 //!
-//! Every scenario runs in every mode that works here; what mode `kernel` does differently is in `differences`, and
-//! in docs/platform.md.
+//! Every scenario runs in every mode that works here; what mode `kernel`, and less so mode `exact`, does differently is
+//! in `differences`, and in docs/platform.md.
 //!
 //! Known defects of programs that do this job, and the tests of ours:
 //!
@@ -17,7 +17,7 @@
 //! | `O_TRUNC` copies first | `full::opening_with_truncation_…` |
 //! | sparse files become dense | `content::a_sparse_file_stays_sparse`; committed: `apply` in sandbox-filesystem |
 //! | mode and owner lost | `content::a_file_that_is_written_to_keeps_…` |
-//! | hard links fall apart | `differences::a_write_to_one_of_two_hard_links_…`: listed |
+//! | hard links fall apart | `links`; in mode `kernel`, `differences::a_write_to_one_of_two_hard_links_…`: listed |
 //! | a summary without deletions | `json`, `meanwhile::a_deletion_…`, `acceptance` |
 //! | what others change meanwhile is overwritten unseen | `branch_review`; `diff` and `apply` in sandbox-filesystem |
 //! | one upper mounted by two runs | `mounting::runs_on_one_branch_at_the_same_time_…` |
@@ -41,11 +41,13 @@ mod beside;
 mod content;
 mod denied;
 mod differences;
+mod exact;
 mod full;
 mod interrupted;
 mod json;
 mod laws;
 mod leaks;
+mod links;
 mod meanwhile;
 mod mounting;
 mod moved;

@@ -9,13 +9,14 @@ use crate::harness::{Harness, Ran, binary, skipped};
 const CANNOT: i32 = 77;
 
 /// `branch`, `on NAME SCRIPT` and `again NAME SCRIPT` are for the workspace `$W`, with branches in `$ST`; `wrong` says
-/// what has gone wrong. `$DISK` is a file system of four megabytes.
+/// what has gone wrong; `instead` what is said of the mode in which a branch is that cannot be in mode `kernel`. `$DISK` is a file system of four megabytes.
 const PRELUDE: &str = r#"
     wrong() { echo "WRONG: $*"; }
     branch() { "$S" branch "$@" --workspace "$W" --storage "$ST"; }
     run() { name=$1; shift; (cd "$W" && "$S" run --branch=$name --workspace "$W" --storage "$ST" "$@"); }
     on() { name=$1; shift; run $name -q --branch-mode $MODE -- sh -c "$1"; }
     again() { name=$1; shift; run $name -q -- sh -c "$1"; }
+    instead() { (: <> /dev/fuse) 2> /dev/null && echo "this process serves" || echo "a whole copy, .*space"; }
     mount -t tmpfs -o size=4m,mode=700 small "$DISK" || exit 77
 "#;
 

@@ -12,7 +12,7 @@ use super::fingerprint::Fingerprint;
 use crate::harness::{Harness, Ran, skipped};
 
 /// How branches keep what differs.
-pub(super) const MODES: [&str; 2] = ["kernel", "copy"];
+pub(super) const MODES: [&str; 3] = ["kernel", "exact", "copy"];
 
 /// Modes that work here; says why where one does not.
 pub(super) fn modes(test: &str) -> Vec<&'static str> {

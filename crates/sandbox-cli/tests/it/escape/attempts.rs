@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -15,7 +15,7 @@ use crate::harness::{Harness, Ran, binary, has};
 
 /// What standard input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stdin {
+pub(crate) enum Stdin {
     Null,
     /// A file that is not granted, opened for reading.
     File,
@@ -27,13 +27,15 @@ pub(super) enum Stdin {
 
 /// A group of attempts, and how the sandbox around it is started.
 #[derive(Debug)]
-pub(super) struct Run<'a> {
-    pub(super) name: &'a str,
-    pub(super) mode: Mode,
-    pub(super) stdin: Stdin,
-    pub(super) flags: &'a [String],
+pub(crate) struct Run<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) stdin: Stdin,
+    pub(crate) flags: &'a [String],
     /// Attempts that this run does not claim to deny.
-    pub(super) open: &'a [&'a str],
+    pub(crate) open: &'a [&'a str],
+    /// What stands in for the program under test.
+    pub(crate) runner: Option<PathBuf>,
 }
 
 /// The verdicts of a run, by attempt, and the guarantees that it claimed.
@@ -45,7 +47,7 @@ struct Verdicts {
 impl Run<'_> {
     /// Makes all attempts and judges them by the table.
     #[track_caller]
-    pub(super) fn must_be_denied(&self) {
+    pub(crate) fn must_be_denied(&self) {
         if !has("cc") {
             skip!("escape", "no C compiler");
         }
@@ -63,7 +65,7 @@ impl Run<'_> {
     }
 
     /// The attempts that were not denied as they must be.
-    pub(super) fn wrong(&self, place: &Harness, outside: &Outside) -> Vec<String> {
+    pub(crate) fn wrong(&self, place: &Harness, outside: &Outside) -> Vec<String> {
         let verdicts = self.verdicts(place, outside);
         table::rows(self.name)
             .iter()
@@ -135,7 +137,12 @@ impl Run<'_> {
     /// The command line, from the inside out.
     fn command(&self, place: &Harness, outside: &Outside, report: &Path) -> Command {
         let group = program(&format!("escape-{}", self.name));
-        let mut line = words([text(&binary()), "run", "-q", &format!("--json={}", text(report))]);
+        let mut line = words([
+            text(self.runner.as_deref().unwrap_or(&binary())),
+            "run",
+            "-q",
+            &format!("--json={}", text(report)),
+        ]);
         line.extend(words(["-r", text(&group)]));
         line.extend(words(["-r", text(&place.root().join(GRANTED))]));
         line.extend(words(["-w", text(&place.root().join(SCRATCH))]));

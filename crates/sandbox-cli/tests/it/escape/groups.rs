@@ -13,6 +13,7 @@ fn denied(name: &str, mode: Mode) {
         stdin: Stdin::File,
         flags: &[],
         open: &[],
+        runner: None,
     }
     .must_be_denied();
 }
@@ -55,6 +56,7 @@ fn denied_with(flags: &[&str], groups: &[&str]) {
             stdin: Stdin::Null,
             flags: &flags,
             open: &[],
+            runner: None,
         };
         run.must_be_denied();
     }
@@ -101,6 +103,7 @@ fn denied_by_ports(rules: &[&str], open: &[&str]) {
         stdin: Stdin::Null,
         flags: &flags,
         open,
+        runner: None,
     }
     .must_be_denied();
 }
@@ -127,6 +130,7 @@ fn a_terminal_is_not_taken_over() {
                 stdin,
                 flags: &[],
                 open: &[],
+                runner: None,
             }
             .must_be_denied();
         }
@@ -149,6 +153,7 @@ fn two_hundred_extra_rules_leave_the_filter_whole() {
                 stdin: Stdin::Null,
                 flags: &flags,
                 open: &[],
+                runner: None,
             }
             .must_be_denied();
         }
@@ -171,6 +176,7 @@ fn a_hole_does_not_go_unnoticed() {
         stdin: Stdin::Null,
         flags: &flags,
         open: &[],
+        runner: None,
     };
     let wrong = run.wrong(&place, &outside);
     for attempt in ["victim-create", "victim-rename-within", "victim-chmod"] {

@@ -13,7 +13,7 @@ use crate::harness::Harness;
 
 /// Listeners, directories and a process, gone with it.
 #[derive(Debug)]
-pub(super) struct Outside {
+pub(crate) struct Outside {
     victim: Child,
     tcp: TcpListener,
     udp: UdpSocket,
@@ -35,15 +35,15 @@ struct Entry {
 }
 
 /// Not granted.
-pub(super) const HIDDEN: &str = "hidden";
+pub(crate) const HIDDEN: &str = "hidden";
 /// Granted for reading.
-pub(super) const GRANTED: &str = "granted";
+pub(crate) const GRANTED: &str = "granted";
 /// Granted for writing.
-pub(super) const SCRATCH: &str = "scratch";
+pub(crate) const SCRATCH: &str = "scratch";
 
 impl Outside {
     /// Puts everything below the harness's root. `set_uid` is a program that a root caller gives to somebody else.
-    pub(super) fn new(place: &Harness, set_uid: &Path) -> Self {
+    pub(crate) fn new(place: &Harness, set_uid: &Path) -> Self {
         let root = place.root().to_owned();
         for path in ["hidden/victim", GRANTED, SCRATCH] {
             fs::create_dir_all(root.join(path)).expect("mkdir");
@@ -93,7 +93,7 @@ impl Outside {
     }
 
     /// The variables that name it all.
-    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let path = |path: &str| self.root.join(path).display().to_string();
         let own = fs::read_link("/proc/self/ns/pid").expect("always there");
         let mut variables = vec![
@@ -123,7 +123,7 @@ impl Outside {
     }
 
     /// Everything is as it was: the process sleeps, and no file has another content, mode, owner or time.
-    pub(super) fn assert_unharmed(&mut self) {
+    pub(crate) fn assert_unharmed(&mut self) {
         assert!(
             self.victim.try_wait().expect("wait").is_none(),
             "the process outside was killed"

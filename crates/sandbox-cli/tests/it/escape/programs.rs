@@ -13,7 +13,7 @@ use std::time::SystemTime;
 const SOURCES: &str = "tests/escape";
 
 /// The program `name`, from `name.c` or, for `escape-X`, from `X.c`.
-pub(super) fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let user = rustix::process::geteuid();
     let places = [
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("escape"),

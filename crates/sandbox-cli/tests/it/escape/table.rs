@@ -2,7 +2,7 @@
 
 /// Where an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// The default policy, behind every wall.
     Namespaces,
     /// On a host without namespaces.
@@ -15,7 +15,7 @@ pub(super) enum Mode {
 
 impl Mode {
     /// Its name in the table.
-    pub(super) fn column(self) -> &'static str {
+    pub(crate) fn column(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
             Self::InPlace | Self::Nested => "in-place",
@@ -26,9 +26,9 @@ impl Mode {
 
 /// A line of the table.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     program: &'static str,
-    pub(super) attempt: &'static str,
+    pub(crate) attempt: &'static str,
     guarantee: &'static str,
     modes: &'static str,
     refusals: &'static str,
@@ -36,12 +36,12 @@ pub(super) struct Row {
 
 impl Row {
     /// Whether it must be denied there.
-    pub(super) fn counts_in(&self, mode: Mode) -> bool {
+    pub(crate) fn counts_in(&self, mode: Mode) -> bool {
         self.modes.split(',').any(|name| name == mode.column())
     }
 
     /// The guarantee that it tests: a rule on ports makes that of no network moot and takes over its attempts.
-    pub(super) fn guarantee(&self, mode: Mode) -> &'static str {
+    pub(crate) fn guarantee(&self, mode: Mode) -> &'static str {
         match (mode, self.guarantee) {
             (Mode::Ports, "network_none") => "network_ports",
             (_, guarantee) => guarantee,
@@ -49,7 +49,7 @@ impl Row {
     }
 
     /// Whether a refusal came in one of the ways expected. A detail that names no errno or signal needs no more.
-    pub(super) fn accepts(&self, detail: &str) -> bool {
+    pub(crate) fn accepts(&self, detail: &str) -> bool {
         let named = detail.split_whitespace().find_map(|word| {
             word.strip_prefix("errno=")
                 .or_else(|| word.strip_prefix("signal="))
@@ -59,7 +59,7 @@ impl Row {
 }
 
 /// The rows of one program.
-pub(super) fn rows(program: &str) -> Vec<Row> {
+pub(crate) fn rows(program: &str) -> Vec<Row> {
     let lines = include_str!("../../escape/expect.tsv")
         .lines()
         .filter(|line| !line.starts_with('#'))

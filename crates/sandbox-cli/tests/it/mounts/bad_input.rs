@@ -101,6 +101,18 @@ fn a_quota_of_nothing_or_of_no_size_is_refused() {
 }
 
 #[test]
+fn ranges_of_ids_that_are_none_or_overlap_are_named() {
+    let site = Site::new();
+    for bad in ["0", "0:x", "1:2:3:4", "-1:0"] {
+        site.passthrough(&[&format!("--map-users={bad}")])
+            .says(2, &["--map-users", bad, "0:1000"]);
+    }
+    site.passthrough(&["--map-groups", "0:1000:10", "--map-groups", "5:2000"])
+        .says(1, &["0", "1000", "10"]);
+    assert!(!site.is_mounted());
+}
+
+#[test]
 fn contradictions_are_all_said_before_anything_is_mounted() {
     let site = Site::new();
     let ran = site.passthrough(&["--cache", "never", "--writeback", "--read-only"]);

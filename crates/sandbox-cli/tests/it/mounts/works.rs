@@ -162,6 +162,27 @@ fn owners_are_kept_beside_the_files_by_a_plain_user_too() {
 }
 
 #[test]
+fn files_of_a_user_of_the_host_are_shown_as_another_ones() {
+    let site = site!();
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let (users, groups) = (
+        format!("4242:{}", uid.as_raw()),
+        format!("4343:{}:2", gid.as_raw()),
+    );
+    let mounted = site.start(&[
+        "--no-default-permissions",
+        "--map-users",
+        &users,
+        "--map-groups",
+        &groups,
+    ]);
+    let stat = fs::metadata(site.point.join("file")).unwrap();
+    assert_eq!((stat.uid(), stat.gid()), (4242, 4343));
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+}
+
+#[test]
 fn a_quota_holds_and_its_figure_is_kept_for_the_next_mount() {
     let site = site!();
     for _ in 0..2 {

@@ -178,3 +178,17 @@ fn the_reports_of_a_template_and_a_clone_are_that_of_a_command() {
         assert_eq!(template.report(), of_clone);
     });
 }
+
+#[test]
+fn a_clone_moves_files_from_one_directory_to_another() {
+    alone!(|| {
+        let work = || {
+            let moved = std::fs::create_dir_all("/tmp/a")
+                .and_then(|()| std::fs::create_dir_all("/tmp/b"))
+                .and_then(|()| std::fs::write("/tmp/a/x", ""))
+                .and_then(|()| std::fs::rename("/tmp/a/x", "/tmp/b/x"));
+            format!("{:?}", moved.map_err(|error| error.kind()))
+        };
+        assert_eq!(printed(&Policy::default(), work), "Ok(())");
+    });
+}

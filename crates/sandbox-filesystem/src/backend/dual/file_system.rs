@@ -378,23 +378,25 @@ impl DynFileSystem for DualFs {
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.gate(Ask::node(ctx, Op::Lock, ino), |_| self.do_setlk(ino, owner, lock))
+        self.gate(Ask::node(ctx, Op::Lock, ino), |_| {
+            self.do_setlk(ino, handle, owner, lock)
+        })
     }
 
     fn setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
         self.gate(Ask::node(ctx, Op::Lock, ino), |_| {
-            self.do_setlkw(ctx, ino, owner, lock)
+            self.do_setlkw(ctx, ino, handle, owner, lock)
         })
     }
 

@@ -8,12 +8,12 @@ use super::DualFs;
 use super::node::Node;
 use crate::backend::mem::lock::Held;
 use crate::backend::waits::Waits;
-use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
+use crate::fs::{Context, Errno, FlockOperation, FsResult, Handle, Ino, Lock, LockKind, LockOwner};
 
 /// How many ranges there may be, so that they do not eat up memory.
 const MOST: u64 = 1 << 20;
-/// What a lock adds at most: its own range, and the second half of one that it splits.
-const LOCKING: u64 = 2;
+/// What a lock adds at most: its own range, the second half of one that it splits, and by which file that was.
+const LOCKING: u64 = 3;
 
 /// The locks on one inode.
 #[derive(Debug, Default)]
@@ -57,10 +57,18 @@ impl DualFs {
         Ok(conflict.map_or(free, |(_, theirs)| theirs))
     }
 
-    pub(super) fn do_setlk(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    pub(super) fn do_setlk(
+        &self,
+        ino: Ino,
+        by: Option<Handle>,
+        owner: LockOwner,
+        lock: Lock,
+    ) -> FsResult<()> {
         check_range(&lock)?;
         let node = self.table.get(ino)?;
-        self.change(&mut node.locks.lock(), LOCKING, |held| held.set(owner, lock))?;
+        self.change(&mut node.locks.lock(), LOCKING, |held| {
+            held.set_by(owner, by, lock)
+        })?;
         node.locks.changed.notify_all();
         Ok(())
     }
@@ -69,13 +77,14 @@ impl DualFs {
         &self,
         ctx: &Context<'_>,
         ino: Ino,
+        by: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
         check_range(&lock)?;
         let node = self.table.get(ino)?;
         self.wait(ctx, &node, Some(owner), |held| {
-            held.set(owner, lock)
+            held.set_by(owner, by, lock)
                 .map_err(|error| (error, held.conflict(owner, &lock).map(|(theirs, _)| theirs)))
         })
     }
@@ -106,11 +115,15 @@ impl DualFs {
             kind: LockKind::Unlocked,
             pid: 0,
         };
-        self.give_up(node, |held| held.set(owner, everything));
+        self.give_up(node, |held| held.set_by(owner, None, everything));
     }
 
-    pub(super) fn drop_flock(&self, node: &Node, owner: LockOwner) {
-        self.give_up(node, |held| held.set_flock(owner, LockKind::Unlocked));
+    /// An open file is there no more: what was locked by it alone, and by flock(2) through it.
+    pub(super) fn drop_locks_of(&self, node: &Node, file: Handle, flock_owner: Option<LockOwner>) {
+        self.give_up(node, |held| {
+            held.closed(file);
+            flock_owner.map_or(Ok(()), |owner| held.set_flock(owner, LockKind::Unlocked))
+        });
     }
 
     fn give_up(&self, node: &Node, how: impl FnOnce(&mut Held) -> FsResult<()>) {

@@ -172,8 +172,8 @@ impl DualFs {
 
     pub(super) fn do_release(&self, handle: Option<Handle>, flock_owner: Option<LockOwner>) {
         let open = handle.and_then(|handle| write(&self.handles.files).remove(&handle));
-        if let (Some(open), Some(owner)) = (&open, flock_owner) {
-            self.drop_flock(&open.node, owner);
+        if let (Some(open), Some(handle)) = (&open, handle) {
+            self.drop_locks_of(&open.node, handle, flock_owner);
         }
         // Released with no lock held.
         drop(open);

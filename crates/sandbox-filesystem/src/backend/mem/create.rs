@@ -8,7 +8,7 @@ use super::directory::entry_cost;
 use super::filesystem::MemFs;
 use super::inode::{Inode, NewInode, State};
 use super::name;
-use crate::fs::{Context, Created, Entry, Errno, FsResult, Ino, OpenFlags, Opened};
+use crate::fs::{Context, Created, Entry, Errno, FsResult, Ino, OpenFlags};
 
 /// What is made: its type and permission bits, what the umask takes from them, and what only some types have.
 #[derive(Debug, Clone, Copy)]
@@ -211,10 +211,7 @@ impl MemFs {
     fn created(&self, inode: &Arc<Inode>) -> Created {
         Created {
             entry: self.entry(inode, &inode.read()),
-            opened: Opened {
-                handle: None,
-                flags: self.open_reply(),
-            },
+            opened: self.opened(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! [`MemFs`] itself, and where each operation is.
 
 use std::ffi::OsStr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct MemFs {
     pub(super) renames: Mutex<()>,
     pub(super) listings: Listings,
     pub(super) waits: Waits,
+    /// How many files were opened: the last one's handle.
+    pub(super) last_handle: AtomicU64,
     pub(super) caching: Caching,
 }
 
@@ -96,6 +99,7 @@ impl MemFs {
             renames: Mutex::new(()),
             listings: Listings::default(),
             waits: Waits::default(),
+            last_handle: AtomicU64::new(0),
             caching,
         })
     }
@@ -231,11 +235,11 @@ impl DynFileSystem for MemFs {
         &self,
         _ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         _flags: OpenFlags,
         flock_owner: Option<LockOwner>,
     ) -> FsResult<()> {
-        self.drop_flock(ino, flock_owner)
+        self.drop_locks_of(ino, handle, flock_owner)
     }
 
     fn fsync(
@@ -372,22 +376,22 @@ impl DynFileSystem for MemFs {
         &self,
         _ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.lock_records(ino, owner, lock)
+        self.lock_records(ino, handle, owner, lock)
     }
 
     fn setlkw(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
-        _handle: Option<Handle>,
+        handle: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
-        self.lock_records_waiting(ctx, ino, owner, lock)
+        self.lock_records_waiting(ctx, ino, handle, owner, lock)
     }
 
     fn flock(

@@ -9,11 +9,11 @@ pub(super) use super::super::waits::Waits;
 use super::filesystem::MemFs;
 use super::inode::Inode;
 use super::space::Space;
-use crate::fs::{Context, Errno, FlockOperation, FsResult, Ino, Lock, LockKind, LockOwner};
+use crate::fs::{Context, Errno, FlockOperation, FsResult, Handle, Ino, Lock, LockKind, LockOwner};
 pub(in crate::backend) use held::Held;
 
-/// What a lock adds at most: its own range, and the second half of one that it splits.
-const LOCKING: u64 = 2;
+/// What a lock adds at most: its own range, the second half of one that it splits, and by which file that was.
+const LOCKING: u64 = 3;
 /// What giving up all of something adds, so that it never fails.
 const DROPPING: u64 = 0;
 
@@ -90,25 +90,32 @@ impl MemFs {
         ))
     }
 
-    pub(super) fn lock_records(&self, ino: Ino, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    pub(super) fn lock_records(
+        &self,
+        ino: Ino,
+        by: Option<Handle>,
+        owner: LockOwner,
+        lock: Lock,
+    ) -> FsResult<()> {
         check_range(&lock)?;
         let inode = self.table.get(ino)?;
         inode
             .locks
-            .change(&self.space, LOCKING, |held| held.set(owner, lock))
+            .change(&self.space, LOCKING, |held| held.set_by(owner, by, lock))
     }
 
     pub(super) fn lock_records_waiting(
         &self,
         ctx: &Context<'_>,
         ino: Ino,
+        by: Option<Handle>,
         owner: LockOwner,
         lock: Lock,
     ) -> FsResult<()> {
         check_range(&lock)?;
         let inode = self.table.get(ino)?;
         self.wait(ctx, &inode, Some(owner), |held| {
-            held.set(owner, lock)
+            held.set_by(owner, by, lock)
                 .map_err(|error| (error, held.conflict(owner, &lock).map(|(theirs, _)| theirs)))
         })
     }
@@ -147,14 +154,25 @@ impl MemFs {
         }
         inode
             .locks
-            .change(&self.space, DROPPING, |held| held.set(owner, everything))
+            .change(&self.space, DROPPING, |held| held.set_by(owner, None, everything))
     }
 
-    pub(super) fn drop_flock(&self, ino: Ino, owner: Option<LockOwner>) -> FsResult<()> {
-        let Some(owner) = owner else { return Ok(()) };
+    /// An open file is there no more: what was locked by it alone, and by flock(2) through it.
+    pub(super) fn drop_locks_of(
+        &self,
+        ino: Ino,
+        file: Option<Handle>,
+        flock_owner: Option<LockOwner>,
+    ) -> FsResult<()> {
         let inode = self.table.get(ino)?;
+        if inode.locks.lock().is_none() {
+            return Ok(());
+        }
         inode.locks.change(&self.space, DROPPING, |held| {
-            held.set_flock(owner, LockKind::Unlocked)
+            if let Some(file) = file {
+                held.closed(file);
+            }
+            flock_owner.map_or(Ok(()), |owner| held.set_flock(owner, LockKind::Unlocked))
         })
     }
 

@@ -1,6 +1,7 @@
 //! open, and what is agreed on with the kernel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sandbox_types::CachePolicy;
 
@@ -9,7 +10,6 @@ use super::inode::Inode;
 use crate::fs::{Capabilities, Errno, FsResult, Ino, OpenFlags, OpenReplyFlags, Opened};
 
 impl MemFs {
-    /// Files need no handle: the kernel's reference keeps an unlinked one, and flags come with each request.
     pub(super) fn open_file(&self, ino: Ino, flags: OpenFlags) -> FsResult<Opened> {
         let inode = self.table.get(ino)?;
         match inode.kind {
@@ -18,10 +18,16 @@ impl MemFs {
             _ => {}
         }
         self.truncate_at_open(&inode, flags)?;
-        Ok(Opened {
-            handle: None,
+        Ok(self.opened())
+    }
+
+    /// A handle is a number and nothing else, to know locks by: the kernel's reference keeps an unlinked file, and flags
+    /// come with each request.
+    pub(super) fn opened(&self) -> Opened {
+        Opened {
+            handle: Some(self.last_handle.fetch_add(1, Ordering::Relaxed) + 1),
             flags: self.open_reply(),
-        })
+        }
     }
 
     pub(super) fn truncate_at_open(&self, inode: &Arc<Inode>, flags: OpenFlags) -> FsResult<()> {
@@ -36,7 +42,7 @@ impl MemFs {
     }
 
     /// Whether what the kernel has of a file is still so. There is nothing to flush, but a lock may end with close(2).
-    pub(super) fn open_reply(&self) -> OpenReplyFlags {
+    fn open_reply(&self) -> OpenReplyFlags {
         match self.caching.data {
             CachePolicy::Never => OpenReplyFlags::DIRECT_IO | OpenReplyFlags::PARALLEL_DIRECT_WRITES,
             CachePolicy::Auto => OpenReplyFlags::empty(),

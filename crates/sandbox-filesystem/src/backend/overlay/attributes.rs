@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Gid, Statx, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno as HostErrno;
+use sandbox_types::OverrideStat;
 
 use super::OverlayFs;
 use super::lend::with_mode;
@@ -64,7 +65,7 @@ impl OverlayFs {
         if matches!(shown, Kind::File | Kind::Dir) {
             self.host.keep(to, &kept)?;
         } else {
-            owner::write(to, &kept)?;
+            owner::write(to, &kept, self.host.config.owners)?;
         }
         chmod(to, self.host.host_mode(to_kind, kept.mode))
     }
@@ -106,7 +107,7 @@ fn goes_along(name: &[u8], is_virtual: bool) -> GoesAlong {
         return GoesAlong::No;
     }
     // Where it can be kept without a privilege, it is in there already or was made anew.
-    if is_virtual && !name.starts_with(b"user.") || name == owner::XATTR.as_bytes() {
+    if is_virtual && !name.starts_with(b"user.") || OverrideStat::is_name(name) {
         return GoesAlong::No;
     }
     let content = name.starts_with(b"user.")
@@ -166,6 +167,18 @@ pub(super) fn copy_times(from: &Statx, to: BorrowedFd<'_>) -> FsResult<()> {
     };
     let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
     Ok(rustix::fs::utimensat(to.as_fd(), c"", &times, flags)?)
+}
+
+/// Removes one of overlayfs' own attributes, if it is there.
+pub(super) fn unmark(file: BorrowedFd<'_>, name: &str) -> FsResult<()> {
+    let path = host::proc_path(file);
+    with_mode(file, 0o200, || {
+        match rustix::fs::removexattr(path.as_c_str(), OsStr::new(name)) {
+            // Links and special files have none.
+            Ok(()) | Err(HostErrno::NODATA | HostErrno::PERM | HostErrno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
 }
 
 /// Sets one of overlayfs' own attributes.

@@ -10,10 +10,13 @@ use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 use super::check::{self, Opened};
 use super::error::{OverlayError, OverlayProblem};
 use super::held::Held;
+use super::hidden::Hidden;
 use super::number::{MOST_LAYERS, Numbers};
+use super::probe::AttributeWhiteouts;
 use super::{OverlayFs, Upper, probe};
 use crate::backend::passthrough::config::{Access, Config};
 use crate::backend::passthrough::inode::{Identity, Layer, Part, Parts};
+use crate::backend::passthrough::owner::{Dialect, Dialects};
 use crate::backend::passthrough::{IdentityMap, PassthroughFs, host};
 use crate::backend::union::Once;
 use crate::fs::Errno;
@@ -46,11 +49,16 @@ pub enum Durability {
 #[must_use]
 pub struct OverlayBuilder {
     layers: Vec<(PathBuf, LayerFormat)>,
+    left_out: Vec<PathBuf>,
+    without_mounts: bool,
     upper: Option<PathBuf>,
     staging: Option<PathBuf>,
     read_only: bool,
     strict: bool,
     durability: Durability,
+    without_fsync: bool,
+    any_name: bool,
+    whiteouts: AttributeWhiteouts,
     stat: Option<StatVirtualization>,
     permissions: HostPermissions,
     identity: IdentityMap,
@@ -76,6 +84,18 @@ impl OverlayBuilder {
     /// Several layers, the bottom one first.
     pub fn layers<P: Into<PathBuf>>(self, paths: impl IntoIterator<Item = P>) -> Self {
         paths.into_iter().fold(self, Self::layer)
+    }
+
+    /// What a layer has at this path of the host is not there. The other directories may be in it.
+    pub fn leave_out(mut self, path: impl Into<PathBuf>) -> Self {
+        self.left_out.push(path.into());
+        self
+    }
+
+    /// What is mounted inside a layer is not there either. What is mounted there later is listed by name, and not found.
+    pub fn without_mounts(mut self) -> Self {
+        self.without_mounts = true;
+        self
     }
 
     /// The directory that everything is written to. Needs [`staging`](Self::staging). Fails where somebody else uses it.
@@ -107,6 +127,29 @@ impl OverlayBuilder {
     /// What is synced. By default each file that is copied up.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// Nothing is synced even when a client asks, which it is told: whoever builds it syncs the writable directory at the
+    /// end. Means more together with [`Durability::Volatile`].
+    pub fn without_fsync(mut self) -> Self {
+        self.without_fsync = true;
+        self
+    }
+
+    /// Names that begin with `.wh.` can be made. By default they are refused, because the writable directory could not become
+    /// a layer of an OCI image then.
+    pub fn any_name(mut self) -> Self {
+        self.any_name = true;
+        self
+    }
+
+    /// Where the filesystem of the writable directory has no devices 0/0 or leaves none when something is renamed (overlayfs,
+    /// some of FUSE), other ways are taken: empty files with `user.overlay.whiteout`, and a crash in the middle of a rename
+    /// can leave what was replaced under the old name. By default such a filesystem is refused: the kernel reads such
+    /// whiteouts in lower layers only.
+    pub fn attribute_whiteouts(mut self) -> Self {
+        self.whiteouts = AttributeWhiteouts::WhereNeeded;
         self
     }
 
@@ -168,7 +211,8 @@ impl OverlayBuilder {
         let upper = upper.and_then(|opened| kept(opened, &mut problems));
         let staging = self.staging.as_deref().map(check::open);
         let staging = staging.and_then(|opened| kept(opened, &mut problems));
-        problems.extend(check::apart(layers.iter().chain(&upper).chain(&staging)));
+        let all = layers.iter().chain(&upper).chain(&staging);
+        problems.extend(check::apart(all, &self.left_out));
         let writable = upper.zip(staging);
         if let Some((upper, staging)) = &writable
             && !check::on_one_mount(upper, staging)
@@ -227,6 +271,7 @@ impl OverlayBuilder {
         let top_down = upper.chain(layers.iter().rev());
         let absolute = |opened: &Opened| opened.path.canonicalize().unwrap_or_else(|_| opened.path.clone());
         let shown = top_down.map(absolute).collect();
+        let hidden = Hidden::beneath(&layers, &self.left_out, self.without_mounts);
         let devices: Vec<u64> = layers.iter().map(|layer| layer.id.0).collect();
         let numbers = Numbers::new(writable.as_ref().map(|(upper, _)| upper.id.0), &devices);
         let upper = match &writable {
@@ -240,6 +285,9 @@ impl OverlayBuilder {
             numbers,
             formats: std::iter::once(LayerFormat::Overlay).chain(formats).collect(),
             upper,
+            hidden,
+            without_fsync: self.without_fsync,
+            any_name: self.any_name,
             shown,
             copying: Once::default(),
             renames: Mutex::default(),
@@ -262,9 +310,9 @@ impl OverlayBuilder {
             });
         }
         let (staging, index) = probe::ready(work.fd.as_fd(), &work.path)?;
-        probe::probe(&staging, &upper.path)?;
+        let means = probe::probe(&staging, &upper.path, self.whiteouts)?;
         Ok(Upper {
-            staging,
+            staging: staging.with_means(means),
             index,
             durability: self.durability,
             strict: self.strict,
@@ -282,6 +330,7 @@ impl OverlayBuilder {
         // The topmost first; the layers are numbered from the bottom.
         let numbered = (1..).zip(layers);
         let mut stack: Vec<(Layer, Opened)> = numbered.collect();
+        let owners = owners_of(upper.as_ref(), &stack);
         stack.reverse();
         stack.splice(0..0, upper.map(|upper| (0, upper)));
         let mut stack = stack.into_iter();
@@ -309,7 +358,7 @@ impl OverlayBuilder {
         };
         let shown = first.map_err(|error| failed(&top.path)(error.into()))?;
         let path = Arc::new(top.fd);
-        let host = PassthroughFs::new(self.config(), path, listed, None).map_err(failed(&top.path))?;
+        let host = PassthroughFs::new(self.config(owners), path, listed, None).map_err(failed(&top.path))?;
         let root = host.table.root();
         host.table.exchange(root, root.identity().in_layer(top_layer));
         let below = below.into_iter().map(|(_, part)| part).collect();
@@ -320,7 +369,7 @@ impl OverlayBuilder {
         Ok(host)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, owners: Dialects) -> Config {
         let cache = self.cache.unwrap_or(CachePolicy::Always);
         let default = match cache {
             CachePolicy::Never => Duration::ZERO,
@@ -333,6 +382,7 @@ impl OverlayBuilder {
         Config {
             stat: self.stat.unwrap_or(StatVirtualization::Off),
             permissions: self.permissions,
+            owners,
             identity: self.identity.clone(),
             access: if self.read_only {
                 Access::ReadOnly
@@ -353,6 +403,16 @@ impl OverlayBuilder {
 
 fn kept(opened: Result<Opened, OverlayProblem>, problems: &mut Vec<OverlayProblem>) -> Option<Opened> {
     opened.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Where owners are kept in what is written, and in all that is read.
+fn owners_of(upper: Option<&Opened>, layers: &[(Layer, Opened)]) -> Dialects {
+    let of = |opened: &Opened| Dialect::of(opened.fd.as_fd());
+    let upper = upper.map(of);
+    Dialects::several(
+        upper,
+        upper.into_iter().chain(layers.iter().map(|(_, layer)| of(layer))),
+    )
 }
 
 fn stat_of(fd: &OwnedFd) -> Result<rustix::fs::Statx, Errno> {

@@ -42,7 +42,19 @@ pub(super) fn open(path: &Path) -> Result<Opened, OverlayProblem> {
 }
 
 /// No directory may be another one, or in it: what is written to one would be seen in the other.
-pub(super) fn apart<'a>(all: impl IntoIterator<Item = &'a Opened>) -> Vec<OverlayProblem> {
+/// What is in something that is left out is in nobody's way.
+pub(super) fn apart<'a>(
+    all: impl IntoIterator<Item = &'a Opened>,
+    left_out: &[PathBuf],
+) -> Vec<OverlayProblem> {
+    let left_out: Vec<_> = left_out
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    let is_left_out = |path: &Path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        left_out.iter().any(|left_out| path.starts_with(left_out))
+    };
     let mut problems = Vec::new();
     let mut known: HashMap<(u64, u64), &Opened> = HashMap::new();
     for directory in all {
@@ -55,6 +67,7 @@ pub(super) fn apart<'a>(all: impl IntoIterator<Item = &'a Opened>) -> Vec<Overla
     }
     let mut inside: Vec<_> = known
         .values()
+        .filter(|inner| !is_left_out(&inner.path))
         .flat_map(|inner| above(&inner.path).into_iter().map(move |id| (inner, id)))
         .filter_map(|(inner, id)| Some((inner, known.get(&id)?)))
         .map(|(inner, outer)| (inner.path.clone(), outer.path.clone()))

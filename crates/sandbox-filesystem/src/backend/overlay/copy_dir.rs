@@ -151,7 +151,7 @@ impl OverlayFs {
         crash_point("complete: opaque");
         parts(dir).became_opaque();
         let listed = self.open_listing(fd.as_fd(), 0)?;
-        clear_whiteouts(listed.as_fd())?;
+        clear_whiteouts(listed.as_fd(), self.upper()?.staging.means().whiteouts)?;
         crash_point("complete: cleared");
         super::attributes::copy_times(&before, fd.as_fd())
     }

@@ -14,6 +14,7 @@ pub(super) const POINTS: &[&str] = &[
     "copy: dir staged",
     "copy: dir renamed",
     "name: linked",
+    "names: unmarked",
     "complete: opaque",
     "complete: cleared",
     "create: staged",

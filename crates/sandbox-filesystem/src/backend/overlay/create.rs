@@ -26,7 +26,7 @@ impl OverlayFs {
     /// Locks the names of a directory to give one of them to something new. `EEXIST` where something has it.
     pub(super) fn vacancy<'a>(&self, dir: &'a Arc<Inode>, name: &OsStr) -> FsResult<Vacancy<'a>> {
         self.host.check_change(dir, name)?;
-        check_new_name(name)?;
+        self.check_new_name(name)?;
         self.raise(dir, Content::All)?;
         let changing = parts(dir).changing();
         if *changing == Life::Removed {
@@ -201,11 +201,13 @@ impl OverlayFs {
     }
 }
 
-/// Refuses names that would mean something in an OCI layer, which this directory may become.
-pub(super) fn check_new_name(name: &OsStr) -> FsResult<()> {
-    if marks::is_oci(name.as_bytes()) {
-        Err(Errno::EINVAL)
-    } else {
-        Ok(())
+impl OverlayFs {
+    /// Refuses names that would mean something in an OCI layer, which this directory may become.
+    pub(super) fn check_new_name(&self, name: &OsStr) -> FsResult<()> {
+        if !self.any_name && marks::is_oci(name.as_bytes()) {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(())
+        }
     }
 }

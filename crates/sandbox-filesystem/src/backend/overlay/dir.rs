@@ -1,6 +1,7 @@
 //! Directories that are listed.
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,8 @@ struct Listing<'a> {
     impure: bool,
     /// Whether others are listed with it.
     merged: bool,
+    /// What of it is left out.
+    hidden: Option<&'a HashSet<OsString>>,
 }
 
 /// What an entry of a layer means.
@@ -38,6 +41,8 @@ enum Shown {
     Whiteout(Item),
     /// A mark of an OCI layer.
     Mark(Item),
+    /// It is left out.
+    Nothing,
 }
 
 /// Whether a directory is merged with what is beneath.
@@ -171,6 +176,7 @@ impl OverlayFs {
                 Shown::Mark(item) => {
                     marks.note(item.name.as_bytes());
                 }
+                Shown::Nothing => {}
             }
         }
         for name in &marks.names {
@@ -180,13 +186,17 @@ impl OverlayFs {
     }
 
     fn listing<'a>(
-        &self,
+        &'a self,
         dir: &'a Arc<Inode>,
         fd: BorrowedFd<'a>,
         layer: Layer,
         merged: bool,
     ) -> FsResult<Listing<'a>> {
-        let attributes = layer != 0 && self.read_marks(layer, true, fd)?.attributes;
+        let attributes = if layer == 0 {
+            self.writes_attributes()
+        } else {
+            self.read_marks(layer, true, fd)?.attributes
+        };
         Ok(Listing {
             dir,
             fd,
@@ -194,14 +204,28 @@ impl OverlayFs {
             attributes,
             impure: layer == 0 && dir.layer() == 0 && self.is_impure(dir)?,
             merged,
+            hidden: self.hidden_in(dir, layer),
         })
+    }
+
+    fn hidden_in(&self, dir: &Arc<Inode>, layer: Layer) -> Option<&HashSet<OsString>> {
+        if layer == 0 || !self.hidden.has_any() {
+            return None;
+        }
+        let own = dir.identity();
+        let part = if own.layer() == layer {
+            own
+        } else {
+            parts(dir).in_layer(layer)?.identity
+        };
+        self.hidden.of(part)
     }
 
     /// An entry of the only directory there is, if it is shown.
     fn plain(&self, listing: &Listing<'_>, item: Item) -> Option<Item> {
         match self.shown(listing, item) {
             Ok(Shown::Entry(item, _)) => Some(item),
-            Ok(Shown::Whiteout(_) | Shown::Mark(_)) => None,
+            Ok(Shown::Whiteout(_) | Shown::Mark(_) | Shown::Nothing) => None,
             Err(error) => {
                 tracing::debug!(%error, "an entry cannot be looked at and is not listed");
                 None
@@ -218,6 +242,9 @@ impl OverlayFs {
         if listing.layer != 0 && self.keeps_name(listing.layer, name) {
             return Ok(Shown::Mark(item));
         }
+        if listing.hidden.is_some_and(|hidden| hidden.contains(&*item.name)) {
+            return Ok(Shown::Nothing);
+        }
         let may_hide = match item.kind {
             libc::DT_CHR | libc::DT_UNKNOWN => true,
             libc::DT_REG => listing.attributes,
@@ -231,7 +258,7 @@ impl OverlayFs {
         }
         let alone = self.number_entry(listing, &mut item)?;
         if self.host.config.is_virtual() && item.kind == libc::DT_REG {
-            item.kind = match owner::read_in(listing.fd, &item.name) {
+            item.kind = match owner::read_in(listing.fd, &item.name, self.host.config.owners) {
                 Ok(kept) => entry_type(type_shown(libc::S_IFREG, kept.and_then(|kept| kept.kind))),
                 Err(_) => libc::DT_UNKNOWN,
             };

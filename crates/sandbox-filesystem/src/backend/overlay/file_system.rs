@@ -157,6 +157,7 @@ impl DynFileSystem for OverlayFs {
     }
 
     fn fsync(&self, _ctx: &Context<'_>, _ino: Ino, handle: Option<Handle>, scope: SyncScope) -> FsResult<()> {
+        self.check_syncs()?;
         self.host.do_fsync(handle, scope)
     }
 
@@ -191,6 +192,7 @@ impl DynFileSystem for OverlayFs {
     }
 
     fn syncfs(&self, _ctx: &Context<'_>, _ino: Ino) -> FsResult<()> {
+        self.check_syncs()?;
         self.host.do_syncfs()
     }
 
@@ -265,6 +267,7 @@ impl DynFileSystem for OverlayFs {
         handle: Option<Handle>,
         scope: SyncScope,
     ) -> FsResult<()> {
+        self.check_syncs()?;
         self.host.do_fsyncdir(handle, scope)
     }
 

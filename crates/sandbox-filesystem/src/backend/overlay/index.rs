@@ -3,14 +3,16 @@
 //! Each has a link in the index, under a name made of what it was. Whoever looks up another of its names in the lower layer
 //! finds the copy there. How many of those names are left is kept in the copy's `user.overlay.nlink`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, Statx};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, Statx};
 use rustix::io::Errno as HostErrno;
 
-use super::attributes::mark;
+use super::attributes::{mark, unmark};
+use super::crash::crash_point;
 use super::look::xattr;
 use super::staging::Staged;
 use crate::backend::passthrough::host;
@@ -19,12 +21,40 @@ use crate::backend::passthrough::resolve::STAND_IN;
 use crate::backend::union::marks;
 use crate::fs::{Errno, FsResult};
 
+/// How names end that say how many names have gone.
+const GONE: &str = ".gone";
+
 /// The directory with the links.
 #[derive(Debug)]
 pub(super) struct Index {
     dir: OwnedFd,
     /// Nothing is looked up while nothing is there.
     used: AtomicBool,
+}
+
+/// A copy that is in the index.
+#[derive(Debug)]
+pub(super) struct Copied<'a> {
+    index: &'a Index,
+    name: OsString,
+    file: OwnedFd,
+}
+
+impl Copied<'_> {
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Takes it out of the index: all its names are in the upper.
+    pub(super) fn forget(self) -> FsResult<()> {
+        unmark(self.file.as_fd(), marks::NLINK)?;
+        crash_point("names: unmarked");
+        Ok(rustix::fs::unlinkat(
+            &self.index.dir,
+            &self.name,
+            AtFlags::empty(),
+        )?)
+    }
 }
 
 impl Index {
@@ -107,6 +137,41 @@ impl Index {
         staged.replace(self.dir.as_fd(), gone(identity).as_ref())
     }
 
+    /// The copies that are in it.
+    pub(super) fn copies(&self) -> FsResult<impl Iterator<Item = FsResult<Copied<'_>>>> {
+        let names = self.names()?.into_iter();
+        let copies = names.filter(|name| !name.as_bytes().ends_with(GONE.as_bytes()));
+        Ok(copies.map(|name| {
+            let file = rustix::fs::openat(&self.dir, &name, STAND_IN, Mode::empty())?;
+            Ok(Copied {
+                index: self,
+                name,
+                file,
+            })
+        }))
+    }
+
+    /// Removes all that is left in it.
+    pub(super) fn clear(&self) -> FsResult<()> {
+        for name in self.names()? {
+            rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty())?;
+        }
+        self.used.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn names(&self) -> FsResult<Vec<OsString>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                found.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(found)
+    }
+
     /// The last name has gone.
     pub(super) fn remove(&self, key: &str) -> FsResult<()> {
         match rustix::fs::unlinkat(&self.dir, key, AtFlags::empty()) {
@@ -117,7 +182,7 @@ impl Index {
 }
 
 fn gone(identity: Identity) -> String {
-    format!("{}.gone", identity.key())
+    format!("{}{GONE}", identity.key())
 }
 
 /// How many names of a copy are not in the upper, less the one in the index; `EIO` where that makes no sense.

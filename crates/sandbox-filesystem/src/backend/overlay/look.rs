@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Mode, RawDir, Statx};
 use rustix::io::Errno as HostErrno;
 
+use super::attributes::mark;
 use super::lend::with_mode;
+use super::staging::Whiteouts;
 use super::{LayerFormat, OverlayFs, parts};
 use crate::backend::passthrough::dir::CHUNK;
 use crate::backend::passthrough::host;
@@ -120,6 +122,7 @@ impl OverlayFs {
         let hides = marks.is_some_and(|marks| marks.hide(bytes));
         let stat = match host::stat_in(fd.as_fd(), name) {
             Ok(_) if layer != 0 && self.keeps_name(layer, bytes) => None,
+            Ok(stat) if self.is_hidden(dir, asked, name, &stat) => None,
             Ok(stat) => Some(stat),
             Err(HostErrno::NOENT) => None,
             Err(error) => return Err(error.into()),
@@ -127,7 +130,7 @@ impl OverlayFs {
         let Some(stat) = stat else {
             return Ok(if hides { Sight::Whiteout } else { Sight::Nothing });
         };
-        let attributes = marks.is_some_and(|marks| marks.attributes);
+        let attributes = marks.map_or_else(|| self.writes_attributes(), |marks| marks.attributes);
         if is_whiteout(&stat) || attributes && is_attribute_whiteout(fd.as_fd(), name, &stat)? {
             return Ok(Sight::Whiteout);
         }
@@ -148,6 +151,15 @@ impl OverlayFs {
             *detour = self.redirect(dir, layer, fd.as_fd(), name)?;
         }
         Ok(Sight::Directory(spot))
+    }
+
+    /// Whether what a layer has under a name is left out.
+    fn is_hidden(&self, dir: &Inode, asked: &Asked<'_>, name: &OsStr, stat: &Statx) -> bool {
+        if asked.layer == 0 {
+            return false;
+        }
+        let part = || asked.part.map_or_else(|| dir.identity(), |part| part.identity);
+        self.hidden.is_mount(stat) || self.hidden.has_any() && self.hidden.hides(part(), name)
     }
 
     /// As `sight`, where a redirect leads.
@@ -184,6 +196,20 @@ impl OverlayFs {
             *detour = Some(self.target(dir, layer, &value)?);
         }
         Ok(Sight::Directory(spot))
+    }
+
+    /// Whether whiteouts in the upper are attributes.
+    pub(super) fn writes_attributes(&self) -> bool {
+        let whiteouts = self.upper.as_ref().map(|upper| upper.staging.means().whiteouts);
+        whiteouts == Some(Whiteouts::Attributes)
+    }
+
+    /// Says that there may be whiteouts in a directory of the upper, where they are attributes. Its names are locked.
+    pub(super) fn mark_whiteouts(&self, dir: BorrowedFd<'_>) -> FsResult<()> {
+        if self.writes_attributes() && xattr(dir, 0, marks::OPAQUE)?.is_none() {
+            mark(dir, marks::OPAQUE, b"x")?;
+        }
+        Ok(())
     }
 
     /// Whether a name is one by which the layer says something.
@@ -303,8 +329,11 @@ pub(super) fn is_whiteout(stat: &Statx) -> bool {
 }
 
 /// Whether an entry is one; nothing is none.
-pub(super) fn is_whiteout_at(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<bool> {
+pub(super) fn is_whiteout_at(dir: BorrowedFd<'_>, name: &OsStr, whiteouts: Whiteouts) -> FsResult<bool> {
     match host::stat_in(dir, name) {
+        Ok(stat) if whiteouts == Whiteouts::Attributes => {
+            Ok(is_whiteout(&stat) || is_attribute_whiteout(dir, name, &stat)?)
+        }
         Ok(stat) => Ok(is_whiteout(&stat)),
         Err(HostErrno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),

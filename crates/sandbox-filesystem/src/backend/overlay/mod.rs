@@ -25,6 +25,7 @@ mod dir;
 mod error;
 mod file_system;
 mod held;
+mod hidden;
 mod index;
 mod io;
 mod kept;
@@ -32,6 +33,7 @@ mod lend;
 mod link;
 mod look;
 mod lookup;
+mod names;
 mod newcomer;
 mod number;
 mod probe;
@@ -54,6 +56,7 @@ use super::passthrough::inode::{Inode, Parts};
 use super::union::Once;
 use crate::fs::{Errno, FsResult, Ino};
 use held::Held;
+use hidden::Hidden;
 use index::Index;
 use number::Numbers;
 use staging::Staging;
@@ -84,6 +87,12 @@ pub struct OverlayFs {
     formats: Vec<LayerFormat>,
     /// None where it is read-only.
     upper: Option<Upper>,
+    /// Whether clients are told that nothing is synced.
+    without_fsync: bool,
+    /// Whether names can be made that OCI layers keep for themselves.
+    any_name: bool,
+    /// What of the layers is not there.
+    hidden: Hidden,
     /// Where its directories are on the host, the topmost first.
     shown: Vec<PathBuf>,
     /// Who is copied up now.
@@ -117,6 +126,14 @@ impl OverlayFs {
     /// `EROFS` where nothing can be changed.
     fn upper(&self) -> FsResult<&Upper> {
         self.upper.as_ref().ok_or(Errno::EROFS)
+    }
+
+    /// `ENOSYS` where nothing is synced: the kernel asks no more then, and tells its callers that all is well.
+    fn check_syncs(&self) -> FsResult<()> {
+        if self.without_fsync {
+            return Err(Errno::ENOSYS);
+        }
+        Ok(())
     }
 
     /// `ENOTDIR` for what is none.

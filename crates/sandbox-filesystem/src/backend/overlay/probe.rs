@@ -11,10 +11,18 @@ use rustix::io::Errno as HostErrno;
 use super::attributes::mark;
 use super::error::OverlayProblem;
 use super::index::Index;
-use super::staging::{Staging, make_whiteout, remove};
+use super::staging::{Means, Staging, Whiteouts, make_whiteout, remove};
 use crate::backend::passthrough::dir::CHUNK;
 use crate::backend::union::marks;
 use crate::fs::{Errno, FsResult};
+
+/// Whether whiteouts may be attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum AttributeWhiteouts {
+    #[default]
+    Never,
+    WhereNeeded,
+}
 
 /// Everything of ours in the staging directory is in here.
 const OURS: &str = "sandbox";
@@ -45,8 +53,12 @@ pub(super) fn is_volatile(work: BorrowedFd<'_>) -> bool {
     rustix::fs::statat(work, "work/incompat/volatile", AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Tries everything that is needed.
-pub(super) fn probe(staging: &Staging, path: &Path) -> Result<(), OverlayProblem> {
+/// Tries everything that is needed: what there is for whiteouts.
+pub(super) fn probe(
+    staging: &Staging,
+    path: &Path,
+    attributes: AttributeWhiteouts,
+) -> Result<Means, OverlayProblem> {
     let unsuitable = |feature: &'static str| {
         move |source: Errno| OverlayProblem::Unsuitable {
             path: path.to_path_buf(),
@@ -60,17 +72,31 @@ pub(super) fn probe(staging: &Staging, path: &Path) -> Result<(), OverlayProblem
     made.and_then(|()| open(fd, &one.name))
         .and_then(|dir| mark(dir.as_fd(), marks::OPAQUE, b"y"))
         .map_err(unsuitable("keep user extended attributes"))?;
-    make_whiteout(fd, &other.name)
-        .map_err(Errno::from)
-        .map_err(unsuitable("keep whiteouts (devices 0/0)"))?;
+    let is_allowed = attributes == AttributeWhiteouts::WhereNeeded;
+    let whiteouts = match make_whiteout(fd, &other.name, Whiteouts::Devices) {
+        Ok(()) => Whiteouts::Devices,
+        Err(_) if is_allowed => {
+            let made = make_whiteout(fd, &other.name, Whiteouts::Attributes);
+            made.map_err(unsuitable("keep whiteouts"))?;
+            Whiteouts::Attributes
+        }
+        Err(error) => return Err(unsuitable("keep whiteouts (devices 0/0)")(error)),
+    };
     other
         .exchange(fd, &one.name)
         .map_err(unsuitable("exchange names (RENAME_EXCHANGE)"))?;
     let moved = staging.name();
     let flags = RenameFlags::WHITEOUT;
-    rustix::fs::renameat_with(fd, &other.name, fd, &moved.name, flags)
-        .map_err(Errno::from)
-        .map_err(unsuitable("leave whiteouts (RENAME_WHITEOUT)"))
+    let left = rustix::fs::renameat_with(fd, &other.name, fd, &moved.name, flags).map_err(Errno::from);
+    // What the kernel leaves is a device.
+    let renames_leave = whiteouts == Whiteouts::Devices && left.is_ok();
+    match left {
+        Err(error) if !is_allowed => Err(unsuitable("leave whiteouts (RENAME_WHITEOUT)")(error)),
+        _ => Ok(Means {
+            whiteouts,
+            renames_leave,
+        }),
+    }
 }
 
 fn directory(parent: BorrowedFd<'_>, name: &str) -> FsResult<OwnedFd> {

@@ -9,7 +9,6 @@ use rustix::fs::{AtFlags, RenameFlags as HostFlags};
 use super::attributes::mark;
 use super::content::Content;
 use super::crash::crash_point;
-use super::create::check_new_name;
 use super::look::Seen;
 use super::staging::clear_whiteouts;
 use super::{OverlayFs, parts};
@@ -51,7 +50,7 @@ impl OverlayFs {
         let (dir, new_dir) = (self.directory(parent)?, self.directory(new_parent)?);
         self.host.check_change(&dir, name)?;
         self.host.check_change(&new_dir, new_name)?;
-        check_new_name(new_name)?;
+        self.check_new_name(new_name)?;
         let old = Spelled { dir: &dir, name };
         let new = Spelled {
             dir: &new_dir,
@@ -245,18 +244,58 @@ impl OverlayFs {
             self.carry_marks(old.dir, fd.as_fd(), target)?;
         }
         crash_point("rename: prepared");
-        let flags = match plan.step {
-            Step::Move => HostFlags::empty(),
-            Step::MoveAndLeaveWhiteout => HostFlags::WHITEOUT,
-            Step::Exchange => HostFlags::EXCHANGE,
-        };
-        rustix::fs::renameat_with(&*fd, old.name, &*new_fd, new.name, flags)?;
+        let step = |flags| rustix::fs::renameat_with(&*fd, old.name, &*new_fd, new.name, flags);
+        match plan.step {
+            Step::Move => step(HostFlags::empty())?,
+            Step::MoveAndLeaveWhiteout if self.upper()?.staging.means().renames_leave => {
+                step(HostFlags::WHITEOUT)?;
+            }
+            Step::MoveAndLeaveWhiteout => {
+                self.mark_whiteouts(fd.as_fd())?;
+                self.mark_whiteouts(new_fd.as_fd())?;
+                self.exchange_for_whiteout((fd.as_fd(), old.name), (new_fd.as_fd(), new.name), both)?;
+            }
+            Step::Exchange => {
+                self.mark_whiteouts(fd.as_fd())?;
+                step(HostFlags::EXCHANGE)?;
+            }
+        }
         crash_point("rename: moved");
         if plan.old_is_unlinked {
             rustix::fs::unlinkat(&*fd, old.name, AtFlags::empty())?;
             crash_point("rename: whiteout unlinked");
         }
         Ok(())
+    }
+
+    /// Moves and leaves a whiteout, where the host's rename cannot. What is replaced changes places with what moves, and
+    /// gives way to the whiteout after that: a crash in between leaves it under the old name.
+    fn exchange_for_whiteout(
+        &self,
+        old: (BorrowedFd<'_>, &OsStr),
+        new: (BorrowedFd<'_>, &OsStr),
+        both: &Both,
+    ) -> FsResult<()> {
+        let staging = &self.upper()?.staging;
+        let exchange = || rustix::fs::renameat_with(old.0, old.1, new.0, new.1, HostFlags::EXCHANGE);
+        match both.new.0.upper {
+            Upper::Nothing => {
+                staging.whiteout(new.0, new.1)?;
+                Ok(exchange()?)
+            }
+            Upper::Whiteout => Ok(exchange()?),
+            Upper::Other => {
+                let whiteout = staging.staged_whiteout()?;
+                exchange()?;
+                whiteout.replace(old.0, old.1)
+            }
+            Upper::Directory => {
+                let whiteout = staging.staged_whiteout()?;
+                exchange()?;
+                // The directory is in staging then, and removed with what is dropped here.
+                whiteout.exchange(old.0, old.1)
+            }
+        }
     }
 
     /// What is kept beside a copy is looked for only in directories that are marked.
@@ -279,7 +318,7 @@ impl OverlayFs {
     fn clear(&self, dir: &Arc<Inode>) -> FsResult<()> {
         let fd = self.host.descriptor(dir)?;
         let listed = self.open_listing(fd.as_fd(), 0)?;
-        clear_whiteouts(listed.as_fd())
+        clear_whiteouts(listed.as_fd(), self.upper()?.staging.means().whiteouts)
     }
 
     fn note_moves(&self, old: Spelled<'_>, new: Spelled<'_>, both: &Both, exchange: bool) -> FsResult<()> {

@@ -5,23 +5,44 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FileType, Mode, RawDir, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno as HostErrno;
 
+use super::attributes::mark;
 use crate::backend::passthrough::attr::chmod;
 use crate::backend::passthrough::dir::CHUNK;
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::resolve::STAND_IN;
-use crate::fs::FsResult;
+use crate::backend::union::marks;
+use crate::fs::{Errno, FsResult};
 
 /// A whiteout that others are links of, as the kernel has it: one inode for thousands of names.
 const SHARED: &str = "whiteout";
+
+/// What whiteouts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Whiteouts {
+    /// Devices 0/0.
+    #[default]
+    Devices,
+    /// Empty files with an attribute, in directories that say so.
+    Attributes,
+}
+
+/// What is done with whiteouts, as far as the filesystem can.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Means {
+    pub(super) whiteouts: Whiteouts,
+    /// Whether a rename can leave one.
+    pub(super) renames_leave: bool,
+}
 
 /// A directory of our own. Names in it are never used twice.
 #[derive(Debug)]
 pub(super) struct Staging {
     dir: OwnedFd,
     next: AtomicU64,
+    means: Means,
 }
 
 /// Something in staging, removed when it is dropped before it was taken.
@@ -38,7 +59,17 @@ impl Staging {
         Self {
             dir,
             next: AtomicU64::new(0),
+            means: Means::default(),
         }
+    }
+
+    /// What it was found to have.
+    pub(super) fn with_means(self, means: Means) -> Self {
+        Self { means, ..self }
+    }
+
+    pub(super) fn means(&self) -> Means {
+        self.means
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -67,10 +98,15 @@ impl Staging {
             },
             other => return Ok(other?),
         }
-        match make_whiteout(self.fd(), OsStr::new(SHARED)) {
-            Ok(()) | Err(HostErrno::EXIST) => Ok(link()?),
-            Err(error) => Err(error.into()),
+        // Others must not find one that is not finished.
+        let made = self.name();
+        make_whiteout(self.fd(), &made.name, self.means.whiteouts)?;
+        match made.try_put(self.fd(), OsStr::new(SHARED)) {
+            Ok(()) => made.was_put(),
+            Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error),
         }
+        Ok(link()?)
     }
 
     /// A whiteout that is to take something's place.
@@ -142,9 +178,22 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// The device 0/0, which needs no privilege.
-pub(super) fn make_whiteout(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), HostErrno> {
-    rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
+/// The device 0/0, which needs no privilege, or a file.
+pub(super) fn make_whiteout(dir: BorrowedFd<'_>, name: &OsStr, whiteouts: Whiteouts) -> FsResult<()> {
+    match whiteouts {
+        Whiteouts::Devices => Ok(rustix::fs::mknodat(
+            dir,
+            name,
+            FileType::CharacterDevice,
+            Mode::empty(),
+            0,
+        )?),
+        Whiteouts::Attributes => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?;
+            mark(file.as_fd(), marks::WHITEOUT, b"y")
+        }
+    }
 }
 
 /// Removes a file, or a directory in which there is nothing but whiteouts; nothing there is fine.
@@ -156,26 +205,31 @@ pub(super) fn remove(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
             let inner = rustix::fs::openat(dir, name, STAND_IN, Mode::empty())?;
             chmod(inner.as_fd(), 0o700)?;
             let inner = host::reopen_dir(inner.as_fd())?;
-            clear_whiteouts(inner.as_fd())?;
+            clear_whiteouts(inner.as_fd(), Whiteouts::Attributes)?;
             Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Unlinks all whiteouts in a directory that is open for listing.
-pub(super) fn clear_whiteouts(dir: BorrowedFd<'_>) -> FsResult<()> {
+/// Unlinks all whiteouts in a directory that is open for listing: devices, and where it is said, those that are attributes.
+pub(super) fn clear_whiteouts(dir: BorrowedFd<'_>, whiteouts: Whiteouts) -> FsResult<()> {
     let mut found = Vec::new();
     let mut buffer = Vec::<u8>::with_capacity(CHUNK);
     let mut raw = RawDir::new(dir, buffer.spare_capacity_mut());
     while let Some(entry) = raw.next() {
         let entry = entry?;
-        if matches!(entry.file_type(), FileType::CharacterDevice | FileType::Unknown) {
+        let may_be = match entry.file_type() {
+            FileType::CharacterDevice | FileType::Unknown => true,
+            FileType::RegularFile => whiteouts == Whiteouts::Attributes,
+            _ => false,
+        };
+        if may_be {
             found.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
         }
     }
     for name in found {
-        if super::look::is_whiteout_at(dir, &name)? {
+        if super::look::is_whiteout_at(dir, &name, whiteouts)? {
             rustix::fs::unlinkat(dir, &name, AtFlags::empty())?;
         }
     }

@@ -152,7 +152,11 @@ impl OverlayFs {
         let staging = &self.upper()?.staging;
         let fd = self.host.part_descriptor(dir, 0)?;
         let beneath = seen.upper == Upper::Nothing || self.is_beneath(dir, name)?;
-        match plan::removal(seen.upper, beneath) {
+        let removal = plan::removal(seen.upper, beneath);
+        if removal != Removal::Remove {
+            self.mark_whiteouts(fd.as_fd())?;
+        }
+        match removal {
             Removal::AddWhiteout => staging.whiteout(fd.as_fd(), name)?,
             Removal::ReplaceByWhiteout => {
                 let whiteout = staging.staged_whiteout()?;

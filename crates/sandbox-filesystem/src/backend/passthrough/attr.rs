@@ -72,7 +72,7 @@ impl PassthroughFs {
         if !self.config.is_virtual() || !carries {
             return Ok(None);
         }
-        match owner::read(file) {
+        match owner::read(file, self.config.owners) {
             Err(_) if self.config.stat == StatVirtualization::Relaxed => Ok(None),
             other => other,
         }
@@ -238,7 +238,7 @@ impl PassthroughFs {
 
     /// Records it; with `Relaxed` where that is possible.
     pub(in crate::backend) fn keep(&self, file: BorrowedFd<'_>, kept: &Override) -> FsResult<()> {
-        match owner::write(file, kept) {
+        match owner::write(file, kept, self.config.owners) {
             Err(error @ (Errno::ENOTSUP | Errno::EPERM | Errno::EACCES))
                 if self.config.stat == StatVirtualization::Relaxed =>
             {

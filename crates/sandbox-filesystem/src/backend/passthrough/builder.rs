@@ -1,7 +1,7 @@
 //! Options in, a filesystem or every problem out.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 use super::config::{Access, Config};
 use super::error::{PassthroughError, PassthroughProblem};
 use super::identity::IdentityMap;
+use super::owner::{Dialect, Dialects};
 use super::{PassthroughFs, host, owner};
 use crate::backend::quota::{Quota, QuotaKeeper};
 
@@ -122,7 +123,7 @@ impl PassthroughBuilder {
             Some(Ok(quota)) => Some(quota),
             None => None,
         };
-        PassthroughFs::new(self.config(root.only), root.path, root.directory, quota).map_err(|source| {
+        PassthroughFs::new(self.config(&root), root.path, root.directory, quota).map_err(|source| {
             PassthroughError::new(vec![PassthroughProblem::Root {
                 path: root.name,
                 source,
@@ -130,7 +131,7 @@ impl PassthroughBuilder {
         })
     }
 
-    fn config(&self, only: Option<OsString>) -> Config {
+    fn config(&self, root: &Root) -> Config {
         let default = match self.cache {
             CachePolicy::Never => Duration::ZERO,
             CachePolicy::Auto => Duration::from_secs(1),
@@ -142,6 +143,7 @@ impl PassthroughBuilder {
         Config {
             stat: self.stat,
             permissions: self.permissions,
+            owners: Dialects::one(Dialect::of(root.directory.as_fd())),
             identity: self.identity.clone(),
             access: if self.read_only {
                 Access::ReadOnly
@@ -152,7 +154,7 @@ impl PassthroughBuilder {
             writeback: self.writeback,
             entry_timeout: self.entry_timeout.unwrap_or(default),
             attr_timeout: self.attr_timeout.unwrap_or(default),
-            only,
+            only: root.only.clone(),
             layered: false,
             privileged: rustix::process::geteuid().is_root(),
             generation: u64::from(now.subsec_nanos()) | ((now.as_secs() & 0xffff_ffff) << 30),
@@ -221,7 +223,7 @@ impl PassthroughBuilder {
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let path = rustix::fs::open(&directory, flags, Mode::empty()).map_err(failed)?;
-        let directory = host::reopen_dir(std::os::fd::AsFd::as_fd(&path)).map_err(failed)?;
+        let directory = host::reopen_dir(path.as_fd()).map_err(failed)?;
         Ok(Root {
             name,
             path: Arc::new(path),
@@ -235,8 +237,7 @@ impl PassthroughBuilder {
         if self.stat == StatVirtualization::Off {
             return;
         }
-        let asked = rustix::fs::fgetxattr_query(&root.directory, owner::XATTR);
-        if asked == Err(rustix::io::Errno::OPNOTSUPP) {
+        if !owner::supported(root.directory.as_fd()) {
             if self.stat == StatVirtualization::Strict {
                 problems.push(PassthroughProblem::NoXattrs {
                     path: root.name.clone(),

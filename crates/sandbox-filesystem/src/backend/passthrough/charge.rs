@@ -15,8 +15,11 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{SeekFrom, Statx};
 
 use super::inode::Inode;
+use super::owner::Kind;
 use super::{PassthroughFs, host};
-use crate::backend::quota::{Entered, INODE, QuotaKeeper, data_of, held_by, name_weight, xattr_weight};
+use crate::backend::quota::{
+    Entered, INODE, QuotaKeeper, data_of, held_by, name_weight, xattr_weight, xattrs_of,
+};
 use crate::fs::{Errno, FsResult};
 
 /// What the host allocates at once.
@@ -26,12 +29,43 @@ const BLOCK: u64 = 4096;
 #[must_use]
 pub(in crate::backend) struct Charge<'a> {
     taken: Option<(&'a QuotaKeeper, u64, u64, Entered<'a>)>,
+    /// What of it is for attributes that the directory hands down, at most.
+    handed: u64,
+    /// What is given back, and what is charged, when it was made.
+    then: (u64, u64),
 }
 
 impl Charge<'_> {
     /// It was made.
     pub(in crate::backend) fn keep(mut self) {
-        self.taken = None;
+        if let Some((quota, ..)) = self.taken.take() {
+            let (less, more) = self.then;
+            quota.exchange(less, more);
+        }
+    }
+
+    /// It was made there, with what the directory has handed down.
+    pub(in crate::backend) fn keep_made(mut self, dir: BorrowedFd<'_>, name: &OsStr) {
+        if let Some((quota, ..)) = self.taken.take()
+            && self.handed > 0
+        {
+            // Where it cannot be told it stays as it was charged, until it is counted.
+            let has = xattrs_of(dir, name).unwrap_or(self.handed);
+            quota.exchange(self.handed, has);
+        }
+    }
+
+    /// What the directory hands down, at most.
+    pub(in crate::backend) fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    /// A file was made there, and holds data already.
+    pub(in crate::backend) fn keep_file(self, dir: BorrowedFd<'_>, name: &OsStr, stat: &Statx) {
+        if let Some((quota, ..)) = &self.taken {
+            quota.add(data_of(stat));
+        }
+        self.keep_made(dir, name);
     }
 
     /// It was made, and holds data of which `expected` is in the charge.
@@ -52,21 +86,71 @@ impl Drop for Charge<'_> {
     }
 }
 
+/// What a rename leaves in the old place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::backend) enum Leaves {
+    Nothing,
+    /// A device.
+    Whiteout,
+}
+
 impl PassthroughFs {
     fn charge(&self, bytes: u64, inodes: u64) -> FsResult<Charge<'_>> {
         let Some(quota) = &self.quota else {
-            return Ok(Charge { taken: None });
+            return Ok(Charge {
+                taken: None,
+                handed: 0,
+                then: (0, 0),
+            });
         };
         let entered = quota.enter();
         quota.take(bytes, inodes)?;
         Ok(Charge {
             taken: Some((quota, bytes, inodes, entered)),
+            handed: 0,
+            then: (0, 0),
         })
     }
 
-    /// For a new inode with this name.
-    pub(in crate::backend) fn charge_name(&self, name: &OsStr) -> FsResult<Charge<'_>> {
-        self.charge(INODE + name_weight(name), 1)
+    /// For a new inode with this name in this directory.
+    pub(in crate::backend) fn charge_name(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        kind: Kind,
+    ) -> FsResult<Charge<'_>> {
+        self.charge_new(dir, name_weight(name), kind)
+    }
+
+    fn charge_new(&self, dir: BorrowedFd<'_>, name: u64, kind: Kind) -> FsResult<Charge<'_>> {
+        let handed = match &self.quota {
+            Some(_) => handed_down(dir, kind),
+            None => 0,
+        };
+        let mut charge = self.charge(INODE + name + handed, 1)?;
+        charge.handed = handed;
+        Ok(charge)
+    }
+
+    /// For a name that becomes another, which may be there already; `leaves` is what takes its old place.
+    pub(in crate::backend) fn charge_rename(
+        &self,
+        (old, new): (&OsStr, &OsStr),
+        is_replaced: bool,
+        leaves: Leaves,
+    ) -> FsResult<Charge<'_>> {
+        let (old, new) = (name_weight(old), name_weight(new));
+        let (left, inodes) = match leaves {
+            Leaves::Nothing => (0, 0),
+            Leaves::Whiteout => (INODE + old, 1),
+        };
+        let after = new + left;
+        // What is replaced gives its name back itself, when it goes; room for it is there before.
+        let before = old + if is_replaced { new } else { 0 };
+        let taken = after.saturating_sub(before);
+        let mut charge = self.charge(taken, inodes)?;
+        charge.then = (old + taken, after);
+        Ok(charge)
     }
 
     /// For a new symbolic link.
@@ -74,9 +158,9 @@ impl PassthroughFs {
         self.charge(INODE + name_weight(name) + weight(target.len()), 1)
     }
 
-    /// For a new inode without a name.
-    pub(in crate::backend) fn charge_nameless(&self) -> FsResult<Charge<'_>> {
-        self.charge(INODE, 1)
+    /// For a new inode without a name that is made in this directory.
+    pub(in crate::backend) fn charge_nameless(&self, dir: BorrowedFd<'_>) -> FsResult<Charge<'_>> {
+        self.charge_new(dir, 0, Kind::File)
     }
 
     /// For another name of an inode.
@@ -332,6 +416,23 @@ fn xattr_now(file: BorrowedFd<'_>, name: &OsStr) -> u64 {
     let path = host::proc_path(file);
     rustix::fs::getxattr_query(path.as_c_str(), name)
         .map_or(0, |length| xattr_weight(name.as_bytes(), length))
+}
+
+/// What the host gives to what is made in a directory, at most: the list that it has as its default, and to another
+/// directory once more, to hand on.
+fn handed_down(dir: BorrowedFd<'_>, kind: Kind) -> u64 {
+    const DEFAULT: &str = "system.posix_acl_default";
+    const OWN: &str = "system.posix_acl_access";
+    let path = host::proc_path(dir);
+    let Ok(length @ 1..) = rustix::fs::getxattr_query(path.as_c_str(), DEFAULT) else {
+        return 0;
+    };
+    let own = xattr_weight(OWN.as_bytes(), length);
+    match kind {
+        Kind::Symlink => 0,
+        Kind::Dir => own + xattr_weight(DEFAULT.as_bytes(), length),
+        _ => own,
+    }
 }
 
 fn charged(inode: &Inode) -> u64 {

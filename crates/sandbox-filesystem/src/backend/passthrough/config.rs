@@ -7,11 +7,14 @@ use sandbox_types::{CachePolicy, HostPermissions, StatVirtualization};
 
 use super::identity::IdentityMap;
 use super::names::{Mapping, Names};
+use super::owner::Dialects;
 
 #[derive(Debug)]
 pub(in crate::backend) struct Config {
     pub(in crate::backend) stat: StatVirtualization,
     pub(in crate::backend) permissions: HostPermissions,
+    /// Where what is kept beside the host's stat data is kept.
+    pub(in crate::backend) owners: Dialects,
     pub(in crate::backend) identity: IdentityMap,
     pub(in crate::backend) access: Access,
     pub(in crate::backend) cache: CachePolicy,

@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx};
-use rustix::io::Errno as HostErrno;
 use sandbox_types::StatVirtualization;
 
 use super::attr::chmod;
@@ -96,7 +95,7 @@ impl PassthroughFs {
         flags: OpenFlags,
         umask: u32,
     ) -> FsResult<Created> {
-        let charge = self.charge_name(name)?;
+        let charge = self.charge_name(fd, name, Kind::File)?;
         let new = self.newcomer(ctx, fd, Kind::File, mode, 0, umask)?;
         let open_flags = (self.host_flags(flags) - OFlags::TRUNC) | NEW;
         let file = self.make_file(ctx, fd, name, open_flags, &new)?;
@@ -104,7 +103,7 @@ impl PassthroughFs {
             Ok(stat) => stat,
             Err(error) => return Err(undo(fd, name, AtFlags::empty(), error)),
         };
-        charge.keep_with(&stat, 0);
+        charge.keep_file(fd, name, &stat);
         let (inode, entry) = self.entry_and_inode(dir, name, &stat, self.attr(&stat, new.kept));
         let opened = self.register(inode, file, flags);
         Ok(Created { entry, opened })
@@ -123,7 +122,7 @@ impl PassthroughFs {
         if self.config.only.is_some() && parent == ROOT_INO {
             return Err(Errno::EPERM);
         }
-        let charge = self.charge_nameless()?;
+        let charge = self.charge_nameless(fd.as_fd())?;
         let new = self.newcomer(ctx, fd.as_fd(), Kind::File, mode, 0, umask)?;
         let excl = OFlags::from_bits_retain(flags.bits()) & OFlags::EXCL;
         let open_flags = (self.host_flags(flags) - OFlags::TRUNC - OFlags::NOFOLLOW)
@@ -132,11 +131,12 @@ impl PassthroughFs {
             | excl;
         let file = self.make_file(ctx, fd.as_fd(), OsStr::new("."), open_flags, &new)?;
         let stat = self.finish(ctx, fd.as_fd(), file.as_fd(), &new)?;
+        let handed = charge.handed();
         charge.keep_with(&stat, 0);
         let attr = self.attr(&stat, new.kept);
         let inode = self.table.nameless(Identity::of(&stat), attr.mode);
         self.charge_known(&inode, &stat);
-        self.becomes_nameless(&inode, INODE + data_of(&stat));
+        self.becomes_nameless(&inode, INODE + handed + data_of(&stat));
         let entry = self.entry_for(&inode, attr);
         let opened = self.register(inode, file, flags);
         Ok(Created { entry, opened })
@@ -165,7 +165,7 @@ impl PassthroughFs {
     ) -> FsResult<Entry> {
         let (dir, fd) = self.directory(parent)?;
         self.check_change(&dir, name)?;
-        let charge = self.charge_name(name)?;
+        let charge = self.charge_name(fd.as_fd(), name, Kind::Dir)?;
         let new = self.newcomer(ctx, fd.as_fd(), Kind::Dir, mode, 0, umask)?;
         let host_mode = Mode::from_raw_mode(self.first_mode(Kind::Dir, &new));
         {
@@ -173,7 +173,7 @@ impl PassthroughFs {
             rustix::fs::mkdirat(&*fd, name, host_mode)?;
         }
         let entry = self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::REMOVEDIR)?;
-        charge.keep();
+        charge.keep_made(fd.as_fd(), name);
         Ok(entry)
     }
 
@@ -194,7 +194,7 @@ impl PassthroughFs {
         };
         let (dir, fd) = self.directory(parent)?;
         self.check_change(&dir, name)?;
-        let charge = self.charge_name(name)?;
+        let charge = self.charge_name(fd.as_fd(), name, kind)?;
         let new = self.newcomer(ctx, fd.as_fd(), kind, mode, rdev, umask)?;
         let host_mode = Mode::from_raw_mode(self.first_mode(kind, &new));
         let host_kind = if self.config.is_virtual() {
@@ -208,7 +208,7 @@ impl PassthroughFs {
             rustix::fs::mknodat(&*fd, name, kind, host_mode, rdev)?;
         }
         let entry = self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::empty())?;
-        charge.keep();
+        charge.keep_made(fd.as_fd(), name);
         Ok(entry)
     }
 
@@ -274,7 +274,7 @@ impl PassthroughFs {
         match kept.kind {
             Some(Kind::File | Kind::Dir) => self.keep(file, kept)?,
             // Nothing but the record says what it is.
-            _ => owner::write(file, kept)?,
+            _ => owner::write(file, kept, self.config.owners)?,
         }
         for (name, value) in &new.acls {
             self.store_xattr(ctx, file, name, value)?;
@@ -393,7 +393,7 @@ impl PassthroughFs {
     }
 
     fn keeps_xattrs(&self) -> bool {
-        rustix::fs::fgetxattr_query(&self.root, owner::XATTR) != Err(HostErrno::OPNOTSUPP)
+        owner::supported(self.root.as_fd())
     }
 }
 

@@ -123,7 +123,7 @@ impl PassthroughFs {
         }
         // A regular file of the host can be recorded as something else.
         if self.config.is_virtual() && item.kind == libc::DT_REG {
-            item.kind = match owner::read_in(open.dir.as_fd(), &item.name) {
+            item.kind = match owner::read_in(open.dir.as_fd(), &item.name, self.config.owners) {
                 Ok(kept) => entry_type(type_shown(libc::S_IFREG, kept.and_then(|kept| kept.kind))),
                 Err(_) => libc::DT_UNKNOWN,
             };

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use sandbox_types::OverrideStat;
 
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
@@ -121,7 +122,8 @@ impl PassthroughFs {
         let dir = self.descriptor(&place.parent)?;
         let target = OsString::from_vec(rustix::fs::readlinkat(fd, c"", Vec::new())?.into_bytes());
         let scratch = OsString::from(format!(".sandbox-link-{}-{}", std::process::id(), inode.number));
-        let charge = self.charge_bytes(target.len() + owner::XATTR.len() + kept.format().len())?;
+        let charge =
+            self.charge_bytes(target.len() + OverrideStat::CONTAINERS.len() + kept.format().len())?;
         self.write_link(dir.as_fd(), &scratch, &target)?;
         match self.replace_link(inode, dir.as_fd(), &scratch, &place.name, kept) {
             Ok(()) => {
@@ -152,6 +154,7 @@ impl PassthroughFs {
                 mode: 0o777,
                 ..*kept
             },
+            self.config.owners,
         )?;
         if Identity::of(&host::stat_in(dir, name)?) != inode.identity() {
             return Err(Errno::ESTALE);

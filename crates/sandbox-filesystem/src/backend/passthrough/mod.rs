@@ -107,8 +107,7 @@ impl PassthroughFs {
     /// Whether owner, group and mode are kept beside the host's own: what was asked for, where the host's filesystem can
     /// ([`StatVirtualization::Relaxed`](sandbox_types::StatVirtualization::Relaxed) goes on where it cannot).
     pub fn keeps_owners(&self) -> bool {
-        let asked = || rustix::fs::fgetxattr_query(&self.root, owner::XATTR);
-        self.config.is_virtual() && asked() != Err(rustix::io::Errno::OPNOTSUPP)
+        self.config.is_virtual() && owner::supported(std::os::fd::AsFd::as_fd(&self.root))
     }
 
     pub(in crate::backend) fn new(

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use sandbox_types::OverrideStat;
+
 use crate::backend::union::marks;
 use crate::fs::{Errno, FsResult};
 
@@ -95,11 +97,15 @@ impl Names {
 }
 
 fn is_hidden(name: &[u8]) -> bool {
-    name == super::owner::XATTR.as_bytes() || name.starts_with(PREFIX.as_bytes())
+    super::owner::is_own(name) || name.starts_with(PREFIX.as_bytes())
 }
 
+/// What needs a privilege, and what would mean something to the server: fuse-overlayfs' own names.
 fn is_virtual(name: &[u8]) -> bool {
-    name.starts_with(b"security.") || name.starts_with(b"trusted.") || name.starts_with(b"system.posix_acl_")
+    name.starts_with(b"security.")
+        || name.starts_with(b"trusted.")
+        || name.starts_with(b"system.posix_acl_")
+        || OverrideStat::is_name(name)
 }
 
 #[cfg(test)]
@@ -118,6 +124,7 @@ mod tests {
             "security.capability",
             "trusted.overlay.opaque",
             "system.posix_acl_access",
+            "user.fuseoverlayfs.override_stat",
             "user.",
         ] {
             let there = host(name).unwrap().unwrap();
@@ -138,6 +145,7 @@ mod tests {
         // A host's own privileged attribute is not shown as one of ours, nor a nested hidden name.
         for name in [
             "user.containers.override_stat",
+            "user.fuseoverlayfs.override_stat",
             "security.selinux",
             "user.sandbox.xattr.user.x",
         ] {

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::PassthroughFs;
+use super::charge::Leaves;
 use super::inode::{Identity, Inode};
 use crate::fs::{Errno, FsResult, Ino, RenameFlags};
 
@@ -37,14 +38,15 @@ impl PassthroughFs {
             known.as_ref().map_or(Ok(()), |inode| self.pin(inode))?;
             held = self.weigh(new_fd.as_fd(), new_name, other, known.as_ref())?;
         }
-        let charge = self.charge_link(new_name)?;
+        let charge = if same || exchange {
+            None
+        } else {
+            Some(self.charge_rename((name, new_name), replaced.is_some(), leaves(flags))?)
+        };
         let host_flags = rustix::fs::RenameFlags::from_bits_retain(flags.bits());
         rustix::fs::renameat_with(&*fd, name, &*new_fd, new_name, host_flags)?;
-        if same || exchange {
-            drop(charge);
-        } else {
+        if let Some(charge) = charge {
             charge.keep();
-            self.give_back_name(name);
         }
         if same {
             return Ok(());
@@ -64,5 +66,13 @@ impl PassthroughFs {
     fn moved(&self, inode: &Arc<Inode>, _from: (&Arc<Inode>, &OsStr), to: (&Arc<Inode>, &OsStr)) {
         let gone = self.table.put(inode, to.0, to.1);
         self.forgotten(gone);
+    }
+}
+
+fn leaves(flags: RenameFlags) -> Leaves {
+    if flags.contains(RenameFlags::WHITEOUT) {
+        Leaves::Whiteout
+    } else {
+        Leaves::Nothing
     }
 }

@@ -1,13 +1,12 @@
 //! From an inode to a descriptor of its file on the host.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 
-use super::inode::{Identity, Inode, Layer, Part, Place};
+use super::inode::{Identity, Inode, Layer, Names, Part, Step};
 use super::{PassthroughFs, host};
 use crate::fs::{Errno, FsResult};
 
@@ -26,11 +25,22 @@ pub(in crate::backend) const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_SYMLINKS);
 
+/// Bytes of a path that is opened at once; PATH_MAX, less a name.
+const LONGEST_WAY: usize = 4096 - 256 - 1;
+
 /// Descriptors that are closed at once when there is none left.
 const HANDFUL: usize = 64;
 
 /// How often a path may change under a walk before the inode counts as gone.
 const TRIES: usize = 4;
+
+/// How an inode is reached.
+enum Way {
+    /// It has a descriptor by now.
+    There(Arc<OwnedFd>),
+    /// By these names from a directory.
+    Beneath(Arc<OwnedFd>, Vec<u8>),
+}
 
 impl PassthroughFs {
     /// The file itself, whatever has its name by now. `ESTALE` where it cannot be found any more.
@@ -88,11 +98,10 @@ impl PassthroughFs {
     }
 
     fn open_part(&self, dir: &Arc<Inode>, part: &Arc<Part>) -> FsResult<Arc<OwnedFd>> {
-        let (start, path) = match &part.at {
-            Some(at) => (self.root_part(part.layer())?, PathBuf::from(&**at)),
-            None => self.way(dir.place().ok_or(Errno::ESTALE)?, part.layer())?,
+        let opened = match self.way(dir, part.layer())? {
+            Way::There(held) => return Ok(held),
+            Way::Beneath(start, path) => self.open_beneath(&start, &path, part.identity, libc::S_IFDIR)?,
         };
-        let opened = self.open_beneath(&start, &path, part.identity, libc::S_IFDIR)?;
         self.cache.keep_part(part, Arc::clone(&opened));
         Ok(opened)
     }
@@ -104,35 +113,41 @@ impl PassthroughFs {
     /// Opens it from the nearest ancestor that has a descriptor, in one call whatever the depth.
     fn walk(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
         let identity = inode.identity();
-        let (start, path) = self.way(inode.place().ok_or(Errno::ESTALE)?, identity.layer())?;
-        let opened = self.open_beneath(&start, &path, identity, inode.type_bits())?;
+        let opened = match self.way(inode, identity.layer())? {
+            Way::There(held) => return Ok(held),
+            Way::Beneath(start, path) => self.open_beneath(&start, &path, identity, inode.type_bits())?,
+        };
         self.cache.keep(inode, identity, Arc::clone(&opened));
         Ok(opened)
     }
 
     /// Where to begin, and the names from there on.
-    fn way(&self, mut place: Place, layer: Layer) -> FsResult<(Arc<OwnedFd>, PathBuf)> {
-        let mut names = Vec::new();
+    fn way(&self, inode: &Arc<Inode>, layer: Layer) -> FsResult<Way> {
+        let mut names = Names::default();
+        let mut at = Arc::clone(inode);
         let start = loop {
-            let parent = place.parent;
-            names.push(place.name);
-            if let Some(found) = parent.descriptor_in(layer) {
-                break found;
+            match at.step(layer, &mut names) {
+                Step::Here(held) => break held,
+                Step::FromRoot => break self.root_part(layer)?,
+                Step::Lost => return Err(Errno::ESTALE),
+                Step::Up(parent) => at = parent,
             }
-            let part = parent.parts.get().and_then(|parts| parts.in_layer(layer));
-            if let Some(at) = part.and_then(|part| part.at.clone()) {
-                names.push(at);
-                break self.root_part(layer)?;
+            // More than one call takes: from a directory in between.
+            if names.len() > LONGEST_WAY {
+                break self.part_descriptor(&at, layer)?;
             }
-            place = parent.place().ok_or(Errno::ESTALE)?;
         };
-        Ok((start, names.iter().rev().map(|name| &**name).collect()))
+        Ok(if names.len() == 0 {
+            Way::There(start)
+        } else {
+            Way::Beneath(start, names.into_path())
+        })
     }
 
     fn open_beneath(
         &self,
         start: &OwnedFd,
-        path: &Path,
+        path: &[u8],
         identity: Identity,
         type_bits: u32,
     ) -> FsResult<Arc<OwnedFd>> {
@@ -140,7 +155,12 @@ impl PassthroughFs {
             self.with_descriptors(|| rustix::fs::openat2(start.as_fd(), path, flags, Mode::empty(), BENEATH))
         };
         let opened = if type_bits == libc::S_IFDIR {
-            match open(DIRECTORY) {
+            // Where nothing is kept beside the host's attributes, a directory is only there to name what is in it.
+            match open(if self.config.is_virtual() {
+                DIRECTORY
+            } else {
+                STAND_IN
+            }) {
                 // Who may not read it may still name what is in it.
                 Err(Errno::EACCES | Errno::EPERM) => open(STAND_IN),
                 other => other,

@@ -25,7 +25,7 @@ pub use account::{Limits, Usage};
 pub use error::QuotaError;
 pub(crate) use gate::Entered;
 pub use keeper::QuotaKeeper;
-pub(crate) use weight::{INODE, data_of, held_by, name_weight, xattr_weight};
+pub(crate) use weight::{INODE, data_of, held_by, name_weight, xattr_weight, xattrs_of};
 
 /// How much a tree may hold.
 #[derive(Debug, Clone)]

@@ -32,7 +32,8 @@ pub(crate) fn held_by(dir: BorrowedFd<'_>, name: &OsStr, stat: &Statx) -> Result
         .saturating_add(xattrs_of(dir, name)?))
 }
 
-fn xattrs_of(dir: BorrowedFd<'_>, name: &OsStr) -> Result<u64, Errno> {
+/// The weight of an entry's attributes.
+pub(crate) fn xattrs_of(dir: BorrowedFd<'_>, name: &OsStr) -> Result<u64, Errno> {
     let path = [
         format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes(),
         name.as_bytes(),

@@ -16,6 +16,7 @@ use super::entry::{Entry, Side};
 use crate::sys::handle::{Handle, handle_of};
 
 const NOTE: &CStr = c"user.overlay.origin";
+const NUMBER: &CStr = c"user.overlay.sandbox.ino";
 const MAGIC: u8 = 0xfb;
 
 /// Where an entry comes from.
@@ -124,6 +125,8 @@ fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
         return Ok(Source::None);
     }
     Ok(match entry.raw_xattr(NOTE)? {
+        // What mode `exact` notes is a number, which another file may have by now.
+        None if entry.raw_xattr(NUMBER)?.is_some() => Source::Unknown,
         None => Source::None,
         Some(note) => parse(&note).map_or(Source::Unknown, Source::File),
     })

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sandbox_types::Access;
 
 use super::super::copy::{self, TreeOptions};
-use super::super::layer::Model;
+use super::super::layer::{Look, Model};
 use super::super::lock::{self, Asked, Held};
 use super::super::place;
 use super::super::remove::remove_tree;
@@ -260,7 +260,7 @@ fn make_upper(directories: &Directories) -> Result<(), OverlayError> {
     let make = || {
         fs::create_dir_all(upper.parent().unwrap_or(upper))?;
         match directories.lowers.first() {
-            Some(lower) => Model::Plain(lower).make(upper),
+            Some(lower) => Look::of(&Model::Plain(lower))?.make(upper),
             None => fs::create_dir(upper),
         }
     };

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::io::Errno;
-use sandbox_types::RelPath;
+use sandbox_types::{NodeKind, RelPath};
 
 use super::super::node::{Meta, Timestamp};
-use super::super::xattr::Reading;
+use super::super::xattr::{Reading, by_descriptor};
 use super::access::{self, Opened};
 use super::{Found, LayerFormat, Origin, Stack};
 
@@ -120,7 +121,7 @@ impl<'a> Dir<'a> {
         }
         for (index, part) in &self.parts {
             if let Some(meta) = Meta::at(part, name)? {
-                let is_hidden = meta.is_whiteout() && self.is_overlay(*index);
+                let is_hidden = self.is_whiteout(*index, part.as_fd(), name, &meta)?;
                 return Ok((!is_hidden).then_some(Found {
                     meta,
                     origin: Origin::Layer(*index),
@@ -151,7 +152,9 @@ impl<'a> Dir<'a> {
         for (index, part) in &self.parts {
             let is_below = origin.is_none_or(|origin| Origin::Layer(*index) > origin);
             let meta = if is_below { Meta::at(part, name)? } else { None };
-            if let Some(meta) = meta.filter(|meta| !meta.is_whiteout() || !self.is_overlay(*index)) {
+            if let Some(meta) = meta
+                && !self.is_whiteout(*index, part.as_fd(), name, &meta)?
+            {
                 let origin = Origin::Layer(*index);
                 found.push(Found { meta, origin });
             }
@@ -278,6 +281,11 @@ impl<'a> Dir<'a> {
         }
     }
 
+    /// Whether what a layer has under a name says that there is nothing.
+    fn is_whiteout(&self, index: usize, part: BorrowedFd<'_>, name: &OsStr, meta: &Meta) -> io::Result<bool> {
+        Ok(self.is_overlay(index) && (meta.is_whiteout() || is_attribute_whiteout(part, name, meta)?))
+    }
+
     fn is_overlay(&self, index: usize) -> bool {
         self.stack.format(index) == Some(LayerFormat::Overlay)
     }
@@ -315,6 +323,19 @@ fn excluded_in(stack: &Stack, dir: &RelPath) -> Vec<OsString> {
     excluded
         .filter_map(|path| path.name().map(OsStr::to_owned))
         .collect()
+}
+
+/// An empty file that says that it is one, as mode `exact` has it where there are no devices 0/0.
+fn is_attribute_whiteout(dir: BorrowedFd<'_>, name: &OsStr, meta: &Meta) -> io::Result<bool> {
+    if meta.kind != NodeKind::File || meta.size != 0 {
+        return Ok(false);
+    }
+    let path = Path::new(&by_descriptor(dir)).join(name);
+    match rustix::fs::lgetxattr(&path, c"user.overlay.whiteout", &mut [0_u8; 8]) {
+        Ok(_) | Err(Errno::RANGE) => Ok(true),
+        Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Whether an overlayfs directory hides what is beneath it.

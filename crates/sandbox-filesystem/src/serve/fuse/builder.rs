@@ -11,6 +11,7 @@ use super::error::MountError;
 use super::link::Link;
 use super::mount::{self, Mounted};
 use super::mounting::MountBuilder;
+use super::near;
 use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
@@ -180,6 +181,7 @@ impl SessionBuilder {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
             processors: cpus,
+            near: near::possible(),
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };

@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::fs::OFlags;
 
 use crate::fs::{Errno, FsResult};
@@ -26,6 +27,14 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 pub(super) struct Waiter(Option<OwnedFd>);
 
+/// What waiting has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    ForSomething,
+    /// The time is over.
+    InVain,
+}
+
 impl Waiter {
     /// For a worker that is away for long: it needs no descriptor meanwhile.
     pub(super) fn rest(&mut self) {
@@ -44,19 +53,30 @@ impl Link {
         })
     }
 
-    /// Waits until there may be something to read, or the device was given up.
-    pub(super) fn wait(&self, waiter: &mut Waiter) -> Result<(), rustix::io::Errno> {
+    /// Waits until there may be something to read, or the device was given up; for `at_most` as long, where that is given.
+    pub(super) fn wait(
+        &self,
+        waiter: &mut Waiter,
+        at_most: Option<Duration>,
+    ) -> Result<Waited, rustix::io::Errno> {
         let both = match waiter.0.take() {
             Some(both) => both,
             None => match self.watch()? {
                 Some(both) => both,
-                None => return Ok(()),
+                None => return Ok(Waited::ForSomething),
             },
         };
         let mut events = Vec::with_capacity(1);
-        let waited = epoll::wait(&both, spare_capacity(&mut events), None).map(drop);
+        let at_most = at_most.and_then(|at_most| Timespec::try_from(at_most).ok());
+        let waited = epoll::wait(&both, spare_capacity(&mut events), at_most.as_ref());
         waiter.0 = Some(both);
-        waited
+        waited.map(|events| {
+            if events == 0 {
+                Waited::InVain
+            } else {
+                Waited::ForSomething
+            }
+        })
     }
 
     /// Nothing where the device was given up.

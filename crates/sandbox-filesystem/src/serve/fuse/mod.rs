@@ -25,6 +25,7 @@ mod inside;
 mod link;
 mod mount;
 mod mounting;
+mod near;
 mod notify;
 mod pace;
 mod pool;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Or
 use std::time::Duration;
 
 /// After an answer that takes longer nobody listens alone: it is what whoever watches waits for, too.
-const BRISK: Duration = super::watch::TICK;
+pub(super) const BRISK: Duration = super::watch::TICK;
 /// So many in a row make it brisk.
 const RUN: u32 = 32;
 /// So many requests in a row that were there already need one more who listens.
@@ -86,6 +86,8 @@ impl Pace {
 pub(super) struct Patience {
     limit: Duration,
     longest: Duration,
+    near: bool,
+    waits: u32,
 }
 
 impl Patience {
@@ -95,11 +97,32 @@ impl Patience {
         Self {
             limit: Duration::ZERO,
             longest,
+            near: false,
+            waits: 0,
         }
     }
 
+    /// On the caller's processor nothing comes as long as one looks.
+    pub(super) fn is_near(&mut self, near: bool) {
+        self.near = near;
+    }
+
+    pub(super) fn near(&self) -> bool {
+        self.near
+    }
+
+    /// There was no request.
+    pub(super) fn waits(&mut self) {
+        self.waits += 1;
+    }
+
+    /// How often there was none since this was asked last.
+    pub(super) fn waited_times(&mut self) -> u32 {
+        std::mem::take(&mut self.waits)
+    }
+
     pub(super) fn limit(&self) -> Option<Duration> {
-        (!self.limit.is_zero()).then_some(self.limit)
+        (!self.limit.is_zero() && !self.near).then_some(self.limit)
     }
 
     /// It came meanwhile.

@@ -13,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
-use super::buffer::{Answer, Request};
-use super::link::{Link, Waiter};
+use super::buffer::{Answer, Buffers, Request};
+use super::link::{Link, Waited, Waiter};
+use super::near::{self, Near};
 use super::pace::{Pace, Patience};
 use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
@@ -23,6 +25,8 @@ use crate::serve::{Handled, Opcode, Server, Unanswerable};
 /// A waiting lock needs a thread; beyond this many they count like everything else.
 const MOST_PARKED: usize = 1024;
 const STACK: usize = 1 << 20;
+/// After so long without a request its memory is for others.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How many threads there may be.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,8 @@ pub(super) struct Bounds {
     pub(super) most: usize,
     /// That can run at the same time.
     pub(super) processors: usize,
+    /// Where workers may run, if each of them can run where its caller does.
+    pub(super) near: Option<CpuSet>,
 }
 
 /// The workers of a session and what they share.
@@ -97,8 +103,9 @@ impl Pool {
 
     /// Starts a worker.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        let buffers = Buffers::new(&self.link, self.max_io, Near::new(self.bounds.near))?;
         self.listening.fetch_add(1, SeqCst);
-        let started = self.spawn(Self::work);
+        let started = self.spawn(move |pool| pool.work(buffers));
         if started.is_err() {
             self.listening.fetch_sub(1, SeqCst);
         }
@@ -106,7 +113,10 @@ impl Pool {
     }
 
     /// Starts a thread that counts as one of all.
-    pub(super) fn spawn(self: &Arc<Self>, run: fn(&Arc<Self>)) -> std::io::Result<()> {
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> std::io::Result<()> {
         self.all.fetch_add(1, SeqCst);
         let pool = Arc::clone(self);
         let name = "fuse".to_owned();
@@ -114,6 +124,10 @@ impl Pool {
             .name(name)
             .stack_size(STACK)
             .spawn(move || {
+                // Whoever starts it may have bound itself to one processor, which is inherited.
+                if let Some(anywhere) = &pool.bounds.near {
+                    near::anywhere(anywhere);
+                }
                 run(&pool);
                 pool.leave();
             });
@@ -168,23 +182,27 @@ impl Pool {
         self.listening.load(SeqCst) == 0
     }
 
-    fn work(self: &Arc<Self>) {
-        let mut request = Request::new(self.max_io);
-        let mut answer = Answer::new(&self.link, self.max_io);
+    fn work(self: &Arc<Self>, mut buffers: Buffers) {
         let mut waiter = Waiter::default();
         let mut patience = Patience::new(self.bounds.processors);
         loop {
-            match self.receive(&mut request, &mut waiter, &mut patience) {
+            patience.is_near(buffers.answer.near.is_here());
+            match self.receive(&mut buffers, &mut waiter, &mut patience) {
                 Heard::Request => {}
                 Heard::End => return self.over(),
                 Heard::Dismissed => return,
             }
+            let Buffers { request, answer } = &mut buffers;
             answer.clear();
-            if parks(&request) {
+            if parks(request) {
                 waiter.rest();
             }
+            let alone = self.pace.listeners() == Some(1) && !parks(request);
+            answer
+                .near
+                .asked(request.caller(), alone, patience.waited_times());
             let start = Instant::now();
-            self.handle(&mut request, &mut answer);
+            self.handle(request, answer);
             self.pace.took(start.elapsed());
             self.listening.fetch_add(1, SeqCst);
         }
@@ -193,11 +211,12 @@ impl Pool {
     /// Waits for a request. Who calls it counts as listening, and not any more when it returns.
     fn receive(
         self: &Arc<Self>,
-        request: &mut Request,
+        buffers: &mut Buffers,
         waiter: &mut Waiter,
         patience: &mut Patience,
     ) -> Heard {
-        let heard = self.listen(request, waiter, patience);
+        let heard = self.listen(buffers, waiter, patience);
+        let request = &buffers.request;
         if heard == Heard::Dismissed {
             return heard;
         }
@@ -211,29 +230,32 @@ impl Pool {
         heard
     }
 
-    fn listen(&self, request: &mut Request, waiter: &mut Waiter, patience: &mut Patience) -> Heard {
+    fn listen(&self, buffers: &mut Buffers, waiter: &mut Waiter, patience: &mut Patience) -> Heard {
         let mut at_once = true;
         loop {
-            let result = match self.try_read(request) {
+            let result = match self.try_read(&mut buffers.request) {
                 None => return Heard::End,
                 Some(Err(Errno::AGAIN)) => {
                     at_once = false;
+                    patience.waits();
                     // Only now: who was woken for a request has to read it, since nobody else was.
                     if self.steps_back() {
+                        buffers.give_back();
                         if self.rest() {
                             continue;
                         }
                         return Heard::Dismissed;
                     }
-                    if self.spin(request, patience) {
+                    if self.spin(&mut buffers.request, patience) {
                         return self.heard(false);
                     }
                     let start = Instant::now();
-                    let waited = self.link.wait(waiter);
+                    let waited = self.wait_with(buffers, waiter);
                     patience.waited(start.elapsed());
                     waited
                 }
-                Some(Ok(())) => return self.heard(at_once),
+                // Whoever works near the caller is not there before the next request is.
+                Some(Ok(())) => return self.heard(at_once && !patience.near()),
                 Some(Err(error)) => Err(error),
             };
             match result {
@@ -246,6 +268,18 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Who has waited for a while for nothing gives back what a large request has left.
+    fn wait_with(&self, buffers: &mut Buffers, waiter: &mut Waiter) -> Result<(), Errno> {
+        if buffers.are_large() {
+            let waited = self.link.wait(waiter, Some(IDLE))?;
+            if waited == Waited::InVain {
+                buffers.give_back();
+            }
+            return Ok(());
+        }
+        self.link.wait(waiter, None).map(drop)
     }
 
     fn heard(&self, at_once: bool) -> Heard {
@@ -339,7 +373,7 @@ impl Pool {
         true
     }
 
-    fn handle(&self, request: &mut Request, answer: &mut Answer<'_>) {
+    fn handle(&self, request: &mut Request, answer: &mut Answer) {
         let opcode = request.opcode();
         let parks = parks(request);
         if parks {

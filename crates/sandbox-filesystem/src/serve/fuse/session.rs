@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::builder::SessionBuilder;
 use super::error::UnmountError;
@@ -14,6 +14,8 @@ use crate::serve::{Counters, Negotiated};
 
 /// How long a session that ends waits for backends that are still at work.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long for threads that are on their way out.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
 
 /// A filesystem that is mounted and served.
 ///
@@ -102,11 +104,22 @@ impl Session {
         self.pool.end();
         self.has_ended = true;
         let is_empty = self.pool.wait_empty(patience);
-        if !is_empty {
+        if is_empty {
+            self.wait_for_last();
+        } else {
             tracing::warn!("a backend is still at work on a request of a mount that is gone");
         }
         self.mounted.close();
         is_empty
+    }
+
+    /// Threads that have nothing left to do let go of what is served as the last thing they do; whoever ends a session may
+    /// want to have it, or what it has locked, for itself.
+    fn wait_for_last(&self) {
+        let since = Instant::now();
+        while Arc::strong_count(&self.pool) > 1 && since.elapsed() < LAST_MOMENTS {
+            std::thread::yield_now();
+        }
     }
 
     fn writes_back(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Owners that others keep in the same place: fuse-overlayfs, whose layers podman uses.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sandbox_filesystem::backend::PassthroughFs;
@@ -117,34 +117,115 @@ fn fuse_overlayfs_reads_the_owners_that_were_kept_here() {
 
 #[test]
 fn owners_that_fuse_overlayfs_has_kept_are_read_here() {
-    let place = tempfile::tempdir().unwrap();
-    for name in ["lower", "upper", "work", "point"] {
-        fs::create_dir(place.path().join(name)).unwrap();
+    for place in Layers::of_every_kind() {
+        let overlay = match place.mount() {
+            Ok(overlay) => overlay,
+            Err(reason) => skip!("{reason}"),
+        };
+        if let Err(error) = give_away(&overlay.point.join("file"), 1234, 2345) {
+            skip!("fuse-overlayfs gives no files away here: {error}");
+        }
+        fs::create_dir(overlay.point.join("dir")).unwrap();
+        give_away(&overlay.point.join("dir"), 4_294_967_294, 7).unwrap();
+        drop(overlay);
+        let fs = PassthroughFs::builder().root_dir(place.upper()).build().unwrap();
+        let tree = Tree::new(&fs, Context::new(0, 0));
+        for (name, seen) in [
+            ("file", (1234, 2345, 0o100_751)),
+            ("dir", (4_294_967_294, 7, 0o40_751)),
+        ] {
+            let attr = tree.stat(name).unwrap();
+            assert_eq!(
+                (attr.uid, attr.gid, attr.mode),
+                seen,
+                "{name}, {}",
+                place.permissions
+            );
+        }
     }
-    let (upper, point) = (place.path().join("upper"), place.path().join("point"));
-    let at = place.path().display();
-    let options = format!("lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work,xattr_permissions=2");
-    let overlay = match Overlay::mount(&options, &point) {
-        Ok(overlay) => overlay,
-        Err(reason) => skip!("{reason}"),
-    };
-    fs::write(point.join("file"), "content").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o751);
-    fs::set_permissions(point.join("file"), mode).unwrap();
-    if let Err(error) = std::os::unix::fs::chown(point.join("file"), Some(1234), Some(2345)) {
-        skip!("fuse-overlayfs gives no files away here: {error}");
+}
+
+#[test]
+fn a_tree_that_fuse_overlayfs_began_is_read_by_it_after_it_was_changed_here() {
+    for place in Layers::of_every_kind() {
+        let overlay = match place.mount() {
+            Ok(overlay) => overlay,
+            Err(reason) => skip!("{reason}"),
+        };
+        if let Err(error) = give_away(&overlay.point.join("file"), 1234, 2345) {
+            skip!("fuse-overlayfs gives no files away here: {error}");
+        }
+        drop(overlay);
+        change_here(&place);
+        let overlay = place.mount().unwrap();
+        for (name, seen) in [("file", (11, 12, 0o100_640)), ("new", (13, 14, 0o100_604))] {
+            let stat = fs::symlink_metadata(overlay.point.join(name)).unwrap();
+            let found = (stat.uid(), stat.gid(), stat.mode());
+            assert_eq!(found, seen, "{name}, {}", place.permissions);
+        }
+        // And the other way round once more.
+        give_away(&overlay.point.join("new"), 21, 22).unwrap();
+        drop(overlay);
+        let fs = PassthroughFs::builder().root_dir(place.upper()).build().unwrap();
+        let attr = Tree::new(&fs, Context::new(0, 0)).stat("new").unwrap();
+        assert_eq!((attr.uid, attr.gid), (21, 22), "{}", place.permissions);
     }
-    drop(overlay);
-    let mut value = [0; 64];
-    let kept = rustix::fs::getxattr(
-        upper.join("file"),
-        "user.containers.override_stat",
-        &mut value[..],
-    );
-    if kept.is_err() {
-        skip!("this fuse-overlayfs keeps owners under a name of its own (user.fuseoverlayfs.override_stat)");
+}
+
+fn change_here(place: &Layers) {
+    let fs = PassthroughFs::builder().root_dir(place.upper()).build().unwrap();
+    let tree = Tree::new(&fs, Context::new(0, 0));
+    tree.set_attr("file", &change(11, 12, 0o640)).unwrap();
+    tree.write("new", b"content").unwrap();
+    tree.set_attr("new", &change(13, 14, 0o604)).unwrap();
+    tree.set_attr("", &change(0, 0, 0o755)).unwrap();
+}
+
+/// Directories for a fuse-overlayfs that keeps owners in attributes.
+struct Layers {
+    place: tempfile::TempDir,
+    point: PathBuf,
+    /// Its option of that name: 1 for an attribute that only root can set.
+    permissions: u32,
+}
+
+impl Layers {
+    fn of_every_kind() -> impl Iterator<Item = Self> {
+        let kinds: &[u32] = if is_root() { &[1, 2] } else { &[2] };
+        kinds.iter().map(|permissions| Self::new(*permissions))
     }
-    let fs = PassthroughFs::builder().root_dir(&upper).build().unwrap();
-    let attr = Tree::new(&fs, Context::new(0, 0)).stat("file").unwrap();
-    assert_eq!((attr.uid, attr.gid, attr.mode), (1234, 2345, 0o100_751));
+
+    fn new(permissions: u32) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["lower", "upper", "work", "point"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let point = place.path().join("point");
+        Self {
+            place,
+            point,
+            permissions,
+        }
+    }
+
+    fn upper(&self) -> PathBuf {
+        self.place.path().join("upper")
+    }
+
+    fn mount(&self) -> Result<Overlay<'_>, String> {
+        let (at, permissions) = (self.place.path().display(), self.permissions);
+        let options = format!(
+            "lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work,xattr_permissions={permissions}"
+        );
+        Overlay::mount(&options, &self.point)
+    }
+}
+
+/// Makes the file where it is not there, with mode 0751, and another owner's.
+fn give_away(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
+    if !path.exists() {
+        fs::write(path, "content")?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o751))?;
+    std::os::unix::fs::chown(path, Some(uid), Some(gid))
 }

@@ -4,6 +4,7 @@ mod coherency;
 mod ends;
 mod interop;
 mod invalidates;
+mod memory;
 mod mounts;
 mod stays_alive;
 mod tiny;

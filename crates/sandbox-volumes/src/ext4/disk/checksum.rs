@@ -1,8 +1,13 @@
 //! CRC32C as ext4 uses it: continued from a seed, without the final inversion.
 
-/// Continues `seed` over `bytes`.
+/// Continues `seed` over `bytes`. To a fuzzer all bytes are alike: what lies behind a checksum would never be reached
+/// otherwise.
 pub(crate) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
-    !crc32c::crc32c_append(!seed, bytes)
+    if cfg!(fuzzing) {
+        0
+    } else {
+        !crc32c::crc32c_append(!seed, bytes)
+    }
 }
 
 /// What every checksum of a file system starts with.

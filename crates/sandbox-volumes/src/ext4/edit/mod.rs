@@ -15,6 +15,8 @@ mod content;
 mod directory;
 mod entries;
 mod extents;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod index;
 mod inodes;
 mod node;
@@ -33,6 +35,8 @@ use std::ops::Range;
 use rustix::io::Errno;
 
 pub(crate) use content::Filling;
+#[cfg(fuzzing)]
+pub use fuzz::edit_disk;
 pub(crate) use node::{Node, device_numbers};
 pub(crate) use ops::{NewNode, Owner};
 pub(crate) use path::Follow;

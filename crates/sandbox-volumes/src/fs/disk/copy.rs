@@ -92,6 +92,7 @@ impl From for DiskSide<'_> {
             shared: (node.fixed.links.get() > 1 && kind != Kind::Directory)
                 .then_some((0, u64::from(node.number))),
             kind,
+            size: node.size(),
             permissions: u32::from(node.fixed.mode.get() & 0o7777),
             uid,
             gid,

@@ -3,11 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::HostFs;
@@ -23,7 +23,8 @@ const WRITE: &str = "write";
 pub(in crate::fs) struct HostWriter {
     file: File,
     directory: OwnedFd,
-    temporary: OsString,
+    /// What it is called until then; nothing where the file system has files without a name.
+    temporary: Option<OsString>,
     name: OsString,
     path: PathBuf,
     is_finished: bool,
@@ -40,6 +41,11 @@ impl Write for HostWriter {
 }
 
 impl HostWriter {
+    /// Whether it has no name until it is finished.
+    pub(in crate::fs) fn is_nameless(&self) -> bool {
+        self.temporary.is_none()
+    }
+
     /// Puts it in its place, in one step. It survives the machine when this returns.
     pub(in crate::fs) fn finish(mut self) -> Result<(), FsError> {
         self.put().map_err(FsError::at(WRITE, &self.path))?;
@@ -47,15 +53,34 @@ impl HostWriter {
         rustix::fs::fsync(&self.directory).map_err(|errno| FsError::at(WRITE, &self.path)(errno.into()))
     }
 
-    fn put(&self) -> io::Result<()> {
+    fn put(&mut self) -> io::Result<()> {
         self.keep_permissions()?;
         self.file.sync_all()?;
+        let temporary = match self.temporary.take() {
+            Some(name) => name,
+            None => match link(&self.file, &self.directory, &self.name) {
+                // It replaces another: only a rename does that in one step.
+                Err(Errno::EXIST) => self.give_temporary_name()?,
+                result => return Ok(result?),
+            },
+        };
+        let temporary = self.temporary.insert(temporary);
         Ok(rustix::fs::renameat(
             &self.directory,
-            &self.temporary,
+            &*temporary,
             &self.directory,
             &self.name,
         )?)
+    }
+
+    fn give_temporary_name(&self) -> io::Result<OsString> {
+        loop {
+            let name = temporary_name()?;
+            match link(&self.file, &self.directory, &name) {
+                Err(Errno::EXIST) => {}
+                result => return Ok(result.map(|()| name)?),
+            }
+        }
     }
 
     /// Whoever replaces a file keeps who may read it.
@@ -73,7 +98,8 @@ impl HostWriter {
 impl Drop for HostWriter {
     fn drop(&mut self) {
         if !self.is_finished
-            && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.temporary, AtFlags::empty())
+            && let Some(temporary) = &self.temporary
+            && let Err(error) = rustix::fs::unlinkat(&self.directory, temporary, AtFlags::empty())
         {
             tracing::debug!(path = %self.path.display(), %error, "a temporary file is left");
         }
@@ -163,15 +189,33 @@ fn new_file() -> Mode {
     Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH
 }
 
-/// A file of a name that nothing had, in the same directory.
-fn temporary(directory: &OwnedFd) -> io::Result<(File, OsString)> {
+/// A file in the same directory: without a name where that can be, so that nothing is left of it whatever ends this
+/// process, else of one that nothing had.
+fn temporary(directory: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, ".", flags, new_file()) {
+        Ok(fd) => return Ok((fd.into(), None)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        let name = format!(".{}.tmp", crate::pending::random_name()?);
-        match rustix::fs::openat(directory, OsStr::new(&name), flags, new_file()) {
-            Ok(fd) => return Ok((fd.into(), name.into())),
+        let name = temporary_name()?;
+        match rustix::fs::openat(directory, &name, flags, new_file()) {
+            Ok(fd) => return Ok((fd.into(), Some(name))),
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+fn temporary_name() -> io::Result<OsString> {
+    Ok(format!(".{}.tmp", crate::pending::random_name()?).into())
+}
+
+/// Gives a file without a name one that nothing has.
+fn link(file: &File, directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    // By way of /proc: with the descriptor alone it would take CAP_DAC_READ_SEARCH.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, path, directory, name, AtFlags::SYMLINK_FOLLOW)
 }

@@ -95,3 +95,29 @@ fn many_who_rename_copy_and_remove_at_once_end_and_leave_nothing_behind() {
         fs.destroy();
     }
 }
+
+#[test]
+fn a_name_that_is_replaced_is_there_for_every_observer() {
+    let (above, beneath) = (mem(), mem());
+    tree(&*beneath).write("name", b"of B").unwrap();
+    for number in 0..200 {
+        tree(&*beneath)
+            .write(format!("old-{number}"), b"of B as well")
+            .unwrap();
+    }
+    let fs = dual(&above, &beneath);
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| {
+            for number in 0..200 {
+                tree(&fs).rename(format!("old-{number}"), "name").unwrap();
+                tree(&fs).write("new", b"of A").unwrap();
+                tree(&fs).rename("new", "name").unwrap();
+            }
+        });
+        while !mover.is_finished() {
+            tree(&fs).stat("name").unwrap();
+        }
+    });
+    assert_eq!(names(&fs, "."), ["name"]);
+    fs.destroy();
+}

@@ -1,17 +1,20 @@
 //! Who holds what of one file.
 
-use crate::fs::{Errno, FsResult, Lock, LockKind, LockOwner};
+use crate::fs::{Errno, FsResult, Handle, Lock, LockKind, LockOwner};
 
 /// Locks that are held. None is [`LockKind::Unlocked`], and those of one owner do not overlap.
 #[derive(Debug, Default)]
 pub(in crate::backend) struct Held {
     records: Vec<(LockOwner, Lock)>,
     files: Vec<(LockOwner, LockKind)>,
+    /// The open files by which an owner of ranges took some. The kernel says of a lock of an open file description
+    /// (`F_OFD_SETLK`) only that the file was closed, not that there was a lock.
+    by: Vec<(LockOwner, Handle)>,
 }
 
 impl Held {
     pub(in crate::backend) fn count(&self) -> u64 {
-        (self.records.len() + self.files.len()) as u64
+        (self.records.len() + self.files.len() + self.by.len()) as u64
     }
 
     /// The lock of somebody else that is in the way.
@@ -22,8 +25,40 @@ impl Held {
         self.records.iter().find(in_the_way).copied()
     }
 
+    /// As [`set`](Self::set), through an open file: with the last of those that an owner has used, all that it holds ends.
+    pub(in crate::backend) fn set_by(
+        &mut self,
+        owner: LockOwner,
+        by: Option<Handle>,
+        lock: Lock,
+    ) -> FsResult<()> {
+        self.set(owner, lock)?;
+        let taken = by.filter(|_| lock.kind != LockKind::Unlocked);
+        if let Some(new) = taken.map(|by| (owner, by)).filter(|new| !self.by.contains(new)) {
+            self.by.push(new);
+        }
+        if !self.holds(owner) {
+            self.by.retain(|(who, _)| *who != owner);
+        }
+        Ok(())
+    }
+
+    /// An open file is there no more.
+    pub(in crate::backend) fn closed(&mut self, file: Handle) {
+        let ended: Vec<_> = self.by.extract_if(.., |(_, by)| *by == file).collect();
+        for (owner, _) in ended {
+            if !self.by.iter().any(|(who, _)| *who == owner) {
+                self.records.retain(|(who, _)| *who != owner);
+            }
+        }
+    }
+
+    fn holds(&self, owner: LockOwner) -> bool {
+        self.records.iter().any(|(who, _)| *who == owner)
+    }
+
     /// Takes, changes or gives up a range. `EAGAIN` where somebody else is in the way.
-    pub(in crate::backend) fn set(&mut self, owner: LockOwner, lock: Lock) -> FsResult<()> {
+    fn set(&mut self, owner: LockOwner, lock: Lock) -> FsResult<()> {
         if self.conflict(owner, &lock).is_some() {
             return Err(Errno::EAGAIN);
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::World;
 use crate::backend::overlay::{OverlayBuilder, OverlayFs, OverlayProblem};
+use crate::fs::DynFileSystem;
 
 fn problems(builder: OverlayBuilder) -> Vec<OverlayProblem> {
     builder.build().unwrap_err().into_problems()
@@ -55,6 +56,43 @@ fn a_directory_in_another_one_is_refused_also_by_a_link() {
             .read_only(),
     );
     assert!(matches!(&found[..], [OverlayProblem::Inside { .. }]));
+}
+
+#[test]
+fn a_directory_in_something_that_is_left_out_is_in_nobodys_way_and_is_not_seen() {
+    let world = World::new(1);
+    let kept = world.lower(0).join("deep/kept");
+    for name in ["upper", "work"] {
+        fs::create_dir_all(kept.join(name)).unwrap();
+    }
+    fs::write(world.lower(0).join("deep/file"), "").unwrap();
+    let builder = || {
+        let builder = world.layers().writable(kept.join("upper"));
+        builder.staging(kept.join("work"))
+    };
+    assert!(matches!(
+        &problems(builder())[..],
+        [OverlayProblem::Inside { .. }, ..]
+    ));
+    let fs = builder().leave_out(&kept).build().unwrap();
+    fs.init(crate::fs::Capabilities::all()).unwrap();
+    let tree = crate::tree::Tree::new(&fs, crate::fs::Context::new(0, 0));
+    let names = |path: &str| {
+        let listed = tree.list(path).unwrap().into_iter();
+        listed
+            .map(|entry| entry.name.into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("deep"), ["file"]);
+    assert!(tree.stat("deep/kept").is_err());
+    // Also where the directory is merged, and when it moves; the name is free.
+    tree.write("deep/other", b"x").unwrap();
+    assert_eq!(names("deep").len(), 2);
+    tree.mkdir("deep/kept", 0o755).unwrap();
+    assert_eq!(names("deep/kept"), [""; 0]);
+    tree.rename("deep", "moved").unwrap();
+    assert_eq!(names("moved").len(), 3);
+    assert_eq!(names("moved/kept"), [""; 0]);
 }
 
 #[test]

@@ -207,6 +207,17 @@ fn nobody_makes_a_whiteout_or_a_name_that_would_become_one() {
 }
 
 #[test]
+fn where_any_name_is_welcome_those_of_layers_of_images_are() {
+    let world = base(1);
+    let fs = world.builder().any_name().build().unwrap();
+    fs.init(Capabilities::all()).unwrap();
+    let tree = tree(&fs);
+    tree.mkdir("d/.wh.a", 0o755).unwrap();
+    tree.rename("d/b", "d/.wh.sub").unwrap();
+    assert_eq!(names(&fs, "d"), [".wh.a", ".wh.sub", "a", "sub"]);
+}
+
+#[test]
 fn a_name_of_255_bytes_can_be_hidden() {
     let world = World::new(1);
     let name = "n".repeat(255);

@@ -84,6 +84,51 @@ fn names_are_counted_as_they_come_and_go() {
 }
 
 #[test]
+fn names_that_are_settled_are_links_in_the_upper_and_the_index_is_empty() {
+    let world = with_links();
+    let fs = world.mount();
+    let number = look(&fs, "one").0;
+    put(&fs, "d/two", b"AFTER");
+    tree(&fs).remove_file("three").unwrap();
+    tree(&fs).rename("d/two", "moved").unwrap();
+    fs.settle_names().unwrap();
+    drop(fs);
+    let link = |name: &str| fs::symlink_metadata(world.upper().join(name)).unwrap();
+    assert_eq!((link("one").ino(), link("one").nlink()), (link("moved").ino(), 2));
+    assert_eq!(fs::read_dir(world.path("work/sandbox/index")).unwrap().count(), 0);
+    // Another one that begins anew shows the same.
+    fs::remove_dir_all(world.path("work")).unwrap();
+    fs::create_dir(world.path("work")).unwrap();
+    let fs = world.mount();
+    for path in ["one", "moved"] {
+        assert_eq!(look(&fs, path), (number, 2, b"AFTERe".to_vec()), "{path}");
+    }
+    assert!(tree(&fs).stat("three").is_err() && tree(&fs).stat("d/two").is_err());
+    put(&fs, "one", b"again!");
+    assert_eq!(look(&fs, "moved").2, b"again!");
+}
+
+#[test]
+fn names_outside_of_the_layers_are_no_longer_counted_once_they_are_settled() {
+    let world = with_links();
+    fs::hard_link(world.lower(0).join("one"), world.path("outside")).unwrap();
+    let fs = world.mount();
+    put(&fs, "one", b"x");
+    assert_eq!(look(&fs, "one").1, 4);
+    fs.settle_names().unwrap();
+    drop(fs);
+    let fs = world.mount();
+    for path in ["one", "d/two", "three"] {
+        assert_eq!(
+            (look(&fs, path).1, look(&fs, path).2),
+            (3, b"xefore".to_vec()),
+            "{path}"
+        );
+    }
+    assert_eq!(fs::read(world.path("outside")).unwrap(), b"before");
+}
+
+#[test]
 fn renaming_one_name_over_another_of_the_same_file_does_nothing() {
     let world = with_links();
     let fs = world.mount();

@@ -61,8 +61,8 @@ fn on_backend(fs: &dyn DynFileSystem, oracle: &Path, steps: &[Op]) -> Vec<String
         .collect()
 }
 
-/// Whether files of the bottom layer have several names. Those stay together where they are copied up, but which ones they
-/// are is known to the overlay alone that did it: not to one that has its upper as a layer, nor to the kernel's.
+/// Whether files of the bottom layer have several names. Those stay together where they are copied up; which ones they
+/// are is known to others once they are settled, and how many of them went without that, to nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Links {
     Yes,
@@ -111,6 +111,14 @@ impl Scene {
         fs.init(Capabilities::all()).unwrap();
         fs
     }
+
+    /// Lets an upper stand for itself, by an overlay that has not written it.
+    fn settle(&self, upper: &str) {
+        let below: &[&str] = if upper == "top" { &["middle"] } else { &[] };
+        self.mount(below, upper).settle_names().unwrap();
+        let index = self.world.path(&format!("{upper}-work/sandbox/index"));
+        assert_eq!(fs::read_dir(index).unwrap().count(), 0, "{upper}");
+    }
 }
 
 fn check_above(links: Links, uppers: &[(&[&str], &str)]) {
@@ -155,19 +163,39 @@ fn random_operations_above_several_layers_are_answered_as_in_a_plain_directory()
 #[test]
 fn the_kernels_overlayfs_shows_what_was_written_here() {
     for seed in 1..=sequences() {
-        let scene = Scene::new(seed, Links::No);
+        let scene = Scene::new(seed, Links::Yes);
         let lower = scene.world.lower(0);
         let fs = scene.mount(&[], "upper");
         let steps = steps(seed + 7000);
         on_backend(&fs, &scene.oracle, &steps);
         let here = picture::of_backend(&fs, "d");
         drop(fs);
+        scene.settle("upper");
         let Some(mount) = kernel::mount(&[&lower], &scene.world.upper(), &scene.world.path("upper-work"))
         else {
             return;
         };
         let there = picture(&mount.path().join("d"));
         picture::assert_same(&there, &here, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn what_was_settled_shows_in_the_layers_above_it() {
+    for seed in 1..=sequences() {
+        let scene = Scene::new(seed, Links::Yes);
+        for (part, (below, upper)) in [(&[][..], "middle"), (&["middle"][..], "top")]
+            .into_iter()
+            .enumerate()
+        {
+            let fs = scene.mount(below, upper);
+            on_backend(&fs, &scene.oracle, &steps(seed * 100 + 50 + part as u64));
+            drop(fs);
+            scene.settle(upper);
+        }
+        let shown = picture::of_backend(&scene.mount(&["middle", "top"], "above"), "d");
+        let what = format!("seed {seed}, after a restart");
+        picture::assert_same(&picture(&scene.oracle), &shown, &what);
     }
 }
 

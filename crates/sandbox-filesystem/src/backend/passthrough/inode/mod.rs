@@ -3,9 +3,11 @@
 mod cache;
 mod node;
 mod parts;
+mod step;
 mod table;
 
 pub(in crate::backend) use cache::DescriptorCache;
 pub(in crate::backend) use node::{Identity, Inode, Layer, Place};
 pub(in crate::backend) use parts::{Life, Part, Parts};
+pub(in crate::backend) use step::{Names, Step};
 pub(in crate::backend) use table::Table;

@@ -1,7 +1,9 @@
 //! Owner, group, mode, device and type that are kept beside the host's own.
 
-mod grammar;
+mod dialect;
+mod kept;
 mod store;
 
-pub(in crate::backend) use grammar::{Kind, Override};
-pub(in crate::backend) use store::{XATTR, read, read_in, write};
+pub(in crate::backend) use dialect::{Dialect, Dialects};
+pub(in crate::backend) use kept::{Kind, Override};
+pub(in crate::backend) use store::{is_own, read, read_in, supported, write};

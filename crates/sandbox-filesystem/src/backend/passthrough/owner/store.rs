@@ -6,47 +6,79 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno as HostErrno;
+use sandbox_types::OverrideStat;
 
-use super::Override;
+use super::{Dialect, Dialects, Override};
 use crate::backend::passthrough::host::{getxattr, proc_path, setxattr};
 use crate::fs::{Errno, FsResult};
 
-/// Where it is kept.
-pub(in crate::backend) const XATTR: &str = "user.containers.override_stat";
+/// Whether the server's own attributes can be kept where `file` is. Asking for one that is not there writes nothing.
+pub(in crate::backend) fn supported(file: BorrowedFd<'_>) -> bool {
+    getxattr(file, OsStr::new(OverrideStat::CONTAINERS), &mut []) != Err(HostErrno::OPNOTSUPP)
+}
 
-/// Longer values are none of ours: two ids, a mode and two device numbers take 60 bytes.
-const LONGEST: usize = 128;
+/// Whether an attribute is the server's own.
+pub(in crate::backend) fn is_own(name: &[u8]) -> bool {
+    name == OverrideStat::CONTAINERS.as_bytes()
+}
 
 /// What is kept of a file. `Ok(None)`: nothing; an error: what is kept there cannot be understood (`EIO`) or read.
-pub(in crate::backend) fn read(file: BorrowedFd<'_>) -> FsResult<Option<Override>> {
-    let mut value = [0; LONGEST];
-    let found = getxattr(file, OsStr::new(XATTR), &mut value);
-    understood(found, &value)
+pub(in crate::backend) fn read(file: BorrowedFd<'_>, dialects: Dialects) -> FsResult<Option<Override>> {
+    first(dialects, |name, value| getxattr(file, OsStr::new(name), value))
 }
 
 /// Of an entry of a directory, a link not followed.
-pub(in crate::backend) fn read_in(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<Option<Override>> {
+pub(in crate::backend) fn read_in(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    dialects: Dialects,
+) -> FsResult<Option<Override>> {
     let path = [proc_path(dir).as_c_str().to_bytes(), b"/", name.as_bytes()].concat();
-    let mut value = [0; LONGEST];
-    let found = rustix::fs::lgetxattr(path.as_slice(), XATTR, &mut value[..]);
-    understood(found, &value)
+    first(dialects, |name, value| {
+        rustix::fs::lgetxattr(path.as_slice(), name, value)
+    })
 }
 
-fn understood(found: Result<usize, HostErrno>, value: &[u8]) -> FsResult<Option<Override>> {
-    match found {
-        Ok(length) => Override::parse(value.get(..length).unwrap_or_default())
-            .map(Some)
-            .ok_or(Errno::EIO),
-        Err(HostErrno::NODATA | HostErrno::OPNOTSUPP | HostErrno::PERM) => Ok(None),
-        Err(HostErrno::RANGE) => Err(Errno::EIO),
-        Err(error) => Err(error.into()),
+/// The first one that is there.
+fn first(
+    dialects: Dialects,
+    mut get: impl FnMut(&str, &mut [u8]) -> Result<usize, HostErrno>,
+) -> FsResult<Option<Override>> {
+    let mut value = [0; OverrideStat::LONGEST];
+    let others = dialects.others.iter().flatten();
+    for dialect in std::iter::once(&Dialect::Containers).chain(others) {
+        match get(dialect.name(), &mut value) {
+            Ok(length) => {
+                let kept = Override::parse(value.get(..length).unwrap_or_default());
+                return kept.map(Some).ok_or(Errno::EIO);
+            }
+            Err(HostErrno::NODATA) => {}
+            Err(HostErrno::OPNOTSUPP | HostErrno::PERM) => return Ok(None),
+            Err(HostErrno::RANGE) => return Err(Errno::EIO),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// Keeps it, as the tree does. A file of the server's own that its owner may not write on the host is made writable for
+/// that.
+pub(in crate::backend) fn write(file: BorrowedFd<'_>, value: &Override, dialects: Dialects) -> FsResult<()> {
+    let text = value.format();
+    match dialects.written {
+        Dialect::Containers => write_as(file, Dialect::Containers, &text),
+        other => match write_as(file, other, &text) {
+            // The one of containers is read first, so that nothing else has to go.
+            Err(Errno::EPERM) if other == Dialect::Privileged => write_as(file, Dialect::Containers, &text),
+            Ok(()) => remove(file, Dialect::Containers),
+            failed => failed,
+        },
     }
 }
 
-/// Keeps it. A file of the server's own that its owner may not write on the host is made writable for that.
-pub(in crate::backend) fn write(file: BorrowedFd<'_>, value: &Override) -> FsResult<()> {
-    let text = value.format();
-    let set = || setxattr(file, OsStr::new(XATTR), text.as_bytes(), XattrFlags::empty());
+fn write_as(file: BorrowedFd<'_>, dialect: Dialect, text: &str) -> FsResult<()> {
+    let name = OsStr::new(dialect.name());
+    let set = || setxattr(file, name, text.as_bytes(), XattrFlags::empty());
     match set() {
         Err(HostErrno::ACCESS) => {
             let found = rustix::fs::statat(file, "", rustix::fs::AtFlags::EMPTY_PATH)?;
@@ -56,6 +88,13 @@ pub(in crate::backend) fn write(file: BorrowedFd<'_>, value: &Override) -> FsRes
             rustix::fs::chmod(proc_path(file).as_c_str(), mode).map_err(|_| Errno::EACCES)?;
             Ok(set()?)
         }
+        other => Ok(other?),
+    }
+}
+
+fn remove(file: BorrowedFd<'_>, dialect: Dialect) -> FsResult<()> {
+    match rustix::fs::removexattr(proc_path(file).as_c_str(), dialect.name()) {
+        Err(HostErrno::NODATA) => Ok(()),
         other => Ok(other?),
     }
 }

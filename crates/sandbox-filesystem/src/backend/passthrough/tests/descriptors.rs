@@ -117,6 +117,9 @@ fn references_are_counted_and_a_directory_outlives_what_is_in_it() {
     assert!(world.fs.getattr(&root_ctx(), 1, None).is_ok());
 }
 
+/// How many inodes are known; `cargo xtask conformance --full` says a million.
+const KNOWN: &str = "SANDBOX_TEST_KNOWN_INODES";
+
 /// In a process of its own, whose limit is its own.
 #[test]
 fn many_inodes_and_nine_hundred_open_files_with_a_limit_of_1024() {
@@ -127,15 +130,44 @@ fn many_inodes_and_nine_hundred_open_files_with_a_limit_of_1024() {
     }
     let name = std::thread::current().name().unwrap().to_owned();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &name, "--test-threads=1"])
+        .args(["--exact", &name, "--test-threads=1", "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
     );
+    for line in said.lines().filter(|line| line.contains("known inodes")) {
+        println!("{line}");
+    }
+}
+
+/// Bytes of this process.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+/// Files that are made on the host, a thousand a directory, and looked up.
+fn look_up(world: &super::World, count: usize) -> Vec<u64> {
+    let mut known = Vec::with_capacity(count);
+    for dir in 0..count.div_ceil(1000) {
+        let name = format!("d{dir}");
+        std::fs::create_dir(world.host(&name)).unwrap();
+        let parent = world.ino(&name);
+        for file in 0..1000.min(count - dir * 1000) {
+            let file = format!("f{file}");
+            std::fs::write(world.host(&format!("{name}/{file}")), "").unwrap();
+            let found = world.fs.lookup(&root_ctx(), parent, file.as_ref());
+            known.push(found.unwrap().ino);
+        }
+    }
+    known
 }
 
 fn few_descriptors() {
@@ -144,36 +176,55 @@ fn few_descriptors() {
         maximum: Some(1024),
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    let count = std::env::var(KNOWN).map_or(3000, |count| count.parse().unwrap());
     let world = strict();
-    let ctx = root_ctx();
-    let known: Vec<_> = (0..3000).map(|n| world.file(&format!("f{n}"), b"")).collect();
+    let before = resident();
+    let known = look_up(&world, count);
+    let each = resident().saturating_sub(before) / count as u64;
+    println!("{count} known inodes: {each} bytes each");
+    let open = all_that_can_be_open(&world, &known);
+    assert_eq!(world.fs.known_inodes(), count + count.div_ceil(1000) + 1);
+    nothing_that_ends_needs_a_descriptor(&world, open);
+    for ino in &known {
+        world.fs.forget(*ino, 1);
+    }
+}
+
+/// Nine hundred, while all others have attributes, and more until there is an honest answer.
+fn all_that_can_be_open(world: &super::World, known: &[u64]) -> Vec<(u64, Option<u64>)> {
     let mut open: Vec<_> = known
         .iter()
         .take(900)
         .map(|ino| (*ino, world.open(*ino, OpenFlags::RDWR).unwrap()))
         .collect();
-    for ino in &known {
+    for ino in known {
         assert_eq!(world.attr(*ino).nlink, 1);
     }
-    // Beyond what there is: an honest answer, and everything else goes on.
-    let refused = known
-        .iter()
-        .skip(900)
-        .find_map(|ino| match world.open(*ino, OpenFlags::RDWR) {
-            Ok(handle) => {
-                open.push((*ino, handle));
-                None
-            }
-            Err(error) => Some(error),
-        });
+    let mut rest = known.iter().skip(900);
+    let refused = rest.find_map(|ino| match world.open(*ino, OpenFlags::RDWR) {
+        Ok(handle) => {
+            open.push((*ino, handle));
+            None
+        }
+        Err(error) => Some(error),
+    });
     assert_eq!(refused, Some(Errno::EMFILE));
+    open
+}
+
+fn nothing_that_ends_needs_a_descriptor(world: &super::World, mut open: Vec<(u64, Option<u64>)>) {
     let spare: Vec<_> = std::iter::from_fn(|| rustix::io::dup(std::io::stdin().as_fd()).ok()).collect();
-    let (ino, handle) = open.pop().unwrap();
-    assert_eq!(world.write(ino, handle, 0, b"x"), Ok(1));
-    assert_eq!(world.fs.flush(&ctx, ino, handle, LockOwner(1)), Ok(()));
-    assert_eq!(world.fs.release(&ctx, ino, handle, OpenFlags::RDWR, None), Ok(()));
+    let (fs, ctx) = (&world.fs, root_ctx());
+    let (last, handle) = open.pop().unwrap();
+    assert_eq!(world.write(last, handle, 0, b"x"), Ok(1));
+    assert_eq!(fs.flush(&ctx, last, handle, LockOwner(1)), Ok(()));
+    assert_eq!(fs.release(&ctx, last, handle, OpenFlags::RDWR, None), Ok(()));
     drop(spare);
-    assert!(world.open(ino, OpenFlags::empty()).is_ok());
+    assert!(world.open(last, OpenFlags::empty()).is_ok());
+    for (ino, handle) in open {
+        assert_eq!(fs.flush(&ctx, ino, handle, LockOwner(1)), Ok(()));
+        assert_eq!(fs.release(&ctx, ino, handle, OpenFlags::RDWR, None), Ok(()));
+    }
 }
 
 /// Descriptors of this process that lead to something in the tree, but for those that the cache keeps.
@@ -213,5 +264,28 @@ fn no_failed_operation_leaves_a_descriptor_open() {
             assert!(failed.iter().all(Option::is_some), "{failed:?}");
         }
         assert_eq!(open_in(&world), before);
+    }
+}
+
+#[test]
+fn an_inode_is_found_again_beneath_more_names_than_a_path_may_have() {
+    for world in [strict(), off()] {
+        let name = "n".repeat(250);
+        let mut dirs = vec![1];
+        for _ in 0..40 {
+            let parent = *dirs.last().unwrap();
+            let made = world.fs.mkdir(&root_ctx(), parent, name.as_ref(), 0o755, 0);
+            dirs.push(made.unwrap().ino);
+        }
+        world.fs.cache.shrink(1000);
+        let deepest = *dirs.last().unwrap();
+        assert_eq!(world.attr(deepest).mode, libc::S_IFDIR | 0o755);
+        // Names that long cannot be removed by a path.
+        while let Some(dir) = dirs.pop().filter(|dir| *dir != 1) {
+            world.fs.cache.shrink(1000);
+            let parent = *dirs.last().unwrap();
+            assert_eq!(world.fs.rmdir(&root_ctx(), parent, name.as_ref()), Ok(()));
+            world.fs.forget(dir, 1);
+        }
     }
 }

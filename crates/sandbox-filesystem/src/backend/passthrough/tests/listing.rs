@@ -122,3 +122,26 @@ fn the_number_above_the_root_is_not_told() {
         })
         .unwrap();
 }
+
+#[test]
+fn with_attributes_the_directory_itself_and_the_one_above_are_listed_too() {
+    for world in [strict(), off()] {
+        let sub = world.dir("sub", 0o755).ino;
+        for dir in [1, sub] {
+            let handle = world.fs.opendir(&root_ctx(), dir, OpenFlags::empty());
+            let mut names = BTreeSet::new();
+            let listed = world.fs.readdirplus(
+                &root_ctx(),
+                dir,
+                handle.unwrap().handle,
+                0,
+                &mut |entry, _look| {
+                    names.insert(entry.name.to_string_lossy().into_owned());
+                    Ok(Fit::Taken)
+                },
+            );
+            assert_eq!(listed, Ok(()));
+            assert!(names.contains(".") && names.contains(".."), "{names:?}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod build;
 mod confinement;
 mod conforms;
 mod descriptors;
+mod dialects;
 mod listing;
 mod locks;
 mod owners;
@@ -16,6 +17,7 @@ mod xattrs;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sandbox_types::StatVirtualization;
 
@@ -31,7 +33,7 @@ const OFFERED: Capabilities = Capabilities::all();
 /// A directory that is served.
 pub(super) struct World {
     pub(super) fs: PassthroughFs,
-    place: tempfile::TempDir,
+    place: Arc<tempfile::TempDir>,
 }
 
 pub(super) fn strict() -> World {
@@ -49,6 +51,7 @@ pub(super) fn with(options: impl FnOnce(PassthroughBuilder) -> PassthroughBuilde
     std::fs::create_dir(&root).unwrap();
     let fs = options(PassthroughFs::builder().root_dir(&root)).build().unwrap();
     fs.init(OFFERED).unwrap();
+    let place = Arc::new(place);
     World { fs, place }
 }
 
@@ -79,6 +82,16 @@ impl World {
     /// The host's side.
     pub(super) fn host(&self, path: &str) -> PathBuf {
         self.place.path().join("root").join(path)
+    }
+
+    /// The same directory, served anew.
+    pub(super) fn again(&self) -> Self {
+        let fs = PassthroughFs::builder().root_dir(self.host("")).build().unwrap();
+        fs.init(OFFERED).unwrap();
+        Self {
+            fs,
+            place: Arc::clone(&self.place),
+        }
     }
 
     /// Outside of what is served.

@@ -15,6 +15,7 @@ fn limited(bytes: u64, inodes: Option<u64>) -> World {
     let place = tempfile::tempdir_in(super::scratch()).unwrap();
     std::fs::create_dir(place.path().join("root")).unwrap();
     let fs = serve(place.path(), bytes, inodes).unwrap();
+    let place = std::sync::Arc::new(place);
     World { fs, place }
 }
 
@@ -381,3 +382,219 @@ fn writers_at_the_same_time_pass_the_limit_by_no_more_than_the_hosts_own_blocks(
     );
     assert_eq!(usage(&world), counted(&world));
 }
+
+/// The time of the last listing, where the host keeps it: brought back to before the last change, it moves on with the
+/// next listing.
+fn listed_at(world: &World, dir: &str) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    world.host(dir).metadata().unwrap().atime()
+}
+
+#[test]
+fn a_write_near_the_limit_lists_no_directory() {
+    let world = limited(MIB, None);
+    let dir = world.dir("d", 0o755).ino;
+    let file = world.file("f", b"");
+    let forget_listings = || {
+        let old = rustix::fs::Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        let times = rustix::fs::Timestamps {
+            last_access: old,
+            last_modification: rustix::fs::Timespec {
+                tv_sec: 0,
+                tv_nsec: rustix::fs::UTIME_NOW,
+            },
+        };
+        for name in ["", "d"] {
+            let flags = rustix::fs::AtFlags::empty();
+            rustix::fs::utimensat(rustix::fs::CWD, world.host(name), &times, flags).unwrap();
+        }
+    };
+    forget_listings();
+    assert_eq!(std::fs::read_dir(world.host("d")).unwrap().count(), 0);
+    if listed_at(&world, "d") == 1 {
+        println!("SKIP: a_write_near_the_limit_lists_no_directory: the host does not note listings");
+        return;
+    }
+    forget_listings();
+    let handle = world.open(file, OpenFlags::RDWR).unwrap();
+    fill(&world, file, handle);
+    for round in 0..50 {
+        assert!(world.write(file, handle, MIB * 2, b"x").is_err(), "{round}");
+        world.write(file, handle, 0, b"x").unwrap();
+    }
+    world.close(file, handle);
+    assert_eq!((listed_at(&world, ""), listed_at(&world, "d")), (1, 1));
+    world.fs.forget(dir, 1);
+}
+
+/// What a name of one letter weighs, with its inode.
+const ONE: u64 = 1024 + 32 + 1;
+
+#[test]
+fn everything_fits_to_its_last_byte_and_not_one_more() {
+    type Make = fn(&World, &str) -> Result<(), Errno>;
+    let makes: [(&str, u64, Make); 6] = [
+        ("a file", 0, |world, name| {
+            let (mode, flags) = (libc::S_IFREG | 0o644, OpenFlags::RDWR | OpenFlags::EXCL);
+            let made = world.fs.create(&root_ctx(), 1, name.as_ref(), mode, flags, 0);
+            made.map(drop)
+        }),
+        ("a directory", 0, |world, name| {
+            world.fs.mkdir(&root_ctx(), 1, name.as_ref(), 0o755, 0).map(drop)
+        }),
+        ("a pipe", 0, |world, name| {
+            let mode = libc::S_IFIFO | 0o600;
+            world
+                .fs
+                .mknod(&root_ctx(), 1, name.as_ref(), mode, 0, 0)
+                .map(drop)
+        }),
+        ("a link", 100, |world, name| {
+            let target = "x".repeat(100);
+            world
+                .fs
+                .symlink(&root_ctx(), 1, name.as_ref(), target.as_ref())
+                .map(drop)
+        }),
+        ("another name", 33, |world, name| {
+            let file = world.file("f", b"");
+            world.fs.link(&root_ctx(), file, 1, name.as_ref()).map(drop)
+        }),
+        ("an attribute", 6 + 20, |world, name| {
+            let file = world.file(name, b"");
+            let name = "user.x".as_ref();
+            world
+                .fs
+                .setxattr(&root_ctx(), file, name, &[1; 20], XattrFlags::empty())
+        }),
+    ];
+    for (what, more, make) in makes {
+        let fits = limited(ONE + more, None);
+        assert_eq!(make(&fits, "a"), Ok(()), "{what}");
+        // The host may need a block for attributes, which nobody can tell before.
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&fits.host("a").symlink_metadata().unwrap());
+        let own = if what == "an attribute" { blocks * 512 } else { 0 };
+        assert_eq!(usage(&fits).bytes, ONE + more + own, "{what}");
+        assert_eq!(usage(&fits), counted(&fits), "{what}");
+        let full = limited(ONE + more - 1, None);
+        assert_eq!(make(&full, "a"), Err(Errno::ENOSPC), "{what}");
+        assert_eq!(usage(&full), counted(&full), "{what}");
+    }
+}
+
+#[test]
+fn names_can_be_changed_where_it_is_full_as_long_as_they_are_no_longer() {
+    let world = limited(2 * ONE + 1, None);
+    world.file("a", b"");
+    world.file("bb", b"");
+    let rename = |from: &str, to: &str, flags| {
+        world
+            .fs
+            .rename(&root_ctx(), 1, from.as_ref(), 1, to.as_ref(), flags)
+    };
+    let none = RenameFlags::empty();
+    assert_eq!(rename("bb", "cc", none), Ok(()));
+    assert_eq!(rename("a", "aa", none), Err(Errno::ENOSPC));
+    assert_eq!(rename("cc", "b", none), Ok(()));
+    assert_eq!(rename("a", "aa", none), Ok(()));
+    assert_eq!(usage(&world), counted(&world));
+    // One over the other.
+    assert_eq!(rename("b", "aa", none), Ok(()));
+    world.fs.destroy();
+    assert_eq!(usage(&world), counted(&world));
+    assert_eq!(usage(&world).inodes, 1);
+}
+
+#[test]
+fn what_a_rename_leaves_in_the_old_place_is_charged() {
+    let world = limited(64 * MIB, Some(3));
+    world.file("a", b"");
+    let rename = |from: &str, to: &str| {
+        let flags = RenameFlags::WHITEOUT;
+        world
+            .fs
+            .rename(&root_ctx(), 1, from.as_ref(), 1, to.as_ref(), flags)
+    };
+    match rename("a", "b") {
+        Ok(()) => {}
+        // The host's file system makes none.
+        Err(Errno::EINVAL | Errno::EPERM) => return,
+        Err(error) => panic!("{error:?}"),
+    }
+    assert_eq!((usage(&world).inodes, usage(&world)), (2, counted(&world)));
+    assert_eq!(rename("b", "c"), Ok(()));
+    assert_eq!(rename("c", "d"), Err(Errno::ENOSPC));
+    assert_eq!(usage(&world), counted(&world));
+}
+
+#[test]
+fn lists_that_a_directory_hands_down_are_charged() {
+    let place = tempfile::tempdir_in(super::scratch()).unwrap();
+    std::fs::create_dir(place.path().join("root")).unwrap();
+    let quota = Quota::bytes(ByteSize::from_bytes(MIB)).state_dir(place.path().join("state"));
+    let fs = PassthroughFs::builder()
+        .root_dir(place.path().join("root"))
+        .stat_virtualization(StatVirtualization::Off)
+        .quota(quota)
+        .build()
+        .unwrap();
+    fs.init(OFFERED).unwrap();
+    let world = World { fs, place };
+    let uid = rustix::process::geteuid().as_raw();
+    let me = super::ctx(uid, rustix::process::getegid().as_raw());
+    let dir = world.fs.mkdir(&me, 1, "d".as_ref(), 0o755, 0).unwrap().ino;
+    let named = (0..50_u32).map(|number| (0x02, 7, number + 10));
+    let list = acl([(0x01, 7, NOBODY)].into_iter().chain(named).chain([
+        (0x04, 7, NOBODY),
+        (0x10, 7, NOBODY),
+        (0x20, 5, NOBODY),
+    ]));
+    let host = world.host("d");
+    let path = std::ffi::CString::new(host.to_str().unwrap()).unwrap();
+    // As somebody on the host does it; a server that passes lists on does the same.
+    let set = rustix::fs::setxattr(
+        path.as_c_str(),
+        "system.posix_acl_default",
+        &list,
+        rustix::fs::XattrFlags::empty(),
+    );
+    if set.is_err() {
+        return;
+    }
+    let before = counted(&world);
+    let (mode, flags) = (libc::S_IFREG | 0o644, OpenFlags::RDWR | OpenFlags::EXCL);
+    let mut made = 0_u64;
+    while world
+        .fs
+        .create(&me, dir, format!("{made:04}").as_ref(), mode, flags, 0)
+        .is_ok()
+    {
+        made += 1;
+        assert!(made < 1000);
+    }
+    // What has no room in the inode is in a block of the host's.
+    let block = std::os::unix::fs::MetadataExt::blocks(&world.host("d/0000").metadata().unwrap()) * 512;
+    let each = ONE + 3 + "system.posix_acl_access".len() as u64 + list.len() as u64 + block;
+    let live = usage(&world);
+    let found = counted(&world);
+    assert_eq!(found.bytes - before.bytes, made * each);
+    // What was set behind its back is all that it does not know of.
+    assert_eq!(live.bytes, found.bytes - (before.bytes - ONE));
+    world.fs.mkdir(&me, dir, "e".as_ref(), 0o755, 0).unwrap_err();
+}
+
+/// As getxattr(2) gives it: `linux/posix_acl_xattr.h`.
+fn acl(entries: impl IntoIterator<Item = (u16, u16, u32)>) -> Vec<u8> {
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(permissions.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+const NOBODY: u32 = u32::MAX;

@@ -88,6 +88,31 @@ fn what_the_server_keeps_is_neither_listed_nor_reachable() {
 }
 
 #[test]
+fn a_list_takes_as_much_room_as_was_told_also_where_names_are_hidden() {
+    let world = strict();
+    let file = world.file("f", b"");
+    for name in [
+        "security.a",
+        "user.longer",
+        "trusted.b",
+        "system.posix_acl_access",
+    ] {
+        let acl = b"\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x04\0\x05\0\0\0\x04\0\x04\0\xff\xff\xff\xff\
+                    \x10\0\x04\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff";
+        let value = if name.starts_with("system.") {
+            &acl[..]
+        } else {
+            b"1"
+        };
+        set(&world, file, name, value).unwrap();
+        // It compares what was told with what was given.
+        assert!(list(&world, file).contains(name), "{name}");
+    }
+    assert!(host_xattr(&world.host("f"), "user.containers.override_stat").is_some());
+    assert_eq!(list(&world, file).len(), 4);
+}
+
+#[test]
 fn sizes_and_flags_are_kept() {
     for world in [strict(), off()] {
         let file = world.file("f", b"");

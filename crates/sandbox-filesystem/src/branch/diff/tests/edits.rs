@@ -71,6 +71,16 @@ pub(super) fn making() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(edit, 1..40)
 }
 
+/// The same, with files of several names.
+#[cfg(feature = "fuse")]
+pub(super) fn making_links() -> impl Strategy<Value = Vec<Edit>> {
+    let links = prop::collection::vec((place(), place()), 0..6);
+    (making(), links).prop_map(|(mut edits, links)| {
+        edits.extend(links.into_iter().map(|(from, to)| Edit::Link(from, to)));
+        edits
+    })
+}
+
 /// What a command does.
 pub(super) fn working() -> impl Strategy<Value = Vec<Edit>> {
     let edit = prop_oneof![

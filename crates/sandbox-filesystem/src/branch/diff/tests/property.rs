@@ -117,6 +117,32 @@ fn an_overlay_upon_an_overlay_differs_as_a_plain_copy_does() {
     runner().run(&strategy, property).unwrap();
 }
 
+#[cfg(feature = "fuse")]
+#[test]
+fn an_overlay_of_our_own_differs_as_a_plain_copy_does_hard_links_too() {
+    let test = "an_overlay_of_our_own_differs_as_a_plain_copy_does_hard_links_too";
+    let property = |(base, first, second): (Vec<Edit>, Vec<Edit>, Vec<Edit>)| {
+        let mut world = World::new();
+        if !make_base(&world, test, &base) {
+            return Ok(());
+        }
+        world.is_born();
+        let work = edit(&world, &["merged", "plain"], &first, 1000);
+        if !world.in_exact_view(test, &work) {
+            return Ok(());
+        }
+        std::fs::create_dir(world.path("second")).unwrap();
+        let above = (world.path("second"), LayerFormat::Overlay);
+        world.layers.insert(0, above);
+        let work = edit(&world, &["merged", "plain"], &second, 2000);
+        let (comparison, result) = compare(&world, "base", "plain");
+        prop_assert!(world.in_exact_view(test, &(work + &comparison)));
+        check(&world, &result)
+    };
+    let strategy = (super::edits::making_links(), working(), working());
+    runner().run(&strategy, property).unwrap();
+}
+
 #[test]
 fn a_whole_copy_differs_as_a_plain_copy_does_whatever_is_known_of_it() {
     let test = "a_whole_copy_differs_as_a_plain_copy_does_whatever_is_known_of_it";

@@ -2,10 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+#[cfg(feature = "fuse")]
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+#[cfg(feature = "fuse")]
+use std::sync::Arc;
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use sandbox_types::{Attribute, Change, ChangeKind};
@@ -15,6 +19,10 @@ use super::super::super::node::{Meta, Timestamp};
 use super::super::super::stack::{LayerFormat, Stack};
 use super::super::super::testing::skip;
 use super::super::changes;
+#[cfg(feature = "fuse")]
+use crate::backend::{OverlayFs, overlay};
+#[cfg(feature = "fuse")]
+use crate::serve::fuse::Session;
 
 pub(super) struct World {
     place: tempfile::TempDir,
@@ -113,6 +121,42 @@ impl World {
             self.path("merged").display(),
         );
         in_namespace(test, &script)
+    }
+
+    /// The same through an overlay of our own, as in mode `exact`, whose names are settled afterwards.
+    #[cfg(feature = "fuse")]
+    pub(super) fn in_exact_view(&self, test: &str, script: &str) -> bool {
+        let (upper, lowers) = self.layers.split_first().unwrap();
+        let layers = lowers.iter().rev().map(|(path, _)| path.clone());
+        let work = self.path("exact-work");
+        fs::create_dir_all(&work).unwrap();
+        let builder = std::iter::once(self.path("base"))
+            .chain(layers)
+            .fold(OverlayFs::builder(), |builder, layer| {
+                builder.layer_in(layer, overlay::LayerFormat::Overlay)
+            });
+        let builder = builder.writable(&upper.0).staging(&work);
+        let fs = builder.durability(overlay::Durability::Volatile).build().unwrap();
+        let fs = Arc::new(fs);
+        let session = match Session::builder(fs.clone()).mount_detached() {
+            Ok(session) => session,
+            Err(error) => {
+                skip(test, &format!("nothing can be served here: {error}"));
+                return false;
+            }
+        };
+        let merged = self.path("merged");
+        drop(fs::remove_dir(&merged).or_else(|_| fs::remove_file(&merged)));
+        let number = session.root().unwrap().as_raw_fd();
+        let root = format!("/proc/{}/fd/{number}", std::process::id());
+        std::os::unix::fs::symlink(root, &merged).unwrap();
+        let is_done = in_namespace(test, &format!("cd '{}'\nset -e\n{script}", merged.display()));
+        drop(session);
+        fs.settle_names().unwrap();
+        drop(fs);
+        // Nothing beside the layer is needed.
+        fs::remove_dir_all(work).unwrap();
+        is_done
     }
 }
 

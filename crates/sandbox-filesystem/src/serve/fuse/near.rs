@@ -1,0 +1,290 @@
+//! Working where the caller runs.
+//!
+//! A caller and a worker on two processors wake one another by interrupts, which in a virtual machine take longer than
+//! most requests (an idle processor has left to the host). On one processor a request and its answer are two switches
+//! between threads. Two things keep them there: the worker binds itself to the processor on which the caller was last
+//! seen (or tries them, where it cannot look), and answers as somebody who only runs when nobody else wants to (`SCHED_IDLE`), since the kernel wakes the caller
+//! on a processor that has no one else, and would look for an idle one otherwise (`select_idle_sibling`,
+//! kernel/sched/fair.c). Should others keep the worker from becoming ordinary again, [`watch`](super::watch) calls
+//! another one.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+use super::pace::BRISK;
+use crate::sys::scheduler;
+
+/// After so many requests it is looked where the caller is.
+const LOOK: u32 = 32;
+/// Of those, so many from another caller than the one before are a crowd, which is better served from elsewhere.
+const CROWD: u32 = 8;
+/// Whoever had to wait so often may be somewhere else.
+const ELSEWHERE: u32 = 3;
+/// Whoever did not stay near does not come back for so many requests at least, and at most.
+const SHY: (u32, u32) = (64, 8192);
+
+/// Where this process may run, if it is more than one processor and workers can stand back.
+pub(super) fn possible() -> Option<CpuSet> {
+    let set = sched_getaffinity(None).ok()?;
+    (set.count() > 1 && scheduler::can_stand_back()).then_some(set)
+}
+
+/// The calling thread is bound to no processor.
+pub(super) fn anywhere(set: &CpuSet) {
+    if let Err(error) = sched_setaffinity(None, set) {
+        tracing::debug!(%error, "bound to one processor");
+    }
+}
+
+/// Of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Near {
+    /// Where it may run; nothing where it cannot work like this.
+    anywhere: Option<CpuSet>,
+    here: Option<usize>,
+    requests: u32,
+    waits: u32,
+    tried: u32,
+    caller: u32,
+    changes: u32,
+    rest: u32,
+    shy: u32,
+}
+
+impl Near {
+    pub(super) fn new(anywhere: Option<CpuSet>) -> Self {
+        Self {
+            anywhere,
+            shy: SHY.0,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
+    /// A request came from thread `caller` (0: nobody waits for it), while this worker listens `alone` or not, after it
+    /// had to wait for it so many times.
+    pub(super) fn asked(&mut self, caller: u32, alone: bool, waits: u32) {
+        if self.anywhere.is_none() {
+            return;
+        }
+        if !alone {
+            self.leave();
+            return;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        if caller != 0 && caller != self.caller {
+            self.caller = caller;
+            self.changes += 1;
+        }
+        self.requests += 1;
+        self.waits += waits;
+        // On the caller's own processor a worker runs when the next request is there.
+        let elsewhere = self.here.is_some() && self.waits >= ELSEWHERE;
+        if self.requests < LOOK && !elsewhere {
+            return;
+        }
+        self.requests = 0;
+        self.waits = 0;
+        if std::mem::take(&mut self.changes) > CROWD {
+            self.leave();
+        } else {
+            self.follow(elsewhere);
+        }
+    }
+
+    fn follow(&mut self, elsewhere: bool) {
+        let seen = processor_of(self.caller);
+        let there = match seen {
+            None if self.here.is_some() && !elsewhere => self.here,
+            None => self.next(),
+            seen => seen,
+        };
+        let Some(there) = there.filter(|there| self.may_run(*there)) else {
+            self.leave();
+            return;
+        };
+        if self.here == Some(there) {
+            self.tried = 0;
+            self.shy = (self.shy / 2).max(SHY.0);
+            return;
+        }
+        let mut only = CpuSet::new();
+        only.set(there);
+        match sched_setaffinity(None, &only) {
+            Ok(()) => self.here = Some(there),
+            Err(_) => self.leave(),
+        }
+    }
+
+    /// Where the callers cannot be seen (a server without /proc), one processor after the other is tried, each once.
+    fn next(&mut self) -> Option<usize> {
+        self.tried += 1;
+        if self.tried > self.anywhere?.count() {
+            self.tried = 0;
+            return None;
+        }
+        let last = self.here.unwrap_or_else(sched_getcpu);
+        let all = (last + 1..CpuSet::MAX_CPU).chain(0..=last);
+        all.into_iter().find(|processor| self.may_run(*processor))
+    }
+
+    fn may_run(&self, processor: usize) -> bool {
+        let within = processor < CpuSet::MAX_CPU;
+        within && self.anywhere.is_some_and(|set| set.is_set(processor))
+    }
+
+    fn leave(&mut self) {
+        if let (Some(_), Some(set)) = (self.here.take(), &self.anywhere) {
+            self.rest = self.shy;
+            self.shy = (self.shy * 2).min(SHY.1);
+            anywhere(set);
+        }
+        self.requests = 0;
+    }
+
+    /// Does what wakes the caller.
+    pub(super) fn answer<T>(&mut self, send: impl FnOnce() -> T) -> T {
+        if self.here.is_none() || scheduler::stand_back().is_err() {
+            return send();
+        }
+        let start = Instant::now();
+        let sent = send();
+        if let Err(error) = scheduler::step_forward() {
+            tracing::error!(%error, "a worker that stays behind everybody");
+            self.anywhere = None;
+        }
+        if start.elapsed() > STUCK {
+            self.leave();
+        }
+        sent
+    }
+}
+
+/// Who was kept from working for so long might have been needed.
+const STUCK: Duration = BRISK.saturating_mul(2);
+
+/// The processor on which a thread runs, or ran last (`processor` of /proc/TID/stat, proc_pid_stat(5)).
+fn processor_of(thread: u32) -> Option<usize> {
+    if thread == 0 {
+        return None;
+    }
+    let stat = fs::read_to_string(format!("/proc/{thread}/stat")).ok()?;
+    processor_in(&stat)
+}
+
+fn processor_in(stat: &str) -> Option<usize> {
+    // What follows the name begins with the third field; the name may have anything in it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(39 - 3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound() -> u32 {
+        sched_getaffinity(None).expect("an affinity").count()
+    }
+
+    fn this_thread() -> u32 {
+        u32::try_from(rustix::thread::gettid().as_raw_pid()).expect("a thread")
+    }
+
+    fn asked_often(near: &mut Near, caller: u32) {
+        (0..LOOK).for_each(|_| near.asked(caller, true, 0));
+    }
+
+    /// In a thread of its own, which is bound and unbound; nothing where this machine has one processor or this user may
+    /// not come back from standing aside.
+    fn with_near(test: impl FnOnce(Near, u32) + Send + 'static) {
+        let Some(set) = possible() else {
+            // Then nothing may be tried either.
+            let mut near = Near::new(None);
+            asked_often(&mut near, this_thread());
+            assert!(!near.is_here());
+            return;
+        };
+        let thread = std::thread::spawn(move || test(Near::new(Some(set)), set.count()));
+        thread.join().expect("the test");
+    }
+
+    #[test]
+    fn the_processor_of_a_thread_is_found_behind_any_name() {
+        let before = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 12 30 0 0 20 0 1 0 5 1 1 9 1 1 1 1 1 0 0 0 0 0 0 0 17 3 0 0";
+        assert_eq!(processor_in(before), Some(3));
+        assert_eq!(processor_in("7 (a) S 1"), None);
+        assert!(processor_of(this_thread()).is_some());
+        assert_eq!(processor_of(0), None);
+        assert_eq!(processor_of(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_worker_binds_itself_to_where_one_caller_is_and_is_free_again_when_it_is_not_alone() {
+        with_near(|mut near, all| {
+            asked_often(&mut near, this_thread());
+            assert!(near.is_here());
+            assert_eq!(bound(), 1);
+            near.asked(this_thread(), false, 0);
+            assert!(!near.is_here());
+            assert_eq!(bound(), all);
+            // It does not come back at once.
+            asked_often(&mut near, this_thread());
+            assert!(!near.is_here());
+        });
+    }
+
+    #[test]
+    fn a_worker_of_many_callers_is_bound_to_no_processor() {
+        with_near(|mut near, all| {
+            let other = 1;
+            for request in 0..4 * LOOK {
+                near.asked(if request % 2 == 0 { other } else { this_thread() }, true, 0);
+            }
+            assert!(!near.is_here());
+            assert_eq!(bound(), all);
+        });
+    }
+
+    #[test]
+    fn a_worker_that_cannot_see_its_caller_tries_each_processor_once_while_it_has_to_wait() {
+        with_near(|mut near, all| {
+            let mut tried = std::collections::BTreeSet::new();
+            for _ in 0..LOOK + all * ELSEWHERE {
+                near.asked(u32::MAX, true, 1);
+                tried.extend(near.here);
+            }
+            assert_eq!(tried.len(), usize::try_from(all).expect("processors"));
+            assert!(!near.is_here());
+            assert_eq!(bound(), all);
+        });
+    }
+
+    #[test]
+    fn a_worker_that_found_its_caller_unseen_stays() {
+        with_near(|mut near, _| {
+            (0..LOOK).for_each(|_| near.asked(u32::MAX, true, 1));
+            let here = near.here;
+            assert!(here.is_some());
+            (0..10 * LOOK).for_each(|_| near.asked(u32::MAX, true, 0));
+            assert_eq!(near.here, here);
+        });
+    }
+
+    #[test]
+    fn who_is_near_answers_behind_everybody_else_and_is_ordinary_afterwards() {
+        with_near(|mut near, _| {
+            assert_eq!(near.answer(scheduler::stands_back), Some(false));
+            asked_often(&mut near, this_thread());
+            assert_eq!(near.answer(scheduler::stands_back), Some(true));
+            assert_eq!(scheduler::stands_back(), Some(false));
+        });
+    }
+}
