@@ -15,6 +15,7 @@ use sandbox_types::{RelPath, ServedName};
 use super::error::BranchError;
 use super::handle::Branch;
 use super::layer::Part;
+use super::lock::{self, Asked, Holder};
 use super::manifest::{self, Durability as Kept, Mode};
 use super::submounts;
 use super::suitable::{self, Unsuitable};
@@ -46,6 +47,8 @@ impl Branch {
         if self.mode() != Mode::Exact {
             return Ok(Vec::new());
         }
+        // Nobody else makes it ready meanwhile.
+        let _held = self.hold()?;
         let view = |part: Option<usize>| {
             let fs = self
                 .overlay(part)
@@ -60,6 +63,24 @@ impl Branch {
             })
         };
         self.parts().map(view).collect()
+    }
+
+    /// Who serves it, or is about to, and has no sandbox that would hold its lock yet, or any more; none where nobody does.
+    pub(crate) fn server(&self) -> Result<Option<Option<Holder>>, BranchError> {
+        if self.mode() != Mode::Exact {
+            return Ok(None);
+        }
+        for part in self.parts() {
+            let upper = self.top().part(part).upper();
+            match lock::try_hold_directory(&upper) {
+                Ok(Asked::By(holder)) => return Ok(Some(holder)),
+                Ok(Asked::Held(_)) => {}
+                // It is damaged, which whoever uses it will say.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(BranchError::io("lock", &upper)(error)),
+            }
+        }
+        Ok(None)
     }
 
     /// Has it in the other one of the modes `kernel` and `exact` from now on. Asked for the one that it has, does nothing.

@@ -82,9 +82,9 @@ impl Branch {
     /// # Errors
     /// The lock cannot be looked at.
     pub fn in_use(&self) -> Result<Use, BranchError> {
-        let path = self.directory().join("lock");
+        let path = self.lock_file();
         match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
-            Asked::Held(_) => Ok(Use::Free),
+            Asked::Held(_held) => Ok(self.server()?.map_or(Use::Free, Use::By)),
             Asked::By(holder) => Ok(Use::By(holder)),
         }
     }
@@ -278,13 +278,16 @@ impl Branch {
         LayerDir::new(&self.workspace.places().layers(), id)
     }
 
-    pub(crate) fn lock_file(&self) -> PathBuf {
-        self.directory().join("lock")
-    }
-
     /// Takes its lock.
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
-        lock_of(&self.name, &self.directory())
+        let held = lock_of(&self.name, &self.directory())?;
+        match self.server()? {
+            None => Ok(held),
+            Some(holder) => Err(BranchError::InUse {
+                name: self.name.clone(),
+                holder,
+            }),
+        }
     }
 
     /// What it looks like, read without mounting it.

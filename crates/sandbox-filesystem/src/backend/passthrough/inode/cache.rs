@@ -1,11 +1,11 @@
 //! Which inodes hold an `O_PATH` descriptor: as many as the process may have open, less what is needed otherwise.
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::parts::Part;
+use super::queues::{Held, Queues};
 use super::{Identity, Inode};
 
 /// Left to the rest of the process, and to calls that are under way.
@@ -22,10 +22,30 @@ enum Holder {
     Part(Weak<Part>),
 }
 
-/// The second-chance queue of descriptors. What is used again before its turn comes stays.
+impl Held for Holder {
+    fn was_used(&self) -> bool {
+        match self {
+            Self::Inode(inode) => inode
+                .upgrade()
+                .is_some_and(|inode| inode.used.swap(false, Ordering::Relaxed)),
+            Self::Part(part) => part
+                .upgrade()
+                .is_some_and(|part| part.used.swap(false, Ordering::Relaxed)),
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::Inode(inode) => inode.strong_count() > 0,
+            Self::Part(part) => part.strong_count() > 0,
+        }
+    }
+}
+
+/// Who has a descriptor. What is used again before its turn comes stays.
 #[derive(Debug)]
 pub(in crate::backend) struct DescriptorCache {
-    queue: Mutex<VecDeque<Holder>>,
+    queues: Mutex<Queues<Holder>>,
     files: AtomicUsize,
     limit: usize,
 }
@@ -38,7 +58,7 @@ impl DescriptorCache {
             usize::try_from(limit).unwrap_or(usize::MAX)
         });
         Self {
-            queue: Mutex::default(),
+            queues: Mutex::default(),
             files: AtomicUsize::new(0),
             limit: limit.saturating_sub(RESERVE),
         }
@@ -64,9 +84,10 @@ impl DescriptorCache {
                 return;
             }
             state.path = Some(path);
+            // Whoever opened it does not count: it has to be used again.
+            inode.used.store(false, Ordering::Relaxed);
         }
-        self.lock().push_back(Holder::Inode(Arc::downgrade(inode)));
-        self.trim();
+        self.add(Holder::Inode(Arc::downgrade(inode)));
     }
 
     /// The same of a part of a directory.
@@ -77,88 +98,64 @@ impl DescriptorCache {
                 return;
             }
             *held = Some(path);
+            part.used.store(false, Ordering::Relaxed);
         }
-        self.lock().push_back(Holder::Part(Arc::downgrade(part)));
-        self.trim();
+        self.add(Holder::Part(Arc::downgrade(part)));
     }
 
     /// A part has got a descriptor otherwise.
     pub(in crate::backend) fn keep_again(&self, part: &Arc<Part>) {
-        self.lock().push_back(Holder::Part(Arc::downgrade(part)));
-        self.trim();
+        self.add(Holder::Part(Arc::downgrade(part)));
     }
 
     /// An inode has got a descriptor otherwise.
     pub(in crate::backend) fn queue(&self, inode: &Arc<Inode>) {
-        self.lock().push_back(Holder::Inode(Arc::downgrade(inode)));
-        self.trim();
+        self.add(Holder::Inode(Arc::downgrade(inode)));
     }
 
     /// Closes as many as that, used or not.
     pub(in crate::backend) fn shrink(&self, count: usize) {
         for _ in 0..count {
-            let Some(holder) = self.lock().pop_front() else {
-                return;
-            };
-            self.evict(&holder, Chance::None);
+            let Some(holder) = self.lock().pop() else { return };
+            evict(&holder);
         }
+    }
+
+    fn add(&self, holder: Holder) {
+        let room = self.room();
+        self.lock().add(holder, room);
+        self.trim();
+    }
+
+    fn room(&self) -> usize {
+        let room = self.limit.saturating_sub(self.files.load(Ordering::Relaxed));
+        room.clamp(FEWEST, MOST)
     }
 
     fn trim(&self) {
-        let room = self.limit.saturating_sub(self.files.load(Ordering::Relaxed));
-        let room = room.clamp(FEWEST, MOST);
-        // Each is looked at twice at most: the first look takes its mark away.
-        for _ in 0..2 * MOST {
-            let mut queue = self.lock();
-            if queue.len() <= room {
-                return;
-            }
-            let Some(holder) = queue.pop_front() else { return };
-            drop(queue);
-            self.evict(&holder, Chance::Second);
+        let room = self.room();
+        // Each guard ends before what it gave is closed.
+        let next = || self.lock().excess(room);
+        while let Some(holder) = next() {
+            evict(&holder);
         }
     }
 
-    /// The descriptor is closed after every lock is released.
-    fn evict(&self, holder: &Holder, chance: Chance) {
-        match holder {
-            Holder::Inode(inode) => self.evict_inode(inode, chance),
-            Holder::Part(part) => self.evict_part(part, chance),
-        }
-    }
-
-    /// One that is the only way to its file stays; it leaves the queue, and ends with the inode.
-    fn evict_inode(&self, inode: &Weak<Inode>, chance: Chance) {
-        let Some(inode) = inode.upgrade() else { return };
-        if chance == Chance::Second && inode.used.swap(false, Ordering::Relaxed) {
-            self.lock().push_back(Holder::Inode(Arc::downgrade(&inode)));
-            return;
-        }
-        let closed = {
-            let mut state = inode.state();
-            let reachable = state.place.is_some() || state.open.strong_count() > 0;
-            if reachable { state.path.take() } else { None }
-        };
-        drop(closed);
-    }
-
-    fn evict_part(&self, part: &Weak<Part>, chance: Chance) {
-        let Some(part) = part.upgrade() else { return };
-        if chance == Chance::Second && part.used.swap(false, Ordering::Relaxed) {
-            self.lock().push_back(Holder::Part(Arc::downgrade(&part)));
-            return;
-        }
-        let closed = part.path().take();
-        drop(closed);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Holder>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queues<Holder>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chance {
-    None,
-    Second,
+/// The descriptor is closed after every lock is released. One that is the only way to its file stays; it leaves the
+/// queues, and ends with the inode.
+fn evict(holder: &Holder) {
+    let closed = match holder {
+        Holder::Inode(inode) => inode.upgrade().and_then(|inode| {
+            let mut state = inode.state();
+            let reachable = state.place.is_some() || state.open.strong_count() > 0;
+            if reachable { state.path.take() } else { None }
+        }),
+        Holder::Part(part) => part.upgrade().and_then(|part| part.path().take()),
+    };
+    drop(closed);
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod node;
 mod parts;
+mod queues;
 mod step;
 mod table;
 

@@ -202,8 +202,11 @@ impl Inode {
         {
             let state = self.state();
             if state.identity.layer() == layer {
-                self.used.store(true, Ordering::Relaxed);
-                return state.path.clone().or_else(|| state.open.upgrade());
+                if let Some(path) = &state.path {
+                    self.used.store(true, Ordering::Relaxed);
+                    return Some(Arc::clone(path));
+                }
+                return state.open.upgrade();
             }
         }
         self.parts.get()?.in_layer(layer)?.descriptor()

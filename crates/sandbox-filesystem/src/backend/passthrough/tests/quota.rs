@@ -542,7 +542,10 @@ fn lists_that_a_directory_hands_down_are_charged() {
         .build()
         .unwrap();
     fs.init(OFFERED).unwrap();
-    let world = World { fs, place };
+    let world = World {
+        fs,
+        place: std::sync::Arc::new(place),
+    };
     let uid = rustix::process::geteuid().as_raw();
     let me = super::ctx(uid, rustix::process::getegid().as_raw());
     let dir = world.fs.mkdir(&me, 1, "d".as_ref(), 0o755, 0).unwrap().ino;
