@@ -8,6 +8,8 @@ use sandbox::Span;
 
 use super::examples;
 use crate::run::args::{FileArgs, LimitArgs, NetworkArgs, PolicyArgs, ProcessArgs, RunArgs, SyscallArgs};
+use crate::run::branch_args::{BranchArgs, ModeArg};
+use crate::workspace::WorkspaceArgs;
 
 /// Load once, run many times: warm a program up, then fork it into clones, each confined
 ///
@@ -34,6 +36,8 @@ pub(crate) struct ForkArgs {
     limits: LimitArgs,
     #[command(flatten)]
     process: ProcessArgs,
+    #[command(flatten)]
+    workspace: WorkspaceArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// The program and its arguments
@@ -63,6 +67,10 @@ pub(crate) struct CloneArgs {
     /// End everything when a clone does not succeed
     #[arg(long)]
     pub(crate) stop_on_failure: bool,
+    /// Give each clone a branch of its own, a copy-on-write view of the workspace, called NAME-1, NAME-2 and so on; see:
+    /// sandbox branch. What the program writes before it is ready is on branch NAME, and beneath all of them
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) branch_per_clone: Option<String>,
     /// How long the program may take until it says that it is ready [default: 5m]
     #[arg(long, value_name = "SPAN")]
     pub(crate) ready_timeout: Option<Span>,
@@ -98,7 +106,15 @@ impl CloneArgs {
 impl ForkArgs {
     /// The walls, as `sandbox run` has them; the rest.
     pub(crate) fn into_run(self) -> (RunArgs, CloneArgs, OutputArgs) {
+        let branch = BranchArgs {
+            branch: self.clones.branch_per_clone.clone(),
+            workspace: self.workspace,
+            // No other can be given to each clone.
+            branch_mode: self.clones.branch_per_clone.as_ref().map(|_| ModeArg::Kernel),
+            ..BranchArgs::default()
+        };
         let run = RunArgs {
+            branch,
             policy: self.policy,
             files: self.files,
             network: self.network,

@@ -18,6 +18,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "sandbox fork -n 20 --json=ended.json --table -- python3 sweep.py > results",
     ),
     (
+        "Each edits a branch of its own of the directory around it; one is kept",
+        "sandbox fork -n 3 --branch-per-clone=try -- python3 edit.py && sandbox branch commit try-2",
+    ),
+    (
         "A program in C that includes sandbox_fork.h",
         "sandbox fork --runtime include && cc -I include sweep.c -o sweep && sandbox fork -n 8 -- ./sweep",
     ),

@@ -22,6 +22,7 @@ use crate::run::args::RunArgs;
 use crate::run::directory::Start;
 use crate::run::given::Given;
 use crate::run::json::{self, JsonTo};
+use crate::run::on_branch::Session;
 use crate::run::{self, notes, policy};
 
 /// Warms up, forks, gathers, and gives the status to exit with.
@@ -59,68 +60,94 @@ fn execute(run: &RunArgs, clones: &CloneArgs, output: &OutputArgs) -> Result<Opt
     }
     let cancel = Cancel::block()?;
     raise_open_files();
-    let (policy, start) = policy::of(run, None)?;
-    let (policy, given) = Given::take(policy, run, None)?;
-    let report = execute_under(run, clones, output, &policy, &given, &start, &cancel);
-    given.give_back();
+    let session = clones
+        .branch_per_clone
+        .as_ref()
+        .map(|_| Session::open(&run.branch))
+        .transpose()?;
+    let report = on_branch(run, clones, output, session.as_ref(), &cancel);
+    match session {
+        Some(session) if report.is_err() => session.abandon(),
+        _ => {}
+    }
     report.map(Some)
 }
 
-fn execute_under(
+fn on_branch(
     run: &RunArgs,
     clones: &CloneArgs,
     output: &OutputArgs,
-    policy: &Policy,
-    given: &Given,
-    start: &Start,
+    session: Option<&Session>,
     cancel: &Cancel,
 ) -> Result<Report, CliError> {
-    run::stand_aside_for_limits(policy);
-    if !output.quiet {
-        notes::hidden_directory(start, &run.command);
-        notes::unset_variables(&run.process.env);
-    }
-    let mut report = Report::new(clones.count());
-    let ended = warm_up(run, clones, policy, given, start, cancel).and_then(|mut template| {
-        report.is_ready();
-        report.enforced = Some(template.report());
-        if !output.quiet {
-            notes::before(&template.report());
-        }
-        waves::run(&mut template, clones, &mut report)
-    });
-    match ended {
-        Ok(()) => Ok(report),
-        Err(CliError::Fork(ForkError::Cancelled) | CliError::Reduce(ReduceError::Cancelled)) => {
-            report.cancelled_by = cancel.signal();
-            Ok(report)
-        }
-        Err(error) => Err(error),
-    }
+    let (policy, start) = policy::of(run, session)?;
+    let (policy, given) = Given::take(policy, run, session)?;
+    let place = Place {
+        run,
+        policy: &policy,
+        given: &given,
+        start: &start,
+        session,
+    };
+    let report = place.execute(clones, output, cancel);
+    given.give_back();
+    report
 }
 
-/// The template, once its program has said that it is ready.
-fn warm_up(
-    run: &RunArgs,
-    clones: &CloneArgs,
-    policy: &Policy,
-    given: &Given,
-    start: &Start,
-    cancel: &Cancel,
-) -> Result<Sandbox, CliError> {
-    let command = run::command(run, None, start, run::OnTerminal::No)
-        .stdin(Stdio::Null)
-        .stdout(Stdio::Inherit)
-        .stderr(Stdio::Inherit);
-    let builder = given.builder(policy);
-    let mut template = builder.template()?.cancel_when(cancel.descriptor()?);
-    if let Some(span) = clones.ready_timeout {
-        template = template.init_timeout(span.duration());
+/// Where the program runs.
+struct Place<'a> {
+    run: &'a RunArgs,
+    policy: &'a Policy,
+    given: &'a Given,
+    start: &'a Start,
+    session: Option<&'a Session>,
+}
+
+impl Place<'_> {
+    fn execute(&self, clones: &CloneArgs, output: &OutputArgs, cancel: &Cancel) -> Result<Report, CliError> {
+        run::stand_aside_for_limits(self.policy);
+        if !output.quiet {
+            notes::hidden_directory(self.start, &self.run.command);
+            notes::unset_variables(&self.run.process.env);
+        }
+        let mut report = Report::new(clones.count());
+        let ended = self.warm_up(clones, cancel).and_then(|mut template| {
+            report.is_ready();
+            report.enforced = Some(template.report());
+            if !output.quiet {
+                notes::before(&template.report());
+            }
+            waves::run(&mut template, clones, &mut report)
+        });
+        match ended {
+            Ok(()) => Ok(report),
+            Err(CliError::Fork(ForkError::Cancelled) | CliError::Reduce(ReduceError::Cancelled)) => {
+                report.cancelled_by = cancel.signal();
+                Ok(report)
+            }
+            Err(error) => Err(error),
+        }
     }
-    if clones.huge_pages {
-        template = template.huge_pages();
+
+    /// The template, once its program has said that it is ready.
+    fn warm_up(&self, clones: &CloneArgs, cancel: &Cancel) -> Result<Sandbox, CliError> {
+        let command = run::command(self.run, self.session, self.start, run::OnTerminal::No)
+            .stdin(Stdio::Null)
+            .stdout(Stdio::Inherit)
+            .stderr(Stdio::Inherit);
+        let builder = self.given.builder(self.policy);
+        let mut template = builder.template()?.cancel_when(cancel.descriptor()?);
+        if let Some(session) = self.session {
+            template = template.branches(session.branch().for_clones()?);
+        }
+        if let Some(span) = clones.ready_timeout {
+            template = template.init_timeout(span.duration());
+        }
+        if clones.huge_pages {
+            template = template.huge_pages();
+        }
+        Ok(template.command(command)?)
     }
-    Ok(template.command(command)?)
 }
 
 /// Each clone takes descriptors of this process: as many as it may have are better than as many as it was given.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sandbox::{EnforcementReport, Outcome, RunResult, Usage};
+use sandbox::{BranchName, EnforcementReport, Outcome, RunResult, Usage};
 use serde::Serialize;
 
 use super::args::OutputArgs;
@@ -37,6 +37,8 @@ pub(crate) struct Report {
 pub(crate) struct Row {
     id: u32,
     outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Used>,
 }
@@ -73,22 +75,6 @@ struct Json<'a> {
 struct Reduced<'a> {
     outcome: Outcome,
     usage: &'a Usage,
-}
-
-impl From<RunResult> for Row {
-    fn from(result: RunResult) -> Self {
-        let usage = &result.usage;
-        Self {
-            id: 0,
-            outcome: result.outcome,
-            usage: Some(Used {
-                wall_us: usage.wall_us,
-                user_us: usage.user_us,
-                system_us: usage.system_us,
-                stdout_bytes: usage.stdout_bytes,
-            }),
-        }
-    }
 }
 
 impl Report {
@@ -154,6 +140,7 @@ impl Report {
         self.rows.extend(ended.map(|(id, outcome)| Row {
             id,
             outcome,
+            branch: None,
             usage: None,
         }));
         let exit = self.exit_status();
@@ -208,6 +195,11 @@ impl Report {
                 "{succeeded} of {asked} clones succeeded in {wall}{ready}"
             ));
         }
+        if let Some(name) = self.rows.iter().find_map(|row| row.branch.as_ref()) {
+            note(format_args!(
+                "each is on a branch; see: sandbox branch list, sandbox branch diff {name}"
+            ));
+        }
         if let Some(result) = self.reducer.as_ref().filter(|result| !result.outcome.success()) {
             note(format_args!("the reducer {}", result.outcome));
         }
@@ -224,11 +216,13 @@ impl Report {
         tell(format_args!("{:>8}  {:<32}  {:>10}", "CLONE", "STATUS", "TIME"));
         for row in &rows {
             let time = row.usage.map_or_else(String::new, |usage| seconds(usage.wall_us));
-            tell(format_args!(
-                "{:>8}  {:<32}  {time:>10}",
+            let branch = row.branch.as_ref().map_or("", BranchName::as_str);
+            let line = format!(
+                "{:>8}  {:<32}  {time:>10}  {branch}",
                 row.id,
                 row.outcome.to_string()
-            ));
+            );
+            tell(line.trim_end());
         }
         let more = shown.count() - rows.len();
         if more > 0 {
@@ -240,6 +234,21 @@ impl Report {
 }
 
 impl Row {
+    pub(crate) fn of(result: &RunResult, branch: Option<BranchName>) -> Self {
+        let usage = &result.usage;
+        Self {
+            id: 0,
+            outcome: result.outcome,
+            branch,
+            usage: Some(Used {
+                wall_us: usage.wall_us,
+                user_us: usage.user_us,
+                system_us: usage.system_us,
+                stdout_bytes: usage.stdout_bytes,
+            }),
+        }
+    }
+
     fn is_success(&self) -> bool {
         self.outcome.success()
     }
@@ -259,6 +268,7 @@ mod tests {
         let rows = outcomes.iter().map(|outcome| Row {
             id: 0,
             outcome: *outcome,
+            branch: None,
             usage: None,
         });
         report.clones(0, rows);
@@ -286,6 +296,7 @@ mod tests {
             [Row {
                 id: 0,
                 outcome: Outcome::Cancelled,
+                branch: None,
                 usage: None,
             }]
             .into_iter(),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use sandbox::{CloneOutput, Command, ForkOptions, Gatherer, OnFailure, Sandbox, Stdio};
+use sandbox::{Branches, CloneOutput, Command, ForkOptions, Gatherer, OnFailure, Sandbox, Stdio};
 
 use super::args::CloneArgs;
 use super::report::{Report, Row};
@@ -14,7 +14,10 @@ use crate::progress::Bar;
 pub(crate) fn run(template: &mut Sandbox, args: &CloneArgs, report: &mut Report) -> Result<(), CliError> {
     let mut gatherer = gatherer(template, args)?;
     let mut bar = Bar::new();
-    let options = ForkOptions::default().stderr(CloneOutput::Inherit);
+    let mut options = ForkOptions::default().stderr(CloneOutput::Inherit);
+    if args.branch_per_clone.is_some() {
+        options = options.branches(Branches::PerClone);
+    }
     let mut first = 0;
     while first < args.count() {
         let most = args.parallel.unwrap_or_else(|| options.most_at_once().max(1));
@@ -27,7 +30,9 @@ pub(crate) fn run(template: &mut Sandbox, args: &CloneArgs, report: &mut Report)
             let number = u32::try_from(index).map_or(u32::MAX, |index| first.saturating_add(index));
             report.ended(number, outcome);
         })?;
-        report.clones(first, results.into_iter().map(Row::from));
+        let branches = clones.iter().map(|clone| clone.branch().cloned());
+        let rows = results.into_iter().zip(branches);
+        report.clones(first, rows.map(|(result, branch)| Row::of(&result, branch)));
         if args.stop_on_failure && !report.all_succeeded() {
             break;
         }

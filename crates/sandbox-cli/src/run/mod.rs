@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 mod attached;
-mod branch_args;
+pub(crate) mod branch_args;
 pub(crate) mod branch_end;
 mod branch_report;
 pub(crate) mod directory;

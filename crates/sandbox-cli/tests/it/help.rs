@@ -133,6 +133,10 @@ fn every_example_of_fork_works() {
         "import sandbox_fork; n = sandbox_fork.ready(); print(n % 7, n)\n",
     );
     place.write(
+        "work/edit.py",
+        "import sandbox_fork; n = sandbox_fork.ready(); open('out', 'w').write(str(n))\n",
+    );
+    place.write(
         "work/sweep.c",
         "#include \"sandbox_fork.h\"\nint main(void) { return sandbox_ready() < 0; }\n",
     );

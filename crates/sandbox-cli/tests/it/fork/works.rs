@@ -191,3 +191,54 @@ fn a_user_s_own_copy_of_header_and_module_is_written_once_and_never_over_somethi
         "mine"
     );
 }
+
+#[test]
+fn each_clone_edits_a_branch_of_its_own_and_one_of_them_is_kept() {
+    needs!("python3");
+    let place = Harness::new();
+    let tried = place.sandbox(["run", "--branch=tried", "--branch-mode=kernel", "--", "true"]);
+    if tried.status != 0 {
+        skip!(name_of!(), "{}", tried.stderr);
+    }
+    place.sandbox(["branch", "discard", "tried"]);
+    place.write("work/file", "from the base\n");
+    place.write("work/sub/other", "moved\n");
+    let script = "
+import os, sandbox_fork
+with open('file', 'a') as file: file.write('from the program\\n')
+number = sandbox_fork.ready()
+with open('file', 'a') as file: file.write(f'from clone {number}\\n')
+os.rename('sub/other', f'moved-{number}')
+print(open('file').read().count('\\n'), sorted(os.listdir('.')))
+";
+    let ran = run_python(&place, &["-n", "3", "--branch-per-clone=try", "--table"], script);
+    ran.prints("3 ['file', 'moved-0', 'sub']\n3 ['file', 'moved-1', 'sub']\n3 ['file', 'moved-2', 'sub']\n");
+    for branch in ["try-1", "try-2", "try-3"] {
+        assert!(ran.stderr.contains(branch), "{ran:?}");
+    }
+    let file = place.work().join("file");
+    assert_eq!(fs::read_to_string(&file).expect("there"), "from the base\n");
+    place.sandbox(["branch", "commit", "try-2"]).says(0, &[]);
+    assert_eq!(
+        fs::read_to_string(&file).expect("there"),
+        "from the base\nfrom the program\nfrom clone 1\n"
+    );
+    assert!(place.work().join("moved-1").is_file() && !place.work().join("sub/other").exists());
+    let json = run_python(
+        &place,
+        &["-n", "1", "--branch-per-clone", "--json"],
+        "import sandbox_fork; sandbox_fork.ready()",
+    )
+    .json();
+    assert!(json["clones"][0]["branch"].is_string(), "{json}");
+}
+
+#[test]
+fn a_program_that_is_not_ready_leaves_no_branch_behind() {
+    needs!("python3");
+    let place = Harness::new();
+    let ran = run_python(&place, &["-n", "2", "--branch-per-clone=left"], "pass");
+    assert_eq!(ran.status, 125, "{ran:?}");
+    let listed = place.sandbox(["branch", "list"]);
+    assert!(!listed.stdout.contains("left"), "{listed:?}");
+}
