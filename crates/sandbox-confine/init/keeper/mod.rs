@@ -9,6 +9,7 @@
 //! Like init, of whose program it is a part, it is not dumpable, allocates nothing, never panics, and blocks on nothing
 //! but its own sockets. It ends with everything it keeps when the supervisor's end of its control socket closes.
 
+mod batch;
 mod clone;
 mod nested;
 mod workshop;
@@ -22,6 +23,7 @@ use crate::wire::{
     CLONE_WAITS, CLOSED, DONE, ELSEWHERE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES,
     MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, TREES, VIEWS,
 };
+use batch::Batch;
 use clone::{Clone, Gone};
 use nested::{Kind, Nested};
 use workshop::{Made, Workshop};
@@ -75,21 +77,6 @@ struct Keeper<'a> {
 enum Template {
     Alive(i32),
     Gone,
-}
-
-/// How far a batch of clones is.
-#[derive(Default)]
-struct Batch {
-    /// Not asked for yet by the supervisor.
-    missing: u64,
-    /// Asked for of the template.
-    under_way: usize,
-    running: u64,
-    failed: u64,
-    errno: u64,
-    is_open: bool,
-    /// When the template has last got on with it.
-    since_us: u64,
 }
 
 /// Keeps clones until the supervisor is gone.
@@ -572,15 +559,6 @@ impl Keeper<'_> {
         self.kill_template();
         for clone in self.clones.iter_mut().take(self.used).flatten() {
             clone.let_go();
-        }
-    }
-}
-
-impl Batch {
-    fn fail(&mut self, Errno(errno): Errno) {
-        self.failed += 1;
-        if self.errno == 0 {
-            self.errno = u64::from(errno.unsigned_abs());
         }
     }
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod clones;
 mod ends;
 mod from_zygote;
+mod hostile;
 mod programs;
 mod reducing;
 mod walls;
