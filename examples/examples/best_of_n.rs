@@ -13,16 +13,15 @@ use std::process::Command;
 use sandbox::branch::{CommitOptions, Mode, Storage, Workspace};
 use sandbox::{Branches, ForkOptions, OnBranch, Policy, Sandbox};
 
-/// What is to be edited: it counts how many of the numbers below 10 are prime, and is wrong.
-const PROGRAM: &str =
-    "count=0; for n in 2 3 4 5 6 7 8 9; do RULE && count=$((count + 1)); done; echo $count\n";
+/// What is to be edited: it counts how many of the numbers below 20 are prime, and is wrong.
+const PROGRAM: &str = "count=0; for n in $(seq 2 19); do RULE && count=$((count + 1)); done; echo $count\n";
 
 /// Edits to try, as somebody or something has proposed them.
 const EDITS: [&str; 4] = [
     "test $((n % 2)) != 0",
     "test $((n % 3)) != 0",
     "{ test $n = 2 || test $((n % 2)) != 0; }",
-    "{ test $n -le 3 || test $((n % 2)) != 0 && test $((n % 3)) != 0; }",
+    "{ test $n -le 3 || { test $((n % 2)) != 0 && test $((n % 3)) != 0; }; }",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let repository = place.path().join("primes");
     fs::create_dir(&repository)?;
     fs::write(repository.join("count.sh"), PROGRAM.replace("RULE", "true"))?;
-    fs::write(repository.join("test.sh"), "expr 4 - $(sh count.sh) | tr -d -\n")?;
+    fs::write(repository.join("test.sh"), "expr 8 - $(sh count.sh) | tr -d -\n")?;
 
     let workspace = Workspace::open_in(&repository, &Storage::At(place.path().join("branches")))?;
     let branch = workspace.branch("attempts")?;

@@ -78,6 +78,8 @@ pub extern "C" fn init_main() -> ! {
 fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     let early = |errno| (BEFORE_THE_FIRST_STEP, errno);
     files::close_from(1).map_err(early)?;
+    // Nothing that is opened or received later has the number of a standard stream, where a command's will be.
+    let control = &files::out_of_the_way(control).map_err(early)?;
     // It was executed from a descriptor, whose name it would have.
     sys::set_name(c"sandbox-init").map_err(early)?;
     // Modes are as the plan says, whatever the caller's mask.

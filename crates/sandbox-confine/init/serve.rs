@@ -83,7 +83,6 @@ pub fn until_the_end(
     pid_namespace: bool,
     patience: Patience,
 ) -> sys::Result<()> {
-    let control = &files::out_of_the_way(control)?;
     let children = sys::signal_fd()?;
     let mut server = Server {
         control,

@@ -106,9 +106,10 @@ impl Request {
 
     /// The same for a sandbox with an heir, who sees to the end of init where nothing is left but that.
     pub(crate) fn start_for_heir(&self, owned: &Owned) -> Result<Started, Failure> {
-        match owned.init.kill_is_enough() {
-            true => self.start(owned, wire::SPAWN_SOLE, Control::Own),
-            false => self.start_alone(owned),
+        if owned.init.kill_is_enough() {
+            self.start(owned, wire::SPAWN_SOLE, Control::Own)
+        } else {
+            self.start_alone(owned)
         }
     }
 

@@ -73,6 +73,19 @@ impl Lock {
         }
     }
 
+    /// As [`Lock::try_file`] of a file that is there already: none is made.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or another by now.
+    pub(crate) fn try_found(path: &Path, share: Share) -> io::Result<Option<Self>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file: OwnedFd = rustix::fs::open(path, flags, Mode::empty())?;
+        match Self::try_take(file.into(), share)? {
+            Some(lock) if !lock.is_at(path)? => Err(io::ErrorKind::NotFound.into()),
+            taken => Ok(taken),
+        }
+    }
+
     /// The same of a file that is there already; none also where there is no such file.
     pub(crate) fn try_existing(path: &Path, share: Share) -> io::Result<Held> {
         let file = match File::open(path) {

@@ -74,7 +74,7 @@ impl Pending {
     /// Moves what is at `place` there; `lock` is that of it. The catalog still names it.
     pub(crate) fn withdraw(home: &Home, place: &Path, id: &str, lock: Lock) -> Result<Self, VolumeError> {
         let path = home.pending().join(id);
-        std::fs::rename(place, &path).map_err(VolumeError::io(place))?;
+        move_over(home, place, &path, id)?;
         let pending = Self {
             id: id.to_owned(),
             path,
@@ -144,6 +144,24 @@ impl Drop for Pending {
     }
 }
 
+/// Moves a place to `.pending`. What is said there of its manifest goes first: by whoever is at it, or it is of no interest
+/// any more.
+fn move_over(home: &Home, place: &Path, path: &Path, id: &str) -> Result<(), VolumeError> {
+    const ATTEMPTS: u32 = 100;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match std::fs::rename(place, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory && attempt < ATTEMPTS => {
+                if let Some(restating) = Restating::begin(home, id)? {
+                    restating.end()?;
+                }
+            }
+            moved => return moved.map_err(VolumeError::io(place)),
+        }
+    }
+}
+
 /// While it is there, the manifest of a volume may say something else than the catalog.
 #[derive(Debug)]
 pub(crate) struct Restating {
@@ -196,12 +214,16 @@ pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<PathBuf
 
 /// None where somebody works on it, or it is gone meanwhile.
 fn left_at(path: &Path) -> Result<Option<Left>, VolumeError> {
-    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    // Or there is the other kind of thing by now.
+    let is_gone = |error: &io::Error| {
+        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+        matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
+    };
     let look = || -> io::Result<Option<Left>> {
         if path.symlink_metadata()?.is_dir() {
             return Ok(Lock::try_directory(path, Share::Exclusive)?.map(Left::Place));
         }
-        let lock = Lock::try_file(path, Share::Exclusive)?;
+        let lock = Lock::try_found(path, Share::Exclusive)?;
         Ok(lock.map(|lock| {
             Left::Restating(Restating {
                 path: path.to_owned(),

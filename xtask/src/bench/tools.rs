@@ -83,11 +83,18 @@ fn build_driver() -> Result<PathBuf> {
 
 /// An example of the crate that is measured, as it is released.
 pub(super) fn build_example(name: &'static str) -> Result<PathBuf> {
+    build_example_of("sandbox-confine", name)
+}
+
+/// An example of that crate, as it is released, but for what only other programs need.
+pub(super) fn build_example_of(package: &str, name: &'static str) -> Result<PathBuf> {
     let cargo = cargo().args([
         "build",
         "--locked",
         "--release",
-        "--package=sandbox-confine",
+        "--no-default-features",
+        "--package",
+        package,
         "--example",
         name,
     ]);

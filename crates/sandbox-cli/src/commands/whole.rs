@@ -13,7 +13,7 @@ use crate::interrupt::Guard;
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
-    part: PathBuf,
+    beside: PathBuf,
     is_finished: bool,
     // Last: what it removes is gone by then.
     _guard: Guard,
@@ -29,12 +29,12 @@ impl Part {
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let guard = Guard::removing(part.clone());
-        let file = File::create_new(&part).map_err(failed)?;
+        let beside = path.with_file_name(name);
+        let guard = Guard::removing(beside.clone());
+        let file = File::create_new(&beside).map_err(failed)?;
         let begun = Self {
             path: path.to_owned(),
-            part,
+            beside,
             is_finished: false,
             _guard: guard,
         };
@@ -43,7 +43,7 @@ impl Part {
 
     /// Gives it its name.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
-        renameat_with(CWD, &self.part, CWD, &self.path, RenameFlags::NOREPLACE)
+        renameat_with(CWD, &self.beside, CWD, &self.path, RenameFlags::NOREPLACE)
             .map_err(|errno| failed(&self.path)(errno.into()))?;
         self.is_finished = true;
         Ok(())
@@ -53,7 +53,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_finished {
-            std::fs::remove_file(&self.part).ok();
+            std::fs::remove_file(&self.beside).ok();
         }
     }
 }

@@ -65,18 +65,26 @@ impl Session {
                 workspace: workspace.base().to_owned(),
             }
             .into()),
-            Ok(mut branch) => {
-                if let Some(mode) = args.mode() {
-                    branch.change_mode(mode)?;
+            Ok(branch) => Self::found(branch, args),
+            Err(NotFound { .. }) => match create(workspace, &name, &args.options()) {
+                // Somebody was faster.
+                Err(CliError::Branch(Exists { .. })) if !is_new_wanted && !args.dry_run => {
+                    Self::found(workspace.get(&name)?, args)
                 }
-                Ok(Self {
-                    is_joined: branch.in_use()? != Use::Free,
-                    ..Self::new(branch, false)
-                })
-            }
-            Err(NotFound { .. }) => Ok(Self::made(create(workspace, &name, &args.options())?, args)),
+                branch => Ok(Self::made(branch?, args)),
+            },
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn found(mut branch: Branch, args: &BranchArgs) -> Result<Self, CliError> {
+        if let Some(mode) = args.mode() {
+            branch.change_mode(mode)?;
+        }
+        Ok(Self {
+            is_joined: branch.in_use()? != Use::Free,
+            ..Self::new(branch, false)
+        })
     }
 
     fn made(branch: Branch, args: &BranchArgs) -> Self {

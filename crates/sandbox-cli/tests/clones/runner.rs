@@ -11,7 +11,6 @@ use sandbox::{Branches, CloneOutput, ForkOptions, OnBranch, Outcome, Policy, Pol
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The flags that the tests give.
-#[derive(Default)]
 struct Order {
     report: PathBuf,
     has_branch: bool,
@@ -42,11 +41,16 @@ pub(crate) fn can_fork() -> std::result::Result<(), String> {
 
 impl Order {
     fn of(words: &[String]) -> Result<Self> {
-        let mut order = Self::default();
+        let mut order = Self {
+            report: PathBuf::new(),
+            has_branch: false,
+            policy: Policy::builder(),
+            program: PathBuf::new(),
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or("a value is missing");
-            let policy = std::mem::take(&mut order.policy);
+            let policy = std::mem::replace(&mut order.policy, Policy::builder());
             order.policy = match word.as_str() {
                 "-q" => policy,
                 "-r" => policy.read(value()?),

@@ -70,6 +70,21 @@ static void of_init(long index) {
     denied();
 }
 
+/* Whether it is one of this program's own two, which have other numbers where /proc is that of an outer namespace. */
+static int is_own(pid_t pid) {
+    char path[64], there[64] = "", here[64] = "", line[256];
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", pid);
+    if (readlink(path, there, sizeof there - 1) <= 0) return 0;
+    if (readlink("/proc/self/ns/pid", here, sizeof here - 1) <= 0 || strcmp(here, there)) return 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *status = fopen(path, "re");
+    long number = 0;
+    while (status && fgets(line, sizeof line, status))
+        if (!strncmp(line, "NSpid:", 6)) number = strtol(strrchr(line, '\t'), NULL, 10);
+    if (status) fclose(status);
+    return number == getpid() || number == runner;
+}
+
 /* Every process in sight but this program's own two. */
 static void of_any(long index) {
     DIR *proc = opendir("/proc");
@@ -77,7 +92,7 @@ static void of_any(long index) {
     int seen = 0;
     for (struct dirent *item; (item = readdir(proc));) {
         pid_t pid = (pid_t)strtol(item->d_name, NULL, 10);
-        if (pid <= 0 || pid == getpid() || pid == runner) continue;
+        if (pid <= 0 || is_own(pid)) continue;
         seen++;
         if (gives(pid, &entries[index])) escaped("of process %d", pid);
     }

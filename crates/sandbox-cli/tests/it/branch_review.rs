@@ -390,3 +390,90 @@ fn what_a_branch_has_committed_itself_puts_the_rest_of_the_directory_in_no_doubt
         branch(&harness, &["commit", "x"]).says(0, &["2 changes"]);
     }
 }
+
+#[test]
+fn an_undo_that_cannot_put_a_reference_back_puts_nothing_back() {
+    if !has("git") {
+        skip!("undo-git", "git is not installed");
+    }
+    let harness = with_file("one\n");
+    let init = "git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm 1";
+    let mut shell = harness.at_home(Path::new("sh"));
+    assert_eq!(Ran::of(shell.args(["-ec", init])).status, 0);
+    let commit = "git add . && git -c user.name=a -c user.email=a@b commit -qm more";
+    for (id, file) in [("c1", "first"), ("c2", "second")] {
+        on_branch(&harness, "x", &format!("echo {file} > {file}; {commit}"));
+        branch(&harness, &["commit", "x"]).says(0, &[&format!("committed {id}")]);
+    }
+    // The second commit has moved what the first has made.
+    branch(&harness, &["undo", "c1"]).says(
+        1,
+        &["refs/sandbox/x/main", "hint: undo what was committed after it"],
+    );
+    assert!(harness.work().join("first").exists());
+    branch(&harness, &["undo", "c2"]).says(0, &["undone c2"]);
+    branch(&harness, &["undo", "c1"]).says(0, &["undone c1"]);
+    assert!(!harness.work().join("first").exists());
+
+    // A repository that is gone has nothing to be put back.
+    branch(&harness, &["commit", "x"]).says(0, &["committed c3"]);
+    fs::remove_dir_all(harness.work().join(".git")).unwrap();
+    branch(&harness, &["undo"]).says(0, &["undone c3"]);
+    assert!(!harness.work().join("first").exists());
+}
+
+#[test]
+fn what_undo_needs_is_kept_until_it_is_dropped() {
+    let harness = with_file("one\n");
+    let large = vec![b'x'; 1 << 20];
+    fs::write(harness.work().join("large"), &large).unwrap();
+    on_branch(&harness, "x", "rm large; echo two > f");
+    branch(&harness, &["commit", "x"]).says(0, &["committed c1"]);
+    let kept = branch(&harness, &["gc"]);
+    kept.says(0, &["are kept to undo commits; to drop that: --commits"]);
+    assert_eq!(kept.stdout, "0B freed\n");
+    // Undone and committed again: the second is what counts.
+    branch(&harness, &["undo"]).says(0, &[]);
+    assert_eq!(fs::read(harness.work().join("large")).unwrap(), large);
+    branch(&harness, &["commit", "x"]).says(0, &["committed c2"]);
+    let dropped = branch(&harness, &["gc", "--commits", "--all"]);
+    assert!(
+        dropped.stdout.starts_with("1MiB") || dropped.stdout.starts_with("1.0"),
+        "{dropped:?}"
+    );
+    assert_eq!((dropped.status, dropped.stderr.as_str()), (0, ""));
+    assert_eq!(count(&place(&harness).join("commits/c2")), 2);
+    branch(&harness, &["undo", "c2"]).says(1, &["commit c2 is done for good"]);
+    assert_eq!(branch(&harness, &["diff", "x"]).stdout, "");
+    assert!(
+        branch(&harness, &["show", "x"])
+            .stdout
+            .contains("c2         2 changes, just now, done for good")
+    );
+    on_branch(&harness, "x", "echo three > f");
+    branch(&harness, &["commit", "x"]).says(0, &["committed c3"]);
+    branch(&harness, &["undo"]).says(0, &["undone c3"]);
+    assert_eq!(fs::read_to_string(harness.work().join("f")).unwrap(), "two\n");
+}
+
+#[test]
+fn a_damaged_branch_is_not_taken_for_none_and_keeps_no_other_workspace_from_being_cleaned_up() {
+    let harness = with_file("one\n");
+    on_branch(&harness, "x", "echo two > f");
+    fs::write(place(&harness).join("branches/x/branch.json"), "{").unwrap();
+    let list = branch(&harness, &["list"]);
+    assert!(!list.stderr.contains("has no branches"), "{list:?}");
+    list.says(1, &["is damaged"]);
+    harness.write("work/other/f", "one\n");
+    let other = ["--workspace", "other"];
+    harness
+        .sh(&["-q", "--branch=y", "--workspace=other"], "cd other; rm f")
+        .says(0, &[]);
+    branch(&harness, &[&["commit", "y", "--discard"][..], &other].concat()).says(0, &["committed c1"]);
+    let collected = branch(&harness, &["gc", "--all", "--commits"]);
+    collected.says(1, &["is damaged"]);
+    assert!(
+        collected.stdout.ends_with("freed\n") && collected.stdout != "0B freed\n",
+        "{collected:?}"
+    );
+}

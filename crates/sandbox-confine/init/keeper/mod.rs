@@ -17,7 +17,7 @@ mod workshop;
 use crate::sys::events::{Event, Events, Interest};
 use crate::sys::files;
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping};
+use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping, NamespaceKind};
 use crate::wire::{
     BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLONE_VIEW,
     CLONE_WAITS, CLOSED, DONE, ELSEWHERE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES,
@@ -25,7 +25,7 @@ use crate::wire::{
 };
 use batch::Batch;
 use clone::{Clone, Gone};
-use nested::{Kind, Nested};
+use nested::Nested;
 use workshop::{Made, Workshop};
 
 const SIGKILL: u64 = 9;
@@ -333,12 +333,15 @@ impl Keeper<'_> {
             }
         };
         let has_views = made.is_some();
-        *slot = Some(Clone::new(channel, first, made.and_then(|made| made.lock)));
+        *slot = Some(Clone::new(channel, first.pid, made.and_then(|made| made.lock)));
         self.used = self.used.max(place + 1);
         let namespaces = || {
             laid?;
-            let mounts = has_views.then(|| nested::namespace(first, Kind::Mount));
-            Ok((nested::namespace(first, Kind::Pid)?, mounts.transpose()?))
+            let mounts = has_views.then(|| nested::namespace(&first, NamespaceKind::Mount));
+            Ok((
+                nested::namespace(&first, NamespaceKind::Pid)?,
+                mounts.transpose()?,
+            ))
         };
         match namespaces() {
             Ok((namespace, mounts)) => Ok((place, namespace, mounts)),

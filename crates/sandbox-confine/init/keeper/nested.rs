@@ -2,8 +2,8 @@
 //!
 //! It shares the keeper's memory and descriptors, so that it costs a stack of two pages and no page table. The keeper
 //! speaks to it by signals that are blocked, as all are: the kernel keeps what is blocked even for the first process
-//! of a namespace, which ignores what it has no handler for (pid_namespaces(7)). What a clone sends it, it takes for
-//! the keeper's: a clone may stop itself, and cannot continue what was stopped, since it is.
+//! of a namespace, which ignores what it has no handler for (pid_namespaces(7)). What is sent from
+//! inside it shrugs off: the kernel says who has sent it.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::workshop::Made;
 use crate::descendants::decimal;
 use crate::sys::files::open_read;
-use crate::sys::{self, EAGAIN, EINVAL, ESRCH, ETIMEDOUT, Fd, Stacks};
+use crate::sys::{self, EAGAIN, EINVAL, ENOTTY, ESRCH, ETIMEDOUT, Fd, First, NamespaceKind, Stacks};
 use crate::views;
 use crate::wire::{Cursor, MAX_CLONES, Text};
 
@@ -38,7 +38,7 @@ impl Nested {
     }
 
     /// Starts the first process of a new namespace, on the stack of that number, which must be free.
-    pub fn start(&self, place: usize) -> sys::Result<i32> {
+    pub fn start(&self, place: usize) -> sys::Result<First> {
         let top = self.0.top(place).ok_or(EAGAIN)?;
         sys::clone_first(top, first)
     }
@@ -50,15 +50,15 @@ impl Nested {
         place: usize,
         blob: &[u8],
         made: &Made,
-    ) -> sys::Result<(i32, sys::Result<()>)> {
+    ) -> sys::Result<(First, sys::Result<()>)> {
         let top = self.0.top(place).ok_or(EAGAIN)?;
         let laying = Laying {
             blob,
             made,
             result: Cell::new(Ok(())),
         };
-        let pid = sys::clone_first_apart(top, Laying::carry_out, &laying, first)?;
-        Ok((pid, laying.result.get()))
+        let process = sys::clone_first_apart(top, Laying::carry_out, &laying, first)?;
+        Ok((process, laying.result.get()))
     }
 }
 
@@ -93,21 +93,19 @@ pub fn go_on(pid: Option<i32>) -> sys::Result<()> {
     tell(pid, SIGUSR2)
 }
 
-/// A namespace of a process of ours.
-#[derive(Clone, Copy)]
-pub enum Kind {
-    Pid,
-    Mount,
-}
-
-/// That namespace of a process of ours.
-pub fn namespace(pid: i32, kind: Kind) -> sys::Result<Fd> {
+/// A namespace of a first process.
+pub fn namespace(of: &First, kind: NamespaceKind) -> sys::Result<Fd> {
+    match sys::namespace_of(&of.pidfd, kind) {
+        // Before Linux 6.11 there is /proc only.
+        Err(ENOTTY | EINVAL) => {}
+        result => return result,
+    }
     let (mut path, mut digits) = ([0_u8; 32], [0_u8; 12]);
     let name: &[u8] = match kind {
-        Kind::Pid => b"/ns/pid",
-        Kind::Mount => b"/ns/mnt",
+        NamespaceKind::Pid => b"/ns/pid",
+        NamespaceKind::Mount => b"/ns/mnt",
     };
-    let parts: [&[u8]; 4] = [b"/proc/", decimal(pid, &mut digits), name, b"\0"];
+    let parts: [&[u8]; 4] = [b"/proc/", decimal(of.pid, &mut digits), name, b"\0"];
     for (place, byte) in path.iter_mut().zip(parts.iter().flat_map(|part| part.iter())) {
         *place = *byte;
     }
@@ -130,22 +128,25 @@ fn first() -> ! {
         .iter()
         .fold(0, |mask, signal| mask | 1 << (signal - 1));
     loop {
-        match sys::await_signal(mask).map(|signal| signal as u64) {
-            Ok(SIGCHLD) => {
+        let Ok(signal) = sys::await_signal(mask) else {
+            continue;
+        };
+        match (signal.number, signal.is_from_outside) {
+            (SIGCHLD, _) => {
                 sys::reap_ended();
             }
-            Ok(SIGUSR1) => {
+            (SIGUSR1, true) => {
                 for _ in 0..STOP_ROUNDS {
                     // ESRCH: nobody is left.
                     let _ = sys::kill(-1, SIGSTOP);
                 }
                 done();
             }
-            Ok(SIGUSR2) => {
+            (SIGUSR2, true) => {
                 let _ = sys::kill(-1, SIGCONT);
                 done();
             }
-            Ok(_) | Err(_) => {}
+            _ => {}
         }
     }
 }

@@ -114,13 +114,15 @@ pub fn call(number: usize, args: [usize; 6]) -> Result<usize> {
 }
 
 /// clone(2) onto a stack of its own; the child calls `entry(argument)`, which must not return. With
-/// CLONE_CHILD_CLEARTID `cleared` is the address of the word that the kernel clears.
+/// CLONE_CHILD_CLEARTID `cleared` is the address of the word that the kernel clears; with CLONE_PIDFD `pidfd` that of
+/// where it puts a descriptor of the child.
 pub fn clone_onto(
     flags: usize,
     stack_top: usize,
     entry: extern "C" fn(usize) -> !,
     argument: usize,
     cleared: usize,
+    pidfd: usize,
 ) -> Result<usize> {
     let result: isize;
     // SAFETY: the child runs on `stack_top`, which the caller keeps mapped and unused until the child has
@@ -138,7 +140,7 @@ pub fn clone_onto(
             inlateout("rax") number::CLONE.cast_signed() => result,
             in("rdi") flags,
             in("rsi") stack_top,
-            in("rdx") 0,
+            in("rdx") pidfd,
             in("r10") cleared,
             in("r8") 0,
             in("r12") argument,

@@ -25,13 +25,14 @@ pub use memory::{Mapping, Stack, Stacks, huge_pages};
     reason = "what is compiled twice uses some that init does not"
 )]
 pub use process::{
-    Rusage, State, await_signal, become_subreaper, bounding_drop, capabilities, change_root_here, chdir,
-    children_usage, clone_first, clone_first_apart, clone_sharing, detach, detach_root_on_top, drop_ambient,
-    exec, exit, fchdir, getpid, has_children, join_namespace, join_namespaces, keep_capabilities_once, kill,
-    leave_namespaces, make_inheritable, monotonic_us, no_new_privileges, own_identity, own_usage, pidfd,
-    raise_open_files, reap_ended, reset_signals, set_affinity, set_dumpable_off, set_dumpable_on, set_groups,
-    set_hostname, set_identity, set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask,
-    set_umask, setsid, signal_fd, state, wait, wait_for, wait_for_any, working_directory,
+    First, NamespaceKind, Rusage, Signal, State, await_signal, become_subreaper, bounding_drop, capabilities,
+    change_root_here, chdir, children_usage, clone_first, clone_first_apart, clone_sharing, detach,
+    detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children, join_namespace,
+    join_namespaces, keep_capabilities_once, kill, leave_namespaces, make_inheritable, monotonic_us,
+    namespace_of, no_new_privileges, own_identity, own_usage, pidfd, raise_open_files, reap_ended,
+    reset_signals, set_affinity, set_dumpable_off, set_dumpable_on, set_groups, set_hostname, set_identity,
+    set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd,
+    state, wait, wait_for, wait_for_any, working_directory,
 };
 pub use sharer::Sharer;
 pub use thread::{Thread, wait_while, wake};
@@ -51,6 +52,7 @@ pub const EAGAIN: Errno = Errno(11);
 pub const EACCES: Errno = Errno(13);
 pub const ENOTDIR: Errno = Errno(20);
 pub const EINVAL: Errno = Errno(22);
+pub const ENOTTY: Errno = Errno(25);
 pub const ESRCH: Errno = Errno(3);
 pub const ENOMEM: Errno = Errno(12);
 pub const EMFILE: Errno = Errno(24);

@@ -57,18 +57,23 @@ const FIRST: usize = CLONE_VM | CLONE_FILES | CLONE_NEWPID | SIGCHLD;
 
 /// A child that shares this process's memory and descriptors, and is process 1 of a new pid namespace; it runs `run` on
 /// a stack that nothing else uses until it has been reaped.
-pub fn clone_first(stack_top: usize, run: fn() -> !) -> Result<i32> {
+pub fn clone_first(stack_top: usize, run: fn() -> !) -> Result<First> {
     extern "C" fn enter(run: usize) -> ! {
         // SAFETY: the address of the function that was given to `clone_first`.
         let run = unsafe { core::mem::transmute::<usize, fn() -> !>(run) };
         run()
     }
-    arch::clone_onto(FIRST | CLONE_FS, stack_top, enter, run as usize, 0).map(|pid| pid as i32)
+    First::clone(CLONE_FS, stack_top, enter, run as usize)
 }
 
 /// The same in a mount namespace of its own, a copy of this process's, in which it first prepares something. This waits
 /// until `prepare(argument)` has returned, and answers the child's number.
-pub fn clone_first_apart<T>(stack_top: usize, prepare: fn(&T), argument: &T, run: fn() -> !) -> Result<i32> {
+pub fn clone_first_apart<T>(
+    stack_top: usize,
+    prepare: fn(&T),
+    argument: &T,
+    run: fn() -> !,
+) -> Result<First> {
     struct Call<'a, T> {
         prepare: fn(&T),
         argument: &'a T,
@@ -92,17 +97,76 @@ pub fn clone_first_apart<T>(stack_top: usize, prepare: fn(&T), argument: &T, run
         is_prepared: AtomicU32::new(0),
     };
     let place = (&raw const call) as usize;
-    let pid = arch::clone_onto(FIRST | CLONE_NEWNS, stack_top, enter::<T>, place, 0)? as i32;
-    await_change(&call.is_prepared, 0, pid, |_| {});
-    Ok(pid)
+    let first = First::clone(CLONE_NEWNS, stack_top, enter::<T>, place)?;
+    await_change(&call.is_prepared, 0, first.pid, |_| {});
+    Ok(first)
 }
 
-/// Waits for one of the blocked signals of `mask` (bit n−1 for signal n): which.
-pub fn await_signal(mask: u64) -> Result<usize> {
-    arch::call(
+/// A first process, and its descriptor.
+pub struct First {
+    pub pid: i32,
+    pub pidfd: Fd,
+}
+
+impl First {
+    fn clone(
+        flags: usize,
+        stack_top: usize,
+        entry: extern "C" fn(usize) -> !,
+        argument: usize,
+    ) -> Result<Self> {
+        const CLONE_PIDFD: usize = 0x1000;
+        let mut pidfd = -1_i32;
+        let place = (&raw mut pidfd) as usize;
+        let pid = arch::clone_onto(FIRST | CLONE_PIDFD | flags, stack_top, entry, argument, 0, place)? as i32;
+        Ok(Self {
+            pid,
+            // SAFETY: read behind the compiler's back, since the kernel has written it.
+            pidfd: Fd::own(unsafe { (&raw const pidfd).read_volatile() }),
+        })
+    }
+}
+
+/// Kinds of namespaces that a pidfd leads to (PIDFD_GET_*_NAMESPACE, Linux 6.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceKind {
+    Mount = 3,
+    Pid = 5,
+}
+
+/// A namespace of the process that a pidfd is of; ENOTTY before Linux 6.11.
+pub fn namespace_of(pidfd: &Fd, kind: NamespaceKind) -> Result<Fd> {
+    const PIDFS_IOCTL_MAGIC: usize = 0xff00;
+    let request = PIDFS_IOCTL_MAGIC | kind as usize;
+    fd(arch::call(
+        arch::number::IOCTL,
+        [number(pidfd.number()), request, 0, 0, 0, 0],
+    ))
+}
+
+/// A signal that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal {
+    pub number: u64,
+    /// Sent by kill(2) of a process outside of this pid namespace: nobody else can make it look so (rt_sigqueueinfo(2)).
+    pub is_from_outside: bool,
+}
+
+/// Waits for one of the blocked signals of `mask` (bit n−1 for signal n).
+pub fn await_signal(mask: u64) -> Result<Signal> {
+    const SI_USER: i32 = 0;
+    // struct siginfo: signal, errno, code, padding, sender.
+    let mut information = [-1_i32; 32];
+    let place = information.as_mut_ptr() as usize;
+    let number = arch::call(
         arch::number::RT_SIGTIMEDWAIT,
-        [(&raw const mask) as usize, 0, 0, 8, 0, 0],
-    )
+        [(&raw const mask) as usize, place, 0, 8, 0, 0],
+    )?;
+    let [_, _, code, _, sender, ..] = information;
+    Ok(Signal {
+        number: number as u64,
+        is_from_outside: code == SI_USER && sender == 0,
+    })
 }
 
 /// As many open files as there may be: what a sandbox is made of must not depend on the caller's soft limit.
@@ -148,7 +212,14 @@ pub fn clone_sharing<T>(stack: &Stack, run: fn(&T), argument: &T, meanwhile: imp
     let shares = AtomicU32::new(1);
     let flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
     let word = shares.as_ptr() as usize;
-    let pid = arch::clone_onto(flags, stack.top(), enter::<T>, (&raw const call) as usize, word)? as i32;
+    let pid = arch::clone_onto(
+        flags,
+        stack.top(),
+        enter::<T>,
+        (&raw const call) as usize,
+        word,
+        0,
+    )? as i32;
     await_change(&shares, 1, pid, meanwhile);
     Ok(pid)
 }

@@ -51,7 +51,7 @@ impl<T> Sharer<T> {
         let shared = unsafe { &*place };
         let flags = namespaces | CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD;
         let word = shared.shares.as_ptr() as usize;
-        let pid = arch::clone_onto(flags, stack.top(), enter::<T>, place as usize, word)? as i32;
+        let pid = arch::clone_onto(flags, stack.top(), enter::<T>, place as usize, word, 0)? as i32;
         // Never unmapped: nobody knows when the child has let go of it. There is one in the life of an init or a keeper.
         core::mem::forget((memory, stack));
         Ok(Self { shared, pid })

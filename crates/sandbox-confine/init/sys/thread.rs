@@ -43,7 +43,7 @@ impl<T, R> Thread<T, R> {
         // SAFETY: just written; it stays mapped for good.
         let shared = unsafe { &*place };
         let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-        arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize, 0)?;
+        arch::clone_onto(flags, stack.top(), enter::<T, R>, place as usize, 0, 0)?;
         // Never unmapped: the thread may still be on its way out after `join`, or at work when nobody joins it
         // because something else has failed.
         core::mem::forget((memory, stack));

@@ -260,7 +260,7 @@ impl Link {
         let mut views = self.views();
         let mut keeper = self.keeper();
         let branches = self.prepare_views(&mut views, &keeper, count, options.branches)?;
-        let made = self.fork_into(&mut keeper, &maker, first, count, &branches);
+        let made = Self::fork_into(&mut keeper, &maker, first, count, &branches);
         if made.is_err() {
             views.discard(branches.into_iter().map(|branch| branch.name).collect());
         }
@@ -292,7 +292,6 @@ impl Link {
     }
 
     fn fork_into(
-        &self,
         keeper: &mut Keeper,
         maker: &Maker<'_>,
         first: u32,

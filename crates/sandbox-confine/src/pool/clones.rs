@@ -88,14 +88,12 @@ impl ForkPool {
     /// As there.
     #[cfg(feature = "tokio")]
     pub async fn take_async(&self) -> Result<Sandbox, ForkError> {
-        match self.shared.stock.try_take(CloneHandle::is_waiting)? {
-            Some(clone) => handed_out(clone),
-            None => {
-                let shared = Arc::clone(&self.shared);
-                let take = move || Ok::<_, ForkError>(shared.stock.take(CloneHandle::is_waiting)?);
-                handed_out(crate::asynchronous::on_blocking_pool(take).await??)
-            }
+        if let Some(clone) = self.shared.stock.try_take(CloneHandle::is_waiting)? {
+            return handed_out(clone);
         }
+        let shared = Arc::clone(&self.shared);
+        let take = move || Ok::<_, ForkError>(shared.stock.take(CloneHandle::is_waiting)?);
+        handed_out(crate::asynchronous::on_blocking_pool(take).await??)
     }
 
     /// How many are ready now.

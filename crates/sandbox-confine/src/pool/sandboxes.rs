@@ -103,12 +103,11 @@ impl Pool {
     /// As there.
     #[cfg(feature = "tokio")]
     pub async fn take_async(&self) -> Result<Sandbox, StartError> {
-        let owned = match self.0.stock.try_take(is_alive).map_err(StartError::from)? {
-            Some(owned) => owned,
-            None => {
-                let shared = Arc::clone(&self.0);
-                crate::asynchronous::on_blocking_pool(move || shared.take()).await??
-            }
+        let owned = if let Some(owned) = self.0.stock.try_take(is_alive)? {
+            owned
+        } else {
+            let shared = Arc::clone(&self.0);
+            crate::asynchronous::on_blocking_pool(move || shared.take()).await??
         };
         Ok(Sandbox::of_launched(self.0.prepared.clone(), owned))
     }

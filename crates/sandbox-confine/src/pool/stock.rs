@@ -82,6 +82,7 @@ impl<T, E> Stock<T, E> {
     }
 
     /// One that is ready and alive, if there is one now.
+    #[cfg(feature = "tokio")]
     pub(super) fn try_take(&self, is_alive: impl Fn(&T) -> bool) -> Result<Option<T>, Refused<E>> {
         self.next(&mut self.state(), is_alive)
     }

@@ -41,11 +41,12 @@ impl Branch {
     /// what the template has written when it is forked.
     ///
     /// # Errors
-    /// [`BranchError::CopyForClones`] in mode `copy`; [`BranchError::Repository`].
+    /// [`BranchError::ModeForClones`] in another mode than `kernel`; [`BranchError::Repository`].
     pub fn for_clones(&self) -> Result<BranchClones, BranchError> {
         if self.mode() != Mode::Kernel {
-            return Err(BranchError::CopyForClones {
+            return Err(BranchError::ModeForClones {
                 name: self.name().clone(),
+                mode: self.mode(),
             });
         }
         let extras = self.extras()?;
@@ -128,7 +129,8 @@ impl BranchClones {
             match one {
                 Ok(clone) => made.push(clone),
                 Err(error) => {
-                    self.forget(made.into_iter().map(|clone| clone.name).collect());
+                    let made: Vec<_> = made.into_iter().map(|clone| clone.name).collect();
+                    self.forget(&made);
                     return Err(error);
                 }
             }
@@ -136,8 +138,8 @@ impl BranchClones {
         Ok(made)
     }
 
-    fn forget(&self, names: Vec<BranchName>) {
-        if let Err(error) = self.workspace.discard_all(&names) {
+    fn forget(&self, names: &[BranchName]) {
+        if let Err(error) = self.workspace.discard_all(names) {
             tracing::warn!(branch = %self.name, %error, "branches of clones are left behind");
         }
     }
@@ -205,7 +207,7 @@ impl CloneBranches for BranchClones {
     }
 
     fn discard(&mut self, branches: Vec<BranchName>) {
-        self.forget(branches);
+        self.forget(&branches);
     }
 }
 
@@ -228,11 +230,11 @@ mod tests {
         std::fs::write(base.join("old"), "").unwrap();
         let workspace = Workspace::open_in(&base, &Storage::At(place.path().join("state"))).unwrap();
         let branch = workspace.branch("base").unwrap();
-        if branch.mode() == Mode::Copy {
-            // Where no overlay can be made there is nothing to be shared.
+        if branch.mode() != Mode::Kernel {
+            // Where the kernel makes no overlay there is nothing to be mounted for a clone.
             assert!(matches!(
                 branch.for_clones(),
-                Err(BranchError::CopyForClones { .. })
+                Err(BranchError::ModeForClones { .. })
             ));
             return;
         }

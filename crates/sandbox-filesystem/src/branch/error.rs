@@ -113,11 +113,14 @@ pub enum BranchError {
     },
     /// Clones have branches of their own by the kernel's overlayfs only.
     #[error(
-        "branch {name} is a whole copy, and clones of a template have branches only of one in mode kernel"
+        "branch {name} is in mode {}, and clones of a template have branches only of one in mode kernel",
+        mode.name()
     )]
-    CopyForClones {
+    ModeForClones {
         /// Which one.
         name: BranchName,
+        /// Its mode.
+        mode: Mode,
     },
     /// Nobody has said yet that the template writes no more.
     #[error("branch {name} is being written still: no clone can have a branch of it")]
@@ -259,7 +262,8 @@ impl BranchError {
                 "use --snapshot copy, or keep branches on the workspace's file system: --storage beside"
                     .into()
             }
-            Self::CopyForClones { .. } => {
+            Self::ModeForClones { mode: Mode::Exact, .. } => "have it in mode kernel: --branch-mode kernel".into(),
+            Self::ModeForClones { .. } => {
                 "make it with: --branch-mode kernel, to see why that does not work here".into()
             }
             Self::Inherited { .. } => "leave out --branch-mode and --snapshot".into(),

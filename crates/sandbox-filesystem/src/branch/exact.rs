@@ -13,9 +13,9 @@ use std::sync::Arc;
 use sandbox_types::{RelPath, ServedName};
 
 use super::error::BranchError;
-use super::handle::Branch;
+use super::handle::{Branch, Use};
 use super::layer::Part;
-use super::lock::{self, Asked, Holder};
+use super::lock::{self, Asked};
 use super::manifest::{self, Durability as Kept, Mode};
 use super::submounts;
 use super::suitable::{self, Unsuitable};
@@ -65,22 +65,22 @@ impl Branch {
         self.parts().map(view).collect()
     }
 
-    /// Who serves it, or is about to, and has no sandbox that would hold its lock yet, or any more; none where nobody does.
-    pub(crate) fn server(&self) -> Result<Option<Option<Holder>>, BranchError> {
+    /// Whether somebody serves it, or is about to, whose sandbox does not hold its lock yet, or not any more.
+    pub(crate) fn server(&self) -> Result<Use, BranchError> {
         if self.mode() != Mode::Exact {
-            return Ok(None);
+            return Ok(Use::Free);
         }
         for part in self.parts() {
             let upper = self.top().part(part).upper();
             match lock::try_hold_directory(&upper) {
-                Ok(Asked::By(holder)) => return Ok(Some(holder)),
+                Ok(Asked::By(holder)) => return Ok(Use::By(holder)),
                 Ok(Asked::Held(_)) => {}
                 // It is damaged, which whoever uses it will say.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(BranchError::io("lock", &upper)(error)),
             }
         }
-        Ok(None)
+        Ok(Use::Free)
     }
 
     /// Has it in the other one of the modes `kernel` and `exact` from now on. Asked for the one that it has, does nothing.

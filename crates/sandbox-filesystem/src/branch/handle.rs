@@ -84,7 +84,7 @@ impl Branch {
     pub fn in_use(&self) -> Result<Use, BranchError> {
         let path = self.lock_file();
         match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
-            Asked::Held(_held) => Ok(self.server()?.map_or(Use::Free, Use::By)),
+            Asked::Held(_held) => self.server(),
             Asked::By(holder) => Ok(Use::By(holder)),
         }
     }
@@ -282,8 +282,8 @@ impl Branch {
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
         let held = lock_of(&self.name, &self.directory())?;
         match self.server()? {
-            None => Ok(held),
-            Some(holder) => Err(BranchError::InUse {
+            Use::Free => Ok(held),
+            Use::By(holder) => Err(BranchError::InUse {
                 name: self.name.clone(),
                 holder,
             }),

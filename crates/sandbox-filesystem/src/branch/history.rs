@@ -13,11 +13,11 @@ use super::apply::{self, Applied, ApplyError, CommitStatus, Direction};
 use super::base::Identity;
 use super::commit::CommitError;
 use super::error::BranchError;
-use super::git::{self, RefMove};
+use super::git::{self, GitError, RefMove, Undoing};
 use super::handle::Branch;
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
-use super::workspace::Workspace;
+use super::workspace::{Workspace, size_of_tree};
 
 /// How many commits are named to somebody who has asked for one that is not there.
 const LATEST: usize = 3;
@@ -109,6 +109,13 @@ impl Record {
     ) -> BTreeMap<RelPath, Option<Identity>> {
         let own = left.iter().filter(|(path, _)| !self.merged.contains(path));
         own.map(|(path, identity)| (path.clone(), *identity)).collect()
+    }
+
+    /// Of its references, by repository: errors where one cannot be put back.
+    fn undoings(&self) -> Result<Vec<Undoing>, GitError> {
+        let repositories = self.git.iter();
+        let undoings = repositories.map(|(repository, moves)| git::undoing(repository, moves));
+        undoings.collect()
     }
 
     fn load(place: &Path) -> Result<Self, FileError> {
@@ -220,15 +227,20 @@ impl Workspace {
     /// Puts the base back to what it was before a commit: content, attributes, links and times.
     ///
     /// # Errors
-    /// The base has moved on where the commit has written: then nothing is changed, and each path is named.
+    /// The base, or a reference that the commit has made, has moved on: then nothing is changed, and each path is named.
     pub fn undo(&self, id: CommitId, progress: &mut dyn FnMut(Progress)) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
         let place = self.place_of(id);
         let record = self.record(id)?;
+        // Before anything is written: a commit is taken back as a whole, or not.
+        let references = match apply::status(&place)? {
+            CommitStatus::Done => record.undoings()?,
+            _ => Vec::new(),
+        };
         let applied = apply::undo(&place, progress).map_err(not_undone)?;
         self.note_what_is_left(&record, &applied)?;
-        for (repository, moves) in &record.git {
-            git::undo(repository, moves)?;
+        for one in references {
+            one.carry_out()?;
         }
         self.info(id)
     }
@@ -254,6 +266,43 @@ impl Workspace {
             }
         }
         self.info(id)
+    }
+
+    /// Gives up undoing what was committed: what the commits have kept of the workspace as it was is removed, and the
+    /// workspace stays as it is. Bytes that are free again.
+    ///
+    /// Commits that were interrupted keep what [`Workspace::recover`] needs.
+    ///
+    /// # Errors
+    /// A journal cannot be read, or something not be removed; it can be repeated.
+    pub fn give_up_undo(&self) -> Result<u64, CommitError> {
+        if !self.places().commits().is_dir() {
+            return Ok(0);
+        }
+        let _lock = self.lock()?;
+        let mut freed = 0;
+        for id in self.commit_ids()? {
+            let place = self.place_of(id);
+            let before = size_of_tree(&place);
+            apply::give_up_undo(&place)?;
+            freed += before.saturating_sub(size_of_tree(&place));
+        }
+        Ok(freed)
+    }
+
+    /// Bytes that [`Workspace::give_up_undo`] would free, nearly.
+    ///
+    /// # Errors
+    /// A journal cannot be read.
+    pub fn kept_for_undo(&self) -> Result<u64, CommitError> {
+        let mut bytes = 0;
+        for id in self.commit_ids()? {
+            let place = self.place_of(id);
+            if apply::status(&place)? == CommitStatus::Done {
+                bytes += size_of_tree(&place);
+            }
+        }
+        Ok(bytes)
     }
 
     fn info(&self, id: CommitId) -> Result<CommitInfo, CommitError> {

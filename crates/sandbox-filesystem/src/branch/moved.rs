@@ -122,10 +122,12 @@ impl Workspace {
     /// Looks, and changes nothing.
     pub fn moved_here(&self, storage: &Storage) -> Option<Moved> {
         let here = self;
-        if here.places().workspace_file().exists() {
+        let id = DirectoryId::of(here.base())?;
+        if let Some(file) = WorkspaceFile::load(here.places().root())
+            && (file.directory == Some(id) || here.places().is_used())
+        {
             return None;
         }
-        let id = DirectoryId::of(here.base())?;
         let is_it = |file: &WorkspaceFile| {
             // The latter was interrupted while it was taken over.
             let was_moved = file.directory == Some(id) && DirectoryId::of(&file.path) != Some(id);
@@ -134,7 +136,9 @@ impl Workspace {
         let mut known = storage.known_beside(here.base()).into_iter();
         known.find_map(|place| {
             let file = WorkspaceFile::load(&place).filter(is_it)?;
-            Some(Moved::new(here, place, file))
+            let moved = Moved::new(here, place, file);
+            // Where its branches would be, had they not all been dropped, is where they belong.
+            (moved.workspace.places() != &moved.to).then_some(moved)
         })
     }
 

@@ -207,7 +207,7 @@ impl Places {
     }
 
     /// Whether a branch is in it, or a commit.
-    fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.has_branches() || !entries(&self.commits()).is_empty()
     }
 

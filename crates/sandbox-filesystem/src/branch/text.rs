@@ -1,11 +1,11 @@
-//! Changes as texts: counted lines, unified differences, patches that `git apply` takes.
+//! Changes as texts: counted lines, and patches that `git apply` takes.
 //!
 //! A file with a NUL byte in its first 8,000 bytes is binary, as git has it; so is one that is too long to be compared.
 //! Of a binary file a patch says that it is not in it.
 
-use std::fmt::Write as _;
+mod patch;
+
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,11 +41,11 @@ pub struct LineCounts {
 }
 
 /// One side of a change.
-#[derive(Default)]
 struct Version {
-    /// As git has modes: 100644, 100755, 120000.
+    /// As git has modes: 100644, 100755, 120000. None where there is nothing that git keeps: nothing at all, a directory,
+    /// a special file.
     mode: Option<u32>,
-    /// None: binary, too long, or no file.
+    /// None: binary, or too long.
     text: Option<Vec<u8>>,
 }
 
@@ -80,7 +80,7 @@ impl Texts {
         Ok(Some(counts))
     }
 
-    /// A change as a patch.
+    /// A change as a patch; empty where git keeps nothing of what has changed.
     ///
     /// # Errors
     /// [`ReviewError::Look`].
@@ -91,7 +91,7 @@ impl Texts {
             _ => &change.path,
         };
         let mut out = Vec::new();
-        write_patch(&mut out, old_path, &change.path, &old, &new).map_err(look(&change.path))?;
+        patch::write(&mut out, (old_path, &old), (&change.path, &new)).map_err(look(&change.path))?;
         Ok(out)
     }
 
@@ -155,7 +155,7 @@ impl Texts {
                 mode: Some(0o120_000),
                 text: Some(symlink_target(dir.holder(origin)?, Path::new(name))?.0),
             },
-            _ => Version::default(),
+            _ => Version::absent(),
         })
     }
 }
@@ -183,78 +183,15 @@ fn text(file: std::fs::File) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn diff<'a>(old: &'a [u8], new: &'a [u8]) -> TextDiff<'a, 'a, [u8]> {
-    TextDiff::configure().timeout(PATIENCE).diff_lines(old, new)
+    // A line ends where git ends it: a lone carriage return is a byte of it.
+    TextDiff::configure()
+        .timeout(PATIENCE)
+        .newline_terminated(true)
+        .diff_slices(&lines(old), &lines(new))
 }
 
-fn write_patch(
-    out: &mut Vec<u8>,
-    old_path: &RelPath,
-    new_path: &RelPath,
-    old: &Version,
-    new: &Version,
-) -> io::Result<()> {
-    if old.mode.is_none() && new.mode.is_none() {
-        // Directories and special files are none of git's business.
-        return Ok(());
-    }
-    let (Some(old_text), Some(new_text)) = (&old.text, &new.text) else {
-        return writeln!(out, "# not in this patch, because it is no text: {new_path}");
-    };
-    let (a, b) = (quoted("a/", old_path), quoted("b/", new_path));
-    writeln!(out, "diff --git {a} {b}")?;
-    match (old.mode, new.mode) {
-        (None, Some(mode)) => writeln!(out, "new file mode {mode:o}")?,
-        (Some(mode), None) => writeln!(out, "deleted file mode {mode:o}")?,
-        (Some(old), Some(new)) if old != new => writeln!(out, "old mode {old:o}\nnew mode {new:o}")?,
-        _ => {}
-    }
-    if old_path != new_path {
-        writeln!(
-            out,
-            "rename from {}\nrename to {}",
-            quoted("", old_path),
-            quoted("", new_path)
-        )?;
-    }
-    if old_text == new_text {
-        return Ok(());
-    }
-    let side = |mode: Option<u32>, name: String| {
-        if mode.is_some() {
-            name
-        } else {
-            "/dev/null".to_owned()
-        }
-    };
-    writeln!(out, "--- {}\n+++ {}", side(old.mode, a), side(new.mode, b))?;
-    let diff = diff(old_text, new_text);
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        hunk.to_writer(&mut *out)?;
-    }
-    Ok(())
-}
-
-/// A name as git writes it: between quotation marks where it has bytes that could be misread.
-fn quoted(prefix: &str, path: &RelPath) -> String {
-    let bytes = path.as_path().as_os_str().as_bytes();
-    let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\');
-    if bytes.iter().all(is_plain) {
-        return format!("{prefix}{path}");
-    }
-    let mut text = format!("\"{prefix}");
-    for byte in bytes {
-        match byte {
-            b'"' => text.push_str("\\\""),
-            b'\\' => text.push_str("\\\\"),
-            byte if is_plain(byte) => text.push(char::from(*byte)),
-            // Writing to a text cannot fail.
-            byte => {
-                let _ = write!(text, "\\{byte:03o}");
-            }
-        }
-    }
-    text.push('"');
-    text
+fn lines(text: &[u8]) -> Vec<&[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
 fn look(path: &RelPath) -> impl FnOnce(io::Error) -> ReviewError {

@@ -305,14 +305,21 @@ impl Workspace {
     fn establish(&self) -> Result<(), BranchError> {
         self.remember_beside()?;
         let file = self.places.workspace_file();
-        if file.exists() {
+        let content = WorkspaceFile::of(&self.base);
+        if file.exists() && !self.is_of_another(&content) {
             return Ok(());
         }
         self.places
             .create()
             .map_err(BranchError::io("make directories in", self.places.root()))?;
-        let content = WorkspaceFile::of(&self.base);
         Ok(manifest::store(&file, &content, Durability::Machine)?)
+    }
+
+    /// Whether what is known here was another directory at the same path, of which no branch is left: those of the one
+    /// that is there now would not follow it.
+    fn is_of_another(&self, now: &WorkspaceFile) -> bool {
+        let known = WorkspaceFile::load(self.places.root());
+        known.is_some_and(|known| known.directory != now.directory) && !self.places.has_branches()
     }
 
     /// Where branches are kept beside the workspace, makes the directory and writes down that it is for them.

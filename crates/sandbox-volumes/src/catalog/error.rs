@@ -75,6 +75,17 @@ pub enum CatalogError {
         #[source]
         source: DbErr,
     },
+    /// A table has something in it that cannot be.
+    #[error("{path} is damaged: a row of {table} cannot be read: {source}", path = path.display())]
+    Unreadable {
+        /// The catalog.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// What is wrong with the row.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Its lock cannot be had.
     #[error("{path}: {source}", path = path.display())]
     Lock {
@@ -119,7 +130,7 @@ impl CatalogError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Busy { .. } => Some("try again; see which processes use it: fuser -v FILE"),
-            Self::Damaged { .. } | Self::Row { .. } => {
+            Self::Damaged { .. } | Self::Row { .. } | Self::Unreadable { .. } => {
                 Some("make it anew from the volumes themselves: sandbox volume fsck --repair")
             }
             Self::Newer { .. } => Some("use the later version of sandbox, or another SANDBOX_HOME"),
@@ -131,7 +142,10 @@ impl CatalogError {
 
     /// Whether it helps to make the catalog anew.
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Row { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Row { .. } | Self::Unreadable { .. }
+        )
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Charged {
     /// Bytes of the last block that are charged already.
     ahead: u64,
     /// Bytes and inodes that it is for.
-    charged: (u64, u64),
+    taken: (u64, u64),
     /// Whether no count finds what it is for: it has no name yet.
     is_nameless: bool,
 }
@@ -75,7 +75,7 @@ impl Gauge {
             inside: Arc::clone(inside),
             _alone: alone,
             ahead: 0,
-            charged: (bytes, inodes),
+            taken: (bytes, inodes),
             is_nameless: false,
         })
     }
@@ -91,9 +91,9 @@ impl Charged {
     pub(super) fn more(&mut self, bytes: u64) -> io::Result<()> {
         if bytes > self.ahead {
             let blocks = (bytes - self.ahead).next_multiple_of(BLOCK);
-            let unseen = if self.is_nameless { self.charged } else { (0, 0) };
+            let unseen = if self.is_nameless { self.taken } else { (0, 0) };
             self.inside.take((blocks, 0), unseen)?;
-            self.charged.0 += blocks;
+            self.taken.0 += blocks;
             self.ahead += blocks;
         }
         self.ahead -= bytes;

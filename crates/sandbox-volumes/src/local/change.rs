@@ -1,5 +1,6 @@
 //! Changing what is said of a volume: its name, how much it holds.
 
+use std::io;
 use std::time::Duration;
 
 use sandbox_types::{Quota, VolumeForm, VolumeName, check_quota};
@@ -11,7 +12,7 @@ use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
 use crate::lock::Share;
 use crate::manifest::Manifest;
-use crate::pending::Restating;
+use crate::pending::{Restating, settle};
 use crate::record::VolumeRecord;
 
 impl LocalBackend {
@@ -82,12 +83,27 @@ impl LocalBackend {
         self.restate(name, restating).await
     }
 
+    /// Where the place is still on its way, whoever made it was killed: it is put where it belongs first.
     async fn begin_restating(&self, row: &VolumeRow) -> Result<Restating, VolumeError> {
-        let (home, place) = (self.home.clone(), row.place.clone());
-        let begun = blocking(move || Restating::begin(&home, &place)).await?;
-        begun.ok_or_else(|| VolumeError::Busy {
-            name: row.name.clone(),
-        })
+        const ATTEMPTS: u32 = 200;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (home, place) = (self.home.clone(), row.place.clone());
+            match blocking(move || Restating::begin(&home, &place)).await {
+                Err(VolumeError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::IsADirectory && attempt < ATTEMPTS =>
+                {
+                    settle(&self.home, &*self.catalog().await?).await?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                begun => {
+                    return begun?.ok_or_else(|| VolumeError::Busy {
+                        name: row.name.clone(),
+                    });
+                }
+            }
+        }
     }
 
     async fn restate(&self, name: &VolumeName, restating: Restating) -> Result<VolumeRecord, VolumeError> {

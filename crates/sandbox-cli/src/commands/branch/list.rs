@@ -56,10 +56,11 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
             }
         }
     }
-    let status = if damaged.is_empty() {
-        ExitCode::SUCCESS
-    } else {
+    let is_damaged = !damaged.is_empty();
+    let status = if is_damaged {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     };
     for error in damaged {
         CliError::from(error).print();
@@ -68,7 +69,7 @@ pub(super) fn run(args: &Args, workspace: &WorkspaceArgs) -> Result<ExitCode, Cl
     if args.json {
         return print_json(&entries, status);
     }
-    if entries.is_empty() {
+    if entries.is_empty() && !is_damaged {
         let of: Vec<PathBuf> = workspaces
             .iter()
             .map(|workspace| workspace.base().to_owned())

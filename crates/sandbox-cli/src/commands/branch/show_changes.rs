@@ -1,7 +1,9 @@
 //! A change set as lines of text.
 
+use std::path::Path;
+
 use sandbox::branch::{Branch, ReviewError, ReviewOptions, Texts};
-use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef};
+use sandbox::{BaseChange, ByteSize, Change, ChangeKind, ChangeSet, GitRef, RelPath};
 
 use crate::progress::Bar;
 
@@ -126,10 +128,15 @@ pub(crate) fn said(conflict: BaseChange) -> &'static str {
     }
 }
 
-/// What arrives as a reference.
+/// What arrives as a reference, and where, if that is not the workspace's own repository.
 pub(crate) fn arrival(one: &GitRef) -> String {
     let commits = if one.commits == 1 { "commit" } else { "commits" };
-    format!("git: {} {commits} → {}", one.commits, one.to)
+    let within = RelPath::new(&one.repository).ok();
+    let place = match within.filter(|path| path.as_path() != Path::new(".git")) {
+        Some(other) => format!(" of {other}"),
+        None => String::new(),
+    };
+    format!("git: {} {commits} → {}{place}", one.commits, one.to)
 }
 
 /// How many changes that is.
@@ -155,7 +162,29 @@ pub(crate) fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::thousands;
+    use std::path::PathBuf;
+
+    use sandbox::GitRef;
+
+    use super::{arrival, thousands};
+
+    #[test]
+    fn of_which_repository_a_reference_is_said_where_it_is_not_the_workspaces_own() {
+        let of = |repository: &str| {
+            arrival(&GitRef {
+                repository: PathBuf::from(repository),
+                from: "refs/heads/main".to_owned(),
+                to: "refs/sandbox/x/main".to_owned(),
+                id: String::new(),
+                commits: 2,
+            })
+        };
+        let own = "git: 2 commits → refs/sandbox/x/main";
+        assert_eq!(of(".git"), own);
+        assert_eq!(of("/elsewhere/app/.git"), own);
+        assert_eq!(of("nested/.git"), format!("{own} of nested/.git"));
+        assert_eq!(of(".git/modules/a"), format!("{own} of .git/modules/a"));
+    }
 
     #[test]
     fn large_numbers_are_read_by_threes() {

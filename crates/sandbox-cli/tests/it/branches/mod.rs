@@ -52,6 +52,7 @@ mod meanwhile;
 mod mounting;
 mod moved;
 mod names;
+mod patches;
 mod review;
 mod submounts;
 mod texts;

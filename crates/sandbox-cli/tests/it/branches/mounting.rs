@@ -55,6 +55,30 @@ fn runs_on_one_branch_at_the_same_time_share_one_mount() {
     }
 }
 
+#[test]
+fn runs_that_make_one_branch_at_the_same_time_share_it() {
+    let project = Project::new();
+    let run = |number: u32| {
+        let script = format!("echo {number} >> log");
+        let args = ["run", "-q", "--branch=new", "--", "sh", "-c", &script];
+        project.place.command(args).spawn().unwrap()
+    };
+    let runs: Vec<_> = (0..6).map(run).collect();
+    for mut run in runs {
+        assert!(run.wait().unwrap().success());
+    }
+    let log = project
+        .place
+        .sandbox(["run", "-q", "--branch=new", "--", "sort", "log"]);
+    assert_eq!(log.stdout, "0\n1\n2\n3\n4\n5\n", "{log:?}");
+    // Who wants a new one is told that it is there.
+    let words = ["run", "--branch=new", "--snapshot=copy", "--", "true"];
+    project
+        .place
+        .sandbox(words)
+        .says(125, &["has a branch new already"]);
+}
+
 /// A mount that is not makes its end wait for everybody's data.
 #[test]
 fn an_overlay_is_mounted_volatile() {

@@ -56,6 +56,49 @@ fn branches_beside_a_workspace_follow_it_too() {
 }
 
 #[test]
+fn a_workspace_all_branches_of_which_were_dropped_gets_new_ones() {
+    let project = Project::new();
+    for storage in ["--storage=beside", "--storage=state"] {
+        let run = |name: &str, flags: &[&str]| {
+            let branch = format!("--branch={name}");
+            let words = [&["run", "-q", &branch][..], flags, &["--", "true"]].concat();
+            project.place.sandbox(words)
+        };
+        run("x", &[storage]).says(0, &[]);
+        project
+            .place
+            .sandbox(["branch", "discard", "--all", storage])
+            .says(0, &["discarded x"]);
+        assert_eq!(project.place.sandbox(["branch", "list"]).status, 0);
+        let ran = run("y", &[]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{storage}");
+        project
+            .place
+            .sandbox(["branch", "discard", "--all"])
+            .says(0, &["discarded y"]);
+    }
+}
+
+#[test]
+fn branches_follow_one_directory_where_others_had_the_same_names_before() {
+    let place = Harness::new();
+    let (old, new) = (place.work().join("app"), place.work().join("elsewhere"));
+    let run = ["run", "-q", "--branch=x", "--", "true"];
+    for directory in [&old, &new] {
+        fs::create_dir(directory).unwrap();
+        at(&place, directory, &run).says(0, &[]);
+        at(&place, directory, &["branch", "discard", "x"]).says(0, &[]);
+        fs::rename(directory, directory.with_extension("away")).unwrap();
+    }
+    fs::create_dir(&old).unwrap();
+    at(&place, &old, &run).says(0, &[]);
+    fs::rename(&old, &new).unwrap();
+    let listed = at(&place, &new, &["branch", "list"]);
+    listed.says(0, &["its branches have followed it"]);
+    assert!(listed.stdout.starts_with("x "), "{listed:?}");
+}
+
+#[test]
 fn a_copy_of_a_workspace_does_not_take_its_branches() {
     let (place, old, new) = moved();
     fs::rename(&new, &old).unwrap();

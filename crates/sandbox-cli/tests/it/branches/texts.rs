@@ -152,3 +152,29 @@ fn what_is_as_it_was_again_is_no_conflict() {
         assert!(project.text().starts_with("ONE\n"), "{mode}");
     }
 }
+
+#[test]
+fn a_file_that_others_have_replaced_was_changed_and_has_not_appeared() {
+    for mode in modes(name_of_test!()) {
+        let project = project();
+        let replace = |text: &str| {
+            let new = project.place.write("work/text.new", text);
+            fs::rename(new, project.base().join("text")).unwrap();
+        };
+        let conflict = || project.place.sandbox(["branch", "diff", "x"]).stdout;
+        project.sh("x", mode, "sed -i s/one/ONE/ text").says(0, &[]);
+        replace(&BEFORE.replace("five", "FIVE"));
+        assert_eq!(
+            conflict(),
+            "M text  CONFLICT changed in the workspace too\n",
+            "{mode}"
+        );
+        project.merged("x").says(0, &["committed"]);
+        replace("else\n");
+        assert_eq!(
+            conflict(),
+            "M text  CONFLICT changed in the workspace too\n",
+            "{mode}"
+        );
+    }
+}

@@ -85,18 +85,32 @@ fn the_time_of_a_clone_counts_from_when_it_is_handed_out() {
 #[test]
 fn a_clone_that_dies_while_it_waits_is_not_handed_out() {
     alone!(|| {
-        let template = template(|id| println!("{id}"));
+        let template = template(|id| {
+            drop(std::io::read_to_string(std::io::stdin()));
+            println!("{id}");
+        });
         let init = template.pid().expect("it runs");
-        let pool = ForkPool::new(template, 3, &ForkOptions::default()).expect("a pool");
-        let (_, clones) = kept(init);
-        assert_eq!(clones.len(), 3);
-        kill(clones[0]);
+        let options = ForkOptions::default().stdin(CloneInput::Piped);
+        let pool = ForkPool::new(template, 3, &options).expect("a pool");
+        let other = pool.take().expect("one is ready");
+        pool.await_full();
+        // The kernel's list of children is right only while none comes or goes.
+        eventually("all are listed", || kept(init).2 == 9);
+        let (_, clones, _) = kept(init);
+        assert_eq!(clones.len(), 4);
         kill(clones[1]);
-        eventually("they are gone", || kept(init).1.len() == 1);
-        let ids: Vec<_> = (0..3)
-            .map(|_| stdout(&pool.take().expect("one").wait().expect("ends")))
-            .collect();
-        assert_eq!(ids, ["2\n", "3\n", "4\n"]);
+        kill(clones[2]);
+        // The template, and two processes of each clone that is left.
+        eventually("they are gone", || kept(init).2 == 5);
+        // Their keeper, who has reaped them, answers one after the other.
+        assert_eq!(other.pid(), Some(clones[0]));
+        let ids = (0..3).map(|_| {
+            let mut clone = pool.take().expect("one is ready");
+            drop(clone.take_stdin());
+            stdout(&clone.wait().expect("ends"))
+        });
+        let ids: Vec<_> = ids.collect();
+        assert_eq!(ids, ["3\n", "4\n", "5\n"]);
     });
 }
 
@@ -135,8 +149,9 @@ fn a_pool_whose_template_has_died_hands_out_what_it_has_and_then_says_so() {
 }
 
 /// The template that lives in a sandbox, and its clones: what the keeper there has for children, by the depth of their
-/// pid namespaces. Of a clone it is the process of the caller's, which is the second one there.
-fn kept(init: u32) -> (u32, Vec<u32>) {
+/// pid namespaces. Of a clone it is the process of the caller's, which is the second one there. How many children there
+/// are in all.
+fn kept(init: u32) -> (u32, Vec<u32>, usize) {
     let children = |of: u32| {
         let text = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
         text.split_whitespace()
@@ -163,6 +178,7 @@ fn kept(init: u32) -> (u32, Vec<u32>) {
     (
         *template.expect("it lives"),
         all.iter().copied().filter(is_clone).collect(),
+        all.len(),
     )
 }
 

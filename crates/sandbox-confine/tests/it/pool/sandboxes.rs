@@ -89,7 +89,11 @@ fn streams_of_every_kind_and_another_directory_to_start_in_work_as_well() {
     let pool = pool(2);
     let place = Place::new();
     let path = place.path().join("output");
-    let output = std::fs::File::create(&path).expect("ours");
+    let output = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .expect("ours");
     let status = pool
         .command("sh")
         .args(["-c", "echo to a file >> /dev/stdout; pwd"])

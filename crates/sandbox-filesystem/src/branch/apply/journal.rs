@@ -56,16 +56,19 @@ pub enum CommitStatus {
     Undone,
     /// It did not come about, and the base is as it was before.
     RolledBack,
+    /// The base has what was committed, and what undo needs was given up.
+    Final,
 }
 
 impl CommitStatus {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Prepared,
         Self::Applying,
         Self::Done,
         Self::Undoing,
         Self::Undone,
         Self::RolledBack,
+        Self::Final,
     ];
 
     /// As it is written down.
@@ -78,6 +81,7 @@ impl CommitStatus {
             Self::Undoing => "undoing",
             Self::Undone => "undone",
             Self::RolledBack => "rolled-back",
+            Self::Final => "final",
         }
     }
 }
@@ -92,6 +96,7 @@ impl fmt::Display for CommitStatus {
             Self::Undoing => "half undone",
             Self::Undone => "undone already",
             Self::RolledBack => "rolled back",
+            Self::Final => "done for good: what undo needs was given up",
         })
     }
 }
@@ -217,6 +222,13 @@ impl Journal {
 
     /// Says how far it has come, on the disk when this returns.
     pub(super) fn enter(&self, status: CommitStatus) -> Result<(), ApplyError> {
+        self.record(status)?;
+        crash_point(status.word());
+        Ok(())
+    }
+
+    /// The same outside of a commit and its undo.
+    pub(super) fn record(&self, status: CommitStatus) -> Result<(), ApplyError> {
         let file = self.append(status.word())?;
         let sync = || {
             file.sync_data()?;
@@ -225,9 +237,7 @@ impl Journal {
             }
             Ok(())
         };
-        sync().map_err(journal_error(&self.path))?;
-        crash_point(status.word());
-        Ok(())
+        sync().map_err(journal_error(&self.path))
     }
 
     /// Says that there is a directory in the base, or elsewhere, that is to be removed.

@@ -20,6 +20,7 @@ mod commit;
 mod crash;
 mod engine;
 mod error;
+mod give_up;
 mod journal;
 mod known;
 mod links;
@@ -40,6 +41,7 @@ mod undo;
 
 pub(crate) use commit::apply;
 pub(crate) use error::{ApplyError, PlanError};
+pub(crate) use give_up::give_up_undo;
 pub use journal::CommitStatus;
 pub(crate) use journal::status;
 #[cfg(test)]

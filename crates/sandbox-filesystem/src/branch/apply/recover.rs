@@ -38,6 +38,9 @@ pub(crate) fn recover(
             Direction::RollBack => give_up_nothing(&journal),
         };
     }
+    if status == CommitStatus::Final {
+        return Ok(nothing(status));
+    }
     let session = Session::resume(journal)?;
     match (status, direction) {
         (CommitStatus::Prepared, Direction::Finish) => session.stage_and_apply(progress),

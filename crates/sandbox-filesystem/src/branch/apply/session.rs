@@ -45,11 +45,6 @@ pub(super) struct Session {
 
 impl Session {
     /// Of a commit whose plan is complete.
-    pub(super) fn open(commit: &Path) -> Result<Self, ApplyError> {
-        let journal = Journal::open(commit)?;
-        Self::resume(journal)
-    }
-
     pub(super) fn resume(journal: Journal) -> Result<Self, ApplyError> {
         let (head, steps) = journal.read_plan()?;
         let base = open_base(&head.base)?;
@@ -63,13 +58,6 @@ impl Session {
             steps,
             base,
         })
-    }
-
-    pub(super) fn status_error(&self, status: CommitStatus) -> ApplyError {
-        ApplyError::Status {
-            commit: self.journal.path().to_owned(),
-            status,
-        }
     }
 
     pub(super) fn make_slots(&self) -> Result<Slots, ApplyError> {

@@ -11,7 +11,7 @@ use super::commit::{step_through, unfinished};
 use super::crash::crash_point;
 use super::engine::{Engine, OnFailure, Side};
 use super::error::{ApplyError, Conflict, StepError};
-use super::journal::{CommitStatus, Left, Staged, Undo};
+use super::journal::{CommitStatus, Journal, Left, Staged, Undo};
 use super::occupant::is_same_entry;
 use super::session::{Applied, Session};
 use super::slots::{Slots, old_slot};
@@ -22,11 +22,15 @@ use super::stage::{Stager, stage_error};
 /// It is refused, with every path, where the base is no longer as the commit has left it. It can fail and be
 /// killed as a commit can; then the commit is as it was, or `recover` decides.
 pub(crate) fn undo(commit: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Applied, ApplyError> {
-    let session = Session::open(commit)?;
-    let status = session.journal.status()?;
+    let journal = Journal::open(commit)?;
+    let status = journal.status()?;
     if status != CommitStatus::Done {
-        return Err(session.status_error(status));
+        return Err(ApplyError::Status {
+            commit: commit.to_owned(),
+            status,
+        });
     }
+    let session = Session::resume(journal)?;
     session.tidy(status)?;
     let (staged, left) = (session.journal.read_staged()?, session.journal.read_left()?);
     let mut conflicts = check::conflicts_with_left(&session.base, &session.steps, &left)?;

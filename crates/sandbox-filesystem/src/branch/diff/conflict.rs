@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use sandbox_types::{Attribute, BaseChange, NodeKind, RelPath};
 
 use super::super::base::BaseKnowledge;
+use super::super::beneath::Root;
 use super::super::node::Meta;
 use super::super::stack::access;
 use super::compare::{Comparer, Content};
@@ -59,9 +60,10 @@ pub(super) fn judge(
     if !knowledge.is_newer(&base.meta) {
         return Ok(Verdict::Old);
     }
-    if witness == Witness::Existed {
+    if witness == Witness::Existed || was_there(knowledge, path) {
         return Ok(Verdict::Newer(BaseChange::Modified));
     }
+    // A file that was replaced, as editors do, is as new as one that was not there.
     let born = Meta::born(base.dir, base.name).map_err(|error| base.failure(error))?;
     let is_new = born.is_some_and(|born| born >= knowledge.birth);
     let change = if is_new {
@@ -70,6 +72,12 @@ pub(super) fn judge(
         BaseChange::Modified
     };
     Ok(Verdict::Newer(change))
+}
+
+/// Whether the base is known to have had something at `path` before it was changed.
+fn was_there(knowledge: &BaseKnowledge, path: &RelPath) -> bool {
+    let has_text = |texts: &Root| texts.meta(path).is_ok_and(|meta| meta.is_some());
+    knowledge.ours.contains_key(path) || knowledge.texts.as_ref().is_some_and(has_text)
 }
 
 /// Whether `base` has the text, mode and owner that it is known to have had. What cannot be read has not.

@@ -114,6 +114,8 @@ pub enum GitError {
         repository: PathBuf,
         /// Which.
         reference: String,
+        /// What the commit made it.
+        was: String,
     },
     /// A recorded reference that is not one of ours, or not one at all.
     #[error("{0:?} is not a reference beneath refs/sandbox/")]
@@ -132,6 +134,14 @@ impl GitError {
             Self::RefFormat { .. } => {
                 Some("git refs migrate --ref-format=files, in the base, makes them plain files".to_owned())
             }
+            Self::Moved {
+                repository,
+                reference,
+                was,
+            } => Some(format!(
+                "undo what was committed after it first, or put it back: git --git-dir={} update-ref {reference} {was}",
+                repository.display()
+            )),
             Self::Failed {
                 command: "fetch",
                 stderr,

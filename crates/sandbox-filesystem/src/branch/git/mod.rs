@@ -71,4 +71,4 @@ pub(crate) use scratch::HAND_OVER_PREFIX;
 pub(crate) use tracked::tracked;
 #[cfg(test)]
 pub(crate) use undo::forget;
-pub(crate) use undo::{RefMove, undo};
+pub(crate) use undo::{RefMove, Undoing, undo, undoing};

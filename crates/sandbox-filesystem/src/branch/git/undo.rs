@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(test)]
 use sandbox_types::BranchName;
@@ -29,10 +29,33 @@ pub(crate) struct RefMove {
     pub(crate) after: String,
 }
 
-/// Puts the references of the base's repository `git_dir` back to what they were before an import: all or none. One
-/// that is back already is left alone; one that has been moved since is [`GitError::Moved`]. Objects stay until git
-/// collects them.
+/// Puts the references of the base's repository `git_dir` back to what they were before an import: [`undoing`] and
+/// [`Undoing::carry_out`] at once.
 pub(crate) fn undo(git_dir: &Path, moves: &[RefMove]) -> Result<(), GitError> {
+    undoing(git_dir, moves)?.carry_out()
+}
+
+/// References that can be put back.
+#[derive(Debug)]
+pub(crate) struct Undoing {
+    git_dir: PathBuf,
+    /// What git is to be told, and that git; none where all is back already.
+    work: Option<(Git, String)>,
+}
+
+/// Looks whether the references of the base's repository `git_dir` can be put back to what they were before an import;
+/// nothing is written.
+///
+/// One that is back already is left alone, as is a repository that is gone; one that has been moved since is
+/// [`GitError::Moved`].
+pub(crate) fn undoing(git_dir: &Path, moves: &[RefMove]) -> Result<Undoing, GitError> {
+    let nothing = Undoing {
+        git_dir: git_dir.to_owned(),
+        work: None,
+    };
+    if !git_dir.is_dir() {
+        return Ok(nothing);
+    }
     let format = base_format(git_dir)?;
     let present = beneath(git_dir, format, "refs/sandbox/")?;
     let mut input = String::new();
@@ -48,6 +71,7 @@ pub(crate) fn undo(git_dir: &Path, moves: &[RefMove]) -> Result<(), GitError> {
             return Err(GitError::Moved {
                 repository: git_dir.to_owned(),
                 reference: one.name.clone(),
+                was: one.after.clone(),
             });
         }
         input.push_str(&match &one.before {
@@ -55,7 +79,22 @@ pub(crate) fn undo(git_dir: &Path, moves: &[RefMove]) -> Result<(), GitError> {
             None => format!("delete {} {}\n", one.name, one.after),
         });
     }
-    update(git_dir, &input)
+    if input.is_empty() {
+        return Ok(nothing);
+    }
+    refuse_foreign(git_dir)?;
+    let work = Some((Git::find()?, input));
+    Ok(Undoing { work, ..nothing })
+}
+
+impl Undoing {
+    /// All of the references or none. Objects stay until git collects them.
+    pub(crate) fn carry_out(self) -> Result<(), GitError> {
+        match &self.work {
+            Some((git, input)) => update(git, &self.git_dir, input),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Removes everything of the branch `name` from the base's repository `git_dir`, and says what it was: names and
@@ -70,7 +109,10 @@ pub(crate) fn forget(git_dir: &Path, name: &BranchName) -> Result<Vec<(String, S
 "
         ));
     }
-    update(git_dir, &input)?;
+    if !input.is_empty() {
+        refuse_foreign(git_dir)?;
+        update(&Git::find()?, git_dir, &input)?;
+    }
     let gone = gone.into_iter();
     Ok(gone.map(|(name, id)| (name, id.as_str().to_owned())).collect())
 }
@@ -83,13 +125,8 @@ fn beneath(
     Ok(Refs::of_base(git_dir, &RelPath::root(), format, &[prefix])?.values)
 }
 
-fn update(git_dir: &Path, input: &str) -> Result<(), GitError> {
-    if input.is_empty() {
-        return Ok(());
-    }
-    refuse_foreign(git_dir)?;
+fn update(git: &Git, git_dir: &Path, input: &str) -> Result<(), GitError> {
     let arguments = ["--no-deref", "--stdin"].map(OsStr::new);
-    let git = Git::find()?;
     git.run(git_dir, "update-ref", &arguments, input.as_bytes())
         .map(|_| ())
 }

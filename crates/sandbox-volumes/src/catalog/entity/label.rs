@@ -4,7 +4,10 @@
 
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+/// A row as SQLite makes JSON of it: what is in a [`Model`], in its order.
+pub(in crate::catalog) const PACKED: &str = "json_array(volume_id, key, value, position)";
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel, serde::Deserialize)]
 #[sea_orm(table_name = "labels")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -4,7 +4,11 @@
 
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+/// A row as SQLite makes JSON of it: what is in a [`Model`], in its order.
+pub(in crate::catalog) const PACKED: &str = "json_array(id, name, kind, place, quota_bytes, quota_inodes, \
+    size_bytes, created_at, used_bytes, used_inodes, used_at)";
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel, serde::Deserialize)]
 #[sea_orm(table_name = "volumes")]
 pub struct Model {
     #[sea_orm(primary_key)]

@@ -5,7 +5,7 @@ use std::io::{self, Cursor};
 use rustix::io::Errno;
 use sandbox_types::{TreeTime, TreeXattr};
 
-use super::{Editor, Filling, Follow, NewNode, Node, Owner, damaged};
+use super::{Editor, Filling, Follow, NewNode, Node, Owner, damaged, device_numbers};
 use crate::ext4::check;
 use crate::ext4::disk::inode::mode;
 
@@ -82,7 +82,7 @@ fn act(editor: &mut Editor, [what, one, two, amount]: [u8; 4]) -> io::Result<()>
         5 => {
             let (mut parent, name) = editor.resolve_parent(&one)?;
             editor
-                .make_special(&mut parent, name, [5, 0], &new(mode::CHAR))
+                .make_special(&mut parent, name, device_numbers((5, 1)), &new(mode::CHAR))
                 .map(drop)
         }
         6 => {
@@ -160,7 +160,7 @@ fn look_at_all(editor: &mut Editor, amount: u8) -> io::Result<()> {
     for _ in 0..200 {
         let Some(node) = waiting.pop() else { break };
         editor.xattrs(&node)?;
-        (node.owner(), node.device(), node.modified(), node.accessed());
+        std::hint::black_box((node.owner(), node.device(), node.modified(), node.accessed()));
         if node.is_directory() {
             for entry in editor.list(&node)? {
                 waiting.push(editor.node(entry.inode)?);

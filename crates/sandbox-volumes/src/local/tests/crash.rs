@@ -167,3 +167,27 @@ fn without_file(picture: &Picture, volume: &str) -> Picture {
     }
     picture
 }
+
+/// While this process has the catalog open: it settled what there was when it opened it.
+#[test]
+fn what_another_process_was_killed_with_is_in_nobodys_way() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let mut data = volume(&backend, "data").await;
+        data.snapshot("first").await.unwrap();
+        // Killed before the manifest of what it has renamed was written anew.
+        let pending = place.home().join("volumes/.pending");
+        std::fs::write(pending.join(&data.record().place), "").unwrap();
+        data.restore("first").await.unwrap();
+        assert_sound(&place.home()).await;
+        // Killed between the row and the place.
+        let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
+        let id = &data.record().place;
+        std::fs::rename(place.home().join("volumes").join(id), pending.join(id)).unwrap();
+        backend.rename(&name("data"), &name("other")).await.unwrap();
+        assert_sound(&place.home()).await;
+        let other = Volume::get_on(Arc::clone(&backend), "other").await.unwrap();
+        assert_eq!(other.fs().unwrap().read_to_string("file").unwrap(), "data");
+    });
+}

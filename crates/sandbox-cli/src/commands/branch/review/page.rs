@@ -1,7 +1,7 @@
 //! Text that fits a terminal, and a change as lines of it.
 
 use sandbox::branch::Texts;
-use sandbox::{ByteSize, Change, ChangeKind, NodeKind};
+use sandbox::{Change, ChangeKind, NodeKind};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::commands::branch::show_changes;
@@ -31,7 +31,7 @@ pub(super) fn lines(texts: &Texts, change: &Change) -> Vec<String> {
 /// What there is to say of a change that has no lines.
 pub(super) fn kind(change: &Change) -> String {
     let what = match change.node {
-        NodeKind::File => return format!("not text, {}", ByteSize::from_bytes(change.size)),
+        NodeKind::File => "file",
         NodeKind::Directory => "directory",
         NodeKind::Symlink => "link",
         NodeKind::Fifo => "pipe",

@@ -60,6 +60,59 @@ fn a_base_on_another_file_system_than_its_branches_is_committed_to_and_undone() 
 }
 
 #[test]
+fn a_commit_whose_undo_was_given_up_keeps_nothing_and_stays_in_the_base() {
+    let scene = Scene::new();
+    furnish(&scene.base);
+    scene.branch();
+    edit(&scene.tree);
+    let commit = scene.commit(Kept::Copy);
+    let committed = picture(&scene.base);
+    give_up_undo(&commit).unwrap();
+    // Killed in the middle, there is something left to be removed.
+    fs::create_dir(commit.join("slots")).unwrap();
+    give_up_undo(&commit).unwrap();
+    assert_eq!(status(&commit).unwrap(), CommitStatus::Final);
+    let names: Vec<_> = fs::read_dir(&commit)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert_eq!(names, ["state"]);
+    let refused = undo(&commit, &mut |_| {}).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ApplyError::Status {
+                status: CommitStatus::Final,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    for direction in [Direction::Finish, Direction::RollBack] {
+        let recovered = recover(&commit, direction, &mut |_| {}).unwrap();
+        assert_eq!(recovered.status, CommitStatus::Final);
+    }
+    assert_same(
+        &picture(&scene.base),
+        &committed,
+        "the base afterwards, and as it was committed",
+    );
+}
+
+#[test]
+fn what_an_undone_commit_was_is_still_known_when_undo_is_given_up() {
+    let scene = Scene::new();
+    furnish(&scene.base);
+    scene.branch();
+    edit(&scene.tree);
+    let commit = scene.commit(Kept::Copy);
+    undo(&commit, &mut |_| {}).unwrap();
+    give_up_undo(&commit).unwrap();
+    assert_eq!(status(&commit).unwrap(), CommitStatus::Undone);
+}
+
+#[test]
 fn nothing_of_the_commit_stays_in_the_base() {
     let scene = Scene::new_in(Path::new("/dev/shm"), &std::env::temp_dir());
     furnish(&scene.base);

@@ -1,5 +1,8 @@
 //! `cargo xtask bench fork`: clones of a template, and a bare loop of fork(2), in turn.
 
+mod branches;
+mod pool;
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -30,6 +33,9 @@ pub(crate) struct Args {
     /// Leave out what takes more memory than this, MiB
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     most: u32,
+    /// A few rounds of a few clones: to see that it works, not how fast it is
+    #[arg(long)]
+    quick: bool,
 }
 
 /// Memory, pages, how many clones a batch, requests.
@@ -49,7 +55,8 @@ struct Row {
     request: &'static str,
     count: u32,
     ours: Figures,
-    bare: Figures,
+    /// None where there is nothing to compare it with.
+    bare: Option<Figures>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -67,15 +74,28 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Quiet::Wait
     };
     let machine = Machine::look(&account, quiet);
+    let rounds = if args.quick { 2 } else { args.rounds };
+    let most = if args.quick { args.most.min(50) } else { args.most };
+    let few = |count: u32| if args.quick { count.min(50) } else { count };
     let mut rows = Vec::new();
-    for size in SIZES.iter().filter(|size| size.0 <= args.most) {
-        rows.extend(measure(&account, [&driver, &bare], *size, args.rounds)?);
+    for (mib, pages, count, requests) in SIZES.iter().filter(|size| size.0 <= most) {
+        let size = (*mib, *pages, few(*count), *requests);
+        rows.extend(measure(&account, [&driver, &bare], size, rounds)?);
     }
-    let pss = idle(&account, &driver)?;
+    for place in &branches::places(&account)? {
+        rows.extend(branches::measure(&account, place, few(200), rounds)?);
+    }
+    let pool = pool::measure(&account, rounds, few(320))?;
+    let pss = idle(&account, &driver, few(1000))?;
     println!();
     machine.print();
     print_rows(&rows, pss);
-    json::write(args.common.json.as_ref(), &figures(&rows, pss))
+    pool::print(&pool);
+    let mut all = figures(&rows, pss);
+    if let Some(all) = all.as_object_mut() {
+        all.insert("pool_ns".to_owned(), pool::figures(&pool));
+    }
+    json::write(args.common.json.as_ref(), &all)
 }
 
 /// Our clones and the bare loop, in turn, so that both see the same machine.
@@ -107,26 +127,26 @@ fn measure(
             request,
             count,
             ours: of_ours,
-            bare: of_bare,
+            bare: Some(of_bare),
         });
     }
     Ok(rows)
 }
 
-/// PSS of a template of 50 MiB alone, and with 1000 clones that wait, KiB.
-fn idle(account: &Account, driver: &Path) -> Result<(u64, u64)> {
+/// PSS of a template of 50 MiB with one clone that waits, and with many, KiB; how many.
+fn idle(account: &Account, driver: &Path, count: u32) -> Result<(u64, u64, u32)> {
     let mut forker = Forker::start(account, driver, 50, "4k")?;
     let kib = |(_, kib): (Duration, Duration)| u64::try_from(kib.as_nanos()).unwrap_or(u64::MAX);
     let one = kib(forker.ask("idle", 1)?);
-    let all = kib(forker.ask("idle", 1000)?);
-    Ok((one, all))
+    let all = kib(forker.ask("idle", count)?);
+    Ok((one, all, count))
 }
 
 fn rate(count: u32, figures: &Figures) -> f64 {
     f64::from(count) / figures.median().as_secs_f64()
 }
 
-fn print_rows(rows: &[Row], (one, all): (u64, u64)) {
+fn print_rows(rows: &[Row], (one, all, count): (u64, u64, u32)) {
     println!("clones a second: median (slowest-fastest round) of batches; ratio to the bare loop");
     for row in rows {
         let range = |figures: &Figures| {
@@ -138,34 +158,38 @@ fn print_rows(rows: &[Row], (one, all): (u64, u64)) {
                 of(figures.min())
             )
         };
+        let compared = row.bare.as_ref().map(|bare| {
+            let ratio = rate(row.count, &row.ours) / rate(row.count, bare);
+            format!("bare {:<24} ratio {ratio:.2}", range(bare))
+        });
         println!(
-            "{:>5} MiB {:>4} pages {:<8} {:>4} at once  sandbox {:<24} bare {:<24} ratio {:.2}",
+            "{:>5} MiB {:>4} pages {:<14} {:>4} at once  sandbox {:<24} {}",
             row.mib,
             row.pages,
             row.request,
             row.count,
             range(&row.ours),
-            range(&row.bare),
-            rate(row.count, &row.ours) / rate(row.count, &row.bare),
+            compared.unwrap_or_default(),
         );
     }
     println!(
-        "PSS of a template of 50 MiB and one idle clone {one} KiB, and 1000 idle clones {all} KiB: {} KiB a clone",
-        all.saturating_sub(one) / 999
+        "PSS of a template of 50 MiB and one idle clone {one} KiB, and {count} idle clones {all} KiB: {} KiB a clone",
+        all.saturating_sub(one) / u64::from(count.saturating_sub(1).max(1))
     );
 }
 
-fn figures(rows: &[Row], (one, all): (u64, u64)) -> Value {
+fn figures(rows: &[Row], (one, all, count): (u64, u64, u32)) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
             json!({
                 "mib": row.mib, "pages": row.pages, "request": row.request, "count": row.count,
-                "sandbox_per_second": rate(row.count, &row.ours), "bare_per_second": rate(row.count, &row.bare),
+                "sandbox_per_second": rate(row.count, &row.ours),
+                "bare_per_second": row.bare.as_ref().map(|bare| rate(row.count, bare)),
             })
         })
         .collect();
-    json!({ "fork": rows, "pss_kib": { "one": one, "thousand": all } })
+    json!({ "fork": rows, "pss_kib": { "one": one, "all": all, "clones": count } })
 }
 
 /// A process that forks when told to. Killed and reaped when dropped.
@@ -180,6 +204,10 @@ impl Forker {
     fn start(account: &Account, program: &Path, mib: u32, pages: &str) -> Result<Self> {
         let mut command = command_as(account, program);
         command.arg(mib.to_string()).arg(pages).current_dir("/");
+        Self::of(command, program)
+    }
+
+    fn of(mut command: std::process::Command, program: &Path) -> Result<Self> {
         let program = program.display().to_string();
         let failed = |source| BenchError::Peer {
             program: program.clone(),
@@ -200,6 +228,18 @@ impl Forker {
 
     /// Until all ran, and until all had ended.
     fn ask(&mut self, request: &str, count: u32) -> Result<(Duration, Duration)> {
+        match self.times(request, count)?.as_slice() {
+            [made, ended] => Ok((*made, *ended)),
+            times => Err(BenchError::Answer {
+                program: self.program.clone(),
+                answer: format!("{times:?}"),
+            }
+            .into()),
+        }
+    }
+
+    /// As many times as are answered.
+    fn times(&mut self, request: &str, count: u32) -> Result<Vec<Duration>> {
         let program = || self.program.clone();
         let failed = |source| BenchError::Peer {
             program: program(),
@@ -212,18 +252,21 @@ impl Forker {
         }
         let words: Vec<&str> = line.trim_end().split('\t').collect();
         let nanos = |word: &str| word.parse().ok().map(Duration::from_nanos);
-        match words[..] {
-            ["ok", made, ended] => match (nanos(made), nanos(ended)) {
-                (Some(made), Some(ended)) => Ok((made, ended)),
-                _ => Err(BenchError::Answer {
-                    program: program(),
-                    answer: line.clone(),
-                }
-                .into()),
-            },
+        match words.as_slice() {
+            ["ok", times @ ..] => times
+                .iter()
+                .map(|time| nanos(time))
+                .collect::<Option<_>>()
+                .ok_or_else(|| {
+                    BenchError::Answer {
+                        program: program(),
+                        answer: line.clone(),
+                    }
+                    .into()
+                }),
             ["failed", why] => Err(BenchError::Run {
                 program: program(),
-                why: why.to_owned(),
+                why: (*why).to_owned(),
             }
             .into()),
             _ => Err(BenchError::Answer {
