@@ -1,6 +1,7 @@
 //! The command line as a type.
 
 use crate::commands::{branch, completions, doctor, exec, gc, layer, man, mount, profile, ps, volume};
+use crate::fork::args::ForkArgs;
 use crate::run::args::RunArgs;
 
 use std::ffi::OsString;
@@ -52,13 +53,19 @@ impl Cli {
 }
 
 /// Whether the words are those of `sandbox run`, read or not.
-pub(crate) fn is_run(args: &[OsString]) -> bool {
+fn is_run(args: &[OsString]) -> bool {
     args.get(1).is_some_and(|word| word == "run")
+}
+
+/// Whether the words are those of a command whose status is that of what it runs.
+pub(crate) fn runs_something(args: &[OsString]) -> bool {
+    is_run(args) || args.get(1).is_some_and(|word| word == "fork")
 }
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Run(Box<RunArgs>),
+    Fork(Box<ForkArgs>),
     Exec(exec::Args),
     Branch(branch::Args),
     Ps(ps::Args),

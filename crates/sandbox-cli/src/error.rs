@@ -17,7 +17,10 @@ use sandbox::own::OwnWallsError;
 use sandbox::policy::DocumentError;
 use sandbox::serve::fuse::MountError;
 use sandbox::volume::{ArchiveError, FsError, VolumeError};
-use sandbox::{AttachVolumesError, BranchName, JoinError, PolicyError, PrepareError, RunError, StartError};
+use sandbox::{
+    AttachVolumesError, BranchName, ForkError, JoinError, PolicyError, PrepareError, ReduceError, RunError,
+    StartError,
+};
 
 use crate::commands::mount;
 use crate::output::tell;
@@ -50,6 +53,10 @@ pub(crate) enum CliError {
     Start(#[from] StartError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
     #[error("--interactive: output on a terminal is not counted, so --output-limit cannot be kept")]
     UncountedTerminal,
     #[error("{what}: {source}")]
@@ -144,7 +151,10 @@ impl CliError {
     /// The status to exit with.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
-            Self::Start(error) | Self::Run(RunError::Start(error)) => error.exit_status(),
+            Self::Start(error)
+            | Self::Run(RunError::Start(error))
+            | Self::Fork(ForkError::Start(error))
+            | Self::Reduce(ReduceError::Start(error)) => error.exit_status(),
             _ => SANDBOX_FAILED,
         }
     }
@@ -157,7 +167,11 @@ impl CliError {
                 Some(path) => format!("see: sandbox profile list; or put one into {}", path.display()),
                 None => "see: sandbox profile list".into(),
             }),
-            Self::Start(error) | Self::Run(RunError::Start(error)) => hint_of(error),
+            Self::Start(error)
+            | Self::Run(RunError::Start(error))
+            | Self::Fork(ForkError::Start(error))
+            | Self::Reduce(ReduceError::Start(error)) => hint_of(error),
+            Self::Fork(error) => error.hint(),
             Self::DryRunOnBranch { name } => Some(format!(
                 "try it on a branch of it: sandbox run --branch --from={name} --dry-run -- COMMAND"
             )),

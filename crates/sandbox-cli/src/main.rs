@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod error;
+mod fork;
 mod interrupt;
 mod output;
 mod profiles;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Subcommand::Run(args) => return run::run(&args),
+        Subcommand::Fork(args) => return fork::run(*args),
         Subcommand::Exec(args) => return commands::exec::run(&args),
         Subcommand::Branch(args) => commands::branch::run(&args),
         Subcommand::Ps(args) => commands::ps::run(&args),
@@ -45,10 +47,10 @@ fn main() -> ExitCode {
     })
 }
 
-/// What clap did not accept. For `run` it means that the sandbox failed before the command, whose own status 2 must
-/// not be taken for it.
+/// What clap did not accept. For `run` and `fork` it means that the sandbox failed before the command, whose own status
+/// 2 must not be taken for it.
 fn refuse(args: &[OsString], error: &clap::Error) -> ExitCode {
-    let is_run = cli::is_run(args);
+    let is_run = cli::runs_something(args);
     let status = match u8::try_from(error.exit_code()).unwrap_or(2) {
         0 => 0,
         _ if is_run => error::SANDBOX_FAILED,

@@ -54,6 +54,14 @@ impl Bar {
         }
     }
 
+    /// Shows work of which so many parts are done.
+    pub(crate) fn items(&mut self, what: &'static str, done: u64, total: u64) {
+        let template = || (Some(total), "{prefix} [{wide_bar}] {pos}/{len} {eta}");
+        if let Some(bar) = self.bar(what, template) {
+            bar.set_position(done);
+        }
+    }
+
     /// Shows work of which nobody knows how much there is.
     pub(crate) fn count(&mut self, what: &'static str, entries: u64) {
         let template = || (None, "{prefix} {spinner} {msg}");

@@ -5,11 +5,12 @@
 
 use core::cell::Cell;
 
+pub use crate::execute::Words;
 use crate::sys::files;
-use crate::sys::{self, EACCES, EINVAL, ENOENT, ENOEXEC, ENOTDIR, Errno, Fd, Mapping, Stack};
+use crate::sys::{self, EINVAL, Fd, Mapping, Stack};
 pub use crate::walls::Failure;
 use crate::walls::{self, Own};
-use crate::wire::{self, Confinement, Cursor, Exec, Stage, Text};
+use crate::wire::{Confinement, Stage, Text};
 
 /// The terminal of a command: master and slave, and whether it is that of init's own session.
 #[derive(Debug)]
@@ -41,14 +42,6 @@ struct Start<'a> {
     terminal: Option<&'a Terminal>,
     words: Cell<Option<Words<'a>>>,
     failure: Cell<Option<Failure>>,
-}
-
-/// What to execute, laid out as the kernel takes it.
-pub struct Words<'a> {
-    exec: Exec<'a>,
-    argv: Mapping,
-    envp: Mapping,
-    shell_argv: Mapping,
 }
 
 /// Opens a terminal in the sandbox's own devpts. The first one becomes that of init's session, so that
@@ -100,17 +93,6 @@ pub fn read_blob(blob: &Fd) -> Result<Mapping, Failure> {
     Mapping::of_file(blob, length).map_err(request)
 }
 
-/// Pointers to `count` texts, ended by null, with `spare` places in front.
-fn pointers(bytes: &[u8], count: u32, spare: usize) -> sys::Result<Mapping> {
-    let count = usize::try_from(count).map_err(|_| EINVAL)?;
-    let mut mapping = Mapping::of_pointers(spare + count + 1)?;
-    let slots = mapping.pointers().get_mut(spare..spare + count).ok_or(EINVAL)?;
-    for (slot, text) in slots.iter_mut().zip(wire::texts(bytes)) {
-        *slot = text.as_ptr() as usize;
-    }
-    Ok(mapping)
-}
-
 impl Start<'_> {
     /// Puts up every wall and executes. Returns only when something failed.
     fn run(&self) {
@@ -132,6 +114,7 @@ impl Start<'_> {
             cwd: self.cwd,
             close_from: Some(3),
             capabilities: 0,
+            passed_on: 0,
             filter: confinement.filter,
         };
         walls::put_up(confinement, &own)
@@ -154,50 +137,5 @@ impl Start<'_> {
             files::duplicate_to(file, target)?;
         }
         Ok(())
-    }
-}
-
-impl<'a> Words<'a> {
-    /// Those of a command blob.
-    pub fn of(blob: &'a [u8]) -> Result<Self, Failure> {
-        let request = |errno| (Stage::Request, errno);
-        let exec = Cursor(blob).exec().ok_or(request(EINVAL))?;
-        Ok(Self {
-            exec,
-            argv: pointers(exec.argv, exec.argc, 0).map_err(request)?,
-            envp: pointers(exec.envp, exec.envc, 0).map_err(request)?,
-            shell_argv: pointers(exec.argv, exec.argc, 1).map_err(request)?,
-        })
-    }
-
-    /// Where to start.
-    pub const fn cwd(&self) -> &'a Text {
-        self.exec.cwd
-    }
-
-    /// Tries every candidate as execvp(3) does. Answers what to report when none can be executed.
-    pub fn execute(&mut self) -> Errno {
-        let mut answer = ENOENT;
-        for path in wire::texts(self.exec.candidates) {
-            match sys::exec(path, &mut self.argv, &mut self.envp) {
-                ENOENT | ENOTDIR => {}
-                EACCES => answer = EACCES,
-                ENOEXEC => return self.execute_as_script(path),
-                errno => return errno,
-            }
-        }
-        answer
-    }
-
-    /// A text without an interpreter line is the shell's, as in execvp(3).
-    fn execute_as_script(&mut self, path: &Text) -> Errno {
-        if let [shell, script, ..] = self.shell_argv.pointers() {
-            *shell = c"/bin/sh".as_ptr() as usize;
-            *script = path.as_ptr() as usize;
-        }
-        match sys::exec(c"/bin/sh", &mut self.shell_argv, &mut self.envp) {
-            ENOENT => ENOEXEC,
-            errno => errno,
-        }
     }
 }

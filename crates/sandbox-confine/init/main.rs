@@ -32,6 +32,7 @@ mod beside;
 mod command;
 mod descendants;
 mod everybody;
+mod execute;
 mod fuse;
 mod keeper;
 mod overlay;
@@ -89,8 +90,8 @@ fn run(control: &Fd) -> Result<(), (u64, Errno)> {
     sys::setsid().map_err(early)?;
     let namespaces = match next(control).map_err(early)? {
         Received::Message([BEGIN, namespaces, ..], _) => namespaces,
-        Received::Message([KEEP, ..], [Some(template), ..]) => {
-            return keeper::until_the_end(control, &template).map_err(early);
+        Received::Message([KEEP, pid, ..], [Some(template), ..]) => {
+            return keeper::until_the_end(control, &template, pid).map_err(early);
         }
         _ => return Err(early(sys::EINVAL)),
     };

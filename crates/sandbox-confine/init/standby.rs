@@ -123,6 +123,7 @@ impl Waiter {
             cwd: self.cwd,
             close_from: None,
             capabilities: 0,
+            passed_on: 0,
             filter: self.confinement.filter,
         };
         walls::put_up(&self.confinement, &own)

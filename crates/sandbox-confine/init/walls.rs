@@ -21,6 +21,8 @@ pub struct Own<'a> {
     pub close_from: Option<i32>,
     /// Capabilities that stay, in the process's own user namespace.
     pub capabilities: u64,
+    /// Those of them that a program which it executes has as well.
+    pub passed_on: u64,
     /// The filter, which may differ from the confinement's own.
     pub filter: &'a [u8],
 }
@@ -34,6 +36,10 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
     }
     if !confinement.cpus.is_empty() {
         sys::set_affinity(confinement.cpus).map_err(at(Stage::Limits))?;
+    }
+    if own.passed_on != 0 {
+        // What is not in the bounding set can be made inheritable no more (capset(2)).
+        sys::make_inheritable(own.passed_on).map_err(at(Stage::Privileges))?;
     }
     // The bounding set goes first: dropping from it takes a capability.
     match sys::bounding_drop() {
@@ -59,7 +65,7 @@ pub fn put_up(confinement: &Confinement<'_>, own: &Own<'_>) -> Result<(), Failur
         sys::set_identity(uid, gid).map_err(at(Stage::Identity))?;
     }
     sys::drop_ambient().map_err(at(Stage::Privileges))?;
-    sys::capabilities(own.capabilities).map_err(at(Stage::Privileges))?;
+    sys::capabilities(own.capabilities, own.passed_on).map_err(at(Stage::Privileges))?;
     sys::no_new_privileges().map_err(at(Stage::Privileges))?;
     if let Some(rules) = rules {
         landlock::restrict(&rules).map_err(at(Stage::Landlock))?;

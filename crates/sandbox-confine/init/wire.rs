@@ -70,7 +70,8 @@ pub const CONTINUED: u64 = 21;
 /// everybody who was inside, else those of init itself.
 pub const EXITED: u64 = 22;
 
-/// Control, to a keeper, first of all: keep the clones of a template. Carries the keeper's end of the template's socket.
+/// Control, to a keeper, first of all: keep the clones of the template with this pid (value 1). Carries the keeper's end
+/// of the template's socket.
 pub const KEEP: u64 = 32;
 /// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow; value 1 is 1 where
 /// clones may have views of their own, since when other mounts are in their places.
@@ -107,6 +108,13 @@ pub const CLONE_RESUME: u64 = 39;
 /// Channel of a clone, to a keeper: tell its pid outside. Carries a channel for [`DONE`], which carries a pidfd.
 pub const CLONE_PID: u64 = 40;
 
+/// To a template that is a program, first of all: value 1 is 1 when its memory is to be put into huge pages, value 2
+/// LANDLOCK_ACCESS_FS_REFER where this kernel has it. Carries the filter that its clones put before its own, and, where
+/// they have views of their own, what they are confined by once more.
+pub const TERMS: u64 = 60;
+/// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1.
+pub const MADE: u64 = 61;
+
 /// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
 pub const FORK_FDS: usize = 4;
 /// The clone has views of its own, in a mount namespace of its own.
@@ -123,6 +131,12 @@ pub const MAX_TREES: usize = 5;
 pub const MAX_CLONES: usize = 8192;
 /// Why a template did not become ready; value 1 of [`FAILED`] on its socket, above every [`Stage`].
 pub const PANICKED: u64 = 64;
+/// A program that wants to be forked has so many threads (value 2). It may try again.
+pub const THREADS: u64 = 65;
+/// Another process than the template has said that it was ready: value 2 is its pid inside.
+pub const ELSEWHERE: u64 = 66;
+/// The template has closed its socket.
+pub const CLOSED: u64 = 67;
 
 /// The sandbox has a pid namespace of its own: init is pid 1.
 pub const GO_PID_NAMESPACE: u64 = 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sandbox_types::{Policy, ServeFuse, ServedName};
 
 use crate::error::PrepareError;
+use crate::fork::TemplateBuilder;
 use crate::prepared::Prepared;
 use crate::sandbox::Sandbox;
 use crate::served::Filesystems;
@@ -49,13 +50,25 @@ impl SandboxBuilder {
     /// # Errors
     /// As [`build`](Self::build).
     pub fn prepare(self) -> Result<Prepared, PrepareError> {
+        Prepared::serving(&self.policy, self.filesystems()?)
+    }
+
+    /// What is to be forked, in a sandbox with these filesystems; see [`Sandbox::template`].
+    ///
+    /// # Errors
+    /// What is wrong with the names. All else is found when the template is made.
+    pub fn template(&self) -> Result<TemplateBuilder<'_>, PrepareError> {
+        Ok(TemplateBuilder::new(&self.policy, self.filesystems()?))
+    }
+
+    fn filesystems(&self) -> Result<Filesystems, PrepareError> {
         let mut filesystems = Filesystems::default();
-        for (name, fs) in self.served {
+        for (name, fs) in &self.served {
             let name: ServedName = name.parse()?;
-            if !filesystems.add(name.clone(), fs) {
+            if !filesystems.add(name.clone(), Arc::clone(fs)) {
                 return Err(PrepareError::ServedAgain { name });
             }
         }
-        Prepared::serving(&self.policy, filesystems)
+        Ok(filesystems)
     }
 }

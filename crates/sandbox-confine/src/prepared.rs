@@ -40,9 +40,18 @@ pub struct Prepared(Arc<Shared>);
 struct Shared {
     policy: Policy,
     served: Filesystems,
-    /// Directories of the host that views of clones are made of.
-    trees: Vec<PathBuf>,
+    /// What is inside besides.
+    extras: Extras,
     inner: Mutex<Arc<Inner>>,
+}
+
+/// What a sandbox has besides what its policy says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras {
+    /// Files of ours that are to be inside.
+    pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
+    /// Directories of the host that views of clones are made of.
+    pub(crate) trees: Vec<PathBuf>,
 }
 
 /// What all runs of one plan share.
@@ -67,23 +76,23 @@ impl Prepared {
 
     /// The same, with filesystems that this process serves.
     pub(crate) fn serving(policy: &Policy, served: Filesystems) -> Result<Self, PrepareError> {
-        Self::with(policy, served, Vec::new())
+        Self::with_all(policy, served, Extras::default())
     }
 
-    /// The same, for a template whose clones have views that are made of those directories of the host.
-    pub(crate) fn with_trees(policy: &Policy, trees: Vec<PathBuf>) -> Result<Self, PrepareError> {
-        Self::with(policy, Filesystems::default(), trees)
-    }
-
-    fn with(policy: &Policy, served: Filesystems, trees: Vec<PathBuf>) -> Result<Self, PrepareError> {
+    /// The same, with more inside.
+    pub(crate) fn with_all(
+        policy: &Policy,
+        served: Filesystems,
+        extras: Extras,
+    ) -> Result<Self, PrepareError> {
         policy.check()?;
         served.check(policy)?;
-        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &trees)?));
+        let inner = Mutex::new(Arc::new(Inner::new(policy, &served, &extras)?));
         let policy = policy.clone();
         Ok(Self(Arc::new(Shared {
             policy,
             served,
-            trees,
+            extras,
             inner,
         })))
     }
@@ -174,7 +183,7 @@ impl Prepared {
 
     fn without_namespaces(&self, cause: &NoNamespaces) -> Result<Arc<Inner>, StartError> {
         remember_no_namespaces(cause);
-        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.trees)?);
+        let inner = Arc::new(Inner::new(&self.0.policy, &self.0.served, &self.0.extras)?);
         *self.0.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&inner);
         Ok(inner)
     }
@@ -218,14 +227,15 @@ impl Prepared {
 }
 
 impl Inner {
-    fn new(policy: &Policy, served: &Filesystems, trees: &[PathBuf]) -> Result<Self, PrepareError> {
+    fn new(policy: &Policy, served: &Filesystems, extras: &Extras) -> Result<Self, PrepareError> {
         let host = detect_host()?;
         let limits = &policy.limits;
         let is_grouped = limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some();
         let cgroups = is_grouped.then(|| Hierarchy::host().probe());
-        let view = gather(policy, &host, served)?;
+        let mut view = gather(policy, &host, served)?;
+        view.files.clone_from(&extras.files);
         let mut plan = plan(policy, &host, cgroups.as_ref(), &view)?;
-        plan.take_trees(trees);
+        plan.take_trees(&extras.trees);
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());
         Ok(Self {

@@ -14,6 +14,7 @@ use crate::fork::{CloneHandle, Link, TemplateBuilder};
 use crate::prepared::Prepared;
 use crate::process::{Left, Owned, Process};
 use crate::run::BoundCommand;
+use crate::served::Filesystems;
 use crate::share::{self, Gate, JoinError, ShareError, Stake};
 use crate::start::start_in;
 use crate::wire;
@@ -135,7 +136,7 @@ impl Sandbox {
 
     /// What is to be forked under `policy`; see [`TemplateBuilder`].
     pub fn template(policy: &Policy) -> TemplateBuilder<'_> {
-        TemplateBuilder::new(policy)
+        TemplateBuilder::new(policy, Filesystems::default())
     }
 
     /// One that has been built already.

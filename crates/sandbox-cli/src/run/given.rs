@@ -10,14 +10,14 @@ use crate::error::CliError;
 
 /// It, for as long as the sandbox lives.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(crate) struct Given {
     views: BranchViews,
     volumes: AttachedVolumes,
 }
 
 impl Given {
     /// Takes what the policy names; the policy with it.
-    pub(super) fn take(
+    pub(crate) fn take(
         policy: Policy,
         args: &RunArgs,
         session: Option<&Session>,
@@ -53,11 +53,12 @@ impl Given {
     }
 
     /// Gives it back. Nothing that ran in the sandbox is left by now.
-    pub(super) fn give_back(self) {
+    pub(crate) fn give_back(self) {
         self.volumes.give_back();
     }
 
-    fn builder(&self, policy: &Policy) -> SandboxBuilder {
+    /// The same, to be made in any way.
+    pub(crate) fn builder(&self, policy: &Policy) -> SandboxBuilder {
         self.views.serve(self.volumes.builder(policy))
     }
 }

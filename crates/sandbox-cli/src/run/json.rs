@@ -112,12 +112,12 @@ impl JsonTo {
     }
 
     /// A command line that cannot be read.
-    pub(crate) fn usage(&mut self, error: String, exit: u8) -> Result<(), CliError> {
-        let hint = Some("see: sandbox run --help".into());
+    pub(crate) fn usage(&mut self, error: String, command: &str, exit: u8) -> Result<(), CliError> {
+        let hint = Some(format!("see: sandbox {command} --help"));
         self.write(&Failure { error, hint, exit })
     }
 
-    fn write(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+    pub(crate) fn write(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let mut line = serde_json::to_vec(value).map_err(CliError::Json)?;
         line.push(b'\n');
         match self {

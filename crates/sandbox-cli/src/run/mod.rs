@@ -2,21 +2,21 @@
 
 pub(crate) mod args;
 mod attached;
-mod branch_args;
+pub(crate) mod branch_args;
 pub(crate) mod branch_end;
 mod branch_report;
-mod directory;
+pub(crate) mod directory;
 mod examples;
 mod explain;
 pub(crate) mod flags;
-mod given;
-mod json;
+pub(crate) mod given;
+pub(crate) mod json;
 pub(crate) mod live;
-mod notes;
+pub(crate) mod notes;
 pub(crate) mod on_branch;
 mod paths;
-mod policy;
-mod signals;
+pub(crate) mod policy;
+pub(crate) mod signals;
 mod streams;
 pub(crate) mod terminal;
 mod values;
@@ -100,10 +100,13 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 /// Says in JSON, where that was asked for, that the command line cannot be read.
 pub(crate) fn refused(args: &[OsString], error: &clap::Error, status: u8) {
     let Some(file) = json::named_in(args) else { return };
+    let command = args
+        .get(1)
+        .map_or_else(|| "run".into(), |word| word.to_string_lossy());
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    if let Err(error) = JsonTo::open(&file).and_then(|mut json| json.usage(what, status)) {
+    if let Err(error) = JsonTo::open(&file).and_then(|mut json| json.usage(what, &command, status)) {
         error.print();
     }
 }
@@ -235,7 +238,7 @@ fn wait(
 /// In a cgroup that was delegated to this process alone (`systemd-run --user --scope -p Delegate=yes`), limits
 /// can be set on a sibling only: this process moves into a leaf of its own. Where that does not work, the
 /// report says what the limits are held by instead.
-fn stand_aside_for_limits(policy: &Policy) {
+pub(crate) fn stand_aside_for_limits(policy: &Policy) {
     let limits = &policy.limits;
     if (limits.memory.is_some() || limits.processes.is_some() || limits.cpu_time.is_some())
         && let Err(error) = Hierarchy::host().probe_adopting(Adopt::OwnLeaf)
@@ -245,7 +248,7 @@ fn stand_aside_for_limits(policy: &Policy) {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnTerminal {
+pub(crate) enum OnTerminal {
     Yes,
     No,
 }
@@ -269,7 +272,12 @@ impl OnTerminal {
     }
 }
 
-fn command(args: &RunArgs, session: Option<&Session>, start: &Start, on_terminal: OnTerminal) -> Command {
+pub(crate) fn command(
+    args: &RunArgs,
+    session: Option<&Session>,
+    start: &Start,
+    on_terminal: OnTerminal,
+) -> Command {
     let (program, words) = args
         .command
         .split_first()

@@ -112,6 +112,11 @@ impl Session {
         }
     }
 
+    /// The branch.
+    pub(crate) fn branch(&self) -> &Branch {
+        &self.branch
+    }
+
     /// Puts it into the policy.
     pub(crate) fn apply(&self, args: &RunArgs, builder: PolicyBuilder) -> Result<PolicyBuilder, CliError> {
         if self.is_joined {

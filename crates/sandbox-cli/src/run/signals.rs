@@ -47,7 +47,7 @@ impl Signals {
         let set: SigSet = FORWARDED
             .iter()
             .copied()
-            .filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0)
+            .filter(|signal| !is_in(ignored, *signal))
             .collect();
         set.thread_block().map_err(failed)?;
         let fd =
@@ -103,6 +103,15 @@ pub(crate) fn release() -> Result<(), CliError> {
         what: "sigprocmask",
         source: errno.into(),
     })
+}
+
+/// Whether a signal is ignored, which a parent has set (nohup).
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    is_in(ignored(), signal)
+}
+
+fn is_in(mask: u64, signal: Signal) -> bool {
+    mask >> (signal as u32 - 1) & 1 == 1
 }
 
 /// The signals that are ignored, as a bit mask (proc_pid_stat(5), field 33). A blocked one would be queued

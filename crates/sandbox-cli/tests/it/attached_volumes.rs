@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::harness::{Harness, Ran, has};
 
 /// Why nothing can be served through /dev/fuse here.
-fn no_fuse() -> Option<String> {
+pub(crate) fn no_fuse() -> Option<String> {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/fuse");
     opened.err().map(|error| format!("/dev/fuse: {error}"))
 }

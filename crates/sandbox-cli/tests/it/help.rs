@@ -10,6 +10,7 @@ use crate::harness::{Harness, Ran, binary, has, path_with};
 const GOLDEN: &[(&[&str], &str)] = &[
     (&["--help"], "sandbox.txt"),
     (&["run", "--help"], "run.txt"),
+    (&["fork", "--help"], "fork.txt"),
     (&["exec", "--help"], "exec.txt"),
     (&["branch", "--help"], "branch.txt"),
     (&["branch", "list", "--help"], "branch-list.txt"),
@@ -120,6 +121,39 @@ fn every_example_of_run_works() {
 }
 
 #[test]
+fn every_example_of_fork_works() {
+    for program in ["python3", "cc"] {
+        if let Some(reason) = crate::fork::missing(program) {
+            skip!("help::every_example_of_fork_works", "{reason}");
+        }
+    }
+    let place = Harness::new();
+    place.write(
+        "work/sweep.py",
+        "import sandbox_fork; n = sandbox_fork.ready(); print(n % 7, n)\n",
+    );
+    place.write(
+        "work/edit.py",
+        "import sandbox_fork; n = sandbox_fork.ready(); open('out', 'w').write(str(n))\n",
+    );
+    place.write(
+        "work/sweep.c",
+        "#include \"sandbox_fork.h\"\nint main(void) { return sandbox_ready() < 0; }\n",
+    );
+    let help = place.sandbox(["fork", "--help"]).stdout;
+    let examples: Vec<_> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("$ "))
+        .collect();
+    assert!(examples.len() >= 5, "{help}");
+    for example in examples {
+        let ran = shell(&place, example);
+        assert_eq!(ran.status, 0, "{example}: {ran:?}");
+    }
+    assert!(place.work().join("ended.json").is_file());
+}
+
+#[test]
 fn every_example_of_the_other_commands_works() {
     let place = Harness::new();
     fs::create_dir_all(place.home().join(".local/share/bash-completion/completions")).expect("mkdir");
@@ -196,6 +230,7 @@ fn completions_and_manual_pages_know_every_command() {
     for page in [
         "sandbox.1",
         "sandbox-run.1",
+        "sandbox-fork.1",
         "sandbox-doctor.1",
         "sandbox-profile.1",
         "sandbox-ps.1",

@@ -10,6 +10,7 @@ mod branch_review;
 mod branches;
 mod escape;
 mod exit_status;
+mod fork;
 mod gc;
 mod help;
 mod interrupted_volumes;

@@ -132,19 +132,19 @@ impl Clone {
             };
             self.end();
         }
-        match (self.first, self.state) {
-            // Its namespace cannot be gone before it is.
-            (Some(_), _) | (None, State::Runs(_)) => return Gone::InPart,
-            // Whoever is told may want to have it at once.
-            _ => self.lock = None,
+        if self.first.is_some() {
+            return Gone::InPart;
         }
-        if let State::Ended {
-            status,
-            time_us,
-            usage,
-        } = self.state
-        {
-            self.tell(status, time_us, usage);
+        // Whoever is told may want to have it at once.
+        self.lock = None;
+        match self.state {
+            // A namespace goes when all in it have been reaped: what the template has named was never in there.
+            State::Runs(_) => self.tell(SIGKILL as i32, sys::monotonic_us(), Rusage::default()),
+            State::Ended {
+                status,
+                time_us,
+                usage,
+            } => self.tell(status, time_us, usage),
         }
         Gone::Whole
     }

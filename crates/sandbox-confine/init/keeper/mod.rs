@@ -9,6 +9,7 @@
 //! Like init, of whose program it is a part, it is not dumpable, allocates nothing, never panics, and blocks on nothing
 //! but its own sockets. It ends with everything it keeps when the supervisor's end of its control socket closes.
 
+mod batch;
 mod clone;
 mod nested;
 mod workshop;
@@ -16,12 +17,13 @@ mod workshop;
 use crate::sys::events::{Event, Events, Interest};
 use crate::sys::files;
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping, NamespaceKind};
+use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping, NamespaceKind};
 use crate::wire::{
     BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLONE_VIEW,
-    CLONE_WAITS, DONE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES, MAX_VIEWS, MESSAGE_FDS,
-    Message, READY, SHOW, SIGNAL, TREES, VIEWS,
+    CLONE_WAITS, CLOSED, DONE, ELSEWHERE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES,
+    MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, TREES, VIEWS,
 };
+use batch::Batch;
 use clone::{Clone, Gone};
 use nested::Nested;
 use workshop::{Made, Workshop};
@@ -35,6 +37,19 @@ const CHANNELS: u64 = 3;
 /// So many clones are asked for before the template has answered for the first of them: each is four descriptors on
 /// their way, of which a user may have only so many (unix(7)).
 const WINDOW: usize = 32;
+/// So many messages of the template are read before somebody else's turn comes. It owes at most one for each clone of
+/// the window: what says more than that is no template of ours.
+const MESSAGES: usize = 4 * WINDOW;
+/// So many of its failures are told before it is ready: a supervisor that does not listen must have room for what it
+/// waits for.
+const FAILURES: u32 = 16;
+/// How long a template may take for one clone, in ms. It copies page tables, which takes seconds where there are many
+/// GiB in small pages.
+const PATIENCE_MS: u64 = 60_000;
+/// How often that is looked at, in ms.
+const LOOK_MS: i32 = 1000;
+/// How long a process may take from the closing of its descriptors to its end, in ms.
+const ENDING_MS: u32 = 100;
 
 struct Keeper<'a> {
     control: &'a Fd,
@@ -45,6 +60,10 @@ struct Keeper<'a> {
     workshop: Option<Workshop>,
     views: Option<Mapping>,
     template: Template,
+    /// Whether the template has said that it is ready.
+    is_ready: bool,
+    /// How many more of its failures are told until then.
+    failures: u32,
     /// Whether the template's end of the socket is open.
     is_heard: bool,
     batch: Batch,
@@ -56,23 +75,8 @@ struct Keeper<'a> {
 /// The process that is forked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Template {
-    /// It has not said yet who it is; until then the keeper has no other child.
-    Unknown,
     Alive(i32),
     Gone,
-}
-
-/// How far a batch of clones is.
-#[derive(Default)]
-struct Batch {
-    /// Not asked for yet by the supervisor.
-    missing: u64,
-    /// Asked for of the template.
-    under_way: usize,
-    running: u64,
-    failed: u64,
-    errno: u64,
-    is_open: bool,
 }
 
 /// Keeps clones until the supervisor is gone.
@@ -80,7 +84,8 @@ struct Batch {
     clippy::large_stack_arrays,
     reason = "it has a stack of megabytes and allocates nothing else"
 )]
-pub fn until_the_end(control: &Fd, template: &Fd) -> sys::Result<()> {
+pub fn until_the_end(control: &Fd, template: &Fd, pid: u64) -> sys::Result<()> {
+    let pid = i32::try_from(pid).map_err(|_| EINVAL)?;
     sys::set_dumpable_off()?;
     sys::set_name(c"sandbox-keeper")?;
     sys::become_subreaper()?;
@@ -97,7 +102,9 @@ pub fn until_the_end(control: &Fd, template: &Fd) -> sys::Result<()> {
         nested: Nested::new()?,
         workshop: None,
         views: None,
-        template: Template::Unknown,
+        template: Template::Alive(pid),
+        is_ready: false,
+        failures: FAILURES,
         is_heard: true,
         batch: Batch::default(),
         clones: [const { None }; MAX_CLONES],
@@ -122,7 +129,8 @@ impl Keeper<'_> {
         self.serve_template()?;
         self.reap()?;
         loop {
-            let count = self.events.wait(&mut events)?;
+            let count = self.events.wait(&mut events, self.patience())?;
+            self.look_at_template();
             for event in events.iter().take(count) {
                 match event.token() {
                     CONTROL => {
@@ -143,6 +151,26 @@ impl Keeper<'_> {
         }
     }
 
+    /// How long to wait for something to happen, ms: without end where nobody owes anything.
+    fn patience(&self) -> i32 {
+        if self.batch.under_way > 0 { LOOK_MS } else { -1 }
+    }
+
+    /// A template that does not go on is ended: the supervisor waits for its clones.
+    fn look_at_template(&mut self) {
+        let waited = sys::monotonic_us().saturating_sub(self.batch.since_us) / 1000;
+        if self.batch.under_way > 0 && waited > PATIENCE_MS {
+            self.kill_template();
+        }
+    }
+
+    fn kill_template(&self) {
+        if let Template::Alive(pid) = self.template {
+            // ESRCH: it has ended already.
+            let _ = sys::kill(pid, SIGKILL);
+        }
+    }
+
     fn serve_control(&mut self) -> sys::Result<Next> {
         while self.batch.under_way < WINDOW {
             let (message, fds) = match receive(self.control, Wait::Never)? {
@@ -158,12 +186,7 @@ impl Keeper<'_> {
                 [SHOW, ..] => self.show(&fds),
                 [VIEWS, ..] => self.take_views(&fds),
                 [BATCH_REST, ..] => self.give_up_rest(),
-                [END, ..] => {
-                    if let Template::Alive(pid) = self.template {
-                        // ESRCH: it has ended already.
-                        let _ = sys::kill(pid, SIGKILL);
-                    }
-                }
+                [END, ..] => self.kill_template(),
                 _ => {}
             }
         }
@@ -179,6 +202,7 @@ impl Keeper<'_> {
         self.batch = Batch {
             missing: count,
             is_open: true,
+            since_us: sys::monotonic_us(),
             ..Batch::default()
         };
         // A template that is gone is noticed by the end of its socket.
@@ -336,24 +360,43 @@ impl Keeper<'_> {
     }
 
     fn serve_template(&mut self) -> sys::Result<()> {
-        loop {
-            // ECONNRESET: it has ended with messages unread.
-            let Ok(received) = receive(self.socket, Wait::Never) else {
-                return self.lose_template();
+        for _ in 0..MESSAGES {
+            if !self.is_heard {
+                return Ok(());
+            }
+            let received = match receive(self.socket, Wait::Never) {
+                Ok(received) => received,
+                // It has ended with messages unread, which is told before what it has said.
+                Err(ECONNRESET) => continue,
+                Err(_) => return self.lose_template(),
             };
             match received {
-                Received::Message([READY, pid, ..], _) => {
-                    if self.template == Template::Unknown {
-                        self.template = Template::Alive(i32::try_from(pid).map_err(|_| EINVAL)?);
-                    }
-                    self.tell(&[READY, pid, 0, 0, 0, 0, 0, 0]);
-                }
-                Received::Message(message @ [FAILED, ..], _) => self.tell(&message),
+                Received::Message([READY, pid, ..], _) => self.ready(pid),
+                Received::Message(message @ [FAILED, ..], _) => self.failed(&message),
                 Received::Message([FORKED, place, pid, errno, ..], _) => self.forked(place, pid, errno)?,
                 Received::Message(..) | Received::Malformed => {}
                 Received::Nothing => return Ok(()),
                 Received::End => return self.lose_template(),
             }
+        }
+        Ok(())
+    }
+
+    /// The template is ready, or somebody else says so.
+    fn ready(&mut self, pid: u64) {
+        let is_template = self.template == Template::Alive(i32::try_from(pid).unwrap_or(0));
+        if is_template && !core::mem::replace(&mut self.is_ready, true) {
+            self.tell(&[READY, pid, 0, 0, 0, 0, 0, 0]);
+        } else if !is_template {
+            self.failed(&[FAILED, ELSEWHERE, pid, 0, 0, 0, 0, 0]);
+        }
+    }
+
+    /// Something has failed before the template was ready. Afterwards nobody waits for such news.
+    fn failed(&mut self, message: &Message) {
+        if !self.is_ready && self.failures > 0 {
+            self.failures -= 1;
+            self.tell(message);
         }
     }
 
@@ -362,15 +405,30 @@ impl Keeper<'_> {
         if core::mem::replace(&mut self.is_heard, false) {
             self.events.forget(self.socket)?;
         }
-        if let Template::Alive(pid) = self.template {
-            let _ = sys::kill(pid, SIGKILL);
+        if !self.is_ready && !self.is_ending() {
+            self.failed(&[FAILED, CLOSED, 0, 0, 0, 0, 0, 0]);
         }
+        self.kill_template();
         Ok(())
     }
 
+    /// Whether the template, whose socket is closed, is on its way out, of which that is a step.
+    fn is_ending(&self) -> bool {
+        let Template::Alive(pid) = self.template else {
+            return true;
+        };
+        (0..ENDING_MS).any(|_| {
+            let has_ended = sys::state(pid) == sys::State::Ended;
+            if !has_ended {
+                files::pause(1);
+            }
+            has_ended
+        })
+    }
+
     fn forked(&mut self, place: u64, pid: u64, errno: u64) -> sys::Result<()> {
-        let place = usize::try_from(place).map_err(|_| EINVAL)?;
-        let pid = i32::try_from(pid).map_err(|_| EINVAL)?;
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let pid = i32::try_from(pid).unwrap_or(0);
         let is_known = pid != 0
             && self
                 .clones
@@ -397,6 +455,7 @@ impl Keeper<'_> {
     /// The template has answered for one more clone.
     fn answered(&mut self) -> sys::Result<()> {
         self.batch.under_way = self.batch.under_way.saturating_sub(1);
+        self.batch.since_us = sys::monotonic_us();
         if self.batch.under_way + 1 == WINDOW {
             self.events.change(self.control, CONTROL, Interest::Input)?;
         }
@@ -442,7 +501,7 @@ impl Keeper<'_> {
                 continue;
             }
             let Some(place) = self.place_of(pid)? else {
-                if self.template == Template::Unknown || self.template == Template::Alive(pid) {
+                if self.template == Template::Alive(pid) {
                     self.template_ended(status)?;
                 }
                 continue;
@@ -500,20 +559,9 @@ impl Keeper<'_> {
     }
 
     fn end_everything(&mut self) {
-        if let Template::Alive(pid) = self.template {
-            let _ = sys::kill(pid, SIGKILL);
-        }
+        self.kill_template();
         for clone in self.clones.iter_mut().take(self.used).flatten() {
             clone.let_go();
-        }
-    }
-}
-
-impl Batch {
-    fn fail(&mut self, Errno(errno): Errno) {
-        self.failed += 1;
-        if self.errno == 0 {
-            self.errno = u64::from(errno.unsigned_abs());
         }
     }
 }

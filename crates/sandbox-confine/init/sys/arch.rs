@@ -20,11 +20,13 @@ pub mod number {
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const SOCKET: usize = 41;
+    pub const MADVISE: usize = 28;
     pub const GETPID: usize = 39;
     pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
+    pub const GETCWD: usize = 79;
     pub const CHDIR: usize = 80;
     pub const FCHDIR: usize = 81;
     pub const GETRUSAGE: usize = 98;
@@ -36,6 +38,7 @@ pub mod number {
     pub const SETGROUPS: usize = 116;
     pub const SETRESUID: usize = 117;
     pub const SETRESGID: usize = 119;
+    pub const CAPGET: usize = 125;
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const FSTAT: usize = 5;

@@ -72,13 +72,14 @@ impl Events {
         .map(drop)
     }
 
-    /// Waits until something happens: how many entries were filled.
-    pub fn wait(&self, into: &mut [Event]) -> Result<usize> {
+    /// Waits until something happens, for so many ms at most, or without end where that is negative: how many entries
+    /// were filled.
+    pub fn wait(&self, into: &mut [Event], limit_ms: i32) -> Result<usize> {
         let args = [
             number(self.0.number()),
             into.as_mut_ptr() as usize,
             into.len(),
-            usize::MAX,
+            number(limit_ms),
             0,
             8,
         ];

@@ -264,6 +264,15 @@ pub fn duplicate_to(file: &Fd, target: i32) -> Result<()> {
     .map(drop)
 }
 
+/// Writes to standard error, as far as that goes at once.
+pub fn write_error(text: &[u8]) {
+    // Nobody can be told that nobody listens.
+    let _ = arch::call(
+        arch::number::WRITE,
+        [2, text.as_ptr() as usize, text.len(), 0, 0, 0],
+    );
+}
+
 /// A duplicate of `file` with a number above those of the standard streams, which become duplicates of it as well: what
 /// is received later cannot have their numbers.
 pub fn out_of_the_way(file: &Fd) -> Result<Fd> {

@@ -7,6 +7,19 @@ const PROT_WRITE: usize = 2;
 const MAP_PRIVATE: usize = 2;
 const MAP_ANONYMOUS: usize = 0x20;
 
+/// Puts anonymous memory of this process into huge pages, now and where it is touched later, as far as the kernel can
+/// (MADV_COLLAPSE came with Linux 6.1). Whatever is in it stays.
+pub fn huge_pages(start: usize, length: usize) {
+    const MADV_HUGEPAGE: usize = 14;
+    const MADV_COLLAPSE: usize = 25;
+    for advice in [MADV_HUGEPAGE, MADV_COLLAPSE] {
+        // Neither changes what is in memory, whoever uses it; what is not mapped is an error.
+        if arch::call(arch::number::MADVISE, [start, length, advice, 0, 0, 0]).is_err() {
+            return;
+        }
+    }
+}
+
 /// A file mapped read-only, or anonymous memory of pointers; unmapped on drop.
 #[derive(Debug)]
 pub struct Mapping {

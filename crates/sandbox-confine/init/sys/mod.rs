@@ -15,20 +15,24 @@ pub mod landlock;
 pub mod mounts;
 pub mod sockets;
 
-pub use memory::{Mapping, Stack, Stacks};
 #[allow(
     unused_imports,
-    reason = "the library uses two that init does not, and not the rest"
+    reason = "what is compiled twice uses some that init does not"
+)]
+pub use memory::{Mapping, Stack, Stacks, huge_pages};
+#[allow(
+    unused_imports,
+    reason = "what is compiled twice uses some that init does not"
 )]
 pub use process::{
     First, NamespaceKind, Rusage, Signal, State, await_signal, become_subreaper, bounding_drop, capabilities,
     change_root_here, chdir, children_usage, clone_first, clone_first_apart, clone_sharing, detach,
     detach_root_on_top, drop_ambient, exec, exit, fchdir, getpid, has_children, join_namespace,
-    join_namespaces, keep_capabilities_once, kill, leave_namespaces, monotonic_us, namespace_of,
-    no_new_privileges, own_identity, own_usage, pidfd, raise_open_files, reap_ended, reset_signals,
-    set_affinity, set_dumpable_off, set_dumpable_on, set_groups, set_hostname, set_identity, set_limit,
-    set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd, state,
-    wait, wait_for_any,
+    join_namespaces, keep_capabilities_once, kill, leave_namespaces, make_inheritable, monotonic_us,
+    namespace_of, no_new_privileges, own_identity, own_usage, pidfd, raise_open_files, reap_ended,
+    reset_signals, set_affinity, set_dumpable_off, set_dumpable_on, set_groups, set_hostname, set_identity,
+    set_limit, set_name, set_nice, set_own_group, set_seccomp, set_signal_mask, set_umask, setsid, signal_fd,
+    state, wait, wait_for, wait_for_any, working_directory,
 };
 pub use sharer::Sharer;
 pub use thread::{Thread, wait_while, wake};
@@ -52,6 +56,7 @@ pub const ENOTTY: Errno = Errno(25);
 pub const ESRCH: Errno = Errno(3);
 pub const ENOMEM: Errno = Errno(12);
 pub const EMFILE: Errno = Errno(24);
+pub const ECONNRESET: Errno = Errno(104);
 pub const ETIMEDOUT: Errno = Errno(110);
 
 /// An open file descriptor, closed on drop.

@@ -17,6 +17,7 @@ const PR_SET_NAME: usize = 15;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_SET_CHILD_SUBREAPER: usize = 36;
 const PR_CAP_AMBIENT: usize = 47;
+const PR_CAP_AMBIENT_RAISE: usize = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
 const SECCOMP_SET_MODE_FILTER: usize = 1;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -341,6 +342,13 @@ impl Rusage {
     }
 }
 
+/// Waits until that child has ended, and reaps it; at once where somebody else has.
+pub fn wait_for(pid: i32) {
+    const WALL: usize = 0x4000_0000;
+    let args = [number(pid), 0, WALL, 0, 0, 0];
+    while arch::call(arch::number::WAIT4, args) == Err(super::EINTR) {}
+}
+
 /// Waits until some child has ended; false when there is none.
 pub fn wait_for_any() -> bool {
     const WALL: usize = 0x4000_0000;
@@ -433,6 +441,13 @@ pub fn monotonic_us() -> u64 {
 /// chdir(2).
 pub fn chdir(path: &Text) -> Result<()> {
     arch::call(arch::number::CHDIR, [path.as_ptr() as usize, 0, 0, 0, 0, 0]).map(drop)
+}
+
+/// getcwd(2); `into` must have room for it.
+pub fn working_directory(into: &mut [u8]) -> Result<&Text> {
+    let args = [into.as_mut_ptr() as usize, into.len(), 0, 0, 0, 0];
+    arch::call(arch::number::GETCWD, args)?;
+    Text::from_bytes_until_nul(into).map_err(|_| super::EINVAL)
 }
 
 /// fchdir(2).
@@ -606,16 +621,48 @@ pub fn bounding_drop() -> Result<()> {
     Ok(())
 }
 
-/// Sets the effective and permitted sets to `keep`, and the inheritable one to nothing.
-pub fn capabilities(keep: u64) -> Result<()> {
+/// Sets the effective and permitted sets to `keep`, and the inheritable and the ambient one to `pass_on`, which is among
+/// it and has been inheritable before.
+pub fn capabilities(keep: u64, pass_on: u64) -> Result<()> {
+    let [low, high] = halves(keep);
+    let [low_passed, high_passed] = halves(pass_on);
+    let data = [low, low, low_passed, high, high, high_passed];
+    set_capabilities(&data)?;
+    for capability in (0..64).filter(|bit| pass_on >> bit & 1 == 1) {
+        prctl(PR_CAP_AMBIENT, [PR_CAP_AMBIENT_RAISE, capability, 0, 0])?;
+    }
+    Ok(())
+}
+
+/// Makes these inheritable, as far as they are permitted, and leaves the other sets as they are.
+pub fn make_inheritable(these: u64) -> Result<()> {
+    let mut data = [0_u32; 6];
     let header = [CAPABILITY_VERSION_3, 0];
-    let [low, high] = [keep as u32, (keep >> 32) as u32];
-    let data = [low, low, 0, high, high, 0];
-    arch::call(
-        arch::number::CAPSET,
-        [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0],
-    )
-    .map(drop)
+    let args = [header.as_ptr() as usize, data.as_mut_ptr() as usize, 0, 0, 0, 0];
+    arch::call(arch::number::CAPGET, args)?;
+    let [low, high] = halves(these);
+    let [
+        _,
+        low_permitted,
+        low_inheritable,
+        _,
+        high_permitted,
+        high_inheritable,
+    ] = &mut data;
+    *low_inheritable |= low & *low_permitted;
+    *high_inheritable |= high & *high_permitted;
+    set_capabilities(&data)
+}
+
+const fn halves(set: u64) -> [u32; 2] {
+    [set as u32, (set >> 32) as u32]
+}
+
+/// capset(2): effective, permitted and inheritable, the lower halves first.
+fn set_capabilities(data: &[u32; 6]) -> Result<()> {
+    let header = [CAPABILITY_VERSION_3, 0];
+    let args = [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0];
+    arch::call(arch::number::CAPSET, args).map(drop)
 }
 
 /// Loads a seccomp filter of 8 bytes an instruction.

@@ -41,7 +41,7 @@ enum State {
 }
 
 /// How long a keeper may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl CloneHandle {
     pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts, gate: Option<OwnedFd>) -> Self {
@@ -213,7 +213,8 @@ impl CloneHandle {
             process.kill();
         }
         self.channel.cut()?;
-        if !self.channel.is_over_within(PATIENCE) {
+        if !self.channel.is_over_within(self.link.patience()) {
+            self.link.lose_patience();
             return Err(StartError::supervisor("wait for a clone's end")(
                 rustix::io::Errno::TIMEDOUT,
             ));
@@ -282,8 +283,10 @@ impl Drop for CloneHandle {
         if let Err(error) = self.channel.cut() {
             tracing::error!(%error, "cannot end a clone");
         }
-        // Its keeper closes the channel when nothing of it is left.
-        if !self.channel.is_over_within(PATIENCE) {
+        // Its keeper closes the channel when nothing of it is left. A template can keep that from happening, by not
+        // being what it should; once it has, nobody waits any more, and all of it ends with the sandbox.
+        if !self.channel.is_over_within(self.link.patience()) {
+            self.link.lose_patience();
             tracing::error!(id = self.id, "a clone did not end in time");
         }
         // One that was never told to go on has nothing on its branch.

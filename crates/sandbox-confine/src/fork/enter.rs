@@ -11,8 +11,9 @@
 //! entrant would be the host's, and a sandbox is not over before all of its processes have been reaped.
 //!
 //! None of this returns: each of these processes ends here, by `exit_group`, so that nothing of the caller's runs at
-//! its end.
+//! its end. For a template that is a program nothing here allocates, nor takes a lock: its caller may have threads.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -20,11 +21,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::order::{Files, Order, SOCKET};
+use super::order::{Body, Files, Order, SOCKET};
 use crate::inside::sys::{self as kernel, Errno, Fd};
 use crate::inside::walls::{self, Own};
 use crate::sys::{self, Forked};
-use crate::wire::{self, Cursor, FAILED};
+use crate::wire::{self, Cursor, FAILED, MADE};
 
 /// What the keeper needs in its user namespace: to end everybody (CAP_KILL), to open the namespaces that it makes
 /// (CAP_SYS_PTRACE), to make them (CAP_SYS_ADMIN).
@@ -161,7 +162,9 @@ fn middle(order: &Order, files: &Files, entrant: &OwnedFd, body: impl FnOnce(Fd)
 fn keeper(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
     let (step, errno) = match sys::become_subreaper().map(|()| sys::fork()) {
         Ok(Ok(Forked::Child)) => template(order, files, body),
-        Ok(Ok(Forked::Parent(_))) => {
+        Ok(Ok(Forked::Parent(pid))) => {
+            let message = [MADE, u64::from(pid.unsigned_abs()), 0, 0, 0, 0, 0, 0];
+            let _ = rustix::net::send(&files.report, &wire::to_bytes(&message), SendFlags::NOSIGNAL);
             let errno = sys::become_keeper(
                 files.image.as_fd(),
                 files.control.as_fd(),
@@ -210,16 +213,25 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
     let placed = kernel::files::duplicate_to(&socket, SOCKET);
     std::mem::forget(socket);
     placed.map_err(in_stdio)?;
-    let variables = order
-        .env
-        .iter()
-        .map(|(name, value)| (name.as_c_str(), value.as_c_str()));
-    sys::set_environment(variables).map_err(|error| failed(Step::Environment, &error))?;
+    let passed_on = match &order.body {
+        Body::Functions { env } => {
+            let variables = env
+                .iter()
+                .map(|(name, value)| (name.as_c_str(), value.as_c_str()));
+            sys::set_environment(variables).map_err(|error| failed(Step::Environment, &error))?;
+            0
+        }
+        Body::Program => {
+            sys::die_of_broken_pipes();
+            order.template_capabilities()
+        }
+    };
     let own = Own {
         stdio: &stdio.each_ref(),
         cwd: &order.cwd,
         close_from: Some(SOCKET + 1),
         capabilities: order.template_capabilities(),
+        passed_on,
         filter: &order.filter,
     };
     walls::put_up(&confinement, &own).map_err(stage)?;
@@ -229,7 +241,9 @@ fn confine_with(order: &Order, files: &Files, stdio: &[Fd; 3]) -> Result<Fd, Fai
 
 fn write_maps(proc: &OwnedFd, pid: i32, (uid, gid): &(String, String)) -> Result<(), Failure> {
     for (name, map) in [("uid_map", uid), ("gid_map", gid)] {
-        let path = format!("{pid}/{name}");
+        let mut path = [0; 32];
+        write!(path.as_mut_slice(), "{pid}/{name}\0").map_err(|error| failed(Step::Maps, &error))?;
+        let path = CStr::from_bytes_until_nul(&path).unwrap_or(c"");
         let file = rustix::fs::openat(proc, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(at(Step::Maps))?;
         File::from(file)

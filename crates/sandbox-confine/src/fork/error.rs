@@ -8,6 +8,7 @@ use sandbox_types::Outcome;
 
 use crate::error::{PrepareError, RunError, StartError, StartStage};
 use crate::fork::enter::Step;
+use crate::fork::order::SOCKET;
 use crate::wire::Stage;
 
 /// Why a template was not made, or not forked. Nothing half made is left behind.
@@ -76,12 +77,57 @@ pub enum ForkError {
         /// How long it had.
         limit: Duration,
     },
+    /// The program has ended, and never said that it was ready.
+    #[error("{program} {outcome} before it said that it was ready", program = program.display())]
+    ProgramEnded {
+        /// As it was named.
+        program: PathBuf,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The program has not said in time that it was ready.
+    #[error("{program} did not say within {limit:?} that it was ready", program = program.display())]
+    ProgramTimeout {
+        /// As it was named.
+        program: PathBuf,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// A program can be forked that has one thread only: a fork copies none but the one that calls it.
+    #[error(
+        "the program wanted to be forked with {threads} threads, which is only possible with one, and {outcome}"
+    )]
+    ProgramThreads {
+        /// How many there were.
+        threads: u64,
+        /// How it ended then.
+        outcome: Outcome,
+    },
+    /// The program has closed the descriptor by which it is forked, and was ended.
+    #[error("the program has closed descriptor {SOCKET}, by which it is forked")]
+    Closed,
+    /// A process that the program has started has said that it was ready: it is not the template.
+    #[error("process {pid}, which the program has started, said that it was ready; the program itself must")]
+    ReadyElsewhere {
+        /// Its pid inside.
+        pid: u64,
+    },
+    /// What a program needs to be forked cannot be put where it is looked for.
+    #[error("the policy grants a path over {}, where a program finds what it is forked by", path.display())]
+    RuntimeHidden {
+        /// Where.
+        path: PathBuf,
+    },
     /// The template has ended, so that there is nothing to fork. Clones that live go on.
     #[error("the template has ended ({outcome}), and nothing can be forked from it any more")]
     TemplateEnded {
         /// How.
         outcome: Outcome,
     },
+    /// What the template was to be cancelled by has happened, see
+    /// [`TemplateBuilder::cancel_when`](crate::TemplateBuilder::cancel_when).
+    #[error("cancelled")]
+    Cancelled,
     /// The sandbox was made without functions, or is a clone itself.
     #[error("nothing to fork: this sandbox is no template")]
     NoTemplate,
@@ -155,6 +201,14 @@ pub enum ForkError {
         /// The most.
         most: usize,
     },
+    /// The numbers of clones end at 4294967295.
+    #[error("{count} clones from number {first} on: there are not so many numbers")]
+    Numbers {
+        /// The first number.
+        first: u32,
+        /// How many clones.
+        count: u32,
+    },
     /// This process may not have as many open files as the clones' channels and streams are.
     #[error(
         "{clones} clones take {needed} file descriptors here, and {free} are left of this process's limit"
@@ -188,6 +242,28 @@ impl ForkError {
             Self::MultiThreaded { .. } => Some(
                 "make the template first in main, before any thread or runtime starts; or register it there with \
                  sandbox::zygote(), and use it any time later"
+                    .into(),
+            ),
+            Self::ProgramEnded {
+                outcome: Outcome::Exited { code: 0 },
+                ..
+            }
+            | Self::ProgramTimeout { .. } => Some(
+                "it says so by sandbox_fork.ready() in Python, by sandbox_ready() in C, when it has loaded what takes \
+                 long"
+                    .into(),
+            ),
+            Self::ProgramThreads { .. } => Some(
+                "stop its threads before: join them, close pools and event loops; numeric libraries: \
+                 OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1"
+                    .into(),
+            ),
+            Self::Closed => Some(format!(
+                "leave it open: close descriptors by number, or from {} on",
+                SOCKET + 1
+            )),
+            Self::ReadyElsewhere { .. } => Some(
+                "start the interpreter itself, not a launcher that stays its parent; in a shell script: exec python3 …"
                     .into(),
             ),
             Self::NeedsNamespaces { .. } | Self::NeedsLandlock => Some("see: sandbox doctor".into()),
@@ -283,6 +359,9 @@ pub enum ReduceError {
     /// Waiting failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What the template was to be cancelled by has happened.
+    #[error("cancelled")]
+    Cancelled,
     /// A stream could not be read or written.
     #[error("{what}: {source}")]
     Io {

@@ -1,22 +1,24 @@
 //! The supervisor's side of a template: its sandbox, its keeper, and what has been heard of it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::RecvFlags;
-use rustix::process::Resource;
 use sandbox_types::{BranchName, CloneBranch, Outcome, Policy};
 
-use super::clone::{CloneHandle, end_all};
+use super::clone::{CloneHandle, PATIENCE, end_all};
 use super::error::ForkError;
-use super::options::{Branches, ForkOptions};
+use super::options::{Branches, ForkOptions, SPARE, free_descriptors};
 use super::streams::CloneStreams;
 use super::views::Views;
 use crate::error::StartError;
 use crate::messages;
 use crate::process::{Channel, Owned, Parts, Shared};
-use crate::ready::await_readable;
+use crate::ready::await_any;
 use crate::wire::{self, MAX_CLONES, Message};
 
 /// A template and all that its clones need of it. Everything ends when the last of them lets go.
@@ -27,23 +29,105 @@ pub(crate) struct Link {
     keeper: Mutex<Keeper>,
     /// Taken before the others.
     views: Mutex<Views>,
+    /// Readable when nothing more is to be waited for.
+    cancel: Option<Arc<OwnedFd>>,
+    /// Whether a clone has not ended when it should have.
+    is_stuck: AtomicBool,
 }
 
 /// Our end of the keeper's control socket.
 #[derive(Debug)]
 struct Keeper {
     control: OwnedFd,
+    cancel: Option<Arc<OwnedFd>>,
     /// How the template ended, once it has.
     ended: Option<Outcome>,
 }
 
+/// What a template is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Functions of the caller's.
+    Functions,
+    /// A program, as it was named, and where it starts.
+    Program { program: PathBuf, cwd: PathBuf },
+}
+
+/// What a template has said before it was ready.
+#[derive(Debug, Default)]
+struct Said {
+    /// It cannot be forked, having so many threads.
+    threads: Option<u64>,
+    /// It has closed its socket, for which it was ended.
+    is_closed: bool,
+}
+
+impl Kind {
+    fn late(&self, limit: Duration) -> ForkError {
+        match self {
+            Self::Functions => ForkError::InitTimeout { limit },
+            Self::Program { program, .. } => ForkError::ProgramTimeout {
+                program: program.clone(),
+                limit,
+            },
+        }
+    }
+
+    fn not_started(&self, stage: u64, errno: u64) -> ForkError {
+        let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+        match self {
+            Self::Functions => ForkError::Enter {
+                step: "run the functions",
+                source,
+            },
+            Self::Program { program, cwd } => {
+                StartError::from_stage(stage, source, program.clone(), cwd.clone()).into()
+            }
+        }
+    }
+
+    fn ended(&self, outcome: Outcome, said: &Said) -> ForkError {
+        match (self, said) {
+            (Self::Functions, _) => ForkError::InitEnded { outcome },
+            (_, Said { is_closed: true, .. }) => ForkError::Closed,
+            (
+                _,
+                Said {
+                    threads: Some(threads),
+                    ..
+                },
+            ) => ForkError::ProgramThreads {
+                threads: *threads,
+                outcome,
+            },
+            (Self::Program { program, .. }, _) => ForkError::ProgramEnded {
+                program: program.clone(),
+                outcome,
+            },
+        }
+    }
+}
+
 impl Link {
-    pub(super) fn new(policy: Arc<Policy>, owned: Owned, control: OwnedFd, views: Views) -> Self {
+    pub(super) fn new(
+        policy: Arc<Policy>,
+        owned: Owned,
+        control: OwnedFd,
+        views: Views,
+        cancel: Option<Arc<OwnedFd>>,
+    ) -> Self {
+        let keeper = Keeper {
+            control,
+            cancel: cancel.clone(),
+            ended: None,
+        };
         Self {
             policy,
             owned: Mutex::new(owned),
-            keeper: Mutex::new(Keeper { control, ended: None }),
+            keeper: Mutex::new(keeper),
             views: Mutex::new(views),
+            cancel,
+            is_stuck: AtomicBool::new(false),
         }
     }
 
@@ -75,19 +159,45 @@ impl Link {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Readable when nothing more is to be waited for.
+    pub(super) fn cancel(&self) -> Option<Arc<OwnedFd>> {
+        self.cancel.clone()
+    }
+
+    /// How long the end of a clone is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        if self.is_stuck.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        }
+    }
+
+    /// One has not ended.
+    pub(super) fn lose_patience(&self) {
+        self.is_stuck.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until the template is ready.
-    pub(super) fn await_ready(&self, limit: Duration) -> Result<(), ForkError> {
+    pub(super) fn await_ready(&self, kind: &Kind, limit: Duration) -> Result<(), ForkError> {
         let mut keeper = self.keeper();
         let until = Instant::now().checked_add(limit);
+        let mut said = Said::default();
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             match keeper.hear(left)? {
-                None => return Err(ForkError::InitTimeout { limit }),
+                None => return Err(kind.late(limit)),
                 Some([wire::READY, ..]) => return Ok(()),
                 Some([wire::FAILED, wire::PANICKED, ..]) => return Err(ForkError::InitPanicked),
+                Some([wire::FAILED, wire::ELSEWHERE, pid, ..]) => {
+                    return Err(ForkError::ReadyElsewhere { pid });
+                }
+                Some([wire::FAILED, wire::THREADS, threads, ..]) => said.threads = Some(threads),
+                Some([wire::FAILED, wire::CLOSED, ..]) => said.is_closed = true,
+                Some([wire::FAILED, stage, errno, ..]) => return Err(kind.not_started(stage, errno)),
                 Some(_) => {
                     if let Some(outcome) = keeper.ended {
-                        return Err(ForkError::InitEnded { outcome });
+                        return Err(kind.ended(outcome, &said));
                     }
                 }
             }
@@ -118,7 +228,7 @@ impl Link {
         count: u32,
         options: &ForkOptions,
     ) -> Result<Vec<CloneHandle>, ForkError> {
-        self.fork_as(count, 0, options, Begin::AtOnce)
+        self.fork_as(count, options.first, options, Begin::AtOnce)
     }
 
     /// The same, but they wait before the caller's function until they are told; numbered from `first` on.
@@ -139,6 +249,9 @@ impl Link {
         begin: Begin,
     ) -> Result<Vec<CloneHandle>, ForkError> {
         check_count(count)?;
+        if begin == Begin::AtOnce && first.checked_add(count - 1).is_none() {
+            return Err(ForkError::Numbers { first, count });
+        }
         check_descriptors(count, options)?;
         if let Some(outcome) = self.template_ended() {
             return Err(ForkError::TemplateEnded { outcome });
@@ -229,7 +342,7 @@ impl Keeper {
 
     /// The next message, and notes what it says of the template; `None` when none comes in time.
     fn hear(&mut self, limit: Option<Duration>) -> Result<Option<Message>, ForkError> {
-        if !await_readable(self.control.as_fd(), limit).map_err(ForkError::supervisor("poll"))? {
+        if !self.await_one(PollFlags::IN, limit)? {
             return Ok(None);
         }
         let Some((message, _)) = messages::receive(self.control.as_fd(), RecvFlags::empty())? else {
@@ -239,6 +352,22 @@ impl Keeper {
             self.ended = Some(outcome(i32::try_from(status).unwrap_or(0)));
         }
         Ok(Some(message))
+    }
+
+    /// Waits until the control socket is readable, or writable; false when that takes longer than `limit`.
+    fn await_one(&self, flags: PollFlags, limit: Option<Duration>) -> Result<bool, ForkError> {
+        let control = PollFd::new(&self.control, flags);
+        let poll = |fds: &mut [PollFd<'_>]| await_any(fds, limit).map_err(ForkError::supervisor("poll"));
+        let Some(cancel) = &self.cancel else {
+            return poll(&mut [control]);
+        };
+        let mut fds = [control, PollFd::new(cancel, PollFlags::IN)];
+        let is_any = poll(&mut fds)?;
+        let [control, cancel] = fds;
+        if is_any && control.revents().is_empty() && !cancel.revents().is_empty() {
+            return Err(ForkError::Cancelled);
+        }
+        Ok(is_any)
     }
 
     fn await_batch(&mut self) -> Result<Batch, ForkError> {
@@ -307,6 +436,9 @@ impl<'a> Maker<'a> {
         };
         let mut fds = vec![theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         fds.extend(gate.as_ref().map(AsFd::as_fd));
+        if keeper.cancel.is_some() {
+            keeper.await_one(PollFlags::OUT, None)?;
+        }
         let flags = branch.map_or(0, |_| wire::FORK_VIEW);
         keeper.send(&[wire::FORK, u64::from(id), flags, 0, 0, 0, 0, 0], &fds)?;
         let parts = Parts {
@@ -344,26 +476,15 @@ fn check_count(count: u32) -> Result<(), ForkError> {
 
 /// Whether this process may have as many open files as that takes: found out before any clone runs.
 fn check_descriptors(count: u32, options: &ForkOptions) -> Result<(), ForkError> {
-    /// What making one takes for a moment, and what a host program opens meanwhile.
-    const SPARE: u64 = 16;
-    let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current else {
-        return Ok(());
-    };
     let needed = u64::from(count) * options.descriptors() + SPARE;
-    free_enough(count, needed, limit, open_files().unwrap_or(0))
-}
-
-fn free_enough(clones: u32, needed: u64, limit: u64, open: u64) -> Result<(), ForkError> {
-    let free = limit.saturating_sub(open);
-    if needed <= free {
-        return Ok(());
+    match free_descriptors() {
+        Some(free) if needed > free => Err(ForkError::Descriptors {
+            clones: count,
+            needed,
+            free,
+        }),
+        _ => Ok(()),
     }
-    Err(ForkError::Descriptors { clones, needed, free })
-}
-
-fn open_files() -> Option<u64> {
-    let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
-    u64::try_from(count).ok()
 }
 
 fn outcome(status: i32) -> Outcome {

@@ -4,6 +4,8 @@
 //! the caller's, which loads whatever takes long, and then waits. [`Sandbox::fork`](crate::Sandbox::fork) makes copies
 //! of it, which share all memory until they write to it; each runs a second function with its own number.
 //!
+//! A template can be a program as well, which says itself when it is ready ([`runtime`]).
+//!
 //! What is guaranteed: a clone has no right that the policy does not give; it is in a pid namespace of its own and ends
 //! with all that it has started; it does not see, signal or trace another clone or the template; it ends when whoever
 //! holds it lets go, or dies.
@@ -16,10 +18,12 @@ mod clone;
 mod enter;
 mod error;
 mod link;
-mod memory;
 mod options;
 mod order;
+mod program;
 mod reduce;
+mod relay;
+pub mod runtime;
 mod sandbox;
 mod serve;
 mod streams;
@@ -32,6 +36,6 @@ pub(crate) use clone::CloneHandle;
 pub use error::{ForkError, MapReduceError, ReduceError};
 pub(crate) use link::Link;
 pub use options::{Branches, CloneInput, CloneOutput, ForkOptions, INIT_TIMEOUT};
-pub use reduce::{OnFailure, Reduction};
+pub use reduce::{Gatherer, OnFailure, Reduction};
 pub use template::TemplateBuilder;
 pub use zygote::{Zygote, ZygoteBuilder, zygote};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use rustix::process::Resource;
+
 use crate::command::{CAPTURE_LIMIT, Stdio};
+use crate::wire::MAX_CLONES;
 
 /// How long a template may take to be ready, unless the caller says otherwise.
 pub const INIT_TIMEOUT: Duration = Duration::from_mins(5);
@@ -57,6 +60,7 @@ pub enum Branches {
 #[non_exhaustive]
 #[must_use = "options do nothing by themselves"]
 pub struct ForkOptions {
+    pub(crate) first: u32,
     pub(crate) branches: Branches,
     pub(crate) stdin: CloneInput,
     pub(crate) stdout: CloneOutput,
@@ -67,6 +71,7 @@ impl Default for ForkOptions {
     fn default() -> Self {
         let output = CloneOutput::Capture { limit: CAPTURE_LIMIT };
         Self {
+            first: 0,
             branches: Branches::Shared,
             stdin: CloneInput::Null,
             stdout: output,
@@ -76,13 +81,20 @@ impl Default for ForkOptions {
 }
 
 impl ForkOptions {
+    /// The number of the first clone; 0 by default. For forks that continue one another.
+    pub const fn first(mut self, number: u32) -> Self {
+        self.first = number;
+        self
+    }
+
     /// What clones see of the template's branch; shared by default.
     pub const fn branches(mut self, branches: Branches) -> Self {
         self.branches = branches;
         self
     }
 
-    /// Standard input of each clone; /dev/null by default.
+    /// Standard input of each clone; /dev/null by default. One that is piped takes one file descriptor of this process
+    /// a clone.
     pub const fn stdin(mut self, input: CloneInput) -> Self {
         self.stdin = input;
         self
@@ -106,8 +118,17 @@ impl ForkOptions {
     pub(crate) fn descriptors(&self) -> u64 {
         let streams = [self.stdout, self.stderr];
         let held = |output: &&CloneOutput| matches!(output, CloneOutput::Piped | CloneOutput::Capture { .. });
-        let input = u64::from(self.stdin == CloneInput::Piped);
-        2 + input + u64::try_from(streams.iter().filter(held).count()).unwrap_or(0)
+        let outputs = u64::try_from(streams.iter().filter(held).count()).unwrap_or(0);
+        2 + outputs + u64::from(self.stdin == CloneInput::Piped)
+    }
+
+    /// As many clones as can live at once in this process as it is: there is a most of one template, and each takes
+    /// file descriptors.
+    pub fn most_at_once(&self) -> u32 {
+        let most =
+            free_descriptors().map_or(u64::MAX, |free| free.saturating_sub(SPARE) / self.descriptors());
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_CLONES);
+        u32::try_from(most).unwrap_or(u32::MAX)
     }
 }
 
@@ -120,4 +141,23 @@ impl From<CloneOutput> for Stdio {
             CloneOutput::Capture { limit } => Self::Capture { limit },
         }
     }
+}
+
+impl From<CloneInput> for Stdio {
+    fn from(input: CloneInput) -> Self {
+        match input {
+            CloneInput::Null => Self::Null,
+            CloneInput::Piped => Self::Piped,
+        }
+    }
+}
+
+/// What making a clone takes for a moment, and what a host program opens meanwhile.
+pub(super) const SPARE: u64 = 16;
+
+/// As many descriptors as this process may still open; `None` for any number.
+pub(super) fn free_descriptors() -> Option<u64> {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current?;
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    Some(limit.saturating_sub(u64::try_from(open).unwrap_or(0)))
 }

@@ -1,6 +1,6 @@
 //! What it takes to make a template: data, and descriptors.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,6 @@ use crate::error::StartError;
 use crate::exec::text;
 use crate::init::IdMaps;
 use crate::plan::{PathRule, Plan};
-use crate::process::Owned;
 use crate::seccomp::{self, FilterSpec, Toggles};
 
 /// How a template is confined and what it finds.
@@ -30,12 +29,21 @@ pub(crate) struct Order {
     pub(crate) refer: u64,
     /// Whether its memory is put into huge pages before it is forked.
     pub(crate) huge_pages: bool,
-    pub(crate) env: Vec<(CString, CString)>,
+    pub(crate) body: Body,
     pub(crate) cwd: CString,
     /// CLONE_NEW* of the namespaces of init that it joins.
     pub(crate) namespaces: u64,
     /// Contents of uid_map and gid_map of the user namespace that it makes in that of init.
     pub(crate) maps: (String, String),
+}
+
+/// What runs in the template, once it is confined.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Body {
+    /// Functions of the caller's, in a copy of it that has this environment.
+    Functions { env: Vec<(CString, CString)> },
+    /// A program, which brings its environment along.
+    Program,
 }
 
 /// The descriptors that go with it. None of them has the number of a standard stream, or that of the template's
@@ -63,9 +71,23 @@ const REFER: u64 = 1 << 13;
 /// The first number that [`Files`] may have.
 const FIRST: i32 = 16;
 
+impl Body {
+    /// Functions that find this environment.
+    pub(crate) fn functions(env: &[(OsString, OsString)]) -> Result<Self, StartError> {
+        let variables = env.iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
+        let env = variables.collect::<Result<_, StartError>>()?;
+        Ok(Self::Functions { env })
+    }
+}
+
 impl Order {
     /// `views`: where each clone shows a view of its own.
-    pub(crate) fn new(plan: &Plan, owned: &Owned, views: Option<&[PathBuf]>) -> Result<Self, ForkError> {
+    pub(crate) fn new(
+        plan: &Plan,
+        body: Body,
+        cwd: &Path,
+        views: Option<&[PathBuf]>,
+    ) -> Result<Self, ForkError> {
         let Some(maps) = &plan.launch.maps else {
             return Err(ForkError::NeedsNamespaces {
                 cause: plan
@@ -103,8 +125,8 @@ impl Order {
             filter: seccomp::filter(&spec).map_err(refused)?.into_owned(),
             narrowing: seccomp::narrowing(&spec).map_err(refused)?.into_bytes(),
             huge_pages: false,
-            env: variables(&owned.surroundings.env)?,
-            cwd: text(Path::new(&owned.surroundings.cwd).as_os_str())?,
+            body,
+            cwd: text(cwd.as_os_str())?,
             namespaces: u64::from(namespaces.cast_unsigned()),
             maps: onto_itself(maps),
         })
@@ -174,14 +196,6 @@ impl Files {
 
 fn high(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(fd, FIRST)
-}
-
-fn variables(
-    env: &[(std::ffi::OsString, std::ffi::OsString)],
-) -> Result<Vec<(CString, CString)>, StartError> {
-    env.iter()
-        .map(|(name, value)| Ok((text(name)?, text(value)?)))
-        .collect()
 }
 
 /// The identity on what the user namespace of init has: the first and the third column of its maps.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,43 +12,51 @@ use sandbox_types::{CloneBranches, Policy};
 
 use super::enter;
 use super::error::ForkError;
-use super::link::Link;
+use super::link::{Kind, Link};
 use super::options::INIT_TIMEOUT;
-use super::order::{Files, Order};
+use super::order::{Body, Files, Order};
+use super::program;
+use super::runtime;
 use super::serve::{self, Work};
 use super::views::Views;
-use crate::command::Stdio;
+use crate::command::{Command, Stdio};
 use crate::error::StartError;
+use crate::exec;
 use crate::init;
 use crate::messages;
-use crate::prepared::Prepared;
+use crate::prepared::{Extras, Prepared};
 use crate::process::Owned;
 use crate::sandbox::Sandbox;
+use crate::served::Filesystems;
 use crate::streams::Streams;
 use crate::sys::{self, Forked};
-use crate::wire::{FAILED, KEEP};
+use crate::wire::{FAILED, KEEP, MADE};
 
 /// What a template is made with, see [`Sandbox::template`].
 #[derive(Debug)]
 #[must_use = "a template is made by one of the last functions"]
 pub struct TemplateBuilder<'a> {
     policy: &'a Policy,
+    served: Filesystems,
     init_timeout: Duration,
     huge_pages: bool,
     branches: Option<Box<dyn CloneBranches>>,
     stdout: Stdio,
     stderr: Stdio,
+    cancel: Option<Arc<OwnedFd>>,
 }
 
 impl<'a> TemplateBuilder<'a> {
-    pub(crate) fn new(policy: &'a Policy) -> Self {
+    pub(crate) fn new(policy: &'a Policy, served: Filesystems) -> Self {
         Self {
             policy,
+            served,
             init_timeout: INIT_TIMEOUT,
             huge_pages: false,
             branches: None,
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
+            cancel: None,
         }
     }
 
@@ -85,6 +94,13 @@ impl<'a> TemplateBuilder<'a> {
     /// The template's own standard error, as [`TemplateBuilder::stdout`].
     pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Self {
         self.stderr = stdio.into();
+        self
+    }
+
+    /// When this descriptor is readable (a signalfd(2), an eventfd(2), a pipe), nothing that takes time is waited for any
+    /// more: making the template, forking and gathering fail with `Cancelled`. Nothing reads from it.
+    pub fn cancel_when(mut self, readable: impl Into<OwnedFd>) -> Self {
+        self.cancel = Some(Arc::new(readable.into()));
         self
     }
 
@@ -161,6 +177,54 @@ impl<'a> TemplateBuilder<'a> {
         })
     }
 
+    /// A template that is a program: it loads what takes long and then says that it is ready, by `sandbox_fork.ready()`
+    /// in Python, `sandbox_ready()` in C; each clone goes on from there with its number. What it needs for that is in its
+    /// sandbox, see [`fork_runtime`](crate::fork_runtime).
+    ///
+    /// This process may have threads. Standard input of the program is /dev/null unless the command says otherwise; its
+    /// output streams, until it is forked, are those of the command, or of this builder.
+    ///
+    /// ```no_run
+    /// use sandbox_confine::{Command, Policy, Sandbox};
+    /// let script = "import decimal, sandbox_fork; print(sandbox_fork.ready())";
+    /// let mut template = Sandbox::template(&Policy::default()).command(Command::new("python3").args(["-c", script]))?;
+    /// for mut clone in template.fork(100)? {
+    ///     print!("{}", String::from_utf8_lossy(&clone.wait()?.stdout));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ForkError`]: the program cannot be executed, ends before it is ready, has threads, or is not ready in time.
+    pub fn command(mut self, command: impl Into<Command>) -> Result<Sandbox, ForkError> {
+        let mut command = command.into();
+        let stdin = command.stdin.take().unwrap_or(Stdio::Null);
+        self.stdout = command.stdout.take().unwrap_or(self.stdout);
+        self.stderr = command.stderr.take().unwrap_or(self.stderr);
+        let prepared = self.prepare(runtime::files())?;
+        let owned = prepared.launch()?;
+        let plan = prepared.plan();
+        let views = Views::new(&plan, self.branches.take())?;
+        let surroundings = &owned.surroundings;
+        let cwd = command.cwd.clone().unwrap_or_else(|| surroundings.cwd.clone());
+        let order = Order::new(&plan, Body::Program, &cwd, views.own_places().as_deref())?;
+        runtime::check(&plan)?;
+        let command = runtime::announce(command, &surroundings.env);
+        let blob = exec::encode(&command, &surroundings.env, &surroundings.path, &cwd)?;
+        let made = Made {
+            prepared,
+            owned,
+            views,
+            streams: self.streams(stdin)?,
+            order,
+        };
+        let kind = Kind::Program {
+            program: command.program().into(),
+            cwd,
+        };
+        self.make_in(made, &kind, |order, files| program::fork(&order, files, &blob))
+    }
+
     fn make<'b>(self, init: impl FnOnce() -> Work<'b>) -> Result<Sandbox, ForkError> {
         serve::flush();
         self.make_by(|order, files| {
@@ -173,24 +237,65 @@ impl<'a> TemplateBuilder<'a> {
 
     /// Makes it with somebody's entrant, whose pid `fork` answers.
     pub(super) fn make_by(
-        self,
+        mut self,
         fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
     ) -> Result<Sandbox, ForkError> {
-        let trees = self.branches.as_ref().map(|branches| branches.trees());
-        let prepared = Prepared::with_trees(self.policy, trees.unwrap_or_default())?;
+        let prepared = self.prepare(Vec::new())?;
         let owned = prepared.launch()?;
         // Where namespaces turn out not to work, that is another plan than before.
         let plan = prepared.plan();
-        let views = Views::new(&plan, self.branches)?;
-        let mut order = Order::new(&plan, &owned, views.own_places().as_deref())?;
+        let views = Views::new(&plan, self.branches.take())?;
+        let surroundings = &owned.surroundings;
+        let body = Body::functions(&surroundings.env)?;
+        let order = Order::new(&plan, body, &surroundings.cwd, views.own_places().as_deref())?;
+        let made = Made {
+            prepared,
+            owned,
+            views,
+            streams: self.streams(Stdio::Null)?,
+            order,
+        };
+        self.make_in(made, &Kind::Functions, fork)
+    }
+
+    fn prepare(&self, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Prepared, ForkError> {
+        let trees = self.branches.as_ref().map(|branches| branches.trees());
+        let trees = trees.unwrap_or_default();
+        Ok(Prepared::with_all(
+            self.policy,
+            self.served.clone(),
+            Extras { files, trees },
+        )?)
+    }
+
+    fn streams(&mut self, stdin: Stdio) -> Result<Streams, StartError> {
+        let [stdin, stdout, stderr] = [
+            stdin,
+            std::mem::take(&mut self.stdout),
+            std::mem::take(&mut self.stderr),
+        ]
+        .map(own_stream);
+        Streams::open(stdin?, stdout?, stderr?, None)
+    }
+
+    fn make_in(
+        self,
+        made: Made,
+        kind: &Kind,
+        fork: impl FnOnce(Order, &Files) -> Result<i32, ForkError>,
+    ) -> Result<Sandbox, ForkError> {
+        let Made {
+            prepared,
+            owned,
+            views,
+            streams,
+            mut order,
+        } = made;
         order.huge_pages = self.huge_pages;
-        let streams = Streams::open(
-            Stdio::Null,
-            own_stream(self.stdout)?,
-            own_stream(self.stderr)?,
-            None,
-        )?;
         let mut ends = Ends::open()?;
+        if matches!(kind, Kind::Program { .. }) {
+            program::send_terms(ends.keeper.as_fd(), &order)?;
+        }
         let files = ends.files(&owned, streams.theirs)?;
         let pid = fork(order, &files)?;
         drop(files);
@@ -202,11 +307,21 @@ impl<'a> TemplateBuilder<'a> {
             what: "wait4",
             source,
         })?;
-        let link = Link::new(Arc::new(self.policy.clone()), owned, control, views);
-        link.await_ready(self.init_timeout)?;
+        let policy = Arc::new(self.policy.clone());
+        let link = Link::new(policy, owned, control, views, self.cancel);
+        link.await_ready(kind, self.init_timeout)?;
         link.hand_over_trees()?;
         Ok(Sandbox::of_template(prepared, Arc::new(link)))
     }
+}
+
+/// What there is of a template before its process.
+struct Made {
+    prepared: Prepared,
+    owned: Owned,
+    views: Views,
+    streams: Streams,
+    order: Order,
 }
 
 /// A stream of a template has nobody who reads it.
@@ -276,16 +391,20 @@ impl Ends {
         if let Some(cgroup) = &owned.cgroup {
             cgroup.add(pid.unsigned_abs()).map_err(StartError::from)?;
         }
-        messages::send(
-            control.as_fd(),
-            &[KEEP, 0, 0, 0, 0, 0, 0, 0],
-            &[self.keeper.as_fd()],
-        )?;
         rustix::net::send(&report, &[1], SendFlags::NOSIGNAL).map_err(ForkError::supervisor("send"))?;
-        match messages::receive(report.as_fd(), RecvFlags::empty())? {
-            Some(([FAILED, step, errno, ..], _)) => Err(ForkError::entering(step, errno)),
-            Some(_) | None => Ok(control),
+        let mut template = None;
+        // Its end is that of the making: whoever has a part in it has done it then.
+        while let Some((message, _)) = messages::receive(report.as_fd(), RecvFlags::empty())? {
+            match message {
+                [FAILED, step, errno, ..] => return Err(ForkError::entering(step, errno)),
+                [MADE, pid, ..] => template = Some(pid),
+                _ => {}
+            }
         }
+        let pid = template.ok_or(StartError::Ended)?;
+        let keep = [KEEP, pid, 0, 0, 0, 0, 0, 0];
+        messages::send(control.as_fd(), &keep, &[self.keeper.as_fd()])?;
+        Ok(control)
     }
 }
 

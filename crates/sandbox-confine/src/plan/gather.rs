@@ -50,6 +50,8 @@ pub struct View {
     pub notes: Vec<Note>,
     /// The caller's environment.
     pub env: Vec<(OsString, OsString)>,
+    /// Files of ours, readable by everybody inside: where, and what is in them.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// A granted path.
@@ -104,6 +106,7 @@ impl View {
             cwd: None,
             notes: Vec::new(),
             env,
+            files: Vec::new(),
         }
     }
 

@@ -116,6 +116,9 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
             *instead = Some(view);
         }
     }
+    for (path, content) in &view.files {
+        layout.files.insert(path.clone(), (0o444, content.clone()));
+    }
     for (path, target) in &view.links {
         layout.links.insert(path.clone(), target.clone());
     }

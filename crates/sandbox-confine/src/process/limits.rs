@@ -39,6 +39,11 @@ impl Process {
         }
     }
 
+    /// From now on it may take as long as it takes.
+    pub(crate) fn unlimit_wall_time(&mut self) {
+        self.watch.wall_time = None;
+    }
+
     pub(super) fn first_deadline(&self) -> Option<u64> {
         let cpu = self.watch.cpu_time.map(|limit| limit / parallelism());
         let after = [self.watch.wall_time, cpu].into_iter().flatten().min()?;

@@ -12,7 +12,7 @@ mod reap;
 mod write;
 
 pub(crate) use fork::{
-    Beside, Forked, become_keeper, become_subreaper, beside, collapse, flush_stdio, fork, ignore_children,
+    Forked, become_keeper, become_subreaper, die_of_broken_pipes, flush_stdio, fork, ignore_children,
     reset_signals, set_environment, set_variable, take_over, wait_for,
 };
 pub(crate) use launch::{InitFds, LaunchFailure, launch};

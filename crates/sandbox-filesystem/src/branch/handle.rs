@@ -278,11 +278,6 @@ impl Branch {
         LayerDir::new(&self.workspace.places().layers(), id)
     }
 
-    /// What is locked by whoever has it mounted, or changes it.
-    pub(crate) fn lock_file(&self) -> PathBuf {
-        self.directory().join("lock")
-    }
-
     /// Takes its lock.
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
         let held = lock_of(&self.name, &self.directory())?;
