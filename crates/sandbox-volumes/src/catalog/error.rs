@@ -107,6 +107,8 @@ mod code {
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const PROTOCOL: u32 = 15;
     pub(super) const NOTADB: u32 = 26;
+    /// `SQLITE_IOERR_SHMSIZE`: what processes share could not be made larger, for want of room.
+    pub(super) const NO_ROOM_TO_SHARE: u32 = 0x130a;
 }
 
 impl CatalogError {
@@ -114,7 +116,10 @@ impl CatalogError {
     pub(super) fn of(path: &Path) -> impl Fn(DbErr) -> Self + use<'_> {
         |source| {
             let path = path.to_owned();
-            match (primary_code(&source), &source) {
+            if code_of(&source) == Some(code::NO_ROOM_TO_SHARE) {
+                return Self::Full { path, source };
+            }
+            match (code_of(&source).map(|code| code & 0xff), &source) {
                 (Some(code::BUSY | code::LOCKED | code::PROTOCOL), _) | (_, DbErr::ConnectionAcquire(_)) => {
                     Self::Busy { path }
                 }
@@ -149,7 +154,8 @@ impl CatalogError {
     }
 }
 
-fn primary_code(error: &DbErr) -> Option<u32> {
+/// SQLite's extended result code.
+fn code_of(error: &DbErr) -> Option<u32> {
     let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
         return None;
     };
@@ -157,7 +163,7 @@ fn primary_code(error: &DbErr) -> Option<u32> {
         return None;
     };
     let code = inner.as_database_error()?.code()?;
-    code.parse::<u32>().ok().map(|code| code & 0xff)
+    code.parse::<u32>().ok()
 }
 
 /// Whether a row of that name is there already.
