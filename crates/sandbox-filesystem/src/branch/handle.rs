@@ -378,6 +378,11 @@ impl Branch {
         lowers
     }
 
+    /// What is locked by whoever has it mounted, or changes it.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.directory().join("lock")
+    }
+
     /// The file that says in which boot of the machine it was last mounted.
     pub(crate) fn boot_file(&self) -> PathBuf {
         self.directory().join("mounted")
