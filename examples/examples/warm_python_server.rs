@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{CloneInput, Command, ForkOptions, Outcome, Policy, Sandbox};
 
-const PROGRAM: &str = r#"
+const PROGRAM: &str = r"
 import decimal, fractions, json, statistics, sys
 import sandbox_fork
 
@@ -20,7 +20,7 @@ sandbox_fork.ready()
 request = sys.stdin.read()
 history.append(request)
 print(eval(request), len(history))
-"#;
+";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let policy = Policy::builder().wall_time(Duration::from_secs(10)).build()?;

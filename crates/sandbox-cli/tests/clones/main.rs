@@ -73,7 +73,9 @@ fn main() -> ExitCode {
     if is_flag("--list") {
         // As cargo test and cargo nextest want it; none is ignored.
         if !is_flag("--ignored") {
-            tests.iter().for_each(|(name, ..)| println!("{name}: test"));
+            for (name, ..) in &tests {
+                println!("{name}: test");
+            }
         }
         return ExitCode::SUCCESS;
     }

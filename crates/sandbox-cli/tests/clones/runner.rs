@@ -52,7 +52,7 @@ impl Order {
             let mut value = || words.next().ok_or("a value is missing");
             let policy = std::mem::replace(&mut order.policy, Policy::builder());
             order.policy = match word.as_str() {
-                "-q" => policy,
+                "-q" | "--clone=shared" => policy,
                 "-r" => policy.read(value()?),
                 "-w" => policy.write(value()?),
                 "--env" => match value()?.split_once('=') {
@@ -63,7 +63,6 @@ impl Order {
                     order.has_branch = true;
                     policy
                 }
-                "--clone=shared" => policy,
                 "--" => {
                     order.program = value()?.into();
                     policy

@@ -145,6 +145,7 @@ impl Clone {
                 time_us,
                 usage,
             } => self.tell(status, time_us, usage),
+            State::Awaited | State::None => {}
         }
         Gone::Whole
     }

@@ -83,7 +83,9 @@ fn branches_of_clones_are_merged() {
     let work = |id| write(format!("part-{id}"), "done").expect("its own branch");
     let mut template = scene.template(|| {}, work);
     let mut clones = fork(&mut template, 2);
-    clones.iter_mut().for_each(|clone| drop(printed(clone)));
+    for clone in &mut clones {
+        drop(printed(clone));
+    }
     let names: Vec<_> = clones
         .iter()
         .map(|clone| clone.branch().expect("one").clone())

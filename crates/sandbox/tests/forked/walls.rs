@@ -46,10 +46,7 @@ fn a_clone_with_a_branch_cannot_join_make_or_change_mounts() {
         let mounted = rustix::mount::mount("none", "/tmp", "tmpfs", rustix::mount::MountFlags::empty(), None);
         let detached = rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH);
         let changed = rustix::process::chroot("/tmp");
-        print!(
-            "{:?}",
-            [joined, mounted, detached, changed].map(|result| result.err())
-        );
+        print!("{:?}", [joined, mounted, detached, changed].map(Result::err));
     };
     let mut template = scene.template(|| {}, work);
     let text = printed(&mut fork(&mut template, 1)[0]);
@@ -86,7 +83,7 @@ fn what_is_denied_in_the_workspace_is_denied_in_each_view_and_in_the_template_s(
     write(scene.base().join("private/key"), "secret").expect("ours");
     write(scene.base().join("token"), "secret").expect("ours");
     let denied = [scene.base().join("private"), scene.base().join("token")];
-    let policy = scene.policy(|builder| denied.iter().fold(builder, |builder, path| builder.deny(path)));
+    let policy = scene.policy(|builder| denied.iter().fold(builder, sandbox::PolicyBuilder::deny));
     let look = || {
         let key = std::fs::read("private/key").map_or(0, |bytes| bytes.len());
         let token = std::fs::read("token").map_or(0, |bytes| bytes.len());
