@@ -161,7 +161,7 @@ impl Edit {
                 fs::create_dir(at(place))
             }
             Self::Mkdir(place) => fs::create_dir(at(place)),
-            Self::Rename(from, to) => rename(&at(from), &at(to)),
+            Self::Rename(from, to) => rename(root, &at(from), &at(to)),
             Self::Link(from, to) => fs::hard_link(file(at(from))?, at(to)),
             Self::Symlink(place, target) => {
                 symlink(odd(NAMES[*target]), at(place))?;
@@ -260,10 +260,12 @@ fn set_time(path: &Path, time: Timespec) -> io::Result<()> {
 }
 
 /// As mv(1) does it: renamed where possible, else copied and removed.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
+fn rename(root: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let is_dir = fs::symlink_metadata(from)?.is_dir();
     let target = fs::symlink_metadata(to);
-    let parent_is_dir = fs::symlink_metadata(to.parent().unwrap()).is_ok_and(|meta| meta.is_dir());
+    // A view of our own is reached by a link.
+    let parent = to.parent().unwrap();
+    let parent_is_dir = parent == root || fs::symlink_metadata(parent).is_ok_and(|meta| meta.is_dir());
     if !parent_is_dir || to.starts_with(from) || target.is_ok_and(|meta| is_dir || meta.is_dir()) {
         return Err(Errno::INVAL.into());
     }
