@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::job::Job;
 use super::options::Options;
@@ -108,18 +107,6 @@ impl Drop for Server {
     }
 }
 
-/// Workers run beside their callers where they may become ordinary again after they have stood back
-/// (`docs/architecture.md`, "Who listens"): a right to be as nice as everybody, not a capability.
-/// Only root may allow it.
-fn allow_standing_back() {
-    let ordinary = Rlimit {
-        current: Some(20),
-        maximum: Some(20),
-    };
-    // Where it is refused they run elsewhere, which is slower.
-    let _ = setrlimit(Resource::Nice, ordinary);
-}
-
 /// Serves what it is given until that is unmounted.
 pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliError> {
     let socket = socket().map_err(failed("standard input"))?;
@@ -128,7 +115,6 @@ pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliErr
     // By then there is no /dev.
     let nowhere = background::is_background().then(nowhere);
     let nowhere = nowhere.transpose().map_err(failed("/dev/null"))?;
-    allow_standing_back();
     let walls = if options.unconfined {
         "the server is not confined".to_owned()
     } else {

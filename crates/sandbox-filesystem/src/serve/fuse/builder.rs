@@ -28,6 +28,7 @@ pub struct SessionBuilder {
     mount: MountBuilder,
     server: ServerOptions,
     backing: bool,
+    beside_callers: bool,
     most_workers: usize,
     /// Whether it is served in a sandbox.
     pub(super) inside: Arc<AtomicBool>,
@@ -49,6 +50,7 @@ impl SessionBuilder {
             mount: MountBuilder::default(),
             server: ServerOptions::default(),
             backing: false,
+            beside_callers: false,
             most_workers: 64,
             inside: Arc::default(),
         }
@@ -118,6 +120,14 @@ impl SessionBuilder {
         self
     }
 
+    /// A worker that listens alone runs on the processor of whoever asks, where this process may (`CAP_SYS_NICE`, or an
+    /// `RLIMIT_NICE` of 20): faster where processors wake one another slowly, as in virtual machines. Default: wherever
+    /// the kernel puts it.
+    pub fn beside_callers(mut self) -> Self {
+        self.beside_callers = true;
+        self
+    }
+
     /// How many requests may be worked on at once; more wait in the kernel. Requests that wait for a lock do not
     /// count. Default: 64. At least 1.
     pub fn most_workers(mut self, most: usize) -> Self {
@@ -181,7 +191,7 @@ impl SessionBuilder {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
             processors: cpus,
-            near: near::possible(),
+            near: self.beside_callers.then(near::possible).flatten(),
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };
