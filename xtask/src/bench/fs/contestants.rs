@@ -86,6 +86,11 @@ pub(super) const ALL: &[Contestant] = &[
         Place::Ext4,
         "exec $SERVE passthrough $ROOT $MNT off always writeback",
     ),
+    Contestant::ours(
+        "passthrough, beside callers",
+        Place::Ext4,
+        "exec $SERVE passthrough $ROOT $MNT off always writeback beside",
+    ),
     // As passthrough_ll: what is remembered is soon asked for again, every write is a request, and only whoever has
     // mounted it can use it, so that nobody checks permissions.
     Contestant::ours(
