@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
 /// The steps so far.
 pub(crate) struct Steps {
     on_failure: OnFailure,
+    /// The names of those that are run, where not all are.
+    only: Option<Vec<String>>,
     records: Vec<Record>,
 }
 
@@ -43,13 +45,26 @@ impl Steps {
     pub(crate) fn new(on_failure: OnFailure) -> Self {
         Self {
             on_failure,
+            only: None,
             records: Vec::new(),
         }
+    }
+
+    /// Runs only the steps of these names from now on.
+    pub(crate) fn only<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.only = Some(names.map(str::to_owned).collect());
     }
 
     /// Runs a step, unless one has failed already and the first failure stops.
     pub(crate) fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<Outcome>) {
         if self.on_failure == OnFailure::Stop && self.failed().next().is_some() {
+            return;
+        }
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|only| only.iter().all(|wanted| wanted != name))
+        {
             return;
         }
         println!("\n=== {name}");

@@ -52,6 +52,8 @@ pub(crate) struct Extras {
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
     /// Directories of the host that views of clones are made of.
     pub(crate) trees: Vec<PathBuf>,
+    /// Whether processes see only those in /proc that they may trace.
+    pub(crate) hides_others: bool,
 }
 
 /// What all runs of one plan share.
@@ -236,6 +238,9 @@ impl Inner {
         view.files.clone_from(&extras.files);
         let mut plan = plan(policy, &host, cgroups.as_ref(), &view)?;
         plan.take_trees(&extras.trees);
+        if extras.hides_others {
+            plan.hide_others();
+        }
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());
         Ok(Self {

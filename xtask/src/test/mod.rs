@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Go on after a failed step
     #[arg(long)]
     keep_going: bool,
+    /// Only this step, as the table at the end calls it, and what it needs; may be repeated
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -49,6 +52,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         OnFailure::Stop
     });
+    if !args.only.is_empty() {
+        steps.only(
+            ["setup", "build"]
+                .into_iter()
+                .chain(args.only.iter().map(String::as_str)),
+        );
+    }
     let mut built = Vec::new();
     let mut seen = Observed::default();
 

@@ -57,6 +57,7 @@ pub const ESRCH: Errno = Errno(3);
 pub const ENOMEM: Errno = Errno(12);
 pub const EMFILE: Errno = Errno(24);
 pub const ECONNRESET: Errno = Errno(104);
+pub const ETOOMANYREFS: Errno = Errno(109);
 pub const ETIMEDOUT: Errno = Errno(110);
 
 /// An open file descriptor, closed on drop.

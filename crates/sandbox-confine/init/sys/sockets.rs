@@ -1,7 +1,9 @@
 //! Messages with descriptors, and the loopback interface.
 
+use core::sync::atomic::AtomicU32;
+
 use super::super::wire::{self, MESSAGE_BYTES, MESSAGE_FDS, Message};
-use super::{EINTR, Fd, Result, arch, fd, files, number};
+use super::{EINTR, ETOOMANYREFS, Fd, Result, arch, fd, files, number, wait_while};
 
 const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: usize = 0x40;
@@ -78,8 +80,12 @@ pub fn receive(socket: &Fd, wait: Wait) -> Result<Received> {
     }
 }
 
-/// Sends one message, with as many descriptors as [`MESSAGE_FDS`] at most; more are not sent. Never blocks: the
-/// peer's queue holds far more messages than are ever under way, and a peer that is gone is no reason to stop.
+/// How often sending is tried again, 1 ms apart, while there are too many descriptors on their way.
+const TRIES: u32 = 1000;
+
+/// Sends one message, with as many descriptors as [`MESSAGE_FDS`] at most; more are not sent. Never blocks on the peer:
+/// its queue holds far more messages than are ever under way, and a peer that is gone is no reason to stop. A user may
+/// have only so many descriptors on their way (unix(7)); that others take theirs off is waited for, for a second or so.
 pub fn send(socket: &Fd, message: &Message, with: &[&Fd]) -> Result<()> {
     let mut bytes = wire::to_bytes(message);
     let mut control = [0_u64; CONTROL_WORDS];
@@ -100,9 +106,15 @@ pub fn send(socket: &Fd, message: &Message, with: &[&Fd]) -> Result<()> {
         0,
         0,
     ];
+    let mut tries = 0;
     loop {
         match arch::call(arch::number::SENDMSG, args) {
             Err(EINTR) => {}
+            Err(ETOOMANYREFS) if tries < TRIES => {
+                tries += 1;
+                // Nobody wakes this: only time passes.
+                let _ = wait_while(&AtomicU32::new(0), 0, Some(1));
+            }
             result => return result.map(drop),
         }
     }

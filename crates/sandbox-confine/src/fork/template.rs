@@ -264,7 +264,11 @@ impl<'a> TemplateBuilder<'a> {
         Ok(Prepared::with_all(
             self.policy,
             self.served.clone(),
-            Extras { files, trees },
+            Extras {
+                files,
+                trees,
+                hides_others: true,
+            },
         )?)
     }
 
@@ -335,8 +339,9 @@ fn own_stream(stdio: Stdio) -> Result<Stdio, StartError> {
     }
 }
 
-/// Room for some thirty requests with their descriptors, bytes as the kernel counts them.
-const CONTROL_BUFFER: usize = 16 * 1024;
+/// Room for some ten requests with their descriptors, bytes of which the kernel makes twice as many. With those that the
+/// keeper has asked the template for, fewer descriptors are on their way than a user with 256 open files may have.
+const CONTROL_BUFFER: usize = 4 * 1024;
 
 /// Our ends and theirs of the sockets that a template is made with.
 struct Ends {
@@ -349,7 +354,7 @@ struct Ends {
 impl Ends {
     fn open() -> Result<Self, StartError> {
         let (control, their_control) = messages::socket_pair()?;
-        // A few dozen clones are on their way at most: their descriptors count for the user, whoever sends them.
+        // Descriptors on their way count for the user, whoever sends them.
         rustix::net::sockopt::set_socket_send_buffer_size(&control, CONTROL_BUFFER)
             .map_err(StartError::supervisor("setsockopt"))?;
         let (report, their_report) = messages::socket_pair()?;

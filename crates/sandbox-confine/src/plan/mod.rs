@@ -166,6 +166,22 @@ impl Plan {
         self.steps.retain(|step| !matches!(step, Step::Remove { .. }));
     }
 
+    /// Shows processes in /proc only those that they may trace. Clones are of one user and in one /proc; Landlock keeps them
+    /// from tracing one another and their template, but some of an entry's files are anybody's of that user to write.
+    pub(crate) fn hide_others(&mut self) {
+        for step in &mut self.steps {
+            if let Step::Mount {
+                kind: "proc",
+                options,
+                ..
+            } = step
+            {
+                // proc(5), since Linux 5.8.
+                "hidepid=ptraceable".clone_into(options);
+            }
+        }
+    }
+
     /// Whether the plan needs a private directory on the host.
     pub(crate) fn needs_scratch(&self) -> bool {
         self.launch.namespaces == 0
