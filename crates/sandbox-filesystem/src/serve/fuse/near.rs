@@ -51,6 +51,7 @@ pub(super) struct Near {
     changes: u32,
     rest: u32,
     shy: u32,
+    is_behind: bool,
 }
 
 impl Near {
@@ -64,6 +65,18 @@ impl Near {
 
     pub(super) fn is_here(&self) -> bool {
         self.here.is_some()
+    }
+
+    /// Whether its thread only runs when nobody else wants to, and cannot become ordinary again: nobody should wait for it,
+    /// nor for what it starts, which would be the same.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// From now on it works wherever the kernel puts it.
+    pub(super) fn stay_away(&mut self) {
+        self.leave();
+        self.anywhere = None;
     }
 
     /// A request came from thread `caller` (0: nobody waits for it), while this worker listens `alone` or not, after it
@@ -158,8 +171,10 @@ impl Near {
         let start = Instant::now();
         let sent = send();
         if let Err(error) = scheduler::step_forward() {
-            tracing::error!(%error, "a worker that stays behind everybody");
-            self.anywhere = None;
+            // The program has given up a privilege since.
+            tracing::warn!(%error, "workers do not run beside their callers any more");
+            self.is_behind = true;
+            self.stay_away();
         }
         if start.elapsed() > STUCK {
             self.leave();
@@ -275,6 +290,29 @@ mod tests {
             assert!(here.is_some());
             (0..10 * LOOK).for_each(|_| near.asked(u32::MAX, true, 0));
             assert_eq!(near.here, here);
+        });
+    }
+
+    #[test]
+    fn who_cannot_become_ordinary_again_is_known_and_bound_to_no_processor() {
+        use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+        with_near(|mut near, all| {
+            asked_often(&mut near, this_thread());
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nice);
+            if limit.current.is_none_or(|limit| limit >= 20) {
+                // Then no privilege is needed.
+                return;
+            }
+            // Of this thread alone.
+            let own = capabilities(None).expect("capabilities");
+            let effective = own.effective - CapabilitySet::SYS_NICE;
+            let less = CapabilitySets { effective, ..own };
+            set_capabilities(None, less).expect("fewer capabilities");
+            near.answer(|| ());
+            assert!(near.is_behind() && !near.is_here());
+            assert_eq!(bound(), all);
+            asked_often(&mut near, this_thread());
+            assert!(!near.is_here());
         });
     }
 

@@ -7,7 +7,7 @@
 //! beyond a bound ends. Requests that wait by their nature do not count against the bound of all.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ pub(super) struct Pool {
     listening: AtomicUsize,
     all: AtomicUsize,
     parked: AtomicUsize,
+    /// Workers cannot run beside their callers any more.
+    is_apart: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     called: Condvar,
@@ -95,6 +97,7 @@ impl Pool {
             listening: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
+            is_apart: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
             called: Condvar::new(),
@@ -197,6 +200,9 @@ impl Pool {
             if parks(request) {
                 waiter.rest();
             }
+            if self.is_apart.load(SeqCst) {
+                answer.near.stay_away();
+            }
             let alone = self.pace.listeners() == Some(1) && !parks(request);
             answer
                 .near
@@ -204,6 +210,12 @@ impl Pool {
             let start = Instant::now();
             self.handle(request, answer);
             self.pace.took(start.elapsed());
+            if answer.near.is_behind() {
+                self.is_apart.store(true, SeqCst);
+                // Whoever watches calls another one: what this one starts would be as it is.
+                Watch::attend(self);
+                return;
+            }
             self.listening.fetch_add(1, SeqCst);
         }
     }
