@@ -55,6 +55,8 @@ pub(super) struct Pool {
     parked: AtomicUsize,
     /// Workers cannot run beside their callers any more.
     is_apart: AtomicBool,
+    /// A worker looks where its caller is, which may take long.
+    looking: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     called: Condvar,
@@ -98,6 +100,7 @@ impl Pool {
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             is_apart: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
             called: Condvar::new(),
@@ -210,6 +213,7 @@ impl Pool {
             let start = Instant::now();
             self.handle(request, answer);
             self.pace.took(start.elapsed());
+            answer.near.look(&self.looking);
             if answer.near.is_behind() {
                 self.is_apart.store(true, SeqCst);
                 // Whoever watches calls another one: what this one starts would be as it is.
