@@ -7,7 +7,7 @@
 //! beyond a bound ends. Requests that wait by their nature do not count against the bound of all.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,6 +55,10 @@ pub(super) struct Pool {
     listening: AtomicUsize,
     all: AtomicUsize,
     parked: AtomicUsize,
+    /// Workers cannot run beside their callers any more.
+    is_apart: AtomicBool,
+    /// A worker looks where its caller is, which may take long.
+    looking: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     called: Condvar,
@@ -98,6 +102,8 @@ impl Pool {
             listening: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
+            is_apart: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
             called: Condvar::new(),
@@ -204,6 +210,9 @@ impl Pool {
             if parks(request) {
                 waiter.rest();
             }
+            if self.is_apart.load(SeqCst) {
+                answer.near.stay_away();
+            }
             let alone = self.pace.listeners() == Some(1) && !parks(request);
             answer
                 .near
@@ -211,6 +220,13 @@ impl Pool {
             let start = Instant::now();
             self.handle(request, answer);
             self.pace.took(start.elapsed());
+            answer.near.look(&self.looking);
+            if answer.near.is_behind() {
+                self.is_apart.store(true, SeqCst);
+                // Whoever watches calls another one: what this one starts would be as it is.
+                Watch::attend(self);
+                return;
+            }
             self.listening.fetch_add(1, SeqCst);
         }
     }
