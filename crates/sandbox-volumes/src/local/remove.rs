@@ -17,6 +17,7 @@ impl LocalBackend {
         name: &VolumeName,
         snapshots: Snapshots,
     ) -> Result<(), VolumeError> {
+        self.open_to_remove().await?;
         let held = self.hold(name).await?;
         let row = self.row(name).await?;
         let catalog = self.catalog().await?;
@@ -29,9 +30,11 @@ impl LocalBackend {
         }
         settle(&self.home, &catalog).await?;
         let withdrawn = self.withdraw(&row, &of_it).await?;
-        self.strike_out(&row, &of_it).await.inspect_err(|_| {
-            tracing::warn!(%name, "the volume stays");
-        })?;
+        let struck_out = match self.strike_out(&row, &of_it).await {
+            Err(error) if self.makes_room(&error) => self.strike_out(&row, &of_it).await,
+            struck_out => struck_out,
+        };
+        struck_out.inspect_err(|_| tracing::warn!(%name, "the volume stays"))?;
         crash_point("row removed");
         let lock_path = self.home.name_lock(name);
         blocking(move || {
@@ -105,6 +108,7 @@ impl LocalBackend {
         name: &VolumeName,
         snapshot: &VolumeName,
     ) -> Result<(), VolumeError> {
+        self.open_to_remove().await?;
         let _held = self.hold(name).await?;
         let row = self.row(name).await?;
         let found = self.snapshot_of(&row, snapshot).await?;
@@ -117,11 +121,19 @@ impl LocalBackend {
             }
             None => None,
         };
-        let catalog = self.catalog().await?;
-        let change = catalog.change().await?;
-        change.remove_snapshot(&found.place).await?;
-        change.commit().await?;
+        let struck_out = match self.strike_out_snapshot(&found).await {
+            Err(error) if self.makes_room(&error) => self.strike_out_snapshot(&found).await,
+            struck_out => struck_out,
+        };
+        struck_out?;
         crash_point("row removed");
         blocking(move || pending.map_or(Ok(()), Pending::remove)).await
+    }
+
+    async fn strike_out_snapshot(&self, snapshot: &SnapshotRecord) -> Result<(), VolumeError> {
+        let catalog = self.catalog().await?;
+        let change = catalog.change().await?;
+        change.remove_snapshot(&snapshot.place).await?;
+        Ok(change.commit().await?)
     }
 }

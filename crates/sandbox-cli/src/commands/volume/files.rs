@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::ValueHint;
 use sandbox::VolumeName;
-use sandbox::volume::{EntryKind, FileStat, FsError, VolumeFs};
+use sandbox::volume::{EntryKind, FileStat, FileWriter, FsError, VolumeFs};
 use serde::Serialize;
 
 use super::shown::{seconds, table};
@@ -203,18 +204,20 @@ pub(super) async fn cp(args: &CpArgs) -> Result<ExitCode, CliError> {
 pub(super) async fn put(args: &PutArgs) -> Result<ExitCode, CliError> {
     let fs = args.to.fs().await?;
     if args.host == Path::new("-") {
-        stream_in(&mut io::stdin().lock(), &fs, args)?;
+        let writer = fs.write_stream(&args.to.path)?;
+        stream_in(&mut io::stdin().lock(), writer, args)?;
     } else if args.host.is_dir() {
         fs.copy_in(&args.host, &args.to.path, &bar())?;
     } else {
         let mut from = File::open(&args.host).map_err(file(&args.host))?;
-        stream_in(&mut from, &fs, args)?;
+        let permissions = from.metadata().map_err(file(&args.host))?.permissions();
+        let writer = fs.write_stream_as(&args.to.path, permissions.mode())?;
+        stream_in(&mut from, writer, args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn stream_in(from: &mut dyn Read, fs: &VolumeFs, args: &PutArgs) -> Result<(), CliError> {
-    let mut writer = fs.write_stream(&args.to.path)?;
+fn stream_in(from: &mut dyn Read, mut writer: FileWriter, args: &PutArgs) -> Result<(), CliError> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).map_err(file(&args.host))?;

@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sandbox_types::{SizeExt, VolumeKind};
+use sandbox_types::{SizeExt, VolumeForm, VolumeKind};
 
 use super::place::{Place, assert_sound, name, run};
 use crate::archive::ImportOptions;
-use crate::backend::Resize;
+use crate::backend::{CloneSource, Problem, Resize};
 use crate::copy::Progress;
 use crate::error::VolumeError;
 use crate::ext4;
@@ -75,6 +75,62 @@ fn a_disk_is_made_grown_copied_and_carried() {
             image(&theirs).metadata().unwrap().blocks() * 512 < 16 << 20,
             "holes stay holes"
         );
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
+fn a_snapshot_of_a_disk_has_the_size_that_it_had_then() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let builder = Volume::builder("disk").disk().size(8.mib());
+        let mut disk = builder.create_on(Arc::clone(&backend)).await.unwrap();
+        disk.snapshot("small").await.unwrap();
+        disk.resize(Resize::Size(16.mib())).await.unwrap();
+        let source = CloneSource {
+            volume: disk.name(),
+            snapshot: Some(&name("small")),
+        };
+        let clone = backend
+            .clone_volume(source, &name("clone"), &[], &Progress::none())
+            .await
+            .unwrap();
+        assert_eq!(clone.form, VolumeForm::Disk { size: 8.mib() });
+        disk.restore("small").await.unwrap();
+        let disk = Volume::get_on(Arc::clone(&backend), "disk").await.unwrap();
+        assert_eq!(disk.capacity_bytes(), Some(8 << 20));
+        assert_image(&disk, 8 << 20);
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
+fn a_disk_that_grew_without_being_written_down_is_found_carried_whole_and_mended() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let builder = Volume::builder("disk").disk().size(8.mib());
+        let disk = builder.create_on(Arc::clone(&backend)).await.unwrap();
+        // As whoever is killed between the two leaves it.
+        ext4::grow(image(&disk), 16.mib()).unwrap();
+        let problems = backend.check().await.unwrap().problems;
+        assert!(
+            matches!(problems.as_slice(), [Problem::Size { actual, .. }] if *actual == 16.mib()),
+            "{problems:?}"
+        );
+        let archive = place.path("archive");
+        disk.export(std::fs::File::create(&archive).unwrap())
+            .await
+            .unwrap();
+        let options = ImportOptions::new().name(name("theirs"));
+        let from = Box::new(std::fs::File::open(&archive).unwrap());
+        let theirs = backend.import(from, &options, &Progress::none()).await.unwrap();
+        assert_eq!(theirs.form, VolumeForm::Disk { size: 16.mib() });
+        let repair = backend.repair().await.unwrap();
+        assert_eq!((repair.resized, repair.left), (vec![name("disk")], Vec::new()));
+        let disk = Volume::get_on(Arc::clone(&backend), "disk").await.unwrap();
+        assert_eq!(disk.capacity_bytes(), Some(16 << 20));
         assert_sound(&place.home()).await;
     });
 }
