@@ -138,6 +138,34 @@ fn all_of_a_volume_is_copied_by_its_root_and_nothing_over_a_root() {
 }
 
 #[test]
+fn names_of_files_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Harness::new();
+    for (name, kind) in [("data", &[][..]), ("disk", &["--disk", "--size", "8M"])] {
+        place
+            .sandbox([&["volume", "create", name], kind].concat())
+            .prints(&format!("{name}\n"));
+        let bytes = [name.as_bytes(), b":/\xff:\n"].concat();
+        let odd = std::ffi::OsStr::from_bytes(&bytes);
+        let path = place.write("work/file", "content");
+        let args = |args: [&'static str; 2]| args.map(std::ffi::OsStr::new);
+        place
+            .sandbox([&args(["volume", "put"])[..], &[path.as_os_str(), odd]].concat())
+            .prints("");
+        place
+            .sandbox([&args(["volume", "cat"])[..], &[odd]].concat())
+            .prints("content");
+    }
+    place
+        .sandbox([
+            std::ffi::OsStr::new("volume"),
+            "ls".as_ref(),
+            std::ffi::OsStr::from_bytes(b"\xff:/"),
+        ])
+        .says(2, &["is not a name"]);
+}
+
+#[test]
 fn pipes_keep_their_permissions_whatever_the_umask() {
     let place = Harness::new();
     let tree = place.work().join("tree");

@@ -84,7 +84,10 @@ impl LocalBackend {
         let catalog = self.catalog().await?;
         let mut found = Findings::default();
         for Leftover { path, why } in settle(&self.home, &catalog).await? {
-            let why = why.to_string();
+            let why = match why {
+                VolumeError::Io { source, .. } => source.to_string(),
+                why => why.to_string(),
+            };
             found.problems.push(Problem::Leftover { path, why });
         }
         let damage = catalog.integrity().await?;

@@ -36,9 +36,12 @@ impl LocalBackend {
         };
         struck_out.inspect_err(|_| tracing::warn!(%name, "the volume stays"))?;
         crash_point("row removed");
-        let lock_path = self.home.name_lock(name);
+        let (lock_path, name) = (self.home.name_lock(name), name.clone());
         blocking(move || {
-            withdrawn.into_iter().try_for_each(Pending::remove)?;
+            // All of them are tried.
+            let removed: Vec<_> = withdrawn.into_iter().map(Pending::remove).collect();
+            let removed: Result<Vec<()>, VolumeError> = removed.into_iter().collect();
+            removed.map_err(|error| left_behind(&name, error))?;
             held.remove(&lock_path).map_err(VolumeError::io(&lock_path))
         })
         .await
@@ -135,5 +138,16 @@ impl LocalBackend {
         let change = catalog.change().await?;
         change.remove_snapshot(&snapshot.place).await?;
         Ok(change.commit().await?)
+    }
+}
+
+fn left_behind(name: &VolumeName, error: VolumeError) -> VolumeError {
+    match error {
+        VolumeError::Io { path, source } => VolumeError::LeftBehind {
+            name: name.clone(),
+            path,
+            source,
+        },
+        error => error,
     }
 }
