@@ -134,3 +134,37 @@ fn a_disk_that_grew_without_being_written_down_is_found_carried_whole_and_mended
         assert_sound(&place.home()).await;
     });
 }
+
+/// Exported by the first version, when the tables of 16 groups lay together.
+#[test]
+fn an_archive_with_an_early_disk_is_read_and_the_disk_grows_and_is_written() {
+    const EARLY: &[u8] = include_bytes!("../../../tests/fixtures/disk-1.tar.zst");
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let from = Box::new(std::io::Cursor::new(EARLY));
+        let options = ImportOptions::new();
+        backend.import(from, &options, &Progress::none()).await.unwrap();
+        let mut disk = Volume::get_on(Arc::clone(&backend), "old").await.unwrap();
+        assert_eq!(disk.labels()[0].to_string(), "made=early");
+        assert_image(&disk, 3 << 30);
+        let fs = disk.fs().unwrap();
+        assert_eq!(fs.read_to_string("tree/link").unwrap(), "7\n");
+        assert_eq!(fs.list("tree/dir").unwrap().len(), 300);
+        disk.resize(Resize::Size(20.gib())).await.unwrap();
+        assert_image(&disk, 20 << 30);
+        fs.write("new", vec![7; 3 << 20]).unwrap();
+        fs.remove_dir_all("tree").unwrap();
+        assert_image(&disk, 20 << 30);
+        let e2fsck = std::process::Command::new("e2fsck")
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .arg("-fn")
+            .arg(image(&disk))
+            .output();
+        match e2fsck {
+            Ok(judged) => assert!(judged.status.success(), "{judged:?}"),
+            Err(error) => eprintln!("not judged by e2fsck: {error}"),
+        }
+        assert_sound(&place.home()).await;
+    });
+}
