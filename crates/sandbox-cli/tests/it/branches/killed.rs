@@ -9,7 +9,7 @@ use super::project::{Project, age, modes, name_of_test};
 
 const FILES: usize = 400;
 /// What a command does on the branch: content, names, modes, links and whole directories.
-const EDITS: &str = "for f in many/0/* many/1/*; do echo more >> $f; done; rm -r many/2; mv many/3/3 many/new; chmod 700 many/4/4
+const EDITS: &str = "for f in many/0/* many/1/*; do echo more >> $f; done; rm -r many/2; mv many/3/3 many/new; chmod 600 many/4/4
     mkdir -p new/deep; for n in 1 2 3 4 5 6 7 8 9; do echo $n > new/deep/$n; done; echo more >> hard1; rm second
     ln -s x many/5/link; rm file; mkdir file; echo in > file/in";
 

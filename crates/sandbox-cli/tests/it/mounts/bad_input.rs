@@ -246,33 +246,28 @@ fn a_directory_for_changes_that_is_beneath_or_has_what_is_beneath_in_it_is_refus
 #[test]
 fn a_directory_for_changes_that_is_in_use_is_refused_and_it_is_said_by_whom() {
     let site = site!();
-    let (changes, other) = (site.place.root().join("changes"), site.place.root().join("other"));
-    for directory in [&changes, &other] {
+    let [changes, other, work] = ["changes", "other", "for-work"].map(|name| site.place.root().join(name));
+    for directory in [&changes, &other, &work] {
         fs::create_dir(directory).unwrap();
     }
-    let arguments = |point: &Path| {
-        let [a, b, point] = [&changes, &site.dir, point].map(|path| path.display().to_string());
-        ["mount", "dual", "--a", &a, "--b", &b, &point].map(str::to_owned)
+    let base = site.dir.display().to_string();
+    let dual = |point: &Path| {
+        let [a, point] = [&changes, point].map(|path| path.display().to_string());
+        ["mount", "dual", "--a", &a, "--b", &base, &point].map(str::to_owned)
     };
-    let mounted = super::Mounted::start(&mut site.place.command(arguments(&site.point)));
-    let ran = site.place.sandbox(arguments(&other));
-    ran.says(1, &["changes: in use by process", "mount dual"]);
-    let ran = site.place.sandbox([
-        "mount",
-        "overlay",
-        "--layer",
-        &site.dir.display().to_string(),
-        "--upper",
-        &changes.display().to_string(),
-        "--work",
-        &site.place.root().join("work").display().to_string(),
-        &other.display().to_string(),
-    ]);
-    assert_eq!(ran.status, 1, "{ran:?}");
+    let mounted = super::Mounted::start(&mut site.place.command(dual(&site.point)));
+    let in_use = ["changes: in use by process", "mount dual"];
+    site.place.sandbox(dual(&other)).says(1, &in_use);
+    let [upper, work, point] = [&changes, &work, &other].map(|path| path.display().to_string());
+    let overlay = [
+        "mount", "overlay", "--layer", &base, "--upper", &upper, "--work", &work, &point,
+    ];
+    site.place.sandbox(overlay).says(1, &in_use);
     fs::write(site.point.join("new"), "goes on\n").unwrap();
-    drop(mounted);
+    site.unmount();
+    mounted.end();
     assert_eq!(read(&changes.join("new")), "goes on\n");
-    let again = super::Mounted::start(&mut site.place.command(arguments(&site.point)));
+    let again = super::Mounted::start(&mut site.place.command(dual(&site.point)));
     assert_eq!(read(&site.point.join("new")), "goes on\n");
     drop(again);
 }

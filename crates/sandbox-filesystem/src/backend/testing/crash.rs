@@ -49,7 +49,7 @@ pub(in crate::backend) fn pass(points: &[&str], name: &'static str) {
 /// Something that is done, and is one step for every observer.
 pub(in crate::backend) enum Action<F> {
     /// With any filesystem.
-    Any(fn(&dyn DynFileSystem) -> FsResult<()>),
+    Any(AnyAct),
     /// With this one.
     Own(fn(&F) -> FsResult<()>),
 }
@@ -72,9 +72,10 @@ impl<F: DynFileSystem> Action<F> {
 }
 
 type Named<T> = (&'static str, T);
+type AnyAct = fn(&dyn DynFileSystem) -> FsResult<()>;
 
 /// What is done with every backend.
-const COMMON: [Named<fn(&dyn DynFileSystem) -> FsResult<()>>; 18] = [
+const COMMON: [Named<AnyAct>; 18] = [
     ("write", |fs| tree(fs).write("d/a", b"written")),
     ("chmod", |fs| chmod(fs, "d/links/one")),
     ("write-linked", |fs| tree(fs).write("d/links/one", b"written")),
