@@ -13,6 +13,9 @@ const EDITS: &str = "for f in many/0/* many/1/*; do echo more >> $f; done; rm -r
     mkdir -p new/deep; for n in 1 2 3 4 5 6 7 8 9; do echo $n > new/deep/$n; done; echo more >> hard1; rm second
     ln -s x many/5/link; rm file; mkdir file; echo in > file/in";
 
+/// An undo that is killed after its last step, before the branch was told, leaves conflicts that are none.
+const COMMIT: [&str; 3] = ["commit", "x", "--on-conflict=ours"];
+
 /// When a process is killed: after it has made so much of what it does.
 #[derive(Debug, Clone, Copy)]
 enum When {
@@ -136,11 +139,11 @@ impl Killed {
                 committed += 1;
                 let place = self.project.storage().join(format!("commits/c{committed}/slots"));
                 let is_time = || place.exists() && self.has_come(when, true);
-                caught += usize::from(self.kill(&["commit", "x"], is_time));
+                caught += usize::from(self.kill(&COMMIT, is_time));
                 let what = format!("mode {mode}, a commit killed {when:?}, {direction}");
                 self.recover(direction, &what);
                 if !self.is_committed(&what) {
-                    self.branch(&["commit", "x"]).says(0, &[]);
+                    self.branch(&COMMIT).says(0, &[]);
                     assert!(self.is_committed(&what));
                     // Numbers of what was taken back are not given again.
                     committed = last_commit(&self.project).max(committed);
