@@ -39,7 +39,8 @@ fn process(pid: u32) {
         let place = place.join("task").join(thread.to_string());
         let [name, wchan, call] = ["comm", "wchan", "syscall"].map(|file| text(&place.join(file)));
         let [name, wchan, call] = [&name, &wchan, &call].map(|text| text.trim());
-        let (state, processor, policy) = scheduled(&text(&place.join("stat")));
+        let stat = text(&place.join("stat"));
+        let (state, processor, policy) = scheduled(&stat);
         println!(
             "  {thread} {name}: {state} in {wchan}, processor {processor}, policy {policy}, call {call}"
         );

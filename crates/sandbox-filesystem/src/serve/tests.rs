@@ -326,7 +326,11 @@ impl Reply for Interrupting<'_> {
 
     fn send(&mut self, header: &[u8; 16], body: usize) -> FsResult<()> {
         let interrupt = request(Opcode::Interrupt.number(), &header[8..]);
-        assert_eq!(answer(self.1, &interrupt), None, "it is asked for again and again");
+        assert_eq!(
+            answer(self.1, &interrupt),
+            None,
+            "it is asked for again and again"
+        );
         self.0.send(header, body)
     }
 }

@@ -52,7 +52,7 @@ impl SessionBuilder {
             mount: MountBuilder::default(),
             server: ServerOptions::default(),
             backing: false,
-            beside_callers: false,
+            beside_callers: true,
             most_workers: 64,
             inside: Arc::default(),
         }
@@ -122,11 +122,11 @@ impl SessionBuilder {
         self
     }
 
-    /// A worker that listens alone runs on the processor of whoever asks, where this process may (`CAP_SYS_NICE`, or an
-    /// `RLIMIT_NICE` of 20), and it is not the only one: faster where processors wake one another slowly, as in virtual
-    /// machines. Default: wherever the kernel puts it.
-    pub fn beside_callers(mut self) -> Self {
-        self.beside_callers = true;
+    /// Whether a worker that listens alone runs on the processor of whoever asks: faster where processors wake one another
+    /// slowly, as in virtual machines. Only where this process may (`CAP_SYS_NICE`, or an `RLIMIT_NICE` of 20) and it is not
+    /// the only worker. Default: true; else it runs wherever the kernel puts it.
+    pub fn beside_callers(mut self, wanted: bool) -> Self {
+        self.beside_callers = wanted;
         self
     }
 
@@ -244,9 +244,10 @@ mod tests {
     #[test]
     fn a_worker_that_is_the_only_one_runs_wherever_the_kernel_puts_it() {
         let fs = MemFs::builder().capacity(1.mib()).build().unwrap();
-        let builder = SessionBuilder::new(Arc::new(fs));
-        assert_eq!(builder.near(), None);
-        let builder = builder.beside_callers();
+        let fs = Arc::new(fs);
+        let apart = SessionBuilder::new(fs.clone()).beside_callers(false);
+        assert_eq!(apart.near(), None);
+        let builder = SessionBuilder::new(fs);
         assert_eq!(builder.near(), near::possible());
         assert_eq!(builder.most_workers(1).near(), None);
     }

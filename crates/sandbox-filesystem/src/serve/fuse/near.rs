@@ -3,10 +3,11 @@
 //! A caller and a worker on two processors wake one another by interrupts, which in a virtual machine take longer than
 //! most requests (an idle processor has left to the host). On one processor a request and its answer are two switches
 //! between threads. Two things keep them there: the worker binds itself to the processor on which the caller was last
-//! seen (or tries them, where it cannot look), and answers as somebody who only runs when nobody else wants to (`SCHED_IDLE`), since the kernel wakes the caller
-//! on a processor that has no one else, and would look for an idle one otherwise (`select_idle_sibling`,
-//! kernel/sched/fair.c). Should others keep the worker from becoming ordinary again, [`watch`](super::watch) calls
-//! another one.
+//! seen (or tries them, where it cannot look), and answers as somebody who only runs when nobody else wants to
+//! (`SCHED_IDLE`), since the kernel wakes the caller on a processor that has no one else, and would look for an idle one
+//! otherwise (`select_idle_sibling`, kernel/sched/fair.c). Should others want to run there after all,
+//! [`watch`](super::watch) makes it ordinary again within a millisecond (see [`standing`](super::standing)), and it stays
+//! away for a while.
 //!
 //! **A caller is looked at when it has its answer, never before.** /proc/TID/stat waits for whoever is in the middle of
 //! execve(2) (`exec_update_lock`), and whoever is closes its files there (close-on-exec), each of which is a request: it would
@@ -14,12 +15,14 @@
 //! listening meanwhile.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use super::pace::BRISK;
+use super::standing::Standing;
 use crate::sys::scheduler;
 
 /// After so many requests it is looked where the caller is.
@@ -57,15 +60,20 @@ pub(super) struct Near {
     changes: u32,
     rest: u32,
     shy: u32,
+    standing: Arc<Standing>,
+    times: u32,
+    /// Until then it does not come back, because it was kept from answering.
+    away_until: Option<Instant>,
     is_behind: bool,
     /// It is time to look where the caller is; whether it may be somewhere else by now.
     due: Option<bool>,
 }
 
 impl Near {
-    pub(super) fn new(anywhere: Option<CpuSet>) -> Self {
+    pub(super) fn new(anywhere: Option<CpuSet>, standing: &Arc<Standing>) -> Self {
         Self {
             anywhere,
+            standing: Arc::clone(standing),
             shy: SHY.0,
             ..Self::default()
         }
@@ -99,6 +107,9 @@ impl Near {
         }
         if self.rest > 0 {
             self.rest -= 1;
+            return;
+        }
+        if self.away_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         if caller != 0 && caller != self.caller {
@@ -188,26 +199,34 @@ impl Near {
 
     /// Does what wakes the caller.
     pub(super) fn answer<T>(&mut self, send: impl FnOnce() -> T) -> T {
-        if self.here.is_none() || scheduler::stand_back().is_err() {
+        self.times = self.times.wrapping_add(1);
+        let place = self.here.and_then(|_| self.standing.take(self.times));
+        if place.is_none() || scheduler::stand_back().is_err() {
             return send();
         }
         let start = Instant::now();
         let sent = send();
-        if let Err(error) = scheduler::step_forward() {
+        let forward = scheduler::step_forward();
+        drop(place);
+        if let Err(error) = forward {
             // The program has given up a privilege since.
             tracing::warn!(%error, "workers do not run beside their callers any more");
             self.is_behind = true;
             self.stay_away();
         }
-        if start.elapsed() > STUCK {
+        let lost = start.elapsed();
+        if lost > STUCK {
             self.leave();
+            self.away_until = Some(Instant::now() + AWAY * lost);
         }
         sent
     }
 }
 
 /// Who was kept from working for so long might have been needed.
-const STUCK: Duration = BRISK.saturating_mul(2);
+const STUCK: Duration = BRISK;
+/// It stays away for so many times as long as it was kept: less than 2 % of the time is lost like that.
+const AWAY: u32 = 64;
 
 /// The processor on which a thread runs, or ran last (`processor` of /proc/TID/stat, proc_pid_stat(5)).
 fn processor_of(thread: u32) -> Option<usize> {
@@ -251,12 +270,12 @@ mod tests {
     fn with_near(test: impl FnOnce(Near, u32) + Send + 'static) {
         let Some(set) = possible() else {
             // Then nothing may be tried either.
-            let mut near = Near::new(None);
+            let mut near = Near::new(None, &Arc::default());
             asked_often(&mut near, this_thread());
             assert!(!near.is_here());
             return;
         };
-        let thread = std::thread::spawn(move || test(Near::new(Some(set)), set.count()));
+        let thread = std::thread::spawn(move || test(Near::new(Some(set), &Arc::default()), set.count()));
         thread.join().expect("the test");
     }
 

@@ -19,6 +19,7 @@ use super::buffer::{Answer, Buffers, Request};
 use super::link::{Link, Waited, Waiter};
 use super::near::{self, Near};
 use super::pace::{Pace, Patience};
+use super::standing::Standing;
 use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
 
@@ -50,6 +51,7 @@ pub(super) struct Pool {
     bounds: Bounds,
     pub(super) pace: Pace,
     pub(super) watch: Watch,
+    pub(super) standing: Arc<Standing>,
     listening: AtomicUsize,
     all: AtomicUsize,
     parked: AtomicUsize,
@@ -96,6 +98,7 @@ impl Pool {
             bounds,
             pace: Pace::new(bounds.processors.min(bounds.most)),
             watch: Watch::default(),
+            standing: Arc::default(),
             listening: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
@@ -109,7 +112,11 @@ impl Pool {
 
     /// Starts a worker.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        let buffers = Buffers::new(&self.link, self.max_io, Near::new(self.bounds.near))?;
+        let buffers = Buffers::new(
+            &self.link,
+            self.max_io,
+            Near::new(self.bounds.near, &self.standing),
+        )?;
         self.listening.fetch_add(1, SeqCst);
         let started = self.spawn(move |pool| pool.work(buffers));
         if started.is_err() {

@@ -81,7 +81,7 @@ fn a_program_that_is_executed_gets_the_files_closed_that_it_is_not_to_have() {
     let place = tempfile::tempdir().unwrap();
     let fs = std::sync::Arc::new(MemFs::builder().capacity(16.mib()).build().unwrap());
     // As root its workers look where their callers are, which must not wait for them.
-    let session = match usable(Session::builder(fs).beside_callers().mount(place.path())) {
+    let session = match usable(Session::builder(fs).beside_callers(true).mount(place.path())) {
         Ok(session) => session,
         Err(reason) => skip!("{reason}"),
     };
