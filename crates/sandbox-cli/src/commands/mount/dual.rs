@@ -1,6 +1,6 @@
 //! `sandbox mount dual`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -100,6 +100,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 impl Job for Args {
     fn name(&self) -> String {
         "dual".to_owned()
+    }
+
+    fn shown(&self) -> Vec<&Path> {
+        let parts = [&self.a, &self.b].into_iter();
+        let directories = parts.filter_map(|part| match part {
+            Part::Directory(directory) => Some(directory.as_path()),
+            Part::Memory(_) => None,
+        });
+        directories.collect()
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {

@@ -80,6 +80,17 @@ fn a_mount_point_that_cannot_be_one_is_named() {
 }
 
 #[test]
+fn a_mount_point_in_what_is_served_is_refused_where_the_server_would_see_itself() {
+    let site = site!();
+    let point = site.dir.join("point");
+    std::fs::create_dir(&point).expect("mkdir");
+    // A server without walls works in the same tree as its mount.
+    let flags = if is_root() { &["--unconfined"][..] } else { &[] };
+    let ran = passthrough(&site.place, flags, &site.dir, &point);
+    ran.says(1, &["dir/point", "it would show itself", "elsewhere"]);
+}
+
+#[test]
 fn names_in_the_mount_table_are_not_empty() {
     let site = site!();
     for flag in ["--fsname=", "--subtype="] {
