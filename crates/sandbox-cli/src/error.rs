@@ -139,6 +139,8 @@ pub(crate) enum CliError {
     Mem(#[from] InvalidMemFs),
     #[error("{what}: {source}")]
     Serving { what: &'static str, source: io::Error },
+    #[error("{}: the mount point is in {}, which is served: it would show itself", place.display(), shown.display())]
+    MountInItself { place: PathBuf, shown: PathBuf },
     #[error("the server in the background has ended before it was ready")]
     NotReady,
     #[error("the server was killed ({status}); nothing is mounted any more")]
@@ -163,6 +165,7 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Path { flag: "--bind", .. } => Some("write --bind SRC:DST, or --bind SRC:DST:rw".into()),
+            Self::MountInItself { .. } => Some("give a mount point elsewhere".into()),
             Self::NoSuchProfile { user_path, .. } => Some(match user_path {
                 Some(path) => format!("see: sandbox profile list; or put one into {}", path.display()),
                 None => "see: sandbox profile list".into(),

@@ -107,6 +107,15 @@ impl Job for Args {
         "dual".to_owned()
     }
 
+    fn shown(&self) -> Vec<&Path> {
+        let parts = [&self.a, &self.b].into_iter();
+        let directories = parts.filter_map(|part| match part {
+            Part::Directory(directory) => Some(directory.as_path()),
+            Part::Memory(_) => None,
+        });
+        directories.collect()
+    }
+
     fn walls(&self) -> Result<OwnWalls, CliError> {
         self.hold()?;
         let of_a = if self.options.read_only {

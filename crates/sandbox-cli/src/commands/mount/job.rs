@@ -1,5 +1,6 @@
 //! What is served, as the process that serves it needs to know it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sandbox::backend::passthrough::HostWatch;
@@ -12,6 +13,9 @@ use crate::error::CliError;
 pub(super) trait Job {
     /// What the mount table calls it where nobody says otherwise.
     fn name(&self) -> String;
+
+    /// The directories of this machine that are seen in it.
+    fn shown(&self) -> Vec<&Path>;
 
     /// What the server needs of this machine, and no more.
     fn walls(&self) -> Result<OwnWalls, CliError>;

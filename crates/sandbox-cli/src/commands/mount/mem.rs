@@ -1,5 +1,6 @@
 //! `sandbox mount mem`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,6 +44,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 impl Job for Args {
     fn name(&self) -> String {
         "mem".to_owned()
+    }
+
+    fn shown(&self) -> Vec<&Path> {
+        Vec::new()
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {

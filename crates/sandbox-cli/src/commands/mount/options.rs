@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PathBufValueParser, TypedValueParser};
 use sandbox::fs::DynFileSystem;
 use sandbox::serve::fuse::{MountBuilder, Session, SessionBuilder};
 use sandbox::{CachePolicy, HostPermissions, StatVirtualization};
@@ -35,10 +35,10 @@ pub(super) struct Options {
     #[arg(long)]
     no_default_permissions: bool,
     /// The source that the mount table shows
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     fsname: Option<String>,
     /// What the mount table shows after "fuse."
-    #[arg(long, value_name = "NAME", default_value = "sandbox")]
+    #[arg(long, value_name = "NAME", default_value = "sandbox", value_parser = NonEmptyStringValueParser::new())]
     subtype: String,
     /// The kernel reads and writes files directly (root and Linux 6.9; not with --writeback)
     #[arg(long)]
@@ -53,6 +53,8 @@ impl Options {
     pub(super) fn mount(&self, name: &str) -> MountBuilder {
         let name = self.fsname.as_deref().unwrap_or(name);
         let mut builder = MountBuilder::new().fs_name(name).subtype(&self.subtype);
+        // Each of ours is one, that of a single file as well.
+        builder = builder.of_a_directory();
         if self.read_only {
             builder = builder.read_only();
         }

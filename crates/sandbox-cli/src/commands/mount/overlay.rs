@@ -1,7 +1,7 @@
 //! `sandbox mount overlay`.
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -86,6 +86,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 impl Job for Args {
     fn name(&self) -> String {
         "overlay".to_owned()
+    }
+
+    fn shown(&self) -> Vec<&Path> {
+        let layers = self.layers.iter().chain(&self.upper);
+        layers.map(PathBuf::as_path).collect()
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {

@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -72,6 +72,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 impl Job for Args {
     fn name(&self) -> String {
         self.dir.to_string_lossy().into_owned()
+    }
+
+    fn shown(&self) -> Vec<&Path> {
+        vec![&self.dir]
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {

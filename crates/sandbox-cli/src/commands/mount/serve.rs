@@ -26,6 +26,7 @@ pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliErr
     if options.daemon && !background::is_background() {
         return background::start();
     }
+    check_place(options, job)?;
     let signals = signals()?;
     let mut server = Server::start()?;
     // A server that ends has said why.
@@ -48,6 +49,26 @@ pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliErr
     wait(&signals, &server).map_err(failed("waiting"))?;
     end(mount, &server);
     server.exit_status()
+}
+
+/// A server that sees its own mount asks itself, without end, and keeps it from being unmounted. That of root has a root of
+/// its own, where nothing is mounted later.
+fn check_place(options: &Options, job: &dyn Job) -> Result<(), CliError> {
+    if rustix::process::geteuid().is_root() && !options.unconfined {
+        return Ok(());
+    }
+    // What is not there is said by who looks at it more closely.
+    let Ok(place) = options.mountpoint.canonicalize() else {
+        return Ok(());
+    };
+    let mut shown = job
+        .shown()
+        .into_iter()
+        .filter_map(|shown| shown.canonicalize().ok());
+    match shown.find(|shown| place.starts_with(shown)) {
+        Some(shown) => Err(CliError::MountInItself { place, shown }),
+        None => Ok(()),
+    }
 }
 
 /// Unmounts it. A server that has ended already is no reason to leave it.

@@ -66,10 +66,35 @@ fn a_mount_point_that_cannot_be_one_is_named() {
     let ran = passthrough(&site.place, &[], &site.dir, &point("full"));
     ran.says(1, &["full", "is not empty"]);
     assert_eq!(read(&full), "here\n");
+    for flags in [&[][..], &["--single-file"]] {
+        let dir = if flags.is_empty() { &site.dir } else { &full };
+        let ran = passthrough(&site.place, flags, dir, &full);
+        ran.says(1, &["full/file", "the mount point is a file", "give a directory"]);
+        assert_eq!(read(&full), "here\n");
+    }
     if !is_root() {
         let ran = passthrough(&site.place, &[], &site.dir, Path::new("/sys/kernel/debug"));
         assert_eq!(ran.status, 1, "{ran:?}");
         assert!(ran.stderr.contains("/sys/kernel/debug"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_mount_point_in_what_is_served_is_refused_where_the_server_would_see_itself() {
+    let site = site!();
+    let point = site.dir.join("point");
+    std::fs::create_dir(&point).expect("mkdir");
+    // A server without walls works in the same tree as its mount.
+    let flags = if is_root() { &["--unconfined"][..] } else { &[] };
+    let ran = passthrough(&site.place, flags, &site.dir, &point);
+    ran.says(1, &["dir/point", "it would show itself", "elsewhere"]);
+}
+
+#[test]
+fn names_in_the_mount_table_are_not_empty() {
+    let site = site!();
+    for flag in ["--fsname=", "--subtype="] {
+        site.passthrough(&[flag]).says(2, &[flag.trim_end_matches('=')]);
     }
 }
 

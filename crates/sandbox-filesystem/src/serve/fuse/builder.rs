@@ -17,7 +17,7 @@ use super::near;
 use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
-use crate::fs::{Capabilities, DynFileSystem};
+use crate::fs::{Capabilities, Context, DynFileSystem, ROOT_INO};
 use crate::serve::{Server, ServerOptions};
 use crate::sys::signals::SignalsBlocked;
 
@@ -145,14 +145,14 @@ impl SessionBuilder {
         let point = mount::Point::check(path.as_ref(), options)?;
         match mount::here(options, point.kind()) {
             Ok(detached) => {
-                let pool = self.start(detached.device)?;
+                let pool = self.start_at(detached.device, &point)?;
                 let mounted = mount::attach(&detached.mount, &point).inspect_err(|_| pool.end())?;
                 Ok(Session::new(pool, mounted))
             }
             Err(mount::NotHere::NotPrivileged) => {
                 let (device, mounted) = mount::Helper::mount(options, &point)?;
                 // Dropped on an error, it unmounts.
-                let pool = self.start(device)?;
+                let pool = self.start_at(device, &point)?;
                 Ok(Session::new(pool, mounted))
             }
             Err(mount::NotHere::Failed(error)) => Err(error),
@@ -172,6 +172,17 @@ impl SessionBuilder {
     pub fn serve(self, device: OwnedFd) -> Result<Session, MountError> {
         let pool = self.start(device)?;
         Ok(Session::new(pool, Mounted::Elsewhere))
+    }
+
+    /// Starts it where its root is what the mount point is.
+    fn start_at(&self, device: OwnedFd, point: &mount::Point) -> Result<Arc<Pool>, MountError> {
+        let pool = self.start(device)?;
+        // One that does not say what its root is says so to whoever asks.
+        if let Ok((root, _)) = self.served.0.getattr(&Context::new(0, 0), ROOT_INO, None) {
+            let is_directory = root.mode & libc::S_IFMT == libc::S_IFDIR;
+            point.check_root(is_directory).inspect_err(|_| pool.end())?;
+        }
+        Ok(pool)
     }
 
     /// Where workers may run, if they are to run beside their callers.

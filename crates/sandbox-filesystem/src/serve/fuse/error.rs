@@ -21,6 +21,18 @@ pub enum MountError {
         /// What is not.
         path: PathBuf,
     },
+    /// The mount point is a file, and what is served is a directory.
+    #[error("{path}: the mount point is a file, and what is served is a directory")]
+    OnlyAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The mount point is a directory, and what is served is none.
+    #[error("{path}: the mount point is a directory, and what is served is a file")]
+    OnlyADirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// What is in the directory would be hidden.
     #[error("{path}: the mount point is not empty")]
     NotEmpty {
@@ -110,7 +122,8 @@ impl MountError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NoMountPoint { .. } => "make the directory first: mkdir -p MOUNTPOINT",
-            Self::NoDirectory { .. } => "give a directory",
+            Self::NoDirectory { .. } | Self::OnlyAFile { .. } => "give a directory",
+            Self::OnlyADirectory { .. } => "give a file: touch MOUNTPOINT",
             Self::NotEmpty { .. } => "give an empty directory: what is in it would be hidden",
             Self::AlreadyMounted { .. } => "unmount it first, or mount elsewhere",
             Self::Stale { .. } => {

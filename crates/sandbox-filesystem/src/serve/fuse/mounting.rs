@@ -75,6 +75,13 @@ impl MountBuilder {
         self
     }
 
+    /// What will be served is a directory, as most filesystems are: then a file is no mount point for it. Default: that is
+    /// not known here, and a mount on the other kind answers everything with `EIO`.
+    pub fn of_a_directory(mut self) -> Self {
+        self.options.is_directory = true;
+        self
+    }
+
     /// Mounts it at `path`: the mount, and the device, which is for [`SessionBuilder::serve`] of the process that
     /// serves it. Whoever asks something of the mount waits until that answers.
     ///

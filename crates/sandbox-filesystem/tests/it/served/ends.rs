@@ -120,18 +120,22 @@ fn a_mount_that_nobody_uses_is_unmounted_when_asked() {
     assert!(mounts_with(place.path()).is_empty());
 }
 
-#[test]
-fn who_waits_for_a_session_learns_that_somebody_has_unmounted_it() {
-    let place = tempfile::tempdir().unwrap();
-    let session = mounted!(&Tiny::new(), place.path());
-    let ended = session.ended().unwrap();
+fn unmount_as_others_do(place: &std::path::Path) {
     let program = if is_root() {
         ("umount", None)
     } else {
         ("fusermount3", Some("-u"))
     };
-    let status = Command::new(program.0).args(program.1).arg(place.path()).status();
+    let status = Command::new(program.0).args(program.1).arg(place).status();
     assert!(status.unwrap().success());
+}
+
+#[test]
+fn who_waits_for_a_session_learns_that_somebody_has_unmounted_it() {
+    let place = tempfile::tempdir().unwrap();
+    let session = mounted!(&Tiny::new(), place.path());
+    let ended = session.ended().unwrap();
+    unmount_as_others_do(place.path());
     session.wait();
     let mut eight = [0; 8];
     rustix::io::read(&ended, &mut eight).unwrap();
@@ -157,5 +161,19 @@ fn a_client_whose_request_is_never_answered_can_die_once_the_session_is_gone() {
     client.wait().unwrap();
     fs.release();
     dropped.join().unwrap();
+    assert!(mounts_with(place.path()).is_empty());
+}
+
+#[test]
+fn a_session_whose_mount_was_taken_away_leaves_the_next_one_there_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let first = mounted!(&Tiny::new(), place.path());
+    unmount_as_others_do(place.path());
+    // The kernel gives the number of a mount that is gone to the next one.
+    let second = mounted!(&Tiny::new(), place.path());
+    drop(first);
+    assert_eq!(mounts_with(place.path()).len(), 1);
+    fs::write(place.path().join("file"), b"content").unwrap();
+    second.unmount().map_err(|(_, error)| error).unwrap();
     assert!(mounts_with(place.path()).is_empty());
 }

@@ -28,6 +28,7 @@ pub(super) struct Options {
     pub(super) default_permissions: bool,
     pub(super) read_only: bool,
     pub(super) non_empty: bool,
+    pub(super) is_directory: bool,
 }
 
 impl Default for Options {
@@ -39,6 +40,7 @@ impl Default for Options {
             default_permissions: true,
             read_only: false,
             non_empty: false,
+            is_directory: false,
         }
     }
 }

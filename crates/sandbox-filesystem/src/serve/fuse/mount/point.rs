@@ -31,6 +31,9 @@ impl Point {
         if is_mount(&path) {
             return Err(MountError::AlreadyMounted { path });
         }
+        if options.is_directory && kind == Kind::File {
+            return Err(MountError::OnlyAFile { path });
+        }
         let hides = kind == Kind::Directory && !options.non_empty;
         if hides && fs::read_dir(&path).map_err(failed)?.next().is_some() {
             return Err(MountError::NotEmpty { path });
@@ -47,6 +50,16 @@ impl Point {
 
     pub(in super::super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The kernel answers everything with `EIO` where the root is not what the mount point is.
+    pub(in super::super) fn check_root(&self, is_directory: bool) -> Result<(), MountError> {
+        let path = self.path.clone();
+        match (self.kind, is_directory) {
+            (Kind::File, true) => Err(MountError::OnlyAFile { path }),
+            (Kind::Directory, false) => Err(MountError::OnlyADirectory { path }),
+            _ => Ok(()),
+        }
     }
 }
 
