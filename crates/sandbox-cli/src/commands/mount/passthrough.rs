@@ -75,7 +75,9 @@ impl Job for Args {
     }
 
     fn shown(&self) -> Vec<&Path> {
-        vec![&self.dir]
+        // Nothing can be mounted in a file.
+        let directory = (!self.single_file).then_some(&*self.dir);
+        directory.into_iter().collect()
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {
