@@ -266,8 +266,7 @@ impl ForkError {
                     .into(),
             ),
             Self::Stalled { .. } => Some(
-                "what runs at a fork has not come to its end: handlers of pthread_atfork(3), in Python of \
-                 os.register_at_fork; or the program was stopped"
+                "what runs at a fork has not come to its end (handlers of pthread_atfork(3)), or the program was stopped"
                     .into(),
             ),
             Self::Closed => Some(format!(

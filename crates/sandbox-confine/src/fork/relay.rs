@@ -38,6 +38,8 @@ pub(super) struct Relaying<'a> {
     /// Whether there may be room for more than when it was looked at last.
     has_changed: bool,
     on_failure: OnFailure,
+    /// Whether one has failed, and all are to end for it.
+    is_stopped: bool,
     tell: &'a mut dyn FnMut(News),
     /// Kept open while it is waited for.
     cancel: Option<Arc<OwnedFd>>,
@@ -103,6 +105,7 @@ impl<'a> Relaying<'a> {
             supply: None,
             has_changed: true,
             on_failure,
+            is_stopped: false,
             tell,
             cancel: None,
         })
@@ -152,8 +155,12 @@ impl<'a> Relaying<'a> {
         // Where nobody takes it any more, it is closed at once.
         let output = clone.take_output().filter(|_| self.sink.input.is_some());
         let number = self.gone + self.line.len();
+        let is_stopped = self.is_stopped;
         if let Some(process) = clone.process()? {
             add(&self.epoll, process.readiness(), number as u64)?;
+            if is_stopped {
+                process.kill();
+            }
         }
         self.line.push_back(Place {
             clone,
@@ -183,10 +190,7 @@ impl<'a> Relaying<'a> {
         };
         if std::mem::take(&mut self.has_changed) {
             for clone in supply.more(self.live, !self.line.is_empty())? {
-                // None where one of them has ended all: the rest ends here.
-                if self.supply.is_some() {
-                    self.line_up(Held::Own(Box::new(clone)))?;
-                }
+                self.line_up(Held::Own(Box::new(clone)))?;
             }
         }
         Ok(())
@@ -327,6 +331,7 @@ impl<'a> Relaying<'a> {
     }
 
     fn stop(&mut self) -> Result<(), ReduceError> {
+        self.is_stopped = true;
         self.supply = None;
         for place in &mut self.line {
             if let Some(process) = place.clone.process()? {
