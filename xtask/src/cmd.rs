@@ -131,7 +131,17 @@ impl Cmd {
     ///
     /// It is killed after `limit`. A program that ends while something it started keeps the output
     /// open is an error: tests leave nothing behind.
-    pub(crate) fn follow(mut self, limit: Duration, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus> {
+    pub(crate) fn follow(self, limit: Duration, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus> {
+        self.follow_or(limit, on_line, &mut |_| {})
+    }
+
+    /// The same; `on_overdue` is told of the process that is about to be killed.
+    pub(crate) fn follow_or(
+        mut self,
+        limit: Duration,
+        on_line: &mut dyn FnMut(&str),
+        on_overdue: &mut dyn FnMut(u32),
+    ) -> Result<ExitStatus> {
         if self.echo {
             println!("$ {self}");
         }
@@ -142,7 +152,8 @@ impl Cmd {
         let mut child = self.command.spawn().map_err(|source| self.start_error(source))?;
         // The command holds the pipe's writing ends; without this the output would never end.
         drop(self);
-        let kept_open = deliver(&mut child, &read_lines(reader), Instant::now() + limit, on_line);
+        let lines = read_lines(reader);
+        let kept_open = deliver(&mut child, &lines, Instant::now() + limit, on_line, on_overdue);
         match kept_open {
             Ok(()) => child.wait().map_err(|source| Error::Start { command, source }),
             Err(Overdue::Program) => Err(Error::TimeLimit { command, limit }),
@@ -211,6 +222,7 @@ fn deliver(
     lines: &Receiver<String>,
     deadline: Instant,
     on_line: &mut dyn FnMut(&str),
+    on_overdue: &mut dyn FnMut(u32),
 ) -> Result<(), Overdue> {
     let mut ended: Option<Instant> = None;
     loop {
@@ -225,8 +237,11 @@ fn deliver(
         if ended.is_some_and(|at| at.elapsed() > GRACE) {
             return Err(Overdue::Output);
         }
-        if ended.is_none() && Instant::now() > deadline && child.kill().is_ok() && child.wait().is_ok() {
-            return Err(Overdue::Program);
+        if ended.is_none() && Instant::now() > deadline {
+            on_overdue(child.id());
+            if child.kill().is_ok() && child.wait().is_ok() {
+                return Err(Overdue::Program);
+            }
         }
     }
 }
@@ -251,8 +266,12 @@ mod tests {
 
     #[test]
     fn a_followed_program_is_killed_at_its_time_limit() {
-        let followed = shell("exec sleep 60").follow(Duration::ZERO, &mut |_| {});
+        let mut overdue = Vec::new();
+        let note =
+            &mut |pid: u32| overdue.push(std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap());
+        let followed = shell("exec sleep 60").follow_or(Duration::ZERO, &mut |_| {}, note);
         assert!(matches!(followed, Err(Error::TimeLimit { .. })));
+        assert_eq!(overdue, ["sleep\n"]);
     }
 
     #[test]

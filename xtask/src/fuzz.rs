@@ -18,7 +18,7 @@ use crate::{
 const TARGETS: [(&str, &[&str]); 2] = [
     (
         "crates/sandbox-filesystem/fuzz",
-        &["layer", "operations", "requests"],
+        &["dual_operations", "layer", "operations", "requests"],
     ),
     ("crates/sandbox-volumes/fuzz", &["ext4_check", "ext4_edit"]),
 ];

@@ -2,8 +2,8 @@
 //! `serve passthrough DIRECTORY MOUNTPOINT strict|relaxed|off [OPTION]…`,
 //! `serve overlay LAYER[:LAYER…] UPPER WORK MOUNTPOINT STAT [OPTION]…`, `serve dual A B MOUNTPOINT STAT [OPTION]…`. Options: `never`, `auto` and `always` say what
 //! the kernel may remember, `writeback` that it collects writes, `kernel-io` that it reads and writes the host's files itself,
-//! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for, `beside` has
-//! workers run where their callers do.
+//! `no-permissions` that it checks none, `stats` shows at the end how often each operation was asked for, `apart` leaves it
+//! to the kernel where workers run.
 //!
 //! Without arguments it shows a filesystem in memory through its methods alone, which needs no mount.
 #![expect(clippy::print_stdout, reason = "an example")]
@@ -84,7 +84,7 @@ struct Options {
     kernel_io: bool,
     no_permissions: bool,
     stats: bool,
-    beside: bool,
+    apart: bool,
 }
 
 impl Options {
@@ -99,7 +99,7 @@ impl Options {
                 "kernel-io" => options.kernel_io = true,
                 "no-permissions" => options.no_permissions = true,
                 "stats" => options.stats = true,
-                "beside" => options.beside = true,
+                "apart" => options.apart = true,
                 other => return Err(format!("{other:?} is no option").into()),
             }
         }
@@ -118,8 +118,8 @@ fn kept(stat: &str) -> Result<StatVirtualization, String> {
 
 fn serve(fs: Arc<dyn DynFileSystem>, mount_point: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
     let mut builder = Session::builder(fs);
-    if options.beside {
-        builder = builder.beside_callers();
+    if options.apart {
+        builder = builder.beside_callers(false);
     }
     if options.no_permissions {
         builder = builder.without_default_permissions();

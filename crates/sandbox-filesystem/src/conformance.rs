@@ -22,7 +22,7 @@ mod script;
 mod subject;
 
 pub use backend::Backend;
-pub use fuzz::{BadAnswer, check_operations, check_requests};
+pub use fuzz::{BadAnswer, check_dual_operations, check_operations, check_requests};
 pub use host::Host;
 pub use listing::check_listing;
 pub use matrix::rename_matrix;

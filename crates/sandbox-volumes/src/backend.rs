@@ -92,6 +92,31 @@ pub enum Problem {
         /// Its lock.
         path: PathBuf,
     },
+    /// What a crash or a removal has left half done, and cannot be ended: a directory of another user in it, a mount,
+    /// a full disk.
+    Leftover {
+        /// Where it is.
+        path: PathBuf,
+        /// What is in the way.
+        why: String,
+    },
+    /// A disk that has another size than the catalog says: whoever made it larger was killed before that was written
+    /// down.
+    Size {
+        /// The volume.
+        volume: VolumeName,
+        /// What it has.
+        actual: ByteSize,
+        /// What the catalog says.
+        said: ByteSize,
+    },
+    /// A volume whose directory is there, and what it holds is gone.
+    Empty {
+        /// The volume.
+        volume: VolumeName,
+        /// What is gone.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -103,6 +128,13 @@ impl fmt::Display for Problem {
             Self::Orphan { path } => write!(f, "{}: no volume is there", path.display()),
             Self::Manifest { path, why } => write!(f, "{}: {why}", path.display()),
             Self::DeadHolder { path } => write!(f, "{}: whoever used volumes is gone", path.display()),
+            Self::Leftover { path, why } => write!(f, "{} is left half done: {why}", path.display()),
+            Self::Size { volume, actual, said } => {
+                write!(f, "volume {volume} has {actual}, and the catalog says {said}")
+            }
+            Self::Empty { volume, path } => {
+                write!(f, "volume {volume}: what it held is gone: {}", path.display())
+            }
         }
     }
 }
@@ -135,6 +167,8 @@ pub struct Repair {
     pub lost_snapshots: usize,
     /// Manifests that were written anew: how many.
     pub manifests: usize,
+    /// Disks whose size is said as it is again.
+    pub resized: Vec<VolumeName>,
     /// Processes that were gone and are written down as holders no more: how many.
     pub dead_holders: usize,
     /// What nothing could be done about.

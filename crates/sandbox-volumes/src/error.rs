@@ -118,6 +118,17 @@ pub enum VolumeError {
         /// Where it was.
         path: PathBuf,
     },
+    /// It is removed, and what it held cannot be.
+    #[error("volume {name} is removed, but not what it held, in {path}: {source}", path = path.display())]
+    LeftBehind {
+        /// The volume.
+        name: VolumeName,
+        /// Where that is now.
+        path: PathBuf,
+        /// What is in the way.
+        #[source]
+        source: io::Error,
+    },
     /// There is no space for it.
     #[error("{path}: no space left; nothing was kept of it", path = path.display())]
     NoSpace {
@@ -196,6 +207,10 @@ impl VolumeError {
             )),
             Self::InUse { .. } => Some("end what uses it first".into()),
             Self::Missing { .. } => Some("see: sandbox volume fsck".into()),
+            Self::LeftBehind { path, .. } => Some(format!(
+                "every command tries again; until then: sudo rm -r {}",
+                path.display()
+            )),
             Self::NoSpace { .. } => Some("free some, or set SANDBOX_HOME to a larger disk".into()),
             Self::NoSnapshot { name, .. } => Some(format!("see: sandbox volume show {name}")),
             Self::Home(error) => error.hint().map(str::to_owned),

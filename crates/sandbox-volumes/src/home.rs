@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! catalog.db, -wal, -shm     the catalog; catalog.lock while its schema is changed
+//! catalog.reserve            room, so that something can be removed when the disk is full
 //! volumes/ID/                one volume: volume.json, and data/ or disk.raw
 //! volumes/.snapshots/ID/     one snapshot, made alike
 //! volumes/.pending/ID/       what is being made or removed: the catalog decides which (see `pending`)
@@ -44,6 +45,12 @@ pub enum HomeError {
         /// What kind of file system that is.
         kind: &'static str,
     },
+    /// Its path is no text, which SQLite needs.
+    #[error("{path} is no text in UTF-8, which the catalog needs", path = path.display())]
+    NotUtf8 {
+        /// The directory.
+        path: PathBuf,
+    },
     /// It cannot be written.
     #[error("{path} cannot be written: {source}", path = path.display())]
     ReadOnly {
@@ -70,6 +77,7 @@ impl HomeError {
         match self {
             Self::Nowhere => Some("set SANDBOX_HOME to a directory of your own"),
             Self::Remote { .. } => Some("set SANDBOX_HOME to a directory on a local disk"),
+            Self::NotUtf8 { .. } => Some("set SANDBOX_HOME to a directory with another name"),
             Self::ReadOnly { .. } => Some("set SANDBOX_HOME to a directory that you may write"),
             Self::Io { .. } => None,
         }
@@ -113,6 +121,9 @@ impl Home {
     /// Makes what is missing, for nobody but its owner.
     pub(crate) fn open(path: &Path, file_system_of: FileSystemOf) -> Result<Self, HomeError> {
         let path = std::path::absolute(path).map_err(at(path))?;
+        if path.to_str().is_none() {
+            return Err(HomeError::NotUtf8 { path });
+        }
         make_private(&path)?;
         let number = file_system_of(&path).map_err(at(&path))?;
         if let Some((_, kind)) = REMOTE.iter().find(|(remote, _)| *remote == number) {
@@ -154,6 +165,10 @@ impl Home {
 
     pub(crate) fn catalog_lock(&self) -> PathBuf {
         self.0.join("catalog.lock")
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.0.join("catalog.reserve")
     }
 
     pub(crate) fn volumes(&self) -> PathBuf {

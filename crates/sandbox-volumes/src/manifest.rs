@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use sandbox_types::{Label, VolumeForm, VolumeName};
+use sandbox_types::{InvalidVolume, Label, VolumeForm, VolumeName, VolumeSpec, VolumeSpecBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::VolumeRow;
@@ -54,6 +54,15 @@ pub enum ManifestError {
         /// Where.
         #[source]
         source: serde_json::Error,
+    },
+    /// It says what no volume is.
+    #[error("{path}: {source}", path = path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// All that is wrong.
+        #[source]
+        source: InvalidVolume,
     },
     /// A later version has written it.
     #[error("{path} is of version {version}, and this program knows {VERSION} at most", path = path.display())]
@@ -118,7 +127,27 @@ impl Manifest {
                 version,
             });
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        manifest.check().map_err(|source| ManifestError::Invalid {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(manifest)
+    }
+
+    /// Anybody may have written it: what nobody could ask for is not believed.
+    fn check(&self) -> Result<(), InvalidVolume> {
+        let asked = VolumeSpec::builder(self.name.as_str());
+        let asked = match self.form {
+            VolumeForm::Disk { size } => asked.disk().size(size),
+            VolumeForm::Directory { quota } => {
+                let asked = quota.bytes.into_iter().fold(asked, VolumeSpecBuilder::quota);
+                quota.inodes.into_iter().fold(asked, VolumeSpecBuilder::inodes)
+            }
+        };
+        let labels = self.labels.iter();
+        let asked = labels.fold(asked, |asked, label| asked.label(label.key(), label.value()));
+        asked.build().map(drop)
     }
 
     pub(crate) fn to_bytes(&self) -> io::Result<Vec<u8>> {
@@ -173,5 +202,24 @@ mod tests {
             matches!(error, ManifestError::Newer { version: 2, .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_manifest_that_says_what_no_volume_is_is_refused() {
+        for (rest, why) in [
+            (r#""kind":"disk","size":"5B""#, "1MiB"),
+            (r#""kind":"disk","size":"7EiB""#, "7EiB"),
+            (r#""kind":"directory","quota":{"bytes":"0B"}"#, "0 bytes"),
+            (
+                r#""kind":"directory","quota":{"inodes":18446744073709551615}"#,
+                "18446744073709551615",
+            ),
+            (r#""kind":"directory","labels":["a=1","a=2"]"#, "twice"),
+        ] {
+            let text = format!(r#"{{"version":1,"name":"n","created":5,{rest}}}"#);
+            let error = Manifest::parse(text.as_bytes(), Path::new("x")).unwrap_err();
+            let is_refused = matches!(error, ManifestError::Invalid { .. });
+            assert!(is_refused && error.to_string().contains(why), "{error}");
+        }
     }
 }

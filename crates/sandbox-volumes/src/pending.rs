@@ -189,27 +189,43 @@ enum Left {
     Restating(Restating),
 }
 
-/// Decides on everything in `.pending` that nobody works on. Says what was removed.
-pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<PathBuf>, VolumeError> {
-    let mut removed = Vec::new();
+/// Something in `.pending` that could not be decided on: it stays there, and is tried again by whoever comes next.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub(crate) path: PathBuf,
+    pub(crate) why: VolumeError,
+}
+
+/// Decides on everything in `.pending` that nobody works on. What the system refuses, a tree with directories of another
+/// user or a full disk, is in nobody's way: it is given back, and all else is decided on.
+///
+/// # Errors
+/// Where the catalog cannot say what belongs where.
+pub(crate) async fn settle(home: &Home, catalog: &Catalog) -> Result<Vec<Leftover>, VolumeError> {
+    let mut left = Vec::new();
     for path in candidates(home).await? {
-        let left = {
-            let path = path.clone();
-            blocking(move || left_at(&path)).await?
-        };
-        let is_removed = match left {
-            Some(Left::Place(lock)) => decide(home, catalog, &path, lock).await?,
-            Some(Left::Restating(restating)) => {
-                restate(home, catalog, restating).await?;
-                false
+        match settle_one(home, catalog, path.clone()).await {
+            Err(error @ VolumeError::Catalog(_)) => return Err(error),
+            Err(why) => {
+                tracing::warn!(path = %path.display(), %why, "is left half done");
+                left.push(Leftover { path, why });
             }
-            None => false,
-        };
-        if is_removed {
-            removed.push(path);
+            Ok(()) => {}
         }
     }
-    Ok(removed)
+    Ok(left)
+}
+
+async fn settle_one(home: &Home, catalog: &Catalog, path: PathBuf) -> Result<(), VolumeError> {
+    let left = {
+        let path = path.clone();
+        blocking(move || left_at(&path)).await?
+    };
+    match left {
+        Some(Left::Place(lock)) => decide(home, catalog, &path, lock).await,
+        Some(Left::Restating(restating)) => restate(home, catalog, restating).await,
+        None => Ok(()),
+    }
 }
 
 /// None where somebody works on it, or it is gone meanwhile.
@@ -273,8 +289,7 @@ async fn candidates(home: &Home) -> Result<Vec<PathBuf>, VolumeError> {
     .await
 }
 
-/// Whether it was removed.
-async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Result<bool, VolumeError> {
+async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Result<(), VolumeError> {
     let id = place_name(path);
     let to = if catalog.volume_at(&id).await?.is_some() {
         Some(home.volumes().join(&id))
@@ -288,10 +303,8 @@ async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Resu
         // Held until it is done.
         let _lock = lock;
         match to {
-            Some(to) => std::fs::rename(&path, &to)
-                .map(|()| false)
-                .map_err(VolumeError::io(&to)),
-            None => remove_tree(&path).map(|()| true).map_err(VolumeError::io(&path)),
+            Some(to) => std::fs::rename(&path, &to).map_err(VolumeError::io(&to)),
+            None => remove_tree(&path).map_err(VolumeError::io(&path)),
         }
     })
     .await

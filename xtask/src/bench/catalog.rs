@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         "--package=sandbox-volumes",
         "--example=bench_volumes",
     ]))?;
-    let program = artifact::program(&built, "bench_volumes")?;
+    let program = artifact::example(&built, "bench_volumes")?;
     Cmd::new(&program.executable)
         .arg(args.count.to_string())
         .arg(&args.dir)

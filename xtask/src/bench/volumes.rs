@@ -1,8 +1,8 @@
 //! `cargo xtask bench volumes`: ext4 disks, made by this project and by mke2fs, in turn.
 //!
 //! Both are run as programs, so that the start of a process is in both figures, and both images are durable when
-//! the clock stops: ours with its name, that of mke2fs because it syncs the image itself (four times: strace). It is also
-//! measured with one more sync of the file. Ours is then looked at by e2fsck; as root it is also mounted, filled to
+//! the clock stops, their names apart: each syncs the image itself, ours once and mke2fs four times (strace). That of mke2fs
+//! is also measured with one more sync of the file. Ours is then looked at by e2fsck; as root it is also mounted, filled to
 //! nine tenths (as far as 2 GiB go), and looked at again.
 
 use std::{

@@ -7,6 +7,7 @@ mod exclusions;
 mod killed;
 mod known;
 mod served;
+mod stuck;
 mod suites;
 mod tools;
 

@@ -1,14 +1,20 @@
 //! A backend that is mounted for as long as it is tested.
 
 use std::{
+    cell::Cell,
     ffi::OsString,
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
-use crate::error::{Error, Result};
+use super::stuck;
+use crate::{
+    cmd::Cmd,
+    error::{Error, Result},
+};
 
 /// What is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +54,9 @@ pub(super) struct Served {
     root: Option<PathBuf>,
     command: Option<Line>,
     server: Option<Child>,
+    /// What the server says: that it is ready, and at its end how often each operation was asked for.
+    said: Option<BufReader<ChildStdout>>,
+    is_stuck: Cell<bool>,
 }
 
 /// How the server is started.
@@ -66,9 +75,11 @@ impl Served {
             root: None,
             command: None,
             server: None,
+            said: None,
+            is_stuck: Cell::new(false),
         };
         let mount_point = served.directory.clone().into_os_string();
-        let arguments = match subject {
+        let mut arguments = match subject {
             Subject::Host => return Ok(served),
             Subject::Memory => vec!["mem".into(), mount_point, "1G".into()],
             Subject::Passthrough(_, options) => {
@@ -100,6 +111,7 @@ impl Served {
                 vec!["dual".into(), a.into(), b.into(), mount_point, stat.into()]
             }
         };
+        arguments.push("stats".into());
         served.command = Some(Line {
             program: program.to_owned(),
             arguments,
@@ -127,17 +139,32 @@ impl Served {
 
     /// After [`kill`](Self::kill): the same in the same place.
     pub(super) fn again(&mut self) -> Result<()> {
-        self.server = self.command.as_ref().map(Line::spawn).transpose()?;
+        if let Some(line) = &self.command {
+            let (server, said) = line.spawn()?;
+            (self.server, self.said) = (Some(server), Some(said));
+        }
         Ok(())
+    }
+
+    /// Follows a suite, and prints what it is doing where it does not end in time.
+    pub(super) fn follow(
+        &self,
+        suite: Cmd,
+        limit: Duration,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus> {
+        suite.follow_or(limit, on_line, &mut |pid| {
+            self.is_stuck.set(true);
+            stuck::tell(self.server.as_ref().map(Child::id), pid);
+        })
     }
 
     /// Unmounts. That the server is still there and ends well is a part of every test.
     pub(super) fn end(mut self) -> Result<()> {
-        let Some(mut server) = self.server.take() else {
+        let Some(status) = self.ended() else {
             return Ok(());
         };
-        drop(server.stdin.take());
-        let status = server.wait().map_err(Error::io(&self.directory))?;
+        let status = status.map_err(Error::io(&self.directory))?;
         if status.success() {
             Ok(())
         } else {
@@ -146,6 +173,19 @@ impl Served {
                 status,
             })
         }
+    }
+
+    fn ended(&mut self) -> Option<io::Result<ExitStatus>> {
+        let mut server = self.server.take()?;
+        drop(server.stdin.take());
+        let mut figures = String::new();
+        if let Some(mut said) = self.said.take()
+            && said.read_to_string(&mut figures).is_ok()
+            && self.is_stuck.get()
+        {
+            println!("--- what the server was asked for:\n{figures}");
+        }
+        Some(server.wait())
     }
 }
 
@@ -160,18 +200,15 @@ fn make_merged(layer: &Path) -> Result<()> {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            drop(server.stdin.take());
-            if let Err(error) = server.wait() {
-                eprintln!("warning: the server of {}: {error}", self.directory.display());
-            }
+        if let Some(Err(error)) = self.ended() {
+            eprintln!("warning: the server of {}: {error}", self.directory.display());
         }
     }
 }
 
 impl Line {
     /// Returns when the mount is there.
-    fn spawn(&self) -> Result<Child> {
+    fn spawn(&self) -> Result<(Child, BufReader<ChildStdout>)> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -181,14 +218,13 @@ impl Line {
             command: "serve".to_owned(),
             source,
         })?;
-        let mut line = String::new();
         if let Some(output) = server.stdout.take() {
-            BufReader::new(output)
-                .read_line(&mut line)
-                .map_err(Error::io("serve"))?;
-        }
-        if line.trim() == "ready" {
-            return Ok(server);
+            let mut said = BufReader::new(output);
+            let mut line = String::new();
+            said.read_line(&mut line).map_err(Error::io("serve"))?;
+            if line.trim() == "ready" {
+                return Ok((server, said));
+            }
         }
         let status = server.wait().map_err(Error::io("serve"))?;
         Err(Error::Exit {

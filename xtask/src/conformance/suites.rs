@@ -140,12 +140,11 @@ impl Results {
 /// Runs a suite on what is served.
 pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
     let start = Instant::now();
-    let directory = served.directory().to_owned();
     let mut results = match suite {
-        Suite::Pjdfstest => pjdfstest(tools, &directory),
-        Suite::Fsx => fsx(scale, tools, &directory),
-        Suite::Programs => programs(&directory),
-        Suite::Stress => stress(scale, &directory),
+        Suite::Pjdfstest => pjdfstest(tools, served),
+        Suite::Fsx => fsx(scale, tools, served),
+        Suite::Programs => programs(served),
+        Suite::Stress => stress(scale, served),
         Suite::Known => known::run(),
         Suite::Killed => killed::run(served),
     }?;
@@ -153,17 +152,17 @@ pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served
     Ok(results)
 }
 
-fn pjdfstest(tools: &Tools, directory: &Path) -> Result<Results> {
-    let work = work(directory, "pjdfstest")?;
-    let config = directory.with_extension("pjdfstest.toml");
+fn pjdfstest(tools: &Tools, served: &Served) -> Result<Results> {
+    let work = work(served, "pjdfstest")?;
+    let config = served.directory().with_extension("pjdfstest.toml");
     fs::write(&config, pjdfstest_config()).map_err(Error::io(&config))?;
     let mut results = Results::default();
-    pjdfstest_once(tools, &config, &work, &[], &mut results)?;
+    pjdfstest_once(tools, served, &config, &work, &[], &mut results)?;
     // Some of its tests look at a program of theirs while it runs, and fail where that has ended too soon. What fails
     // every time is wrong.
     for test in std::mem::take(&mut results.failed) {
         println!("{test} once more, alone");
-        pjdfstest_once(tools, &config, &work, &[test.as_str()], &mut results)?;
+        pjdfstest_once(tools, served, &config, &work, &[test.as_str()], &mut results)?;
         if !results.passed.contains(&test) {
             results.failed.insert(test);
         }
@@ -173,6 +172,7 @@ fn pjdfstest(tools: &Tools, directory: &Path) -> Result<Results> {
 
 fn pjdfstest_once(
     tools: &Tools,
+    served: &Served,
     config: &Path,
     work: &Path,
     which: &[&str],
@@ -188,7 +188,7 @@ fn pjdfstest_once(
         test = test.args(["-s", "/dev/shm"]);
     }
     // Its status says that some tests failed, which its lines say too.
-    test.follow(Duration::from_mins(10), &mut |line| {
+    served.follow(test, Duration::from_mins(10), &mut |line| {
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some(test), Some("ok"), None) => results.note(test.to_owned(), true),
@@ -218,8 +218,8 @@ fn pjdfstest_config() -> String {
     )
 }
 
-fn fsx(scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
-    let work = work(directory, "fsx")?;
+fn fsx(scale: Scale, tools: &Tools, served: &Served) -> Result<Results> {
+    let work = work(served, "fsx")?;
     let config = workspace::root().join("xtask/conformance/fsx.toml");
     let (operations, seeds) = match scale {
         Scale::Short => ("5000", 1..=2),
@@ -233,14 +233,13 @@ fn fsx(scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
             .args(["-N", operations, "-S", &seed])
             .arg("-f")
             .arg(&config);
-        let status =
-            test.arg(work.join(format!("file-{seed}")))
-                .follow(Duration::from_hours(1), &mut |line| {
-                    if last.len() < 4000 {
-                        last.push_str(line);
-                        last.push('\n');
-                    }
-                })?;
+        let test = test.arg(work.join(format!("file-{seed}")));
+        let status = served.follow(test, Duration::from_hours(1), &mut |line| {
+            if last.len() < 4000 {
+                last.push_str(line);
+                last.push('\n');
+            }
+        })?;
         if !status.success() {
             println!("{last}");
         }
@@ -249,24 +248,22 @@ fn fsx(scale: Scale, tools: &Tools, directory: &Path) -> Result<Results> {
     Ok(results)
 }
 
-fn programs(directory: &Path) -> Result<Results> {
-    let work = work(directory, "programs")?;
+fn programs(served: &Served) -> Result<Results> {
+    let work = work(served, "programs")?;
     let root = workspace::root();
     let mut results = Results::default();
     let script = Cmd::new("bash").arg(root.join("xtask/conformance/programs.sh"));
-    script
-        .arg(&work)
-        .arg(&root)
-        .follow(Duration::from_mins(10), &mut |line| {
-            if let Some(test) = line.strip_prefix("ok ") {
-                results.note(test.to_owned(), true);
-                return;
-            }
-            println!("{line}");
-            if let Some(test) = line.strip_prefix("FAILED ") {
-                results.note(test.to_owned(), false);
-            }
-        })?;
+    let script = script.arg(&work).arg(&root);
+    served.follow(script, Duration::from_mins(10), &mut |line| {
+        if let Some(test) = line.strip_prefix("ok ") {
+            results.note(test.to_owned(), true);
+            return;
+        }
+        println!("{line}");
+        if let Some(test) = line.strip_prefix("FAILED ") {
+            results.note(test.to_owned(), false);
+        }
+    })?;
     Ok(results)
 }
 
@@ -290,7 +287,7 @@ const STRESSORS: [&str; 16] = [
     "xattr",
 ];
 
-fn stress(scale: Scale, directory: &Path) -> Result<Results> {
+fn stress(scale: Scale, served: &Served) -> Result<Results> {
     let (workers, seconds) = match scale {
         Scale::Short => ("2", "1s"),
         Scale::Full => ("8", "60s"),
@@ -306,7 +303,7 @@ fn stress(scale: Scale, directory: &Path) -> Result<Results> {
             .collect(),
     };
     for group in groups {
-        let work = work(directory, "stress")?;
+        let work = work(served, "stress")?;
         let alone = group.len() == 1;
         let mut test = Cmd::new("stress-ng").arg("--temp-path").arg(&work);
         test = test.args(["--verify", "--timeout", if alone { "5s" } else { seconds }]);
@@ -324,7 +321,7 @@ fn stress(scale: Scale, directory: &Path) -> Result<Results> {
                 .arg(if alone { "2" } else { workers });
         }
         let mut said = String::new();
-        let status = test.follow(Duration::from_mins(10), &mut |line| {
+        let status = served.follow(test, Duration::from_mins(10), &mut |line| {
             if line.contains("fail") || line.contains("error") {
                 said.push_str(line);
                 said.push('\n');
@@ -343,8 +340,8 @@ fn stress(scale: Scale, directory: &Path) -> Result<Results> {
     Ok(results)
 }
 
-fn work(directory: &Path, name: &str) -> Result<std::path::PathBuf> {
-    let work = directory.join(name);
+fn work(served: &Served, name: &str) -> Result<std::path::PathBuf> {
+    let work = served.directory().join(name);
     fs::create_dir_all(&work).map_err(Error::io(&work))?;
     Ok(work)
 }

@@ -88,6 +88,126 @@ fn a_volume_is_made_filled_copied_and_removed() {
 }
 
 #[test]
+fn a_program_that_is_put_into_a_volume_can_be_run_there() {
+    let place = Harness::new();
+    place.script("work/program", "echo runs");
+    for (name, kind) in [("data", &[][..]), ("disk", &["--disk", "--size", "8M"])] {
+        place
+            .sandbox([&["volume", "create", name], kind].concat())
+            .prints(&format!("{name}\n"));
+        let to = format!("{name}:/program");
+        place.sandbox(["volume", "put", "program", &to]).prints("");
+        let listed = place.sandbox(["volume", "ls", name]);
+        assert!(listed.stdout.contains("0755"), "{listed:?}");
+        // What is replaced keeps its own.
+        with_input(&place, &["volume", "put", "-", &to], "#!/bin/sh\necho again\n").prints("");
+        let listed = place.sandbox(["volume", "ls", name]);
+        assert!(listed.stdout.contains("0755"), "{listed:?}");
+    }
+    place
+        .sandbox(["run", "--volume", "data:/data", "--", "/data/program"])
+        .prints("again\n");
+}
+
+#[test]
+fn all_of_a_volume_is_copied_by_its_root_and_nothing_over_a_root() {
+    let place = Harness::new();
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    place
+        .sandbox(["volume", "create", "disk", "--disk", "--size", "8M"])
+        .prints("disk\n");
+    with_input(&place, &["volume", "put", "-", "data:/file"], "x").prints("");
+    place.sandbox(["volume", "get", "data", "out"]).prints("");
+    place.sandbox(["volume", "cp", "data:/", "disk:/all"]).prints("");
+    place.sandbox(["volume", "get", "disk:/", "disk"]).prints("");
+    place
+        .sandbox(["volume", "cp", "disk:/all", "data:/all"])
+        .prints("");
+    for path in ["out/file", "disk/all/file"] {
+        assert_eq!(fs::read_to_string(place.work().join(path)).expect(path), "x");
+    }
+    place.sandbox(["volume", "cat", "data:/all/file"]).prints("x");
+    for args in [["put", ".", "data:/"], ["cp", "disk:/all", "data:"]] {
+        place
+            .sandbox([&["volume"], &args[..]].concat())
+            .says(1, &["/: File exists"]);
+    }
+    place
+        .sandbox(["volume", "cp", "data:/", "data:/within"])
+        .says(1, &["/within"]);
+}
+
+#[test]
+fn names_of_files_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Harness::new();
+    for (name, kind) in [("data", &[][..]), ("disk", &["--disk", "--size", "8M"])] {
+        place
+            .sandbox([&["volume", "create", name], kind].concat())
+            .prints(&format!("{name}\n"));
+        let bytes = [name.as_bytes(), b":/\xff:\n"].concat();
+        let odd = std::ffi::OsStr::from_bytes(&bytes);
+        let path = place.write("work/file", "content");
+        let args = |args: [&'static str; 2]| args.map(std::ffi::OsStr::new);
+        place
+            .sandbox([&args(["volume", "put"])[..], &[path.as_os_str(), odd]].concat())
+            .prints("");
+        place
+            .sandbox([&args(["volume", "cat"])[..], &[odd]].concat())
+            .prints("content");
+    }
+    place
+        .sandbox([
+            std::ffi::OsStr::new("volume"),
+            "ls".as_ref(),
+            std::ffi::OsStr::from_bytes(b"\xff:/"),
+        ])
+        .says(2, &["is not a name"]);
+}
+
+#[test]
+fn pipes_keep_their_permissions_whatever_the_umask() {
+    let place = Harness::new();
+    let tree = place.work().join("tree");
+    fs::create_dir(&tree).expect("mkdir");
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, tree.join("pipe"), fifo, mode, 0).expect("mkfifo");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    fs::set_permissions(tree.join("pipe"), mode).expect("chmod");
+    place.sandbox(["volume", "create", "data"]).prints("data\n");
+    place
+        .sandbox(["volume", "create", "disk", "--disk", "--size", "8M"])
+        .prints("disk\n");
+    let script = format!(
+        "v() {{ {} volume \"$@\"; }}; umask 077; v put tree data:/tree && v put tree disk:/tree && v cp disk:/tree data:/again &&
+         v clone data copy && v export data --output a && v import a --name theirs &&
+         for at in data:/tree data:/again disk:/tree copy:/tree theirs:/again; do v ls $at; done",
+        binary().display()
+    );
+    let ran = Ran::of(place.at_home("sh".as_ref()).args(["-c", &script]));
+    assert_eq!(ran.stdout, "0666  0  pipe\n".repeat(5), "{ran:?}");
+}
+
+#[test]
+fn a_home_may_have_any_name_that_is_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Harness::new();
+    let at = |name: &[u8], args: &[&str]| {
+        let home = place.root().join(std::ffi::OsStr::from_bytes(name));
+        Ran::of(place.command(args).env("SANDBOX_HOME", home))
+    };
+    for name in ["a b?mode=memory#c%41\\&'\"", "sqlite::memory:", "äöü\n"] {
+        at(name.as_bytes(), &["volume", "create", "data"]).prints("data\n");
+        assert!(place.root().join(name).join("catalog.db").exists(), "{name}");
+        at(name.as_bytes(), &["volume", "list", "-q"]).prints("data\n");
+    }
+    // SQLite takes no other.
+    at(b"h\xff", &["volume", "create", "data"]).says(1, &["no text in UTF-8", "SANDBOX_HOME"]);
+    assert!(!place.root().join(std::ffi::OsStr::from_bytes(b"h\xff")).exists());
+}
+
+#[test]
 fn volumes_are_said_in_json() {
     let place = Harness::new();
     place
@@ -141,9 +261,16 @@ fn an_archive_goes_from_one_home_to_another() {
     place
         .sandbox(["volume", "prune", "--older-than", "1h"])
         .prints("");
+    place.sandbox(["volume", "create", "kept"]).prints("kept\n");
+    place
+        .sandbox(["volume", "snapshot", "kept", "before"])
+        .says(0, &["kept as before"]);
+    place
+        .sandbox(["volume", "prune", "--all", "--dry-run"])
+        .prints("data\n");
     place
         .sandbox(["volume", "prune", "--all"])
-        .says(0, &["removed data"]);
+        .says(0, &["removed data", "kept has 1 snapshots: it stays"]);
 }
 
 #[test]
@@ -279,6 +406,32 @@ fn a_full_disk_leaves_nothing_behind() {
     );
 }
 
+#[test]
+fn on_a_disk_without_a_byte_left_volumes_and_snapshots_can_be_removed() {
+    let place = Harness::new();
+    let binary = binary().display().to_string();
+    let flags = [
+        "--tmpfs",
+        "/state:4M",
+        "--read",
+        &binary,
+        "--env",
+        "SANDBOX_HOME=/state",
+    ];
+    let script = format!(
+        "alias v='{binary} volume'
+        v create data && v create more && v create kept && v snapshot kept one 2> /tmp/err || exit 1
+        fill() {{ head -c 8000000 /dev/zero > /state/full 2> /tmp/err; }}
+        fill; v rm data || exit 3
+        rm /state/full; v list -q
+        fill; v snapshot --remove kept one || exit 4
+        rm /state/full; v fsck"
+    );
+    let ran = place.sh(&flags, &script);
+    let ends = "kept\nmore\n2 volumes, 0 snapshots, 0 problems\n";
+    assert!(ran.status == 0 && ran.stdout.ends_with(ends), "{ran:?}");
+}
+
 /// With anything between nothing and enough left on the disk.
 #[test]
 fn a_volume_that_a_full_disk_has_no_room_for_is_not_made_and_nothing_is_left_of_it() {
@@ -367,6 +520,35 @@ fn a_damaged_catalog_is_mended_by_fsck() {
     let mended = place.sandbox(["volume", "fsck", "--repair"]);
     assert_eq!(mended.status, 0, "{mended:?}");
     place.sandbox(["volume", "list", "--quiet"]).prints("data\n");
+}
+
+#[test]
+fn a_disk_that_is_named_is_looked_into() {
+    use std::os::unix::fs::FileExt;
+    let place = Harness::new();
+    place
+        .sandbox(["volume", "create", "disk", "--disk", "--size", "8M"])
+        .prints("disk\n");
+    place
+        .sandbox(["volume", "fsck", "disk"])
+        .prints("1 volumes, 0 snapshots, 0 problems\n");
+    let shown = place.sandbox(["volume", "show", "disk", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    let image = std::path::Path::new(shown["path"].as_str().expect("a path")).join("disk.raw");
+    // A byte of the first descriptor.
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(&image)
+        .expect("the image");
+    file.write_all_at(&[0xEE], 2048 + 12).expect("written");
+    place
+        .sandbox(["volume", "fsck"])
+        .prints("1 volumes, 0 snapshots, 0 problems\n");
+    let ran = place.sandbox(["volume", "fsck", "disk"]);
+    assert!(
+        ran.status == 1 && ran.stdout.contains("volume disk: group 0") && ran.stderr.contains("e2fsck -f"),
+        "{ran:?}"
+    );
 }
 
 #[test]

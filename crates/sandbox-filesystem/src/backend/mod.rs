@@ -13,6 +13,8 @@ pub mod overlay;
 pub mod passthrough;
 
 pub mod quota;
+#[cfg(test)]
+mod testing;
 mod union;
 mod waits;
 

@@ -102,6 +102,8 @@ impl Workspace {
             return Err(self.exists(name));
         }
         let parent = options.from.as_ref().map(|parent| self.get(parent)).transpose()?;
+        // Until all of it is taken over: it may be discarded at any time.
+        let _held = parent.as_ref().map(Branch::hold).transpose()?;
         let manifest = match &parent {
             None => self.fresh(options, progress)?,
             Some(parent) => {
@@ -113,9 +115,9 @@ impl Workspace {
             .inspect_err(|_| self.drop_layer(&manifest))?;
         let branch = Branch::new(self.clone(), name.clone(), manifest);
         if let Some(parent) = parent {
-            // What its commits have left in the base is in this one's layers too.
-            branch.remember_ours(parent.ours()?)?;
-            branch.inherit_texts(&parent)?;
+            branch
+                .take_over(&parent)
+                .map_err(|error| branch.or_discarded(error))?;
         }
         Ok(branch)
     }
@@ -239,14 +241,13 @@ impl Workspace {
         }
     }
 
-    /// A branch of a branch: what the parent has written until now becomes a layer of both.
+    /// A branch of a branch, whose lock is held: what it has written until now becomes a layer of both.
     fn branched(
         &self,
         parent: &Branch,
         mode: Mode,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Manifest, BranchError> {
-        let _held = parent.hold()?;
         parent.check_settled()?;
         let parent = self.get(parent.name())?;
         // What is shared stands for itself.
@@ -477,6 +478,25 @@ impl Workspace {
     }
 }
 
+impl Branch {
+    /// What is known of the branch that it was made of.
+    fn take_over(&self, parent: &Self) -> Result<(), BranchError> {
+        // What its commits have left in the base is in this one's layers too.
+        self.remember_ours(parent.ours()?)?;
+        self.inherit_texts(parent)
+    }
+
+    /// `error`, or what is behind it: that somebody has discarded the branch meanwhile.
+    pub(crate) fn or_discarded(&self, error: BranchError) -> BranchError {
+        match self.file().symlink_metadata() {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => BranchError::Discarded {
+                name: self.name().clone(),
+            },
+            _ => error,
+        }
+    }
+}
+
 /// New, empty layers in mode `kernel`, all of which look alike.
 #[derive(Debug)]
 pub(crate) struct Making {
@@ -549,8 +569,16 @@ pub(crate) fn now() -> u64 {
 /// The lock of the branch in `directory`.
 pub(crate) fn lock_of(name: &BranchName, directory: &Path) -> Result<lock::Held, BranchError> {
     let path = directory.join("lock");
-    match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
-        Asked::Held(held) => Ok(held),
+    let discarded = || BranchError::Discarded { name: name.clone() };
+    let asked = lock::try_hold(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => discarded(),
+        _ => BranchError::io("lock", &path)(error),
+    })?;
+    match asked {
+        Asked::Held(held) => {
+            let is_its_own = held.is_at(&path).map_err(BranchError::io("lock", &path))?;
+            is_its_own.then_some(held).ok_or_else(discarded)
+        }
         Asked::By(holder) => Err(BranchError::InUse {
             name: name.clone(),
             holder,

@@ -66,6 +66,12 @@ pub enum BranchError {
         /// By whom, as far as it can be told.
         holder: Option<Holder>,
     },
+    /// Somebody has discarded it since it was found, or discarded it and made another one of that name.
+    #[error("branch {name} was discarded by another command just now")]
+    Discarded {
+        /// Which one.
+        name: BranchName,
+    },
     /// The way that was asked for does not work here.
     #[error("branches of {workspace} cannot be in mode {}: {reason}", mode.name(), workspace = workspace.display())]
     Mode {
@@ -232,6 +238,9 @@ impl BranchError {
             Self::Exists { name, .. } => format!("use it with --branch={name}, or choose another name"),
             Self::InUse { name, .. } => {
                 format!("join it with: sandbox exec {name} -- COMMAND; or wait until it has ended")
+            }
+            Self::Discarded { name } => {
+                format!("nothing was done; sandbox run --branch={name} makes a new one, or use another name")
             }
             Self::Mode {
                 mode: Mode::Kernel, ..

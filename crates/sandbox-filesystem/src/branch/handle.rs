@@ -83,7 +83,8 @@ impl Branch {
     /// The lock cannot be looked at.
     pub fn in_use(&self) -> Result<Use, BranchError> {
         let path = self.lock_file();
-        match lock::try_hold(&path).map_err(BranchError::io("lock", &path))? {
+        let asked = lock::try_hold(&path).map_err(BranchError::io("lock", &path));
+        match asked.map_err(|error| self.or_discarded(error))? {
             Asked::Held(_held) => self.server(),
             Asked::By(holder) => Ok(Use::By(holder)),
         }
@@ -278,9 +279,17 @@ impl Branch {
         LayerDir::new(&self.workspace.places().layers(), id)
     }
 
-    /// Takes its lock.
+    /// Takes its lock. [`BranchError::Discarded`] where it is gone, or another one has its name.
     pub(crate) fn hold(&self) -> Result<Held, BranchError> {
         let held = lock_of(&self.name, &self.directory())?;
+        let there = self.current().map_err(|error| self.or_discarded(error))?;
+        // Whoever made a branch of it has put layers on those that it had.
+        let is_another = |top: &String| !there.manifest.layers.contains(top);
+        if self.manifest.layers.first().is_some_and(is_another) {
+            return Err(BranchError::Discarded {
+                name: self.name.clone(),
+            });
+        }
         match self.server()? {
             Use::Free => Ok(held),
             Use::By(holder) => Err(BranchError::InUse {

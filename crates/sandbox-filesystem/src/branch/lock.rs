@@ -22,6 +22,19 @@ pub(crate) struct Held {
     file: File,
 }
 
+impl Held {
+    /// Whether its file is what has this path: a branch may have been discarded, and another made in its place, between
+    /// the file's being opened and locked.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let is = |found: &rustix::fs::Stat| (found.st_dev, found.st_ino);
+        match rustix::fs::stat(path) {
+            Ok(there) => Ok(is(&there) == is(&rustix::fs::fstat(&self.file)?)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         // Closing the descriptor would not do while a process that was forked meanwhile has a copy of it.

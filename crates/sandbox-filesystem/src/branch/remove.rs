@@ -17,7 +17,8 @@ use rustix::io::Errno;
 /// How many directories are open at once.
 const DEEPEST: usize = 32;
 
-/// Removes the directory `path` and all that is in it. What is gone already is fine.
+/// Removes the directory `path` and all that is in it. What is gone already is fine, and what somebody else removes
+/// meanwhile.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     let top = match open(CWD, path) {
         Err(Errno::NOENT) => return Ok(()),
@@ -37,7 +38,11 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
 
 fn empty(top: BorrowedFd<'_>, directory: BorrowedFd<'_>, depth: usize, moved: &mut u64) -> Result<(), Errno> {
     for entry in Dir::read_from(directory)? {
-        let entry = entry?;
+        let entry = match entry {
+            // Of a directory that is gone itself.
+            Err(Errno::NOENT) => return Ok(()),
+            entry => entry?,
+        };
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
@@ -46,14 +51,23 @@ fn empty(top: BorrowedFd<'_>, directory: BorrowedFd<'_>, depth: usize, moved: &m
             continue;
         }
         if depth < DEEPEST {
-            let child = open(directory, name)?;
+            let Some(child) = unless_gone(open(directory, name))? else {
+                continue;
+            };
             empty(top, child.as_fd(), depth + 1, moved)?;
-            rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)?;
+            unless_gone(rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR))?;
         } else {
-            move_up(top, directory, name, moved)?;
+            unless_gone(move_up(top, directory, name, moved))?;
         }
     }
     Ok(())
+}
+
+fn unless_gone<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Err(Errno::NOENT) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Unlinks what is no directory.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
 
 use sandbox_types::{Change, ChangeKind, ChangeSet, RelPath, RiskRules};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use super::ignored;
 use super::manifest::{self, Durability, FileError, VERSION};
 use super::moved::DirectoryId;
 use super::node::Meta;
-use super::risk::{self, MarkError, Reached, RuleError, Rules};
+use super::risk::{self, Links, MarkError, Reached, RuleError, Rules};
 use super::stack::Stack;
 use super::submounts;
 
@@ -29,6 +30,9 @@ const MORE_NAMES: &str =
     "the branch is in use: other names of files with several names are listed when the run has ended";
 const ANOTHER_DIRECTORY: &str =
     "the workspace is another directory than the branch was made of: what is changed of it is in conflict";
+
+const MORE_LINKS: &str = "the workspace has so many directories that links to what has changed were not looked for in all of \
+                          them: what such a link leads to is not held";
 
 /// What a change set is to say.
 #[derive(Debug, Clone, Default)]
@@ -211,7 +215,11 @@ impl Branch {
         }
         let paths = changes.iter().map(|change| &change.path);
         let reached = Reached::from_base(self.workspace().base(), paths);
-        rules.with(reached).mark(&stack, &mut changes)?;
+        let links = links_to(&rules, self.workspace().base(), &changes);
+        if !links.is_complete {
+            notes.push(MORE_LINKS.to_owned());
+        }
+        rules.with(reached).with_links(links).mark(&stack, &mut changes)?;
         notes.extend(arrivals.notes.iter().map(ToString::to_string));
         let set = ChangeSet {
             branch: self.name().clone(),
@@ -422,6 +430,15 @@ fn without_internals(all: Vec<Change>, found: &mut Repositories<'_>) -> Result<V
 
 pub(crate) fn has_git_component(path: &RelPath) -> bool {
     path.as_path().iter().any(|name| name == ".git")
+}
+
+/// Links from places that `rules` name to anything; none where nothing could be held.
+fn links_to(rules: &Rules, base: &Path, changes: &[Change]) -> Links {
+    if changes.iter().all(|change| change.change == ChangeKind::Deleted) {
+        return Links::default();
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    Links::find(rules, base, home.as_deref())
 }
 
 fn look(path: &RelPath) -> impl FnOnce(io::Error) -> ReviewError {

@@ -211,7 +211,10 @@ impl Workspace {
     /// # Errors
     /// The directory of branches cannot be read.
     pub fn list(&self) -> Result<Vec<Result<Branch, BranchError>>, BranchError> {
-        Ok(self.names()?.iter().map(|name| self.get(name)).collect())
+        let branches = self.names()?.into_iter().map(|name| self.get(&name));
+        // One that is discarded meanwhile is none.
+        let is_there = |found: &Result<_, _>| !matches!(found, Err(BranchError::NotFound { .. }));
+        Ok(branches.filter(is_there).collect())
     }
 
     /// The names of its branches.

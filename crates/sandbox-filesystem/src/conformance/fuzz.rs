@@ -1,5 +1,7 @@
 //! What the fuzz targets do, so that the same is done by a plain test where there is no fuzzer.
 
+mod dual;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use super::{Backend, Difference, Model, compare, random_steps};
 use crate::backend::MemFs;
 use crate::fs::{Capabilities, DynFileSystem};
 use crate::serve::{Handled, MemoryReply, Server, ServerOptions};
+
+pub use dual::check_dual_operations;
 
 /// Numbers of operations (`enum fuse_opcode`).
 const INIT: u32 = 26;

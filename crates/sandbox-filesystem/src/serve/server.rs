@@ -233,8 +233,9 @@ impl Server {
         reply: &mut dyn Reply,
         mapper: Option<&mut dyn DaxMapper>,
     ) -> Result<Handled, Unanswerable> {
+        // Until it is answered: an interrupt that comes meanwhile is for this request, and need not be asked for again.
+        let ticket = self.in_flight.enter(header.unique);
         let answer = {
-            let ticket = self.in_flight.enter(header.unique);
             let call = self.call(header, &ticket.interrupt);
             let span = tracing::trace_span!("fuse", op = opcode.name(), ino = header.ino, pid = header.pid);
             let _entered = span.enter();
@@ -244,7 +245,9 @@ impl Server {
             self.counters
                 .add_bytes(opcode, u64::try_from(*length).unwrap_or(u64::MAX));
         }
-        send(reply, header, answer)
+        let sent = send(reply, header, answer);
+        drop(ticket);
+        sent
     }
 
     fn answer(
@@ -343,6 +346,21 @@ fn send(reply: &mut dyn Reply, header: &Header, answer: FsResult<Answer>) -> Res
         Ok(length) => (None, length),
         Err(error) => (Some(error), 0),
     };
+    let Err(failed) = reply.send(&head(header, error, length)?, length) else {
+        return Ok(Handled::Answered(error));
+    };
+    // ENOENT, ENODEV: nobody waits any more. Anybody else would for ever, and could not be killed.
+    if !matches!(failed, Errno::ENOENT | Errno::ENODEV) {
+        tracing::error!(%failed, opcode = header.opcode, "an answer that the transport does not take");
+        if let Err(again) = reply.send(&head(header, Some(Errno::EIO), 0)?, 0) {
+            tracing::debug!(%again, "nor an error in its place");
+        }
+    }
+    Err(Unanswerable::Transport(failed))
+}
+
+/// `struct fuse_out_header` before a body of `length` bytes.
+fn head(header: &Header, error: Option<Errno>, length: usize) -> Result<[u8; HEADER], Unanswerable> {
     let whole = u32::try_from(HEADER + length).map_err(|_| Unanswerable::Transport(Errno::EIO))?;
     let number = error.map_or(0, |error| -error.raw());
     let mut head = [0; HEADER];
@@ -353,8 +371,7 @@ fn send(reply: &mut dyn Reply, header: &Header, answer: FsResult<Answer>) -> Res
     if let Some(place) = head.last_chunk_mut() {
         *place = header.unique.to_ne_bytes();
     }
-    reply.send(&head, length).map_err(Unanswerable::Transport)?;
-    Ok(Handled::Answered(error))
+    Ok(head)
 }
 
 fn place(reply: &mut dyn Reply, answer: Answer) -> FsResult<usize> {

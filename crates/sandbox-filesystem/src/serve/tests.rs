@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Handled, MemoryReply, Opcode, Server, ServerOptions, Unanswerable};
+use super::{Handled, MemoryReply, Opcode, Reply, Server, ServerOptions, Unanswerable};
 use crate::fs::{
     AddEntryPlus, Attr, Context, DataReader, DataWriter, DirEntry, DynFileSystem, Entry, Errno, Fit,
     FsResult, Handle, Ino, Lock, LockOwner, OpenFlags, Opened, ReadRequest, RenameFlags, WriteRequest,
@@ -267,6 +267,81 @@ fn a_backend_that_panics_has_failed_with_an_input_output_error() {
             .0,
         0
     );
+}
+
+/// Takes no answer but the `taken`th that it is given.
+struct Refusing {
+    inner: MemoryReply,
+    error: Errno,
+    taken: usize,
+    given: usize,
+}
+
+impl Reply for Refusing {
+    fn body(&mut self) -> &mut dyn DataWriter {
+        self.inner.body()
+    }
+
+    fn send(&mut self, header: &[u8; 16], body: usize) -> FsResult<()> {
+        self.given += 1;
+        if self.given == self.taken {
+            self.inner.send(header, body)
+        } else {
+            Err(self.error)
+        }
+    }
+}
+
+#[test]
+fn whoever_asked_gets_an_error_where_the_transport_does_not_take_the_answer() {
+    let (_, server) = server();
+    let request = request(Opcode::Lookup.number(), b"name\0");
+    for (error, answers) in [(Errno::ENOMEM, 2), (Errno::ENOENT, 1), (Errno::ENODEV, 1)] {
+        let inner = MemoryReply::with_room(1 << 12);
+        let mut reply = Refusing {
+            inner,
+            error,
+            taken: 2,
+            given: 0,
+        };
+        let handled = server.handle(&mut &request[..], &mut reply);
+        assert_eq!(handled, Err(Unanswerable::Transport(error)));
+        assert_eq!(reply.given, answers);
+        if answers == 2 {
+            let sent = reply.inner.sent();
+            assert_eq!(sent.len(), 16);
+            assert_eq!(sent[4..8], (-Errno::EIO.raw()).to_ne_bytes());
+            assert_eq!(sent[8..], request[8..16]);
+        }
+    }
+}
+
+/// Interrupts the request that it answers while it sends the answer.
+struct Interrupting<'a>(MemoryReply, &'a Server);
+
+impl Reply for Interrupting<'_> {
+    fn body(&mut self) -> &mut dyn DataWriter {
+        self.0.body()
+    }
+
+    fn send(&mut self, header: &[u8; 16], body: usize) -> FsResult<()> {
+        let interrupt = request(Opcode::Interrupt.number(), &header[8..]);
+        assert_eq!(
+            answer(self.1, &interrupt),
+            None,
+            "it is asked for again and again"
+        );
+        self.0.send(header, body)
+    }
+}
+
+#[test]
+fn a_request_that_is_being_answered_can_be_interrupted() {
+    let (_, server) = server();
+    let request = request(Opcode::Lookup.number(), b"name\0");
+    let mut reply = Interrupting(MemoryReply::with_room(1 << 12), &server);
+    let handled = server.handle(&mut &request[..], &mut reply);
+    assert_eq!(handled, Ok(Handled::Answered(None)));
 }
 
 #[test]

@@ -12,7 +12,8 @@ pub trait Reply {
     /// Where the body goes. Its room is what the asker has left for it.
     fn body(&mut self) -> &mut dyn DataWriter;
 
-    /// Sends the header and the first `body` bytes of what was put into the body. Called once at most.
+    /// Sends the header and the first `body` bytes of what was put into the body. Where that fails it is called once more,
+    /// with a header that says so and no body.
     fn send(&mut self, header: &[u8; HEADER], body: usize) -> FsResult<()>;
 }
 

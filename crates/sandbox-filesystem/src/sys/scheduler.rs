@@ -18,19 +18,31 @@ pub(crate) fn can_stand_back() -> bool {
 
 /// From now on it runs only when nobody else wants to (`SCHED_IDLE`).
 pub(crate) fn stand_back() -> io::Result<()> {
-    become_(libc::SCHED_IDLE)
+    become_(0, libc::SCHED_IDLE)
 }
 
 /// Ordinary again, as nice as it was.
 pub(crate) fn step_forward() -> io::Result<()> {
-    become_(libc::SCHED_OTHER)
+    become_(0, libc::SCHED_OTHER)
 }
 
-fn become_(policy: libc::c_int) -> io::Result<()> {
+/// Makes another thread ordinary.
+pub(crate) fn bring_forward(thread: u32) -> io::Result<()> {
+    let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
+    become_(thread, libc::SCHED_OTHER)
+}
+
+/// The number of the calling thread.
+pub(crate) fn this_thread() -> u32 {
+    rustix::thread::gettid().as_raw_pid().unsigned_abs()
+}
+
+/// `thread` 0 is the calling one.
+fn become_(thread: libc::pid_t, policy: libc::c_int) -> io::Result<()> {
     // SAFETY: `sched_param` is plain numbers, of which zero is the one that these classes want.
     let parameter: libc::sched_param = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is to a whole structure that outlives the call; 0 is the calling thread.
-    if unsafe { libc::sched_setscheduler(0, policy, ptr::from_ref(&parameter)) } == 0 {
+    // SAFETY: the pointer is to a whole structure that outlives the call.
+    if unsafe { libc::sched_setscheduler(thread, policy, ptr::from_ref(&parameter)) } == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())

@@ -7,7 +7,8 @@ use sandbox_types::{Label, VolumeForm};
 
 use super::digest::HashingReader;
 use super::error::ArchiveError;
-use super::unpack::{Limits, unpack_data, unpack_disk};
+use super::meter::Meter;
+use super::unpack::{Allowed, Owners, unpack_data, unpack_disk};
 use super::{ImportOptions, manifest_entry};
 use crate::copy::Progress;
 use crate::error::blocking;
@@ -32,9 +33,9 @@ impl LocalBackend {
         let (manifest, archive) = blocking(move || begin(from)).await?;
         let name = options.name.clone().unwrap_or_else(|| manifest.name.clone());
         let labels = labels(&manifest, options);
-        let (form, limits, progress) = (manifest.form, limits(&manifest, options), progress.clone());
+        let (form, allowed, progress) = (manifest.form, allowed(&manifest, options), progress.clone());
         self.make(&name, form, &labels, move |place| {
-            unpack(archive, place, form, &limits, &progress)
+            unpack(archive, place, form, allowed, &progress)
         })
         .await
     }
@@ -52,13 +53,13 @@ fn unpack(
     archive: Decompressed,
     place: &Path,
     form: VolumeForm,
-    limits: &Limits,
+    allowed: Allowed,
     progress: &Progress,
 ) -> Result<(), ArchiveError> {
     let content = content_of(place, form);
     match form {
-        VolumeForm::Directory { .. } => unpack_data(archive, place, &content, limits, progress)?,
-        VolumeForm::Disk { size } => unpack_disk(archive, &content, size, progress)?,
+        VolumeForm::Directory { .. } => unpack_data(archive, place, &content, allowed, progress)?,
+        VolumeForm::Disk { size } => unpack_disk(archive, &content, size, allowed.meter, progress)?,
     }
     Ok(sync_file_system(place)?)
 }
@@ -70,14 +71,18 @@ fn labels(manifest: &Manifest, options: &ImportOptions) -> Vec<Label> {
     kept.chain(&options.labels).cloned().collect()
 }
 
-fn limits(manifest: &Manifest, options: &ImportOptions) -> Limits {
+fn allowed(manifest: &Manifest, options: &ImportOptions) -> Allowed {
     let quota = match manifest.form {
         VolumeForm::Directory { quota } => quota,
         VolumeForm::Disk { .. } => sandbox_types::Quota::NONE,
     };
-    Limits {
-        bytes: quota.bytes.into_iter().chain(options.limit).min(),
-        inodes: quota.inodes,
-        owners: options.owners,
+    let keeps_owners = options.owners && rustix::process::geteuid().is_root();
+    Allowed {
+        meter: Meter::new(quota, options.limit),
+        owners: if keeps_owners {
+            Owners::OfArchive
+        } else {
+            Owners::Caller
+        },
     }
 }

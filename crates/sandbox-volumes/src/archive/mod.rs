@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod import;
 mod manifest_entry;
+mod meter;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -41,7 +42,8 @@ pub struct ImportOptions {
     pub name: Option<VolumeName>,
     /// Labels besides those in the archive, in the place of those of the same keys.
     pub labels: Vec<Label>,
-    /// The most bytes that may be in its files; a quota in the archive holds as well.
+    /// The most that may be in it, counted as a quota counts, but holes as if they were none; a quota in the archive holds
+    /// as well.
     pub limit: Option<ByteSize>,
     /// Whether files get the owners they have in the archive, which takes root; they are the caller's otherwise,
     /// without set-id bits.
@@ -68,7 +70,7 @@ impl ImportOptions {
         self
     }
 
-    /// The most bytes that may be in its files.
+    /// The most that may be in it: [`ImportOptions::limit`].
     #[must_use]
     pub fn limit(mut self, limit: impl Into<ByteSize>) -> Self {
         self.limit = Some(limit.into());

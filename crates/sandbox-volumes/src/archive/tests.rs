@@ -287,16 +287,18 @@ fn archives_hold_no_more_than_is_allowed_and_bring_no_privileges() {
             None,
         )
     };
+    // An inode and its name count, too: files without content are no way around it.
+    let all = 100_000 + 1024 + 33;
     let error = scene
-        .import(large(), &ImportOptions::new().limit(ByteSize::from_bytes(99_999)))
+        .import(
+            large(),
+            &ImportOptions::new().limit(ByteSize::from_bytes(all - 1)),
+        )
         .unwrap_err();
     assert!(matches!(error, ArchiveError::TooLarge { .. }), "{error}");
     scene.assert_nothing();
     let made = scene
-        .import(
-            large(),
-            &ImportOptions::new().limit(ByteSize::from_bytes(100_000)),
-        )
+        .import(large(), &ImportOptions::new().limit(ByteSize::from_bytes(all)))
         .unwrap();
     let file = made.directory.unwrap().join("data/x").metadata().unwrap();
     assert_eq!(file.permissions().mode() & 0o7777, 0o755, "no set-id bits");
@@ -306,6 +308,72 @@ fn archives_hold_no_more_than_is_allowed_and_bring_no_privileges() {
         ArchiveError::Volume(crate::VolumeError::AlreadyExists { .. })
     );
     assert!(exists, "{error}");
+}
+
+#[test]
+fn what_fits_into_a_quota_comes_back_into_it_holes_links_and_all() {
+    let scene = Scene::new();
+    let builder = Volume::builder("data").quota(1.mib()).inodes(4);
+    let made = scene
+        .runtime
+        .block_on(builder.create_on(Arc::clone(&scene.backend)));
+    let volume = made.unwrap();
+    let (fs, root) = (volume.fs().unwrap(), volume.path().unwrap());
+    fs.mkdir("dir").unwrap();
+    fs.write("dir/full", vec![7; 900 << 10]).unwrap();
+    fs.write("hole", "").unwrap();
+    fs.set_len("hole", 8 << 20).unwrap();
+    fs.write_range("hole", 50_000, b"x").unwrap();
+    fs.symlink("dir", "link").unwrap();
+    for number in 0..20 {
+        fs::hard_link(root.join("dir/full"), root.join(format!("dir/again-{number}"))).unwrap();
+    }
+    let used = scene.runtime.block_on(volume.used_bytes()).unwrap();
+    let bytes = scene.export(&volume);
+    let options = ImportOptions::new().name("copy".parse().unwrap());
+    scene.import(bytes.clone(), &options).unwrap();
+    let copy = scene
+        .runtime
+        .block_on(Volume::get_on(Arc::clone(&scene.backend), "copy"));
+    let copied = scene.runtime.block_on(copy.unwrap().used_bytes()).unwrap();
+    assert_eq!(copied, used);
+    // A limit is for what is said, since holes take time.
+    let limited = options.name("other".parse().unwrap()).limit(8.mib());
+    let error = scene.import(bytes, &limited).unwrap_err();
+    assert!(matches!(error, ArchiveError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn an_archive_with_a_quota_holds_no_more_than_that() {
+    let scene = Scene::new();
+    let with = |quota: &str| {
+        let manifest =
+            format!(r#"{{"version":1,"name":"theirs","kind":"directory","created":0,"quota":{quota}}}"#);
+        let mut tar = Builder::new(digest::HashingWriter::new(Vec::new()));
+        put(&mut tar, "volume.json", EntryType::Regular, manifest.as_bytes());
+        for number in 0..100 {
+            put(&mut tar, &format!("data/{number}"), EntryType::Regular, b"");
+        }
+        let digest = tar.get_ref().digest();
+        put(&mut tar, "sha256", EntryType::Regular, digest.as_bytes());
+        zstd::encode_all(tar.into_inner().unwrap().into_inner().as_slice(), 1).unwrap()
+    };
+    let error = scene
+        .import(with(r#"{"bytes":100000}"#), &ImportOptions::new())
+        .unwrap_err();
+    assert!(matches!(error, ArchiveError::TooLarge { .. }), "{error}");
+    let error = scene
+        .import(with(r#"{"inodes":99}"#), &ImportOptions::new())
+        .unwrap_err();
+    assert!(matches!(error, ArchiveError::TooMany { limit: 99 }), "{error}");
+    let error = scene
+        .import(with(r#"{"inodes":0}"#), &ImportOptions::new())
+        .unwrap_err();
+    assert!(error.to_string().contains("0 inodes"), "{error}");
+    scene.assert_nothing();
+    scene
+        .import(with(r#"{"inodes":100}"#), &ImportOptions::new())
+        .unwrap();
 }
 
 #[test]

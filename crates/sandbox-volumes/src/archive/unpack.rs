@@ -1,7 +1,10 @@
 //! What is in an archive, put into a volume's place.
 
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -12,22 +15,31 @@ use tar::{Archive, Entry, EntryType};
 
 use super::error::ArchiveError;
 use super::import::Decompressed;
+use super::meter::{BLOCK, Meter};
 use super::{DATA, DIGEST, DISK, manifest_entry, xattr};
-use crate::copy::{CopyProgress, Progress};
+use crate::copy::{CopyProgress, Progress, set_mode_at};
 use crate::error::VolumeError;
 use crate::fs::beneath::{Links, Root};
 use crate::fs::path::Inner;
 use crate::local::make_data;
 
-/// How much is written at once; a piece of nothing but zeros becomes a hole.
+/// How much is read at once.
 const PIECE: usize = 64 * 1024;
 
-/// What an archive may hold.
+/// What an archive may do.
 #[derive(Debug)]
-pub(super) struct Limits {
-    pub(super) bytes: Option<ByteSize>,
-    pub(super) inodes: Option<u64>,
-    pub(super) owners: bool,
+pub(super) struct Allowed {
+    pub(super) meter: Meter,
+    pub(super) owners: Owners,
+}
+
+/// Whose files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// Those that the archive says, with set-id bits.
+    OfArchive,
+    /// The caller's.
+    Caller,
 }
 
 type Read1<'a> = Entry<'a, Decompressed>;
@@ -37,7 +49,7 @@ pub(super) fn unpack_data(
     archive: Decompressed,
     place: &Path,
     content: &Path,
-    limits: &Limits,
+    allowed: Allowed,
     progress: &Progress,
 ) -> Result<(), ArchiveError> {
     make_data(place)?;
@@ -45,7 +57,8 @@ pub(super) fn unpack_data(
     let mut unpack = Unpack {
         root,
         content,
-        limits,
+        meter: allowed.meter,
+        owners: allowed.owners,
         progress,
         done: CopyProgress::default(),
         directories: Vec::new(),
@@ -59,6 +72,7 @@ pub(super) fn unpack_disk(
     archive: Decompressed,
     content: &Path,
     size: ByteSize,
+    mut meter: Meter,
     progress: &Progress,
 ) -> Result<(), ArchiveError> {
     let failed = VolumeError::io(content);
@@ -74,9 +88,11 @@ pub(super) fn unpack_disk(
         if end.is_none_or(|end| end > size.bytes()) {
             return Err(refused(&path, "beyond the end of the disk"));
         }
-        write_sparse(entry, &file, offset, &mut |bytes| {
-            done.bytes += bytes;
+        meter.said(entry.size())?;
+        write_sparse(entry, &file, offset, &mut |piece| {
+            done.bytes += piece.read as u64;
             progress.tell(done);
+            meter.written(piece.written)
         })
         .map_err(|failed| failed.of(content))
     })
@@ -134,7 +150,8 @@ fn refused(path: &Path, why: &'static str) -> ArchiveError {
 struct Unpack<'u> {
     root: Root,
     content: &'u Path,
-    limits: &'u Limits,
+    meter: Meter,
+    owners: Owners,
     progress: &'u Progress,
     done: CopyProgress,
     /// Those whose permissions and times are still to be set, those further down later.
@@ -148,7 +165,7 @@ struct Attributes {
     uid: u32,
     gid: u32,
     modified: u64,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Vec<(CString, Vec<u8>)>,
 }
 
 impl Unpack<'_> {
@@ -158,8 +175,8 @@ impl Unpack<'_> {
             .map_err(|_| refused(path, "not beneath data"))?;
         let inner = Inner::new(inside).map_err(|_| refused(path, "leads out of the volume"))?;
         let attributes = attributes(entry, path)?;
-        self.count(entry)?;
         let kind = entry.header().entry_type();
+        self.done.entries += 1;
         if inner.is_root() {
             if kind != EntryType::Directory {
                 return Err(refused(path, "not a directory"));
@@ -167,6 +184,7 @@ impl Unpack<'_> {
             self.directories.push((inner, attributes));
             return Ok(());
         }
+        self.weigh(kind, &inner, &attributes)?;
         let failed = |error: io::Error| self.failed(path, error);
         match kind {
             EntryType::Directory => {
@@ -184,7 +202,9 @@ impl Unpack<'_> {
             }
             EntryType::Symlink => {
                 let target = link_target(entry, path)?;
-                self.symlink(&target, &inner, &attributes).map_err(failed)?;
+                self.meter.target(target.as_os_str().len())?;
+                self.symlink(&target, &inner, &attributes)
+                    .map_err(|error| self.failed(path, error))?;
             }
             EntryType::Fifo => self.fifo(&inner, &attributes).map_err(failed)?,
             _ => return Err(refused(path, "neither file, directory, link nor pipe")),
@@ -193,16 +213,19 @@ impl Unpack<'_> {
         Ok(())
     }
 
-    fn count(&mut self, entry: &Read1<'_>) -> Result<(), ArchiveError> {
-        self.done.entries += 1;
-        if let Some(limit) = self.limits.inodes.filter(|limit| self.done.entries > *limit) {
-            return Err(ArchiveError::TooMany { limit });
+    /// Everything of an entry but its content. What has a name already is only one more.
+    fn weigh(&mut self, kind: EntryType, path: &Inner, attributes: &Attributes) -> Result<(), ArchiveError> {
+        self.meter.name(path.split().map_or(0, |(_, name)| name.len()))?;
+        if kind == EntryType::Link {
+            return Ok(());
         }
-        let after = self.done.bytes.saturating_add(entry.size());
-        match self.limits.bytes {
-            Some(limit) if after > limit.bytes() => Err(ArchiveError::TooLarge { limit }),
-            _ => Ok(()),
+        self.meter.inode()?;
+        if matches!(kind, EntryType::Regular | EntryType::Directory) {
+            for (name, value) in &attributes.xattrs {
+                self.meter.attribute(name.to_bytes(), value.len())?;
+            }
         }
+        Ok(())
     }
 
     /// What an error of the system means for an entry: its parent or its place is not as in an archive of ours.
@@ -235,10 +258,12 @@ impl Unpack<'_> {
         };
         let file = create().map_err(|error| self.failed(path, error))?;
         let size = entry.size();
-        let (done, progress) = (&mut self.done, self.progress);
-        let written = write_sparse(entry, &file, 0, &mut |bytes| {
-            done.bytes += bytes;
+        self.meter.said(size)?;
+        let (done, progress, meter) = (&mut self.done, self.progress, &mut self.meter);
+        let written = write_sparse(entry, &file, 0, &mut |piece| {
+            done.bytes += piece.read as u64;
             progress.tell(*done);
+            meter.written(piece.written)
         });
         written.map_err(|failed| failed.of(&self.content.join(inner.as_path())))?;
         let finish = || -> io::Result<()> {
@@ -257,33 +282,36 @@ impl Unpack<'_> {
     fn symlink(&self, target: &Path, path: &Inner, attributes: &Attributes) -> io::Result<()> {
         let (parent, name) = self.root.parent(path, Links::Refuse)?;
         rustix::fs::symlinkat(target, &parent, name)?;
-        if self.keeps_owners() {
-            let (uid, gid) = (Uid::from_raw(attributes.uid), Gid::from_raw(attributes.gid));
-            rustix::fs::chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-        }
-        let times = times(attributes.modified);
-        Ok(rustix::fs::utimensat(
-            &parent,
-            name,
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        self.set_at(parent.as_fd(), name, attributes)
     }
 
     fn fifo(&self, path: &Inner, attributes: &Attributes) -> io::Result<()> {
         let (parent, name) = self.root.parent(path, Links::Refuse)?;
         let mode = Mode::from_raw_mode(attributes.mode & 0o777);
-        Ok(rustix::fs::mknodat(&parent, name, FileType::Fifo, mode, 0)?)
+        rustix::fs::mknodat(&parent, name, FileType::Fifo, mode, 0)?;
+        set_mode_at(parent.as_fd(), name, mode)?;
+        self.set_at(parent.as_fd(), name, attributes)
     }
 
-    fn keeps_owners(&self) -> bool {
-        self.limits.owners && rustix::process::geteuid().is_root()
+    /// Owner and times of what cannot be opened.
+    fn set_at(&self, directory: BorrowedFd<'_>, name: &OsStr, attributes: &Attributes) -> io::Result<()> {
+        let link = AtFlags::SYMLINK_NOFOLLOW;
+        if self.owners == Owners::OfArchive {
+            let (uid, gid) = (Uid::from_raw(attributes.uid), Gid::from_raw(attributes.gid));
+            rustix::fs::chownat(directory, name, Some(uid), Some(gid), link)?;
+        }
+        Ok(rustix::fs::utimensat(
+            directory,
+            name,
+            &times(attributes.modified),
+            link,
+        )?)
     }
 
     /// Owner, attributes, permissions and times, in this order: each takes away what the one before set.
     fn set(&self, file: &File, attributes: &Attributes) -> io::Result<()> {
         let mut kept = 0o1777;
-        if self.keeps_owners() {
+        if self.owners == Owners::OfArchive {
             let (uid, gid) = (Uid::from_raw(attributes.uid), Gid::from_raw(attributes.gid));
             rustix::fs::fchown(file, Some(uid), Some(gid))?;
             kept = 0o7777;
@@ -319,7 +347,8 @@ fn attributes(entry: &mut Read1<'_>, path: &Path) -> Result<Attributes, ArchiveE
     if let Some(extensions) = entry.pax_extensions().map_err(ArchiveError::reading)? {
         for extension in extensions {
             let extension = extension.map_err(ArchiveError::reading)?;
-            xattrs.push((extension.key_bytes().to_vec(), extension.value_bytes().to_vec()));
+            let parsed = xattr::parse(extension.key_bytes(), extension.value_bytes());
+            xattrs.extend(parsed.map_err(|_| refused(path, "an attribute that cannot be"))?);
         }
     }
     let header = entry.header();
@@ -347,10 +376,11 @@ fn times(modified: u64) -> Timestamps {
     }
 }
 
-/// Which side failed.
+/// Who failed.
 enum Failed {
     Reading(io::Error),
     Writing(io::Error),
+    Refused(ArchiveError),
 }
 
 impl Failed {
@@ -358,31 +388,60 @@ impl Failed {
         match self {
             Self::Reading(error) => ArchiveError::reading(error),
             Self::Writing(error) => VolumeError::io(path)(error).into(),
+            Self::Refused(error) => error,
         }
     }
 }
 
-/// Writes all of `from` to `to` from `offset` on; pieces of nothing but zeros become holes.
+/// What became of a piece: bytes of it, and those that are no hole.
+struct Piece {
+    read: usize,
+    written: usize,
+}
+
+/// Writes all of `from` to `to` from `offset` on; blocks of nothing but zeros become holes. `told` is asked before anything of
+/// a piece is written.
 fn write_sparse(
     from: &mut impl Read,
     to: &File,
     offset: u64,
-    told: &mut dyn FnMut(u64),
+    told: &mut dyn FnMut(Piece) -> Result<(), ArchiveError>,
 ) -> Result<(), Failed> {
     let mut buffer = vec![0; PIECE];
     let mut at = offset;
     loop {
-        let filled = fill(from, &mut buffer).map_err(Failed::Reading)?;
-        let piece = buffer.get(..filled).unwrap_or_default();
+        let read = fill(from, &mut buffer).map_err(Failed::Reading)?;
+        let piece = buffer.get(..read).unwrap_or_default();
         if piece.is_empty() {
             return Ok(());
         }
-        if piece.iter().any(|byte| *byte != 0) {
-            to.write_all_at(piece, at).map_err(Failed::Writing)?;
+        let runs = runs(piece);
+        let written = runs.iter().map(Range::len).sum();
+        told(Piece { read, written }).map_err(Failed::Refused)?;
+        for run in runs {
+            let part = piece.get(run.clone()).unwrap_or_default();
+            to.write_all_at(part, at + run.start as u64)
+                .map_err(Failed::Writing)?;
         }
-        at += filled as u64;
-        told(filled as u64);
+        at += read as u64;
     }
+}
+
+/// The parts of a piece that are no hole: whole blocks, those that follow one another together.
+fn runs(piece: &[u8]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (number, block) in piece.chunks(BLOCK).enumerate() {
+        if block.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let start = number * BLOCK;
+        let end = start + block.len();
+        match runs.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => runs.push(start..end),
+        }
+    }
+    runs
 }
 
 /// Reads until the buffer is full or there is no more.

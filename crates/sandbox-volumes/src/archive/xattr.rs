@@ -1,7 +1,7 @@
 //! `user.` attributes of files in an archive: pax records of our own, because `SCHILY.xattr` cannot be read again
 //! where there is a newline in a value. Values are in hexadecimal digits.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
@@ -29,18 +29,26 @@ pub(super) fn of(file: &File) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(found)
 }
 
-/// Sets one that was named so in an archive; others are left out.
-pub(super) fn set(file: &File, name: &[u8], value: &[u8]) -> io::Result<()> {
+/// The name and the value of one that was named so in an archive; none for records of other kinds.
+///
+/// # Errors
+/// `EINVAL` for one of ours that cannot be.
+pub(super) fn parse(name: &[u8], value: &[u8]) -> io::Result<Option<(CString, Vec<u8>)>> {
     let Some(name) = name
         .strip_prefix(PREFIX.as_bytes())
         .filter(|name| name.starts_with(USER.as_bytes()))
     else {
-        return Ok(());
+        return Ok(None);
     };
-    let (Ok(name), Some(value)) = (CString::new(name), bytes(value)) else {
-        return Err(Errno::INVAL.into());
-    };
-    Ok(rustix::fs::fsetxattr(file, &name, &value, XattrFlags::empty())?)
+    match (CString::new(name), bytes(value)) {
+        (Ok(name), Some(value)) => Ok(Some((name, value))),
+        _ => Err(Errno::INVAL.into()),
+    }
+}
+
+/// Sets one.
+pub(super) fn set(file: &File, name: &CStr, value: &[u8]) -> io::Result<()> {
+    Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
 }
 
 fn digits(value: &[u8]) -> Vec<u8> {

@@ -27,7 +27,7 @@ async fn connect(
     more: fn(SqliteConnectOptions) -> SqliteConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
-    // The name in the address is replaced by the path, which may be any bytes.
+    // The name in the address is replaced by the path, which may be any text.
     let mut options = ConnectOptions::new("sqlite:catalog.db");
     options
         .max_connections(most)

@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::xattr;
@@ -23,7 +23,24 @@ pub(super) fn apply(from: BorrowedFd<'_>, stat: &Stat, to: BorrowedFd<'_>) -> io
     Ok(rustix::fs::futimens(to, &times_of(stat))?)
 }
 
-/// The same of what cannot be opened: a link, a pipe, a device.
+/// The same of a pipe or a device, which cannot be opened either.
+pub(super) fn apply_to_special(stat: &Stat, directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    set_mode_at(directory, name, mode_of(stat))?;
+    apply_at(stat, directory, name)
+}
+
+/// Permissions of what was just made and cannot be opened, whatever the umask has taken from them. By a descriptor: what takes
+/// a name follows links.
+pub(crate) fn set_mode_at(directory: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    Ok(rustix::fs::chmod(
+        format!("/proc/self/fd/{}", node.as_raw_fd()),
+        mode,
+    )?)
+}
+
+/// The same of what cannot be opened: a link.
 pub(super) fn apply_at(stat: &Stat, directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));

@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use sandbox_types::{TreeTime, TreeXattr};
 
 use super::across::{Content, From, Item, Kind, To, buffer};
-use crate::fs::beneath::{Links, Root, kind_of, look, names};
+use super::set_mode_at;
+use crate::fs::beneath::{Links, Root, kind_of, names};
 use crate::fs::path::Inner;
 use crate::xattr;
 
@@ -28,12 +29,14 @@ impl Content for File {
 
 impl From for HostSide<'_> {
     fn item(&mut self, path: &Inner) -> io::Result<Item> {
-        let (parent, name) = self.0.parent(path, Links::FollowParents)?;
-        let stat = look(parent.as_fd(), name)?.ok_or(io::ErrorKind::NotFound)?;
+        let node = self
+            .0
+            .resolve(path, OFlags::PATH, Mode::empty(), Links::FollowParents)?;
+        let stat = rustix::fs::fstat(&node)?;
         let kind = match kind_of(&stat) {
             FileType::Directory => Kind::Directory,
             FileType::RegularFile => Kind::File,
-            FileType::Symlink => Kind::Link(rustix::fs::readlinkat(&parent, name, Vec::new())?.into_bytes()),
+            FileType::Symlink => Kind::Link(rustix::fs::readlinkat(&node, "", Vec::new())?.into_bytes()),
             FileType::Socket => Kind::Socket,
             kind => Kind::Special {
                 file_type: kind.as_raw_mode(),
@@ -151,6 +154,7 @@ impl To for HostSide<'_> {
         let device: Dev = makedev(device.0, device.1);
         let mode = Mode::from_raw_mode(kept(item));
         rustix::fs::mknodat(&parent, name, FileType::from_raw_mode(file_type), mode, device)?;
+        set_mode_at(parent.as_fd(), name, mode)?;
         self.apply_at(path, item)
     }
 

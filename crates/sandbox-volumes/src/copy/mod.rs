@@ -14,6 +14,7 @@ mod weight;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use attributes::set_mode_at;
 pub(crate) use bytes::copy_file;
 pub(crate) use host_side::HostSide;
 pub(crate) use tree::{Copy, Failed, Side};

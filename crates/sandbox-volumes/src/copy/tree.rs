@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Dev, FileType, Mode, OFlags, Stat};
 
-use super::attributes::{apply, apply_at, mode_of};
+use super::attributes::{apply, apply_at, apply_to_special, mode_of};
 use super::bytes::copy_file;
 use super::{CopyProgress, Progress};
 use crate::fs::beneath::{Links, Root, kind_of, look, names};
@@ -76,8 +76,13 @@ impl<'r> Copy<'r> {
     }
 
     fn one(&mut self, from: &Inner, to: &Inner) -> io::Result<FileType> {
-        let (source, name) = self.from.root.parent(from, Links::FollowParents)?;
         let (target, new_name) = self.to.root.parent(to, Links::FollowParents)?;
+        if from.is_root() {
+            rustix::fs::mkdirat(&target, new_name, Mode::RWXU)?;
+            self.done.entries += 1;
+            return Ok(FileType::Directory);
+        }
+        let (source, name) = self.from.root.parent(from, Links::FollowParents)?;
         let stat = look(source.as_fd(), name)?.ok_or(io::ErrorKind::NotFound)?;
         self.copy(source.as_fd(), name, &stat, target.as_fd(), new_name, to)?;
         Ok(kind_of(&stat))
@@ -144,7 +149,7 @@ impl<'r> Copy<'r> {
             kind => {
                 let device: Dev = stat.st_rdev;
                 rustix::fs::mknodat(target, new_name, kind, mode_of(stat), device)?;
-                apply_at(stat, target, new_name)?;
+                apply_to_special(stat, target, new_name)?;
             }
         }
         self.done.entries += 1;

@@ -51,8 +51,11 @@ impl BlockDevice for File {
     }
 
     fn reset(&mut self, size: u64) -> io::Result<()> {
-        if self.metadata()?.is_file() {
-            self.set_len(0)?;
+        let metadata = self.metadata()?;
+        if metadata.is_file() {
+            if metadata.len() > 0 {
+                self.set_len(0)?;
+            }
             return self.set_len(size);
         }
         self.extend(size)?;

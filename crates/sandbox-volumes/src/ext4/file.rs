@@ -14,9 +14,10 @@ use super::{
 
 /// Makes an empty ext4 disk at `path`, replacing a file that is there.
 ///
-/// The image is written beside `path` under a temporary name, synced, and renamed; its directory is synced too.
-/// When this fails or the process is killed, what was at `path` is still there; after a kill, so may be a file
-/// named `.ext4-*.tmp`.
+/// The image is written beside `path` under a temporary name, synced, and renamed. When this fails or the process is
+/// killed, what was at `path` is still there; after a kill, so may be a file named `.ext4-*.tmp`. When the machine loses
+/// power afterwards, `path` is the whole image or what was there before: who has to know that it is the image syncs its
+/// name, by [`sync_name`].
 pub fn format_ext4(path: impl AsRef<Path>, options: &Ext4FormatOptions) -> Result<FormatReport, FormatError> {
     write_ext4(path, Source::Empty, options)
 }
@@ -28,14 +29,8 @@ pub fn write_ext4(
     options: &Ext4FormatOptions,
 ) -> Result<FormatReport, FormatError> {
     let path = path.as_ref();
-    let at = |step: &'static str| {
-        let path = path.to_owned();
-        move |source: io::Error| FormatError::Image { step, path, source }
-    };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let at = |step| failed(path, step);
+    let directory = directory_of(path);
     if path.file_name().is_none() || path.is_dir() {
         return Err(at("write")(io::ErrorKind::IsADirectory.into()));
     }
@@ -51,8 +46,26 @@ pub fn write_ext4(
     image
         .persist(path)
         .map_err(|error| at("rename to")(error.error))?;
-    File::open(&directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(at("sync the directory of"))?;
     Ok(report)
+}
+
+/// Returns when the name of the image at `path` is on the disk, as its content is: a sync of its directory, which takes about
+/// as long as that of the image.
+pub fn sync_name(path: impl AsRef<Path>) -> Result<(), FormatError> {
+    let path = path.as_ref();
+    File::open(directory_of(path))
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed(path, "sync the directory of"))
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn failed(path: &Path, step: &'static str) -> impl FnOnce(io::Error) -> FormatError + use<> {
+    let path = path.to_owned();
+    move |source| FormatError::Image { step, path, source }
 }

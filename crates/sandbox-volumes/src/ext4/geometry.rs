@@ -2,8 +2,9 @@
 
 use super::disk::{dirent, group, index};
 
-/// Groups whose tables lie together: 2 to this power.
-pub(crate) const LOG_FLEX: u8 = 4;
+/// Groups whose tables lie together: 2 to this power. As many as a block of descriptors describes, where blocks have 4 KiB,
+/// so that this block, the bitmaps and the tables follow one another.
+pub(crate) const LOG_FLEX: u8 = 6;
 /// [`LOG_FLEX`] as a number.
 pub(crate) const FLEX: u32 = 1 << LOG_FLEX;
 /// The most blocks: block numbers of extents have 48 bits, but a file of 2^32 blocks is what hosts cannot hold.

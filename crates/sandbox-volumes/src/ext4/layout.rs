@@ -1,6 +1,6 @@
 //! Where bitmaps and inode tables lie, and which blocks are then free.
 //!
-//! The tables of 16 groups (flex_bg) lie together, in front of what these groups have free. That is computed
+//! The tables of 64 groups (flex_bg) lie together, in front of what these groups have free. That is computed
 //! anew whenever it is needed: 131,072 groups are nothing that has to be kept.
 
 use std::ops::Range;

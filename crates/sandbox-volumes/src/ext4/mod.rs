@@ -41,7 +41,7 @@ pub use device::{BlockDevice, Seekable};
 #[doc(hidden)]
 pub use edit::edit_disk;
 pub use error::{FormatError, XattrRefused};
-pub use file::{format_ext4, write_ext4};
+pub use file::{format_ext4, sync_name, write_ext4};
 pub use grow::{GrowError, GrowReport, grow, grow_device};
 pub use journal::{RecoverError, Recovered, recover, recover_device};
 pub use look::{DiskUsage, look};

@@ -46,6 +46,7 @@ impl VolumeFs {
     }
 
     fn copy_inner(&self, from: &Inner, other: &Self, to: &Inner, progress: &Progress) -> Result<(), FsError> {
+        refuse_root(to)?;
         match (&self.files, &other.files) {
             (Files::Host { fs, .. }, _) => other.copy_from_host(&fs.root, from, to, progress),
             (Files::Disk(fs), Files::Host { fs: host, .. }) => {
@@ -149,6 +150,7 @@ impl VolumeFs {
         progress: &Progress,
     ) -> Result<(), FsError> {
         let to = Inner::new(to.as_ref())?;
+        refuse_root(&to)?;
         let (root, path) = host_side(host.as_ref())?;
         self.copy_from_host(&root, &path, &to, progress)
     }
@@ -182,6 +184,14 @@ impl VolumeFs {
             }),
         }
     }
+}
+
+/// The root is there always, and nothing may be where something is copied to.
+fn refuse_root(to: &Inner) -> Result<(), FsError> {
+    if to.is_root() {
+        return Err(FsError::new(COPY, to)(rustix::io::Errno::EXIST.into()));
+    }
+    Ok(())
 }
 
 fn run(from: Side<'_>, to: Side<'_>, progress: &Progress) -> Result<(), FsError> {

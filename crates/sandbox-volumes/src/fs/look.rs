@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::error::FsError;
 use super::path::Inner;
 use super::{DirEntry, FileStat, Files, VolumeFs};
+use crate::ext4::CheckReport;
 
 impl VolumeFs {
     /// All of the file at `path`.
@@ -116,6 +117,19 @@ impl VolumeFs {
         match &self.files {
             Files::Host { fs, .. } => fs.read_link(&path),
             Files::Disk(fs) => fs.read_link(&path),
+        }
+    }
+}
+
+impl VolumeFs {
+    /// Looks at all that the file system of a disk says of itself: none for a directory, whose file system is the host's.
+    ///
+    /// # Errors
+    /// Where it is in use, or no ext4 that this version knows.
+    pub fn check(&self) -> Result<Option<CheckReport>, FsError> {
+        match &self.files {
+            Files::Host { .. } => Ok(None),
+            Files::Disk(fs) => fs.check().map(Some),
         }
     }
 }

@@ -82,20 +82,33 @@ impl VolumeFs {
     /// # Errors
     /// As [`VolumeFs::write`].
     pub fn write_stream(&self, path: impl AsRef<Path>) -> Result<FileWriter, FsError> {
-        let path = Inner::new(path.as_ref())?;
+        self.stream_to(path.as_ref(), None)
+    }
+
+    /// The same, of a file that is to have `permissions` where it replaces none: as far as the umask lets it have them, in
+    /// a disk without those for others to write, and never set-id bits.
+    ///
+    /// # Errors
+    /// As [`VolumeFs::write`].
+    pub fn write_stream_as(&self, path: impl AsRef<Path>, permissions: u32) -> Result<FileWriter, FsError> {
+        self.stream_to(path.as_ref(), Some(permissions))
+    }
+
+    fn stream_to(&self, path: &Path, permissions: Option<u32>) -> Result<FileWriter, FsError> {
+        let path = Inner::new(path)?;
         Ok(FileWriter(match &self.files {
             Files::Host { fs, gauge } => {
                 let mut charged = gauge
                     .as_ref()
                     .map(|gauge| gauge.entry(WRITE, &path))
                     .transpose()?;
-                let writer = fs.write_stream(&path)?;
+                let writer = fs.write_stream(&path, permissions)?;
                 if let Some(charged) = charged.as_mut().filter(|_| writer.is_nameless()) {
                     charged.for_nameless();
                 }
                 Writer::Host { writer, charged }
             }
-            Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path)?)),
+            Files::Disk(fs) => Writer::Disk(Box::new(fs.write_stream(&path, permissions)?)),
         }))
     }
 

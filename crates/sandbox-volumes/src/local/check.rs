@@ -1,17 +1,19 @@
 //! Looking whether everything is as it should be, and mending it.
 
 use std::collections::HashSet;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use sandbox_types::VolumeName;
+use sandbox_types::{ByteSize, VolumeForm, VolumeName};
 
-use super::LocalBackend;
+use super::{LocalBackend, content_of};
 use crate::backend::{Health, Problem, Repair};
 use crate::catalog::{NewSnapshot, NewVolume, VolumeRow};
 use crate::error::{VolumeError, blocking};
 use crate::lease::lock_path;
+use crate::lock::{Lock, Share};
 use crate::manifest::Manifest;
-use crate::pending::settle;
+use crate::pending::{Leftover, settle};
 use crate::record::VolumeFilter;
 
 /// What is not as it should be, as it is mended.
@@ -24,6 +26,8 @@ struct Findings {
     missing_snapshots: Vec<String>,
     /// Volumes whose directories say something else.
     differing: Vec<VolumeName>,
+    /// Disks that have another size than is said.
+    resized: Vec<VolumeName>,
     /// Directories of volumes that are in no catalog.
     orphans: Vec<(String, Manifest)>,
     /// The same of snapshots.
@@ -64,6 +68,10 @@ impl LocalBackend {
         repair.dead_holders = self.bury().await?;
         self.strike_out_missing(&found, &mut repair).await?;
         self.enter_orphans(&found, &mut repair).await?;
+        for name in &found.resized {
+            self.say_size(name).await?;
+            repair.resized.push(name.clone());
+        }
         for name in &found.differing {
             self.say_anew(name).await?;
             repair.manifests += 1;
@@ -74,8 +82,14 @@ impl LocalBackend {
 
     async fn find_all(&self) -> Result<Findings, VolumeError> {
         let catalog = self.catalog().await?;
-        settle(&self.home, &catalog).await?;
         let mut found = Findings::default();
+        for Leftover { path, why } in settle(&self.home, &catalog).await? {
+            let why = match why {
+                VolumeError::Io { source, .. } => source.to_string(),
+                why => why.to_string(),
+            };
+            found.problems.push(Problem::Leftover { path, why });
+        }
         let damage = catalog.integrity().await?;
         found
             .problems
@@ -104,6 +118,12 @@ impl LocalBackend {
                 found.problems.push(missing(row, &path));
                 found.missing.push(row.clone());
                 continue;
+            }
+            if let Some(problem) = content_problem(row, &path) {
+                if matches!(problem, Problem::Size { .. }) {
+                    found.resized.push(row.name.clone());
+                }
+                found.problems.push(problem);
             }
             let why = match Manifest::load(&path) {
                 Ok(manifest) if manifest == Manifest::of(row) => continue,
@@ -140,6 +160,18 @@ impl LocalBackend {
         Ok(())
     }
 
+    /// Writes down how large a disk is.
+    async fn say_size(&self, name: &VolumeName) -> Result<(), VolumeError> {
+        let _held = self.hold(name).await?;
+        let (row, _alone) = self.locked_row(name, Share::Exclusive).await?;
+        let form = self.form_in(&self.place(&row), row.form).await?;
+        let catalog = self.catalog().await?;
+        let change = catalog.change().await?;
+        change.reshape_volume(row.id, form).await?;
+        change.commit().await?;
+        self.say_anew(name).await.map(drop)
+    }
+
     async fn strike_out_missing(&self, found: &Findings, repair: &mut Repair) -> Result<(), VolumeError> {
         let catalog = self.catalog().await?;
         for place in &found.missing_snapshots {
@@ -173,7 +205,8 @@ impl LocalBackend {
         for (place, manifest) in &found.orphan_snapshots {
             // Of the volume that it was taken of, which has another place when it was restored since.
             let of = |row: &&VolumeRow| manifest.of.as_ref() == Some(&row.place);
-            let by_name = |row: &&VolumeRow| manifest.name == row.name;
+            // A volume that was made later is another one of that name.
+            let by_name = |row: &&VolumeRow| manifest.name == row.name && row.created <= manifest.created;
             let Some(row) = rows.iter().find(of).or_else(|| rows.iter().find(by_name)) else {
                 continue;
             };
@@ -219,6 +252,21 @@ impl LocalBackend {
 
 fn is_damage(problem: &Problem) -> bool {
     matches!(problem, Problem::Damaged { .. } | Problem::Unreadable { .. })
+}
+
+/// What is wrong with what a volume holds. A disk that somebody writes, or makes larger, is not looked at.
+fn content_problem(row: &VolumeRow, place: &Path) -> Option<Problem> {
+    let path = content_of(place, row.form);
+    let (volume, found) = (row.name.clone(), path.metadata());
+    match row.form {
+        VolumeForm::Directory { .. } if found.as_ref().is_ok_and(Metadata::is_dir) => None,
+        VolumeForm::Disk { size: said } if found.as_ref().is_ok_and(Metadata::is_file) => {
+            let _readable = Lock::try_directory(place, Share::Shared).ok()??;
+            let actual = ByteSize::from_bytes(path.metadata().ok()?.len());
+            (actual != said).then_some(Problem::Size { volume, actual, said })
+        }
+        _ => Some(Problem::Empty { volume, path }),
+    }
 }
 
 fn missing(row: &VolumeRow, path: &Path) -> Problem {

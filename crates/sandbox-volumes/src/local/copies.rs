@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sandbox_types::{Label, VolumeForm, VolumeKind, VolumeName};
 
 use super::create::{make_data, provision};
+use super::disk::form_in;
 use super::{DATA, DISK, LocalBackend};
 use crate::backend::CloneSource;
 use crate::catalog::{NewSnapshot, VolumeRow, now};
@@ -33,7 +34,8 @@ impl LocalBackend {
             None => self.place(&row),
             Some(snapshot) => self.snapshot_path(&row, snapshot).await?,
         };
-        let (form, progress) = (row.form, progress.clone());
+        let form = self.form_in(&from, row.form).await?;
+        let progress = progress.clone();
         self.make(name, form, labels, move |place| {
             copy_place(&from, place, form, &progress)
         })
@@ -58,7 +60,7 @@ impl LocalBackend {
         let manifest = Manifest {
             version: VERSION,
             name: name.clone(),
-            form: row.form,
+            form: self.form_in(&self.place(&row), row.form).await?,
             labels: row.labels.clone(),
             created: now(),
             snapshot: Some(snapshot.clone()),
@@ -96,7 +98,12 @@ impl LocalBackend {
         let _held = self.hold(name).await?;
         let (row, old_lock) = self.locked_row(name, Share::Exclusive).await?;
         let from = self.snapshot_path(&row, snapshot).await?;
-        let manifest = Manifest::of(&row);
+        // A quota stays what it is, the size of a disk is part of it.
+        let form = self.form_in(&from, row.form).await?;
+        let manifest = Manifest {
+            form,
+            ..Manifest::of(&row)
+        };
         let mut new = self.copy_of(from, &manifest, progress).await?;
         let old = {
             let (home, path, id) = (self.home.clone(), self.place(&row), row.place.clone());
@@ -105,6 +112,7 @@ impl LocalBackend {
         let catalog = self.catalog().await?;
         let change = catalog.change().await?;
         change.move_volume(row.id, new.id()).await?;
+        change.reshape_volume(row.id, form).await?;
         new.keep();
         if let Err(error) = change.commit().await {
             drop(old);
@@ -112,12 +120,41 @@ impl LocalBackend {
             return Err(error.into());
         }
         crash_point("replaced");
-        let to = self.home.volumes().join(new.id());
+        let place = new.id().to_owned();
+        let to = self.home.volumes().join(&place);
+        blocking(move || new.publish(&to).map(drop)).await?;
+        if let Err(error) = self.point_snapshots_at(&row, place).await {
+            tracing::warn!(%name, %error, "its snapshots do not say where it is now");
+        }
+        blocking(move || old.remove()).await
+    }
+
+    /// Says in the snapshots of a volume where it is now: a catalog that is made anew finds by that whose they are.
+    async fn point_snapshots_at(&self, row: &VolumeRow, place: String) -> Result<(), VolumeError> {
+        let (all, home) = (self.catalog().await?.snapshots(row.id).await?, self.home.clone());
         blocking(move || {
-            new.publish(&to)?;
-            old.remove()
+            for snapshot in all {
+                let directory = home.snapshots().join(&snapshot.place);
+                let mut manifest = match Manifest::load(&directory) {
+                    Ok(manifest) => manifest,
+                    // What cannot be read is for fsck to say.
+                    Err(error) => {
+                        tracing::warn!(%error, snapshot = %snapshot.name, "cannot be read");
+                        continue;
+                    }
+                };
+                manifest.of = Some(place.clone());
+                manifest.replace_in(&directory)?;
+            }
+            Ok::<_, VolumeError>(())
         })
         .await
+    }
+
+    /// What a place holds: see [`form_in`].
+    pub(super) async fn form_in(&self, place: &Path, form: VolumeForm) -> Result<VolumeForm, VolumeError> {
+        let place = place.to_owned();
+        blocking(move || form_in(&place, form)).await
     }
 
     /// A place with a copy of what is in `from`.

@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use sandbox_types::ByteSize;
+use sandbox_types::{ByteSize, VolumeForm};
 
+use super::DISK;
 use crate::error::VolumeError;
 use crate::ext4::{self, DiskUsage, Ext4FormatOptions, Size, Source};
 
@@ -37,4 +38,18 @@ pub(super) fn needs_recovery(path: &Path) -> Result<bool, VolumeError> {
 /// Replays its journal. Nobody else has it.
 pub(super) fn recover(path: &Path) -> Result<(), VolumeError> {
     Ok(ext4::recover(path).map(drop)?)
+}
+
+/// What a place holds, as it is: a disk is as large as its image, whatever was said of it last. A snapshot may be of when it
+/// was smaller, and whoever made it larger may have been killed before that was written down.
+pub(super) fn form_in(place: &Path, form: VolumeForm) -> Result<VolumeForm, VolumeError> {
+    match form {
+        VolumeForm::Directory { .. } => Ok(form),
+        VolumeForm::Disk { .. } => {
+            let image = place.join(DISK);
+            let found = std::fs::metadata(&image).map_err(VolumeError::io(&image))?;
+            let size = ByteSize::from_bytes(found.len());
+            Ok(VolumeForm::Disk { size })
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod disk;
 mod look;
 mod rebuild;
 mod remove;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -78,6 +79,12 @@ impl LocalBackend {
         }
         let catalog = Arc::new(Catalog::open(&self.home.catalog(), &self.home.catalog_lock()).await?);
         settle(&self.home, &catalog).await?;
+        let reserve = self.home.reserve();
+        blocking(move || {
+            reserve::keep(&reserve);
+            Ok::<_, VolumeError>(())
+        })
+        .await?;
         *opened = Some(Arc::clone(&catalog));
         Ok(catalog)
     }
@@ -179,8 +186,12 @@ impl LocalBackend {
         share: Share,
     ) -> Result<(Manifest, PathBuf, Lock), VolumeError> {
         let (row, lock) = self.locked_row(name, share).await?;
-        let content = content_of(&self.place(&row), row.form);
-        Ok((Manifest::of(&row), content, lock))
+        let place = self.place(&row);
+        let manifest = Manifest {
+            form: self.form_in(&place, row.form).await?,
+            ..Manifest::of(&row)
+        };
+        Ok((manifest, content_of(&place, row.form), lock))
     }
 
     fn record(&self, row: VolumeRow) -> VolumeRecord {

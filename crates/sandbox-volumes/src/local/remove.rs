@@ -17,6 +17,7 @@ impl LocalBackend {
         name: &VolumeName,
         snapshots: Snapshots,
     ) -> Result<(), VolumeError> {
+        self.open_to_remove().await?;
         let held = self.hold(name).await?;
         let row = self.row(name).await?;
         let catalog = self.catalog().await?;
@@ -29,13 +30,18 @@ impl LocalBackend {
         }
         settle(&self.home, &catalog).await?;
         let withdrawn = self.withdraw(&row, &of_it).await?;
-        self.strike_out(&row, &of_it).await.inspect_err(|_| {
-            tracing::warn!(%name, "the volume stays");
-        })?;
+        let struck_out = match self.strike_out(&row, &of_it).await {
+            Err(error) if self.makes_room(&error) => self.strike_out(&row, &of_it).await,
+            struck_out => struck_out,
+        };
+        struck_out.inspect_err(|_| tracing::warn!(%name, "the volume stays"))?;
         crash_point("row removed");
-        let lock_path = self.home.name_lock(name);
+        let (lock_path, name) = (self.home.name_lock(name), name.clone());
         blocking(move || {
-            withdrawn.into_iter().try_for_each(Pending::remove)?;
+            // All of them are tried.
+            let removed: Vec<_> = withdrawn.into_iter().map(Pending::remove).collect();
+            let removed: Result<Vec<()>, VolumeError> = removed.into_iter().collect();
+            removed.map_err(|error| left_behind(&name, error))?;
             held.remove(&lock_path).map_err(VolumeError::io(&lock_path))
         })
         .await
@@ -105,6 +111,7 @@ impl LocalBackend {
         name: &VolumeName,
         snapshot: &VolumeName,
     ) -> Result<(), VolumeError> {
+        self.open_to_remove().await?;
         let _held = self.hold(name).await?;
         let row = self.row(name).await?;
         let found = self.snapshot_of(&row, snapshot).await?;
@@ -117,11 +124,30 @@ impl LocalBackend {
             }
             None => None,
         };
-        let catalog = self.catalog().await?;
-        let change = catalog.change().await?;
-        change.remove_snapshot(&found.place).await?;
-        change.commit().await?;
+        let struck_out = match self.strike_out_snapshot(&found).await {
+            Err(error) if self.makes_room(&error) => self.strike_out_snapshot(&found).await,
+            struck_out => struck_out,
+        };
+        struck_out?;
         crash_point("row removed");
         blocking(move || pending.map_or(Ok(()), Pending::remove)).await
+    }
+
+    async fn strike_out_snapshot(&self, snapshot: &SnapshotRecord) -> Result<(), VolumeError> {
+        let catalog = self.catalog().await?;
+        let change = catalog.change().await?;
+        change.remove_snapshot(&snapshot.place).await?;
+        Ok(change.commit().await?)
+    }
+}
+
+fn left_behind(name: &VolumeName, error: VolumeError) -> VolumeError {
+    match error {
+        VolumeError::Io { path, source } => VolumeError::LeftBehind {
+            name: name.clone(),
+            path,
+            source,
+        },
+        error => error,
     }
 }

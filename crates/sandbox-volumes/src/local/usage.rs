@@ -88,8 +88,14 @@ impl LocalBackend {
                     None => measured_at = found.written,
                 }
             }
+            // As `df` says inside: root's disks are mounted by the kernel, those of others by fuse2fs.
+            let bytes = if rustix::process::geteuid().is_root() {
+                found.used
+            } else {
+                found.used_in_fuse2fs
+            };
             Ok(Usage {
-                bytes: found.used,
+                bytes,
                 inodes: found.used_inodes,
                 measured_at,
             })

@@ -52,7 +52,12 @@ pub(crate) fn weigh_entry(root: &Root, path: &Inner, name: usize) -> io::Result<
             inodes: 0,
         }
     };
-    total.bytes = total.bytes.saturating_add(INODE_WEIGHT + name_weight(name));
+    let attributes = match path.split() {
+        Some((_, name)) => xattrs_of(root.parent(path, Links::FollowParents)?.0.as_fd(), name)?,
+        None => xattrs_of(root.as_fd(), OsStr::new("."))?,
+    };
+    let itself = INODE_WEIGHT + name_weight(name);
+    total.bytes = total.bytes.saturating_add(itself).saturating_add(attributes);
     total.inodes += 1;
     Ok(total)
 }

@@ -262,7 +262,7 @@ impl Volume {
     /// Its files.
     ///
     /// # Errors
-    /// [`VolumeError::Unsupported`] for disks.
+    /// [`VolumeError::Missing`] where its directory is gone.
     pub fn fs(&self) -> Result<VolumeFs, VolumeError> {
         self.backend.fs(&self.record)
     }

@@ -119,7 +119,7 @@ impl Report {
             }
         }
         println!("× native: of the same work on the directory itself, behind the same walls or none");
-        for way in [Way::Branch, Way::Overlay, Way::Fuse] {
+        for way in [Way::Branch, Way::Exact, Way::Overlay, Way::Fuse] {
             if let Some(overall) = self.overall(way) {
                 println!("{}: {overall}", way.name());
             }
@@ -162,7 +162,7 @@ impl Report {
             .collect();
         let overall = |way| self.overall(way).as_ref().map(Overall::json);
         json!({ "rows": rows, "left_out": left_out, "each": again, "limit": OVERALL,
-                "branch": overall(Way::Branch), "overlay_by_hand": overall(Way::Overlay),
+                "branch": overall(Way::Branch), "exact": overall(Way::Exact), "overlay_by_hand": overall(Way::Overlay),
                 "fuse_overlayfs": overall(Way::Fuse) })
     }
 }

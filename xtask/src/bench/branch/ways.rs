@@ -19,8 +19,10 @@ pub(super) enum Way {
     Bare,
     /// The directory itself, behind the walls of `sandbox run`.
     Confined,
-    /// A branch, behind the same walls.
+    /// A branch in mode `kernel`, behind the same walls.
     Branch,
+    /// The same in mode `exact`: an overlay of ours, served inside.
+    Exact,
     /// The kernel's overlayfs, mounted by hand, no walls: the floor.
     Overlay,
     /// The same through FUSE.
@@ -35,6 +37,7 @@ impl Way {
             (Self::Bare, true),
             (Self::Confined, true),
             (Self::Branch, true),
+            (Self::Exact, true),
             (Self::Overlay, by_hand),
             (Self::Fuse, fuse),
         ]
@@ -48,6 +51,7 @@ impl Way {
             Self::Bare => "bare",
             Self::Confined => "sandbox run -w",
             Self::Branch => "sandbox run --branch",
+            Self::Exact => "--branch-mode=exact",
             Self::Overlay => "overlay by hand",
             Self::Fuse => "fuse-overlayfs",
         }
@@ -56,14 +60,14 @@ impl Way {
     /// The same work on the directory itself, behind the same walls.
     pub(super) fn native(self) -> Self {
         match self {
-            Self::Confined | Self::Branch => Self::Confined,
+            Self::Confined | Self::Branch | Self::Exact => Self::Confined,
             Self::Bare | Self::Overlay | Self::Fuse => Self::Bare,
         }
     }
 
-    /// It takes ten times as long as the others: once has to do.
+    /// It takes several times as long as the others: once has to do.
     pub(super) fn is_slow(self) -> bool {
-        self == Self::Fuse
+        matches!(self, Self::Exact | Self::Fuse)
     }
 }
 
@@ -87,7 +91,8 @@ impl Ground<'_> {
         Ok(match way {
             Way::Bare => self.site.script(&self.plain(), script)?,
             Way::Confined => self.sandbox(&self.plain(), &["-w", "."], script)?,
-            Way::Branch => self.on_branch(script)?,
+            Way::Branch => self.on_branch("--branch-mode=kernel", script)?,
+            Way::Exact => self.on_branch("--branch-mode=exact", script)?,
             Way::Overlay => self.mounted(
                 "mount -t overlay overlay \
                  -o lowerdir=base,upperdir=upper,workdir=work,userxattr,volatile merged",
@@ -111,9 +116,9 @@ impl Ground<'_> {
         output_of(&mut run)
     }
 
-    fn on_branch(&self, script: &str) -> Result<String, BenchError> {
+    fn on_branch(&self, mode: &str, script: &str) -> Result<String, BenchError> {
         let name = format!("--branch={BRANCH}");
-        let flags = [&name, "--branch-mode=kernel", "--workspace=."];
+        let flags = [&name, mode, "--workspace=."];
         let printed = self.sandbox(&self.base(), &flags, script);
         let mut discard = self.site.sandbox();
         discard.args(["branch", "discard", BRANCH, "--workspace=."]);

@@ -87,9 +87,9 @@ pub(super) const ALL: &[Contestant] = &[
         "exec $SERVE passthrough $ROOT $MNT off always writeback",
     ),
     Contestant::ours(
-        "passthrough, beside callers",
+        "passthrough, apart",
         Place::Ext4,
-        "exec $SERVE passthrough $ROOT $MNT off always writeback beside",
+        "exec $SERVE passthrough $ROOT $MNT off always writeback apart",
     ),
     // As passthrough_ll: what is remembered is soon asked for again, every write is a request, and only whoever has
     // mounted it can use it, so that nobody checks permissions.

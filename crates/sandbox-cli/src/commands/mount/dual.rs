@@ -1,6 +1,7 @@
 //! `sandbox mount dual`.
 
-use std::path::PathBuf;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use sandbox::backend::dual::{
     BackendAFallbackToBackendBRead, BackendAOnly, Deletions, DualFsBuilder, Durability,
     MergeReadsBackendAPrecedence, ReadBackendBWriteBackendA,
 };
+use sandbox::backend::overlay::HeldUpper;
 use sandbox::backend::{DualFs, MemFs, PassthroughFs};
 use sandbox::fs::DynFileSystem;
 use sandbox::own::OwnWalls;
@@ -28,7 +30,7 @@ use crate::output::note;
 #[command(after_help = "\
 A and B are directories, or mem:SIZE for a filesystem in memory (a directory of such a name is ./mem:SIZE). A file of B \
 that is changed is copied to A before. What is deleted of B is hidden by whiteouts in A, in the format of the kernel's \
-overlayfs. Nobody else may change A meanwhile; a directory .sandbox-dual in it holds what is not finished.
+overlayfs. A is locked: nobody else may change it meanwhile. It may not be B, in B, or have B in it. A directory .sandbox-dual in it holds what is not finished.
 
 Examples:
   $ sandbox mount dual --a mem:1G --b ~/project /tmp/view
@@ -58,6 +60,9 @@ pub(super) struct Args {
     /// Nothing is synced unless a program asks for it: faster, and A may be incomplete after a power failure
     #[arg(long)]
     volatile: bool,
+    /// A, for as long as it is served. Locked before the walls stand: inside them nobody can say who has it.
+    #[arg(skip)]
+    held: OnceCell<HeldUpper>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +108,7 @@ impl Job for Args {
     }
 
     fn walls(&self) -> Result<OwnWalls, CliError> {
+        self.hold()?;
         let of_a = if self.options.read_only {
             Access::Read
         } else {
@@ -126,6 +132,7 @@ impl Job for Args {
     }
 
     fn filesystem(&self) -> Result<Made, CliError> {
+        self.hold()?;
         let builder = DualFs::builder()
             .backend_a(part(self, &self.a, self.options.read_only)?)
             .backend_b(part(self, &self.b, true)?);
@@ -142,6 +149,30 @@ impl Job for Args {
             fs: Arc::new(fs),
             _watch: None,
         })
+    }
+}
+
+impl Args {
+    /// Nobody else writes to A, and it is apart from B.
+    fn hold(&self) -> Result<(), CliError> {
+        let Some(a) = self.a.directory().filter(|_| self.held.get().is_none()) else {
+            return Ok(());
+        };
+        if self.options.read_only {
+            return Ok(());
+        }
+        let held = HeldUpper::take(a, &Vec::from_iter(self.b.directory()))?;
+        self.held.get_or_init(|| held);
+        Ok(())
+    }
+}
+
+impl Part {
+    fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(path) => Some(path),
+            Self::Memory(_) => None,
+        }
     }
 }
 

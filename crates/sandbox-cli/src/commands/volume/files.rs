@@ -1,14 +1,17 @@
 //! `sandbox volume ls`, `cat`, `cp`, `put` and `get`: files of volumes, without a sandbox.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::ValueHint;
-use sandbox::VolumeName;
-use sandbox::volume::{EntryKind, FileStat, FsError, VolumeFs};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use sandbox::volume::{EntryKind, FileStat, FileWriter, FsError, VolumeFs};
+use sandbox::{InvalidName, VolumeName};
 use serde::Serialize;
 
 use super::shown::{seconds, table};
@@ -23,14 +26,19 @@ struct Place {
     path: PathBuf,
 }
 
-impl FromStr for Place {
-    type Err = sandbox::InvalidName;
+impl Place {
+    /// How it is read from the command line: the path may be any bytes.
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        OsStringValueParser::new().try_map(|text| Self::read(&text))
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, path) = text.split_once(':').unwrap_or((text, "/"));
+    fn read(text: &OsStr) -> Result<Self, InvalidName> {
+        let bytes = text.as_bytes();
+        let mut parts = bytes.splitn(2, |byte| *byte == b':');
+        let (name, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(b"/"));
         Ok(Self {
-            volume: name.parse()?,
-            path: path.into(),
+            volume: String::from_utf8_lossy(name).parse()?,
+            path: OsStr::from_bytes(path).into(),
         })
     }
 }
@@ -48,7 +56,7 @@ Example:
   $ sandbox volume ls data:/")]
 pub(super) struct LsArgs {
     /// The volume, and a directory in it
-    #[arg(value_name = "NAME[:PATH]", add = complete::place())]
+    #[arg(value_name = "NAME[:PATH]", value_parser = Place::parser(), add = complete::place())]
     place: Place,
     /// As JSON
     #[arg(long)]
@@ -62,7 +70,7 @@ Example:
   $ sandbox volume cat data:/greeting")]
 pub(super) struct CatArgs {
     /// The volume, and a file in it
-    #[arg(value_name = "NAME:PATH", add = complete::place())]
+    #[arg(value_name = "NAME:PATH", value_parser = Place::parser(), add = complete::place())]
     place: Place,
 }
 
@@ -73,10 +81,10 @@ Example:
   $ sandbox volume cp data:/greeting data:/copy")]
 pub(super) struct CpArgs {
     /// The volume, and what to copy
-    #[arg(value_name = "NAME:PATH", add = complete::place())]
+    #[arg(value_name = "NAME:PATH", value_parser = Place::parser(), add = complete::place())]
     from: Place,
     /// The volume, and where to; nothing may be there
-    #[arg(value_name = "NAME:PATH", add = complete::place())]
+    #[arg(value_name = "NAME:PATH", value_parser = Place::parser(), add = complete::place())]
     to: Place,
 }
 
@@ -93,7 +101,7 @@ pub(super) struct PutArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     host: PathBuf,
     /// The volume, and where to
-    #[arg(value_name = "NAME:PATH", add = complete::place())]
+    #[arg(value_name = "NAME:PATH", value_parser = Place::parser(), add = complete::place())]
     to: Place,
 }
 
@@ -104,7 +112,7 @@ Example:
   $ sandbox volume get data:/greeting greeting.txt")]
 pub(super) struct GetArgs {
     /// The volume, and what
-    #[arg(value_name = "NAME:PATH", add = complete::place())]
+    #[arg(value_name = "NAME:PATH", value_parser = Place::parser(), add = complete::place())]
     from: Place,
     /// Where to; nothing may be there. - is standard output
     #[arg(value_hint = ValueHint::AnyPath)]
@@ -203,18 +211,20 @@ pub(super) async fn cp(args: &CpArgs) -> Result<ExitCode, CliError> {
 pub(super) async fn put(args: &PutArgs) -> Result<ExitCode, CliError> {
     let fs = args.to.fs().await?;
     if args.host == Path::new("-") {
-        stream_in(&mut io::stdin().lock(), &fs, args)?;
+        let writer = fs.write_stream(&args.to.path)?;
+        stream_in(&mut io::stdin().lock(), writer, args)?;
     } else if args.host.is_dir() {
         fs.copy_in(&args.host, &args.to.path, &bar())?;
     } else {
         let mut from = File::open(&args.host).map_err(file(&args.host))?;
-        stream_in(&mut from, &fs, args)?;
+        let permissions = from.metadata().map_err(file(&args.host))?.permissions();
+        let writer = fs.write_stream_as(&args.to.path, permissions.mode())?;
+        stream_in(&mut from, writer, args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn stream_in(from: &mut dyn Read, fs: &VolumeFs, args: &PutArgs) -> Result<(), CliError> {
-    let mut writer = fs.write_stream(&args.to.path)?;
+fn stream_in(from: &mut dyn Read, mut writer: FileWriter, args: &PutArgs) -> Result<(), CliError> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).map_err(file(&args.host))?;

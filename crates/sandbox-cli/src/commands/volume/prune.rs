@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use sandbox::Span;
-use sandbox::volume::Volume;
+use sandbox::volume::{Backend, Volume, VolumeError};
+use sandbox::{Span, VolumeName};
 
 use super::backend;
 use super::list::FilterArgs;
 use super::shown::lines;
 use crate::error::CliError;
-use crate::output::{print, tell};
+use crate::output::{note, print, tell};
 
 /// Remove volumes by label and age; those in use or with snapshots stay
 #[derive(Debug, clap::Args)]
@@ -40,14 +40,21 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let backend = backend().await?;
     if args.dry_run {
-        let volumes = backend.list(&filter).await?;
-        let names = lines(volumes.iter().map(|volume| &volume.name));
-        return print(&names, ExitCode::SUCCESS);
+        let mut names = Vec::new();
+        for volume in backend.list(&filter).await? {
+            if is_free(&*backend, &volume.name).await? {
+                names.push(volume.name);
+            }
+        }
+        return print(&lines(names), ExitCode::SUCCESS);
     }
     let mut status = ExitCode::SUCCESS;
     for (name, result) in Volume::prune_on(backend, &filter).await? {
         match result {
             Ok(()) => tell(format_args!("removed {name}")),
+            Err(error @ (VolumeError::InUse { .. } | VolumeError::HasSnapshots { .. })) => {
+                note(format_args!("{error}: it stays"));
+            }
             Err(error) => {
                 CliError::from(error).print();
                 status = ExitCode::FAILURE;
@@ -55,4 +62,8 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
     }
     Ok(status)
+}
+
+async fn is_free(backend: &dyn Backend, name: &VolumeName) -> Result<bool, VolumeError> {
+    Ok(backend.snapshots(name).await?.is_empty() && backend.holders(name).await?.is_empty())
 }

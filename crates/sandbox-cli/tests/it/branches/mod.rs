@@ -27,7 +27,7 @@
 //! | closing an empty branch waits for the disk | `mounting::an_overlay_is_mounted_volatile` |
 //! | the whole upper is scanned at mount | no test; `cargo xtask bench branch` measures what a mount costs |
 //! | `.git` merged file by file | `branch_review::a_branch_that_replaces_the_repository_…`, `acceptance`; `git` in sandbox-filesystem |
-//! | a commit half done, its error lost | `full`, `interrupted`; `apply` in sandbox-filesystem |
+//! | a commit half done, its error lost | `full`, `interrupted`, `killed`; `apply` in sandbox-filesystem |
 //! | no layer, and the command runs on the real directory | `bad_input`, `full::a_branch_that_there_is_no_room_for_…` |
 //! | a denial that is void | `denied` |
 
@@ -45,6 +45,7 @@ mod exact;
 mod full;
 mod interrupted;
 mod json;
+mod killed;
 mod laws;
 mod leaks;
 mod links;

@@ -212,3 +212,62 @@ fn without_the_helper_a_plain_user_is_told_which_package_has_it() {
     command.env("PATH", site.place.root());
     Ran::of(&mut command).says(1, &["fusermount3", "fuse3"]);
 }
+
+/// `sandbox mount dual --a A --b B`, with a little of what it may say.
+fn dual(site: &Site, [a, b]: [&Path; 2], expected: &[&str]) {
+    let [a, b, point] = [a, b, &site.point].map(|path| path.display().to_string());
+    let ran = site
+        .place
+        .sandbox(["mount", "dual", "--a", &a, "--b", &b, &point]);
+    ran.says(1, expected);
+    assert!(!site.is_mounted());
+}
+
+#[test]
+fn a_directory_for_changes_that_is_beneath_or_has_what_is_beneath_in_it_is_refused() {
+    let site = Site::new();
+    let inner = site.dir.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let (outer, file) = (site.dir.as_path(), site.dir.join("file"));
+    let (before, missing) = (read(&file), site.dir.join("missing"));
+    dual(&site, [outer, outer], &["given twice"]);
+    dual(&site, [&inner, outer], &["inner: inside of"]);
+    dual(&site, [outer, &inner], &["inner: inside of"]);
+    let beside = site.place.root().join("beside");
+    fs::create_dir(&beside).unwrap();
+    dual(&site, [&beside, &missing], &["missing", "No such file"]);
+    dual(&site, [&missing, outer], &["missing", "No such file"]);
+    dual(&site, [&file, &beside], &["file: not a directory"]);
+    dual(&site, [&beside, &file], &["file: not a directory"]);
+    assert_eq!(read(&file), before);
+    assert_eq!(fs::read_dir(&beside).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_for_changes_that_is_in_use_is_refused_and_it_is_said_by_whom() {
+    let site = site!();
+    let [changes, other, work] = ["changes", "other", "for-work"].map(|name| site.place.root().join(name));
+    for directory in [&changes, &other, &work] {
+        fs::create_dir(directory).unwrap();
+    }
+    let base = site.dir.display().to_string();
+    let dual = |point: &Path| {
+        let [a, point] = [&changes, point].map(|path| path.display().to_string());
+        ["mount", "dual", "--a", &a, "--b", &base, &point].map(str::to_owned)
+    };
+    let mounted = super::Mounted::start(&mut site.place.command(dual(&site.point)));
+    let in_use = ["changes: in use by process", "mount dual"];
+    site.place.sandbox(dual(&other)).says(1, &in_use);
+    let [upper, work, point] = [&changes, &work, &other].map(|path| path.display().to_string());
+    let overlay = [
+        "mount", "overlay", "--layer", &base, "--upper", &upper, "--work", &work, &point,
+    ];
+    site.place.sandbox(overlay).says(1, &in_use);
+    fs::write(site.point.join("new"), "goes on\n").unwrap();
+    site.unmount();
+    mounted.end();
+    assert_eq!(read(&changes.join("new")), "goes on\n");
+    let again = super::Mounted::start(&mut site.place.command(dual(&site.point)));
+    assert_eq!(read(&site.point.join("new")), "goes on\n");
+    drop(again);
+}

@@ -234,7 +234,8 @@ fn copy_xattrs(from: &Held, to: &Held) -> FsResult<()> {
     let ctx = ourselves();
     for name in xattr::names(&ctx, from)? {
         let name = OsStr::from_bytes(&name);
-        let Some(value) = xattr::value(&ctx, from, name)? else {
+        let read = xattr::name_in(from.side, name)?;
+        let Some(value) = xattr::value(&ctx, from, &read)? else {
             continue;
         };
         let kept = xattr::kept_name(name);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::DualFs;
 use super::copy::{Keep, inherit_from};
+use super::crash::crash_point;
 use super::look::{Need, Seen, Shown};
 use super::lookup::{Known, shown_number};
 use super::node::{NewNode, Node, Parts};
@@ -253,6 +254,7 @@ impl DualFs {
         let mut made = how(&nursery.held, first)?;
         let number = shown_number(Side::A, made.there.attr.ino);
         let kept = self.hide_beneath(dir, &made.there, number, seen)?;
+        crash_point("create: staged");
         let flags = if made.there.is_directory() {
             RenameFlags::EXCHANGE
         } else {
@@ -264,6 +266,7 @@ impl DualFs {
             a.fs.unlink(ctx, a.ino, name)?;
             a.fs.rename(ctx, nursery.held.ino, first, a.ino, name, RenameFlags::empty())?;
         }
+        crash_point("create: in place");
         made.there.attr = made.there.held.attr(ctx)?;
         Ok((made, kept))
     }

@@ -102,6 +102,10 @@ impl DualFs {
         }
         merge.next_layer();
         for item in beneath {
+            // B may have been somebody's A.
+            if self.is_hidden(dir, &item.name)? {
+                continue;
+            }
             let number = shown_number(Side::B, item.number);
             merge.add(Listed::new(item.name.as_bytes(), number, item.kind), false);
         }

@@ -26,13 +26,15 @@ impl DualFs {
         }
         let dir = self.directory(parent)?;
         let a = self.ready_for(ctx, &dir, name, plan)?;
-        let file = self.raise(&node, Keep::All)?;
+        self.raise(&node, Keep::All)?;
         let _names = dir.changing_live()?;
         let seen = self.look(ctx, &dir, name, plan.view, Need::Both)?;
         if !seen.is_nothing() {
             return Err(Errno::EEXIST);
         }
-        if self.note(&file, node.kind, NUMBER)?.is_some() {
+        let linkable = self.linkable(&node)?;
+        let file = &linkable.held;
+        if self.note(file, node.kind, NUMBER)?.is_some() {
             self.becomes_impure(&dir)?;
         }
         let mut kept = Kept::Not;
@@ -48,6 +50,7 @@ impl DualFs {
             let entry = a.fs.link(ctx, file.ino, a.ino, name)?;
             a.adopt(&entry)?
         };
+        drop(linkable);
         there.attr = there.held.attr(ctx)?;
         let known = self.known(ctx, &dir, name, &seen_in_a(there))?;
         if seen.beneath() && kept == Kept::Not {

@@ -128,17 +128,19 @@ impl DualFs {
         mut parts: Parts,
     ) -> FsResult<Arc<Node>> {
         let mut top = there.clone();
-        if parts.a.is_none()
-            && let Some(copy) = self.indexed(ctx, there)?
-        {
-            parts.a = Some(Arc::clone(&copy.held));
-            top = copy;
+        let mut links = 0;
+        if parts.a.is_none() {
+            if let Some(copy) = self.indexed(ctx, there)? {
+                parts.a = Some(Arc::clone(&copy.held));
+                top = copy;
+            } else {
+                links = -self.names_gone(ctx, there)?;
+            }
         }
         // One that the index leads to may have no other name in A.
         let counted = top.attr.nlink > 1 || parts.a.is_some() && parts.b.is_some();
         let is_copy = parts.a.is_some() && (parts.b.is_some() || self.marks(dir)?.impure);
         let mut number = shown_number(top.held.side, top.attr.ino);
-        let mut links = 0;
         if is_copy {
             if let Some(noted) = self.note_of(&top, NUMBER)? {
                 number = parse_number(&noted).unwrap_or(number);

@@ -24,11 +24,13 @@ mod attr;
 mod builder;
 mod complete;
 mod copy;
+mod crash;
 mod create;
 mod dir;
 mod file_system;
 mod gate;
 mod hook;
+mod index;
 mod invalidate;
 mod io;
 mod link;
@@ -173,6 +175,14 @@ impl DualFs {
             hidden: OnceLock::new(),
             remembers: AtomicBool::new(false),
         }
+    }
+}
+
+/// Both backends get back all that was taken, and are dropped where nobody else has them.
+impl Drop for DualFs {
+    fn drop(&mut self) {
+        self.handles.clear();
+        self.table.end();
     }
 }
 

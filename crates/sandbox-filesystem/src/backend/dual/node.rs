@@ -208,6 +208,11 @@ impl Node {
         self.links.load(Ordering::Relaxed)
     }
 
+    /// So many more; how many there are then.
+    pub(super) fn add_links(&self, more: i64) -> i64 {
+        self.links.fetch_add(more, Ordering::Relaxed) + more
+    }
+
     pub(super) fn set_links(&self, links: i64) {
         self.links.store(links, Ordering::Relaxed);
     }

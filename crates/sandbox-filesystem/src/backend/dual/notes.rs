@@ -11,7 +11,7 @@ use crate::backend::union::marks;
 use crate::fs::{Errno, FsResult, XattrFlags, XattrReply};
 
 /// The number that programs see of what was copied or made here where B has something of the same name, in hexadecimal
-/// digits. Where it is, A's file is the one that is seen.
+/// digits, and for a file with several names what it is called in the index. Where it is, A's file is the one that is seen.
 pub(super) const NUMBER: &str = "user.overlay.sandbox.dual";
 
 /// Longer than any value that is noted.
@@ -134,9 +134,35 @@ impl DualFs {
 
 /// The number that is noted.
 pub(super) fn parse_number(value: &[u8]) -> Option<u64> {
-    u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
+    let text = std::str::from_utf8(value).ok()?;
+    u64::from_str_radix(text.split(' ').next()?, 16).ok()
+}
+
+/// What the copy of a file with several names is called in the index, which is noted after its number.
+pub(super) fn parse_key(value: &[u8]) -> Option<&str> {
+    let key = std::str::from_utf8(value).ok()?.split(' ').nth(1)?;
+    let is_sane = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'.');
+    (key.contains('-') && key.bytes().all(is_sane)).then_some(key)
 }
 
 pub(super) fn format_number(number: u64) -> Vec<u8> {
     format!("{number:x}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_neither_a_number_nor_a_key() {
+        assert_eq!((parse_number(b"1f"), parse_key(b"1f")), (Some(0x1f), None));
+        let both = b"1f 2-3.4";
+        assert_eq!((parse_number(both), parse_key(both)), (Some(0x1f), Some("2-3.4")));
+        for bad in [&b""[..], b"x", b"\xff", b" ", b"-1"] {
+            assert_eq!(parse_number(bad), None, "{bad:?}");
+        }
+        for bad in [&b"1 ../x"[..], b"1 .", b"1 ..", b"1  ", b"1 a/b", b"1 2-3.4.gone"] {
+            assert_eq!(parse_key(bad), None, "{bad:?}");
+        }
+    }
 }

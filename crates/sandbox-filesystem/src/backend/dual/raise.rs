@@ -1,21 +1,63 @@
 //! Materialisation: what is in B gets a copy in A, once, whoever asks for it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use super::DualFs;
 use super::copy::{Keep, Original, copy, times_of};
+use super::crash::crash_point;
+use super::create::seen_in_a;
+use super::index::{is_several, key};
+use super::lookup::shown_number;
 use super::node::{Node, Place};
 use super::notes::{Kept, NUMBER, format_number};
-use super::side::{Held, Looked, There, ourselves};
+use super::side::{Held, Looked, Side, There, ourselves};
 use super::staging::{Staged, move_out};
 use crate::backend::union::Turn;
 use crate::backend::union::marks;
-use crate::fs::{Attr, Context, Errno, FsResult, RenameFlags};
+use crate::fs::{Attr, Errno, FsResult, RenameFlags};
+
+/// How often directories may change their places under a copy before it gives up.
+const TRIES: usize = 8;
+
+/// A copy that has a name.
+pub(super) struct Linkable {
+    pub(super) held: Arc<Held>,
+    _named: Option<Staged>,
+}
 
 impl DualFs {
-    /// The part in A, which is made where there is none. Nobody who calls this holds a lock.
+    /// The part in A, which is made where there is none, and so is that of every directory above. Nobody who calls this holds
+    /// a lock.
     pub(super) fn raise(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+        for _ in 1..TRIES {
+            match self.raise_with_parents(node, keep) {
+                Err(Errno::ESTALE) => {}
+                other => return other,
+            }
+        }
+        self.raise_with_parents(node, keep)
+    }
+
+    fn raise_with_parents(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+        // No recursion: a tree can be deeper than a thread's stack.
+        let mut above = Vec::new();
+        let mut at = Arc::clone(node);
+        while at.a().is_none()
+            && let Some(place) = at.place()
+        {
+            at = place.parent;
+            above.push(Arc::clone(&at));
+        }
+        for dir in above.iter().rev() {
+            self.raise_alone(dir, Keep::All)?;
+        }
+        self.raise_alone(node, keep)
+    }
+
+    /// As `raise`, for what is in a directory that is in A; `ESTALE` where it is in another one by now.
+    fn raise_alone(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
         loop {
             if let Some(a) = node.a() {
                 return Ok(a);
@@ -42,17 +84,19 @@ impl DualFs {
 
     fn raise_directory(&self, node: &Arc<Node>) -> FsResult<Arc<Held>> {
         let place = node.place().ok_or(Errno::ENOENT)?;
-        let parent = self.raise(&place.parent, Keep::All)?;
+        let parent = place.parent.raised()?;
         let (b, attr) = Self::original(node)?;
         let staging = self.staging()?;
         let original = Original { held: &b, attr };
         let (staged, there) = copy(&staging, &original, Keep::All, self.durability)?;
         let kept = self.mark_number(&there, node.number())?;
+        crash_point("copy: dir staged");
         let names = place.parent.changing_live()?;
         if !self.is_still_there(&place, &b)? {
             return Err(Errno::ENOENT);
         }
         self.put(&place, &parent, &staged)?;
+        crash_point("copy: dir in place");
         self.table.attach(node, &there.held);
         self.settle(node, kept);
         drop(names);
@@ -63,48 +107,64 @@ impl DualFs {
         let (b, attr) = Self::original(node)?;
         let place = node.place();
         let parent = match &place {
-            Some(place) => Some(self.raise(&place.parent, Keep::All)?),
+            Some(place) => Some(place.parent.raised()?),
             None => None,
         };
         let staging = self.staging()?;
         let original = Original { held: &b, attr };
         let (staged, there) = copy(&staging, &original, keep, self.durability)?;
-        let kept = self.mark_number(&there, node.number())?;
-        let key = if attr.nlink > 1 && i64::from(attr.nlink) + node.links() > 0 {
-            self.enter_index(&there, &attr)?
+        let kept = if is_several(&attr) {
+            let noted = [&*format_number(node.number()), b" ", key(&attr).as_bytes()].concat();
+            self.mark(&there.held, there.kind(), NUMBER, &noted)?
         } else {
-            None
+            self.mark_number(&there, node.number())?
         };
-        let indexed = i64::from(key.is_some());
-        if attr.nlink > 1 && key.is_none() {
-            // Other names find it for as long as somebody remembers it.
-            self.table.pin(node);
-        }
-        let visible = i64::from(attr.nlink) + node.links();
-        let named = match (&place, &parent) {
-            (Some(place), Some(parent)) => {
-                let names = place.parent.changing();
-                let there_still = self.is_still_there(place, &b)?;
-                if there_still {
-                    self.note_links(&there, visible - 1 - indexed)?;
-                    self.put(place, parent, &staged)?;
-                    node.set_links(visible - 1 - indexed);
-                    self.table.attach(node, &there.held);
-                }
-                drop(names);
-                there_still
+        crash_point("copy: staged");
+        let indexed = self.prepare_names(node, &there, &attr)?;
+        // Other names can go meanwhile.
+        let uncounted = i64::from(attr.nlink) - i64::from(indexed);
+        let mut named = false;
+        if let (Some(place), Some(parent)) = (&place, &parent) {
+            let _names = place.parent.changing();
+            named = self.is_still_there(place, &b)?;
+            if named {
+                self.put(place, parent, &staged)?;
+                crash_point("copy: in place");
+                node.add_links(uncounted - 1);
+                self.table.attach(node, &there.held);
             }
-            _ => false,
-        };
+        }
         if !named {
-            // Gone meanwhile, or known by another name alone. The copy loses its name when this ends.
-            self.note_links(&there, visible - indexed)?;
+            // Gone meanwhile, or known by another name alone. The copy loses its name in staging.
             drop(staged);
-            node.set_links(visible - indexed);
+            node.add_links(uncounted);
             self.table.attach(node, &there.held);
         }
         self.settle(node, kept);
+        if attr.nlink > 1 {
+            self.note_links(&there, node.links())?;
+            self.keep_names_gone(node, 0)?;
+        }
         Ok(there.held)
+    }
+
+    /// Other names of B's find the copy from now on. Whether it is in the index.
+    ///
+    /// The number that is noted is never too small, whenever this ends: with the last name that is counted the copy would be
+    /// forgotten, and names that are left would show what B has.
+    fn prepare_names(&self, node: &Arc<Node>, copy: &There, original: &Attr) -> FsResult<bool> {
+        if original.nlink < 2 {
+            return Ok(false);
+        }
+        let names = i64::from(original.nlink) + node.links();
+        self.note_links(copy, names)?;
+        if names > 0 && self.enter_index(copy, original)? {
+            crash_point("copy: indexed");
+            return Ok(true);
+        }
+        // They find it for as long as somebody remembers it.
+        self.table.pin(node);
+        Ok(false)
     }
 
     /// Whether the name still leads to the file of B, with nothing of A's above it that has to stay. The names are locked.
@@ -142,9 +202,6 @@ impl DualFs {
 
     /// How many names there are beyond those in A, where files can carry that.
     fn note_links(&self, there: &There, links: i64) -> FsResult<()> {
-        if links == 0 {
-            return Ok(());
-        }
         let links = i32::try_from(links).map_err(|_| Errno::EMLINK)?;
         let value = marks::format_nlink(links);
         match self.mark(&there.held, there.kind(), marks::NLINK, value.as_bytes())? {
@@ -155,77 +212,102 @@ impl DualFs {
     /// What is in staging gets its name in a directory whose names are locked, whose times stay.
     fn put(&self, place: &Place, parent: &Held, staged: &Staged) -> FsResult<()> {
         self.becomes_impure(&place.parent)?;
+        crash_point("copy: impure");
         let ctx = ourselves();
         let before = parent.attr(&ctx)?;
         move_out(staged, parent, &place.name, RenameFlags::empty())?;
         parent.set(&ctx, &times_of(&before)).map(drop)
     }
 
-    /// Makes the copy reachable from B's other names. None where A has no links.
-    fn enter_index(&self, copy: &There, original: &Attr) -> FsResult<Option<OsString>> {
-        if copy.kind() != libc::S_IFREG {
-            return Ok(None);
-        }
-        let index = Arc::clone(&self.staging()?.index);
-        let key = index_key(original);
-        match index.fs.link(&ourselves(), copy.held.ino, index.ino, &key) {
-            Ok(entry) => {
-                drop(index.adopt(&entry)?);
-                Ok(Some(key))
-            }
-            Err(Errno::EPERM | Errno::ENOSYS | Errno::ENOTSUP | Errno::EMLINK) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The copy of a file of B that has several names.
-    pub(super) fn indexed(&self, ctx: &Context<'_>, there: &There) -> FsResult<Option<There>> {
-        if there.kind() != libc::S_IFREG || there.attr.nlink < 2 {
-            return Ok(None);
-        }
-        let Some(index) = self.index_if_any(ctx)? else {
-            return Ok(None);
-        };
-        let found = index.look(ctx, &index_key(&there.attr))?.there();
-        Ok(found.filter(|copy| copy.kind() == libc::S_IFREG))
-    }
-
-    /// No name leads to the file any more: the index does not either.
-    pub(super) fn leave_index(&self, node: &Node) -> FsResult<()> {
-        let Some(b) = node.b() else { return Ok(()) };
-        let ctx = ourselves();
-        let Some(index) = self.index_if_any(&ctx)? else {
-            return Ok(());
-        };
-        let key = index_key(&b.attr(&ctx)?);
-        match index.fs.unlink(&ctx, index.ino, &key) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A name of B's of a file that has a copy leads to the copy from then on. The directory's names are locked, and it is in A.
     pub(super) fn link_name(&self, dir: &Arc<Node>, name: &OsStr, node: &Arc<Node>) -> FsResult<()> {
-        let (parent, copy) = (dir.raised()?, node.raised()?);
+        let parent = dir.raised()?;
         let ctx = ourselves();
         self.becomes_impure(dir)?;
         let before = parent.attr(&ctx)?;
+        let linkable = self.linkable(node)?;
         // In staging first, since a file that was there before may have the name in A.
         let staged = self.staging()?.name();
         let stage = &staged.staging.stage;
-        let entry = parent.fs.link(&ctx, copy.ino, stage.ino, &staged.name)?;
+        let entry = parent.fs.link(&ctx, linkable.held.ino, stage.ino, &staged.name)?;
         drop(parent.adopt(&entry)?);
+        crash_point("name: linked");
         move_out(&staged, &parent, name, RenameFlags::empty())?;
+        crash_point("name: in place");
         parent.set(&ctx, &times_of(&before))?;
+        self.count_links(node, -1)
+    }
+
+    /// The copy of a file, which has a name in A for as long as this is kept.
+    ///
+    /// Of what is no file the index has nothing, so that the last of its names in A can have gone when one of B's is to lead
+    /// to it, and no backend gives a name to what has none. It is made again then: it has no content, so that nobody can tell.
+    pub(super) fn linkable(&self, node: &Arc<Node>) -> FsResult<Linkable> {
+        loop {
+            let held = node.raised()?;
+            if node.kind == libc::S_IFREG || node.links() <= 0 || held.attr(&ourselves())?.nlink > 0 {
+                return Ok(Linkable { held, _named: None });
+            }
+            // Whoever has its turn waits for no lock: there is a copy already.
+            let Turn::Own(_own) = self.once.turn(node.ino) else {
+                continue;
+            };
+            let original = Original {
+                attr: held.attr(&ourselves())?,
+                held: &held,
+            };
+            let staging = self.staging()?;
+            let (staged, there) = copy(&staging, &original, Keep::All, self.durability)?;
+            self.table.attach(node, &there.held);
+            return Ok(Linkable {
+                held: there.held,
+                _named: Some(staged),
+            });
+        }
+    }
+
+    /// A copy of the copy, for a name of B's where A has no links: hard links part.
+    pub(super) fn own_copy(&self, node: &Arc<Node>) -> FsResult<(Staged, There)> {
+        let held = node.raised()?;
+        let original = Original {
+            attr: held.attr(&ourselves())?,
+            held: &held,
+        };
+        copy(&self.staging()?, &original, Keep::All, self.durability)
+    }
+
+    /// The name leads to what is in staging, which is another file than the node from then on. The directory's names are
+    /// locked, and it is in A.
+    pub(super) fn part_name(
+        &self,
+        dir: &Arc<Node>,
+        name: &OsStr,
+        node: &Arc<Node>,
+        (staged, own): &(Staged, There),
+    ) -> FsResult<()> {
+        let parent = dir.raised()?;
+        let ctx = ourselves();
+        self.becomes_impure(dir)?;
+        let number = shown_number(Side::A, own.attr.ino);
+        let kept = self.mark_number(own, number)?;
+        let before = parent.attr(&ctx)?;
+        move_out(staged, &parent, name, RenameFlags::empty())?;
+        parent.set(&ctx, &times_of(&before))?;
+        if kept == Kept::Not {
+            let known = self.known(&ctx, dir, name, &seen_in_a(own.clone()))?;
+            self.remember_new(&known.node);
+        }
         self.count_links(node, -1)
     }
 
     /// So many names more than the backend counts.
     pub(super) fn count_links(&self, node: &Arc<Node>, more: i64) -> FsResult<()> {
-        let links = node.links() + more;
-        node.set_links(links);
+        let links = node.add_links(more);
         match node.a() {
-            None => self.table.pin(node),
+            None => {
+                self.table.pin(node);
+                self.keep_names_gone(node, -links)?;
+            }
             Some(a) => {
                 let links = i32::try_from(links).map_err(|_| Errno::EMLINK)?;
                 let value = marks::format_nlink(links);
@@ -236,14 +318,4 @@ impl DualFs {
         }
         Ok(())
     }
-}
-
-/// By what a file of B is known again: its number, and when it was changed, so that another one with the same number is not
-/// taken for it.
-fn index_key(attr: &Attr) -> OsString {
-    let time = attr.ctime;
-    OsString::from(format!(
-        "{:x}-{:x}.{:x}",
-        attr.ino, time.seconds, time.nanoseconds
-    ))
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard}
 
 use super::DualFs;
 use super::copy::Keep;
+use super::crash::crash_point;
 use super::look::{Need, Seen, Shown};
 use super::node::{Life, Node};
 use super::notes::{NUMBER, format_number};
 use super::policy::Plan;
 use super::side::Side;
-use super::staging::{Form, clear, make_whiteout, move_out};
+use super::staging::{Form, clear, move_out};
 use crate::backend::union::marks;
 use crate::backend::union::plan::{self, RenamePlan, Step, Upper};
 use crate::fs::{Context, Errno, FsResult, Ino, RenameFlags};
@@ -128,7 +129,28 @@ impl DualFs {
         if let Some(target) = both.new.1.as_ref().filter(|_| ask.exchanges()) {
             self.ready(ask.new, target, ask.plan)?;
         }
+        self.ready_to_be_replaced(ask, &both)?;
         Ok(false)
+    }
+
+    /// What changes places with what replaces it has to be in A.
+    fn ready_to_be_replaced(&self, ask: &Ask<'_>, both: &Both) -> FsResult<()> {
+        let Some(target) = both.new.1.as_ref().filter(|_| !ask.exchanges()) else {
+            return Ok(());
+        };
+        if both.new.0.shown != Shown::B || !both.old.0.beneath() {
+            return Ok(());
+        }
+        let able = self.staging()?.able;
+        if !able.keeps() || able.leaves_whiteout {
+            Ok(())
+        } else if target.is_directory() {
+            self.raise(target, Keep::All).map(drop)
+        } else if able.links {
+            Ok(())
+        } else {
+            self.raise_name(ask.new.dir, ask.new.name, target, ask.plan)
+        }
     }
 
     fn ready(&self, spelled: Spelled<'_>, node: &Arc<Node>, plan: &Plan) -> FsResult<()> {
@@ -208,8 +230,11 @@ impl DualFs {
                 self.becomes_opaque(target)?;
             }
             clear(&*target.raised()?)?;
+            crash_point("rename: cleared");
         }
+        crash_point("rename: prepared");
         self.step(ask, both, steps)?;
+        crash_point("rename: done");
         if let Some(inside) = &mut inside {
             **inside = Life::Removed;
         }
@@ -227,7 +252,7 @@ impl DualFs {
             self.mark_node(source, marks::OPAQUE, b"y")?;
         } else if both.new.0.beneath() && !source.is_directory() {
             self.becomes_impure(ask.new.dir)?;
-            self.mark_node(source, NUMBER, &format_number(source.number()))?;
+            self.is_made_here(source)?;
         }
         let Some(target) = both.new.1.as_ref().filter(|_| ask.exchanges()) else {
             return Ok(());
@@ -239,9 +264,17 @@ impl DualFs {
             self.mark_node(target, marks::OPAQUE, b"y")?;
         } else if both.old.0.beneath() && !target.is_directory() {
             self.becomes_impure(ask.old.dir)?;
-            self.mark_node(target, NUMBER, &format_number(target.number()))?;
+            self.is_made_here(target)?;
         }
         Ok(())
+    }
+
+    /// A file hides what B has under its name. Where it says so already, it may say more.
+    fn is_made_here(&self, file: &Arc<Node>) -> FsResult<()> {
+        match self.note(&*file.raised()?, file.kind, NUMBER)? {
+            Some(_) => Ok(()),
+            None => self.mark_node(file, NUMBER, &format_number(file.number())),
+        }
     }
 
     /// The one step.
@@ -261,6 +294,7 @@ impl DualFs {
                     self.holds_attributes(ask.old.dir)?;
                 }
                 self.host_rename(ask, RenameFlags::EXCHANGE)?;
+                crash_point("rename: exchanged");
                 if steps.old_is_unlinked {
                     let a = ask.old.dir.raised()?;
                     a.fs.unlink(ask.ctx, a.ino, ask.old.name)?;
@@ -307,39 +341,57 @@ impl DualFs {
         }
     }
 
-    /// Where no rename leaves a whiteout: first the file has both names, then the old one goes.
+    /// Where no rename leaves a whiteout. One step where nothing is replaced; else the file has both names first, or it and what
+    /// it replaces have changed places, and then the old name goes.
     fn move_file(&self, ask: &Ask<'_>, both: &Both) -> FsResult<()> {
+        let Some(target) = &both.new.1 else {
+            return self.change_places_with_whiteout(ask);
+        };
         let staging = self.staging()?;
-        let staged = staging.name();
-        let (source, to) = (both.old.1.raised()?, ask.new.dir.raised()?);
-        match self.a.link(ask.ctx, source.ino, staging.stage.ino, &staged.name) {
-            Ok(entry) => {
-                drop(to.adopt(&entry)?);
-                move_out(&staged, &to, ask.new.name, RenameFlags::empty())?;
-            }
-            Err(Errno::EPERM | Errno::ENOSYS | Errno::ENOTSUP | Errno::EMLINK) => {
-                self.host_rename(ask, RenameFlags::empty())?;
-            }
-            Err(error) => return Err(error),
+        if staging.able.links {
+            let staged = staging.name();
+            let (source, to) = (both.old.1.raised()?, ask.new.dir.raised()?);
+            let entry = self
+                .a
+                .link(ask.ctx, source.ino, staging.stage.ino, &staged.name)?;
+            drop(to.adopt(&entry)?);
+            move_out(&staged, &to, ask.new.name, RenameFlags::empty())?;
+            crash_point("rename: linked");
+        } else if both.new.0.upper() == Upper::Other {
+            self.becomes_impure(ask.old.dir)?;
+            self.is_made_here(target)?;
+            self.host_rename(ask, RenameFlags::EXCHANGE)?;
+            crash_point("rename: exchanged");
+        } else {
+            return Err(Errno::ESTALE);
         }
         self.leave_whiteout(ask, Upper::Other)
     }
 
-    /// The same for a directory, which changes places with a whiteout or with the empty directory that it replaces.
+    /// The same for a directory, which changes places with the empty one that it replaces.
     fn move_directory(&self, ask: &Ask<'_>, both: &Both) -> FsResult<()> {
-        if both.new.0.upper() == Upper::Directory {
-            self.host_rename(ask, RenameFlags::EXCHANGE)?;
-            return self.leave_whiteout(ask, Upper::Directory);
+        if both.new.1.is_none() {
+            return self.change_places_with_whiteout(ask);
         }
-        let to = ask.new.dir.raised()?;
+        if both.new.0.upper() != Upper::Directory {
+            return Err(Errno::ESTALE);
+        }
+        self.host_rename(ask, RenameFlags::EXCHANGE)?;
+        crash_point("rename: exchanged");
+        self.leave_whiteout(ask, Upper::Directory)
+    }
+
+    /// A whiteout, which hides nothing that is seen, comes to the new name, and then to the old one in the same step in which
+    /// that is left.
+    fn change_places_with_whiteout(&self, ask: &Ask<'_>) -> FsResult<()> {
         let staging = self.staging()?;
-        if staging.able.whiteout == Some(Form::Device) {
-            make_whiteout(&to, ask.new.name, Form::Device)?;
-        } else {
+        if staging.able.whiteout == Some(Form::Attribute) {
             self.holds_attributes(ask.old.dir)?;
             self.holds_attributes(ask.new.dir)?;
-            move_out(&staging.whiteout()?, &to, ask.new.name, RenameFlags::empty())?;
         }
+        let to = ask.new.dir.raised()?;
+        move_out(&staging.whiteout()?, &to, ask.new.name, RenameFlags::empty())?;
+        crash_point("rename: whiteout in place");
         self.host_rename(ask, RenameFlags::EXCHANGE)
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Able {
     pub(super) exchange: bool,
     /// A rename can leave a whiteout.
     pub(super) leaves_whiteout: bool,
+    /// A file can have several names.
+    pub(super) links: bool,
 }
 
 /// What a whiteout is.
@@ -250,6 +252,10 @@ fn probe(stage: &Held) -> FsResult<Able> {
         (false, true) => Some(Form::Attribute),
         (false, false) => None,
     };
+    let linked = stage
+        .fs
+        .link(&ctx, made.held.ino, stage.ino, OsStr::new("linked"));
+    let links = able(linked.and_then(|entry| stage.adopt(&entry)).map(drop))?;
     let rename = |name, new, flags| stage.fs.rename(&ctx, stage.ino, name, stage.ino, new, flags);
     let leaves = able(rename(file, moved, RenameFlags::WHITEOUT))? && shows_whiteout(stage, file)?;
     let (one, other) = (OsStr::new("one"), OsStr::new("other"));
@@ -262,6 +268,7 @@ fn probe(stage: &Held) -> FsResult<Able> {
         whiteout: form,
         exchange: able(rename(one, other, RenameFlags::EXCHANGE))?,
         leaves_whiteout: leaves && form == Some(Form::Device),
+        links,
     })
 }
 
@@ -283,10 +290,39 @@ fn able(result: FsResult<()>) -> FsResult<bool> {
 
 /// Removes everything in a directory of a backend.
 pub(super) fn clear(dir: &Held) -> FsResult<()> {
-    for item in list(dir)? {
-        remove(dir, &item.name)?;
+    let ctx = ourselves();
+    // No recursion: a tree can be deeper than a thread's stack.
+    let mut rest = list(dir)?;
+    let mut below: Vec<Emptied> = Vec::new();
+    loop {
+        let (here, items) = match below.last_mut() {
+            Some(emptied) => (&*emptied.dir, &mut emptied.rest),
+            None => (dir, &mut rest),
+        };
+        if let Some(item) = items.pop() {
+            match here.look(&ctx, &item.name)?.there() {
+                None => {}
+                Some(there) if there.is_directory() => below.push(Emptied {
+                    rest: list(&there.held)?,
+                    dir: there.held,
+                    name: item.name,
+                }),
+                Some(_) => here.fs.unlink(&ctx, here.ino, &item.name)?,
+            }
+        } else if let Some(emptied) = below.pop() {
+            let above = below.last().map_or(dir, |above| &*above.dir);
+            above.fs.rmdir(&ctx, above.ino, &emptied.name)?;
+        } else {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+/// A directory that is being emptied: its name, and what is still in it.
+struct Emptied {
+    dir: Arc<Held>,
+    name: OsString,
+    rest: Vec<Item>,
 }
 
 /// Removes what has a name, if there is something, with everything in it.

@@ -208,6 +208,15 @@ impl Table {
         drop(gone);
     }
 
+    /// Nothing is known any more, the root neither. Nodes lead to the table, so that it would keep itself.
+    pub(super) fn end(&self) {
+        let (known, pinned) = {
+            let mut maps = self.lock();
+            (std::mem::take(&mut maps.known), std::mem::take(&mut maps.pinned))
+        };
+        drop((known, pinned));
+    }
+
     /// How many are known, the root among them, and how many of those are kept for what is in memory alone.
     #[cfg(test)]
     pub(super) fn count(&self) -> (usize, usize) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::DualFs;
 use super::copy::Keep;
+use super::crash::crash_point;
 use super::look::{Need, Seen, Shown};
 use super::node::{Life, Node};
 use super::policy::Plan;
@@ -33,6 +34,7 @@ impl DualFs {
             return Err(Errno::EISDIR);
         }
         self.take_away(ctx, &dir, name, &seen)?;
+        crash_point("remove: done");
         node.leave(&dir, name);
         self.name_gone(ctx, &node, &seen)
     }
@@ -54,6 +56,7 @@ impl DualFs {
             return Err(Errno::ENOTEMPTY);
         }
         self.take_away(ctx, &dir, name, &seen)?;
+        crash_point("remove: done");
         *inside = Life::Removed;
         drop(inside);
         self.directory_gone(&dir, name, &node);
@@ -115,16 +118,20 @@ impl DualFs {
         }
         if staging.able.whiteout == Some(Form::Attribute) {
             self.holds_attributes(dir)?;
+            crash_point("remove: attributes");
         } else if how == Removal::AddWhiteout {
             return make_whiteout(&a, name, Form::Device);
         }
         let whiteout = staging.whiteout()?;
+        crash_point("remove: whiteout staged");
         let flags = match how {
             Removal::ExchangeWithWhiteout => RenameFlags::EXCHANGE,
             _ => RenameFlags::empty(),
         };
+        move_out(&whiteout, &a, name, flags)?;
+        crash_point("remove: moved");
         // What has come to staging by this is removed there.
-        move_out(&whiteout, &a, name, flags)
+        Ok(())
     }
 
     /// There is nothing beneath.
@@ -135,6 +142,7 @@ impl DualFs {
         if let Some(there) = &seen.a {
             // Whiteouts, which hide nothing any more.
             clear(&there.held)?;
+            crash_point("remove: cleared");
         }
         a.fs.rmdir(ctx, a.ino, name)
     }
@@ -179,7 +187,7 @@ impl DualFs {
                 Ok(())
             };
         }
-        if node.a().is_some() {
+        if node.a().is_some() || node.links() < 0 {
             self.leave_index(node)?;
         }
         let left = top.attr(ctx)?.nlink;

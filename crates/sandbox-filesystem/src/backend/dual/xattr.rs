@@ -48,7 +48,8 @@ pub(super) fn names(ctx: &Context<'_>, held: &Held) -> FsResult<Vec<Vec<u8>>> {
     })
 }
 
-fn name_in(side: Side, name: &OsStr) -> FsResult<Cow<'_, OsStr>> {
+/// The name of a client's attribute in a backend.
+pub(super) fn name_in(side: Side, name: &OsStr) -> FsResult<Cow<'_, OsStr>> {
     match side {
         Side::B => Ok(Cow::Borrowed(name)),
         Side::A => match kept_name(name) {

@@ -296,14 +296,7 @@ impl OverlayBuilder {
 
     /// Locks both directories and tries out what is needed.
     fn make_ready(&self, upper: &Opened, work: &Opened) -> Result<Upper, OverlayProblem> {
-        let lock = |directory: &Opened| {
-            let opened = host::reopen_dir(directory.fd.as_fd()).map_err(|source| OverlayProblem::Open {
-                path: directory.path.clone(),
-                source: source.into(),
-            })?;
-            Held::take(opened, &directory.path)
-        };
-        let locks = [lock(upper)?, lock(work)?];
+        let locks = [Held::of(upper)?, Held::of(work)?];
         if probe::is_volatile(work.fd.as_fd()) {
             return Err(OverlayProblem::Volatile {
                 staging: work.path.clone(),

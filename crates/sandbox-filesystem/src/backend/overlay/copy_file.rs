@@ -111,7 +111,12 @@ impl OverlayFs {
         if !is_at(inode, place) {
             return Err(Errno::ESTALE);
         }
+        // As many as there were.
+        let were = i32::try_from(links_before).unwrap_or(i32::MAX);
         if several {
+            // Never too few, whenever this ends: with the last name that is counted the copy would be forgotten.
+            let links = inode.links.load(Ordering::Relaxed).saturating_add(were - 1);
+            kept::note_links(file.as_fd(), links)?;
             upper
                 .index
                 .add(inode.identity(), upper.staging.fd(), &staged.name)?;
@@ -122,15 +127,10 @@ impl OverlayFs {
             None => drop(staged),
         }
         if several {
-            // As many as there were, less those that the host counts now: in the index, and here.
+            // Less those that the host counts now: in the index, and here.
             let counted = 1 + i32::from(place.is_some());
-            let were = i32::try_from(links_before).unwrap_or(i32::MAX);
             inode.links.fetch_add(were - counted, Ordering::Relaxed);
-        }
-        if several {
             kept::settle_links(inode, file.as_fd())?;
-        }
-        if several {
             // From here on the number is in the copy.
             upper
                 .index

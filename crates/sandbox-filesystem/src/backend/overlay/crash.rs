@@ -27,27 +27,8 @@ pub(super) const POINTS: &[&str] = &[
     "rename: whiteout unlinked",
 ];
 
-/// `NAME:N`: the process is killed when it passes that place for the Nth time.
+/// Ends the process where it was told to.
 #[cfg(test)]
-pub(super) const KILL_AT: &str = "SANDBOX_TEST_OVERLAY_KILL_AT";
-
-/// Does what the variable says.
-#[cfg(test)]
-pub(super) fn crash_point(name: &str) {
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static KILL: LazyLock<Option<(String, usize)>> = LazyLock::new(|| {
-        let wanted = std::env::var(KILL_AT).ok()?;
-        let (name, count) = wanted.rsplit_once(':')?;
-        Some((name.to_owned(), count.parse().ok()?))
-    });
-    static PASSED: AtomicUsize = AtomicUsize::new(0);
-    assert!(POINTS.contains(&name), "{name} is not listed");
-    if let Some((wanted, count)) = &*KILL
-        && wanted == name
-        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count
-    {
-        let me = rustix::process::getpid();
-        rustix::process::kill_process(me, rustix::process::Signal::KILL).unwrap();
-    }
+pub(super) fn crash_point(name: &'static str) {
+    crate::backend::testing::crash::pass(POINTS, name);
 }

@@ -28,8 +28,13 @@ pub(super) fn note_origin(inode: &Inode, copy: BorrowedFd<'_>, several: bool) ->
 
 /// Writes down how many names are not in the upper.
 pub(super) fn settle_links(inode: &Inode, copy: BorrowedFd<'_>) -> FsResult<()> {
+    note_links(copy, inode.links.load(Ordering::Relaxed))
+}
+
+/// The same, of a copy that is not the inode's yet.
+pub(super) fn note_links(copy: BorrowedFd<'_>, links: i32) -> FsResult<()> {
     if carries_attributes(copy)? {
-        index::set_links(copy, inode.links.load(Ordering::Relaxed))?;
+        index::set_links(copy, links)?;
     }
     Ok(())
 }

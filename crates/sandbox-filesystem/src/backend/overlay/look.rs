@@ -56,6 +56,16 @@ impl Spot {
 impl OverlayFs {
     /// What the name leads to. The directory's names are locked.
     pub(super) fn look(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<Seen> {
+        self.look_until(dir, name, |_| false)
+    }
+
+    /// As [`look`](Self::look), but no further than to a topmost directory of which that `is_enough`.
+    pub(super) fn look_until(
+        &self,
+        dir: &Arc<Inode>,
+        name: &OsStr,
+        is_enough: impl Fn(&Spot) -> bool,
+    ) -> FsResult<Seen> {
         let below = parts(dir).below();
         let own = Asked {
             layer: dir.layer(),
@@ -68,8 +78,8 @@ impl OverlayFs {
         if own.layer == 0 {
             upper = upper_has(&sight);
         }
-        if found.see(sight) == More::Needed {
-            self.ask(dir, &below, name, &mut detour, &mut found)?;
+        if found.see(sight) == More::Needed && !found.is_directory_of(&is_enough) {
+            self.ask(dir, &below, name, &mut detour, &mut found, is_enough)?;
         }
         Ok(Seen { found, upper })
     }
@@ -78,7 +88,7 @@ impl OverlayFs {
     pub(super) fn is_beneath(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<bool> {
         let below = parts(dir).below();
         let mut found = Found::new();
-        self.ask(dir, &below, name, &mut None, &mut found)?;
+        self.ask(dir, &below, name, &mut None, &mut found, |_| false)?;
         Ok(!matches!(found, Found::Nothing))
     }
 
@@ -89,6 +99,7 @@ impl OverlayFs {
         name: &OsStr,
         detour: &mut Option<PathBuf>,
         found: &mut Found<Spot>,
+        is_enough: impl Fn(&Spot) -> bool,
     ) -> FsResult<()> {
         for (left, part) in (0..below.len()).rev().zip(below) {
             let asked = Asked {
@@ -97,7 +108,7 @@ impl OverlayFs {
                 is_last: left == 0,
             };
             let sight = self.sight(dir, &asked, name, detour)?;
-            if found.see(sight) == More::Known {
+            if found.see(sight) == More::Known || found.is_directory_of(&is_enough) {
                 break;
             }
         }

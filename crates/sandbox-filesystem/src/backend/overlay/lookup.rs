@@ -38,7 +38,24 @@ impl OverlayFs {
     /// The entry that has this name now, with one reference more.
     pub(super) fn find(&self, dir: &Arc<Inode>, name: &OsStr) -> FsResult<Entry> {
         let _looking = parts(dir).looking();
-        let seen = self.look(dir, name)?;
+        // What is beneath a directory that is known already was found out when it was found first.
+        let is_known = |spot: &Spot| {
+            let inode = self.host.table.known(&spot.identity());
+            inode.is_some_and(|inode| inode.parts.get().is_some())
+        };
+        let mut seen = self.look_until(dir, name, is_known)?;
+        if seen.found.is_directory_of(is_known)
+            && let Found::Directory(spots) = &seen.found
+            && let Some(top) = spots.first()
+        {
+            let (inode, attr) = self.refer(dir, name, top)?;
+            if inode.parts.get().is_some() {
+                return Ok(self.host.entry_for(&inode, attr));
+            }
+            // Forgotten meanwhile, and another one now.
+            self.host.do_forget(inode.number, 1);
+            seen = self.look(dir, name)?;
+        }
         let (inode, attr) = self.known(dir, name, &seen)?;
         Ok(self.host.entry_for(&inode, attr))
     }

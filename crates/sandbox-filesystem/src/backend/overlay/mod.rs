@@ -50,6 +50,7 @@ use std::sync::{Arc, Mutex};
 
 pub use builder::{Durability, LayerFormat, OverlayBuilder};
 pub use error::{OverlayError, OverlayProblem};
+pub use held::HeldUpper;
 
 use super::passthrough::PassthroughFs;
 use super::passthrough::inode::{Inode, Parts};

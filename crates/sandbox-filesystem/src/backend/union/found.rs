@@ -40,6 +40,11 @@ impl<T> Found<T> {
         Self::Nothing
     }
 
+    /// Whether one layer had a directory so far, and it is such a one.
+    pub(in crate::backend) fn is_directory_of(&self, is_such: impl Fn(&T) -> bool) -> bool {
+        matches!(self, Self::Directory(parts) if matches!(parts.as_slice(), [only] if is_such(only)))
+    }
+
     /// The next layer answers. Asked only while more is needed.
     pub(in crate::backend) fn see(&mut self, sight: Sight<T>) -> More {
         let more = match &sight {

@@ -60,7 +60,7 @@ pub use error::GitError;
 #[cfg(test)]
 pub(crate) use error::LocateError;
 pub(crate) use locate::{Layout, locate};
-pub(crate) use named::{Named, named};
+pub(crate) use named::{Named, named, ways};
 pub(crate) use nested::nested;
 #[cfg(test)]
 pub(crate) use note::Note;

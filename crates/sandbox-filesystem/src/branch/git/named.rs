@@ -151,7 +151,7 @@ fn words(command: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `path`, each place that links at its end lead through, and where it is in the end.
-fn ways(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn ways(path: &Path) -> Vec<PathBuf> {
     let mut ways = vec![path.to_owned()];
     let mut at = path.to_owned();
     while let Ok(target) = std::fs::read_link(&at)

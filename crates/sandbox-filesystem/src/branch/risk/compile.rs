@@ -6,6 +6,7 @@ use sandbox_types::{Hold, RiskRules, RuleSpec};
 
 use super::acceptance::RULE;
 use super::lines::Lines;
+use super::linked::Links;
 use super::reached::Reached;
 use super::{Rule, Rules, Use, fold};
 use crate::branch::patterns::{Globs, InvalidPattern, Patterns};
@@ -96,6 +97,7 @@ pub(super) fn rules(more: &RiskRules) -> Result<Rules, RuleError> {
         uses,
         allow,
         reached: Reached::default(),
+        links: Links::default(),
     })
 }
 

@@ -32,6 +32,11 @@ impl Forms {
         let lenient = (lenient != plain).then_some(lenient);
         Self { plain, lenient }
     }
+
+    /// Each of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&*self.plain).chain(self.lenient.as_deref())
+    }
 }
 
 /// A pattern of a rule, in the lower case in which it is compared.

@@ -4,7 +4,7 @@
 //! they are about. It guarantees: a rule looks at every spelling of a path that some file system takes for the
 //! same (see [`fold`]); what it would have to read and cannot, because it is too long or no file, counts against
 //! the change. What git reaches from the base's own configuration, and through links among its hooks, is looked for
-//! when a branch is reviewed (see [`Reached`]).
+//! when a branch is reviewed (see [`Reached`]), and so is what links lead to from the places of rules (see [`Links`]).
 
 mod acceptance;
 mod compile;
@@ -12,6 +12,7 @@ mod facts;
 mod fold;
 mod lines;
 mod link;
+mod linked;
 mod reached;
 #[cfg(test)]
 mod tests;
@@ -27,9 +28,11 @@ use super::walk::Walk;
 use facts::Facts;
 use fold::Forms;
 use lines::Lines;
+use linked::{Link, Seen};
 
 pub(crate) use acceptance::Acceptance;
 pub(crate) use compile::{RuleError, check_accepted};
+pub(crate) use linked::Links;
 pub(crate) use reached::Reached;
 
 /// Rules, ready to be applied.
@@ -42,6 +45,7 @@ pub(crate) struct Rules {
     uses: Vec<(usize, Use)>,
     allow: Patterns,
     reached: Reached,
+    links: Links,
 }
 
 /// What a glob is to its rule.
@@ -77,6 +81,51 @@ enum Interest {
     Held,
 }
 
+/// How far a rule is interested in a change, and through which link, where it is not by its own name.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'r> {
+    interest: Interest,
+    link: Option<&'r Link>,
+}
+
+/// What all globs are to a path.
+struct Uses {
+    plain: Vec<(usize, Use)>,
+    lenient: Option<Vec<(usize, Use)>>,
+}
+
+impl Uses {
+    fn any(&self, number: usize, what: Use) -> bool {
+        let found = (number, what);
+        self.plain.contains(&found) || self.lenient.as_ref().is_some_and(|uses| uses.contains(&found))
+    }
+
+    fn all(&self, number: usize, what: Use) -> bool {
+        let found = (number, what);
+        self.plain.contains(&found) && self.lenient.as_ref().is_none_or(|uses| uses.contains(&found))
+    }
+
+    /// Of the rule with this number in what has that path.
+    fn interest(&self, number: usize, is_everywhere: bool, node: NodeKind) -> Interest {
+        if node == NodeKind::Symlink && self.any(number, Use::Way) {
+            Interest::Held
+        } else if (is_everywhere || self.any(number, Use::Path)) && !self.all(number, Use::Except) {
+            Interest::Conditions
+        } else {
+            Interest::None
+        }
+    }
+
+    /// Of the rule with this number in what has that path, or is in a directory there.
+    fn interest_beneath(&self, number: usize) -> Interest {
+        if self.any(number, Use::Way) || self.any(number, Use::Path) {
+            Interest::Held
+        } else {
+            Interest::None
+        }
+    }
+}
+
 impl Rules {
     /// What is built in.
     #[cfg(test)]
@@ -92,6 +141,18 @@ impl Rules {
     /// The same rules, which apply to what is `reached` too.
     pub(crate) fn with(self, reached: Reached) -> Self {
         Self { reached, ..self }
+    }
+
+    /// The same rules, which apply to what these links lead to too.
+    pub(crate) fn with_links(self, links: Links) -> Self {
+        Self { links, ..self }
+    }
+
+    /// Whether a rule looks at this path, or into a directory there.
+    fn look_at(&self, path: &RelPath) -> bool {
+        let uses = self.uses(&Forms::of(path));
+        let mut all = uses.plain.iter().chain(uses.lenient.iter().flatten());
+        all.any(|(_, what)| *what != Use::Except)
     }
 
     /// Notes in `changes`, which are those of `stack`, what is held back. The order of a change set is the
@@ -112,11 +173,10 @@ impl Rules {
         if change.change == ChangeKind::Deleted || self.allow.matches(&change.path) {
             return Ok(None);
         }
-        let interests = self.interests(change);
         let facts = Facts::new(walk, change);
-        for (rule, interest) in self.each.iter().zip(interests) {
-            match rule.applies(interest, &facts) {
-                Ok(true) => return Ok(Some(rule.hold.clone())),
+        for (rule, asked) in self.each.iter().zip(self.asked(change)) {
+            match rule.applies(asked.interest, &facts) {
+                Ok(true) => return Ok(Some(rule.hold_by(asked.link))),
                 Ok(false) => {}
                 // Gone since it was listed: there is nothing left that could be committed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -126,32 +186,48 @@ impl Rules {
         Ok(None)
     }
 
-    /// What each rule's globs say about `change`.
-    fn interests(&self, change: &Change) -> Vec<Interest> {
+    /// How far each rule is interested in `change`.
+    fn asked(&self, change: &Change) -> Vec<Asked<'_>> {
         let forms = Forms::of(&change.path);
-        let plain = self.uses_at(&forms.plain);
-        let lenient = forms.lenient.as_ref().map(|lenient| self.uses_at(lenient));
-        let is_in_one = |found: &(usize, Use)| {
-            plain.contains(found) || lenient.as_ref().is_some_and(|uses| uses.contains(found))
+        let own = self.uses(&forms);
+        let seen = self.links.to(&forms, change.node);
+        let seen: Vec<_> = seen
+            .map(|(link, seen)| match seen {
+                Seen::As(forms) => (link, self.uses(&forms), false),
+                Seen::OnTheWay(forms) => (link, self.uses(&forms), true),
+            })
+            .collect();
+        let through_links = |number| {
+            seen.iter().find_map(|(link, uses, is_on_the_way)| {
+                let interest = if *is_on_the_way {
+                    uses.interest_beneath(number)
+                } else {
+                    uses.interest(number, false, change.node)
+                };
+                let link = Some(*link);
+                (interest != Interest::None).then_some(Asked { interest, link })
+            })
         };
-        let is_in_all = |found: &(usize, Use)| {
-            plain.contains(found) && lenient.as_ref().is_none_or(|uses| uses.contains(found))
-        };
-        let interest = |(number, rule): (usize, &Rule)| {
+        let of_rule = |(number, rule): (usize, &Rule)| {
             let reached = self.reached.by(&rule.hold.rule, &forms, change.node);
-            if reached != Interest::None {
-                reached
-            } else if change.node == NodeKind::Symlink && is_in_one(&(number, Use::Way)) {
-                Interest::Held
-            } else if (rule.is_everywhere || is_in_one(&(number, Use::Path)))
-                && !is_in_all(&(number, Use::Except))
-            {
-                Interest::Conditions
-            } else {
-                Interest::None
+            let interest = match reached {
+                Interest::None => own.interest(number, rule.is_everywhere, change.node),
+                reached => reached,
+            };
+            let by_name = Asked { interest, link: None };
+            match interest {
+                Interest::None => through_links(number).unwrap_or(by_name),
+                _ => by_name,
             }
         };
-        self.each.iter().enumerate().map(interest).collect()
+        self.each.iter().enumerate().map(of_rule).collect()
+    }
+
+    fn uses(&self, path: &Forms) -> Uses {
+        Uses {
+            plain: self.uses_at(&path.plain),
+            lenient: path.lenient.as_ref().map(|lenient| self.uses_at(lenient)),
+        }
     }
 
     fn uses_at(&self, path: &[u8]) -> Vec<(usize, Use)> {
@@ -164,6 +240,15 @@ impl Rules {
 }
 
 impl Rule {
+    fn hold_by(&self, link: Option<&Link>) -> Hold {
+        let Hold { rule, why } = self.hold.clone();
+        let why = match link {
+            Some(link) => format!("{why}; {} leads to it", link.shown),
+            None => why,
+        };
+        Hold { rule, why }
+    }
+
     fn applies(&self, interest: Interest, facts: &Facts<'_, '_>) -> io::Result<bool> {
         match interest {
             Interest::None => return Ok(false),

@@ -70,7 +70,10 @@ impl Reached {
 /// A change at the place or beneath it counts, and a link in the place of a directory around it.
 fn interest(place: &Forms, path: &Forms, node: NodeKind) -> Interest {
     let mut found = Interest::None;
-    for (place, path) in all(place).flat_map(|place| all(path).map(move |path| (place, path))) {
+    let pairs = place
+        .all()
+        .flat_map(|place| path.all().map(move |path| (place, path)));
+    for (place, path) in pairs {
         if is_at_or_beneath(path, place) {
             found = found.max(Interest::Conditions);
         } else if node == NodeKind::Symlink && is_at_or_beneath(place, path) {
@@ -80,15 +83,11 @@ fn interest(place: &Forms, path: &Forms, node: NodeKind) -> Interest {
     found
 }
 
-fn all(forms: &Forms) -> impl Iterator<Item = &[u8]> {
-    std::iter::once(&*forms.plain).chain(forms.lenient.as_deref())
-}
-
 fn is_at_or_beneath(path: &[u8], place: &[u8]) -> bool {
     path.strip_prefix(place)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn is_sample(path: &Forms) -> bool {
-    all(path).all(|form| form.ends_with(SAMPLE))
+    path.all().all(|form| form.ends_with(SAMPLE))
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
+use rustix::thread::CpuSet;
+
 use super::backing::DeviceBacking;
 use super::error::MountError;
 use super::link::Link;
@@ -50,7 +52,7 @@ impl SessionBuilder {
             mount: MountBuilder::default(),
             server: ServerOptions::default(),
             backing: false,
-            beside_callers: false,
+            beside_callers: true,
             most_workers: 64,
             inside: Arc::default(),
         }
@@ -120,11 +122,11 @@ impl SessionBuilder {
         self
     }
 
-    /// A worker that listens alone runs on the processor of whoever asks, where this process may (`CAP_SYS_NICE`, or an
-    /// `RLIMIT_NICE` of 20): faster where processors wake one another slowly, as in virtual machines. Default: wherever
-    /// the kernel puts it.
-    pub fn beside_callers(mut self) -> Self {
-        self.beside_callers = true;
+    /// Whether a worker that listens alone runs on the processor of whoever asks: faster where processors wake one another
+    /// slowly, as in virtual machines. Only where this process may (`CAP_SYS_NICE`, or an `RLIMIT_NICE` of 20) and it is not
+    /// the only worker. Default: true; else it runs wherever the kernel puts it.
+    pub fn beside_callers(mut self, wanted: bool) -> Self {
+        self.beside_callers = wanted;
         self
     }
 
@@ -172,6 +174,15 @@ impl SessionBuilder {
         Ok(Session::new(pool, Mounted::Elsewhere))
     }
 
+    /// Where workers may run, if they are to run beside their callers.
+    ///
+    /// Whoever looks where a caller is may be the last to hold its memory (`mmput` of /proc/TID/stat), and then waits until
+    /// what it has changed of mapped files is written: by another worker, which there has to be.
+    fn near(&self) -> Option<CpuSet> {
+        let is_wanted = self.beside_callers && self.most_workers > 1;
+        is_wanted.then(near::possible).flatten()
+    }
+
     fn start(&self, device: OwnedFd) -> Result<Arc<Pool>, MountError> {
         let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
         let link = Arc::new(link);
@@ -191,7 +202,7 @@ impl SessionBuilder {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
             processors: cpus,
-            near: self.beside_callers.then(near::possible).flatten(),
+            near: self.near(),
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };
@@ -210,5 +221,23 @@ impl SessionBuilder {
                 source: crate::fs::Errno::ENODEV,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::MemFs;
+    use sandbox_types::SizeExt;
+
+    #[test]
+    fn a_worker_that_is_the_only_one_runs_wherever_the_kernel_puts_it() {
+        let fs = MemFs::builder().capacity(1.mib()).build().unwrap();
+        let fs = Arc::new(fs);
+        let apart = SessionBuilder::new(fs.clone()).beside_callers(false);
+        assert_eq!(apart.near(), None);
+        let builder = SessionBuilder::new(fs);
+        assert_eq!(builder.near(), near::possible());
+        assert_eq!(builder.most_workers(1).near(), None);
     }
 }

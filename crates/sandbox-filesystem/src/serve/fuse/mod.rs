@@ -30,6 +30,7 @@ mod notify;
 mod pace;
 mod pool;
 mod session;
+mod standing;
 mod watch;
 
 pub use builder::SessionBuilder;

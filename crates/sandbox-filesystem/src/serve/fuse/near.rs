@@ -3,17 +3,26 @@
 //! A caller and a worker on two processors wake one another by interrupts, which in a virtual machine take longer than
 //! most requests (an idle processor has left to the host). On one processor a request and its answer are two switches
 //! between threads. Two things keep them there: the worker binds itself to the processor on which the caller was last
-//! seen (or tries them, where it cannot look), and answers as somebody who only runs when nobody else wants to (`SCHED_IDLE`), since the kernel wakes the caller
-//! on a processor that has no one else, and would look for an idle one otherwise (`select_idle_sibling`,
-//! kernel/sched/fair.c). Should others keep the worker from becoming ordinary again, [`watch`](super::watch) calls
-//! another one.
+//! seen (or tries them, where it cannot look), and answers as somebody who only runs when nobody else wants to
+//! (`SCHED_IDLE`), since the kernel wakes the caller on a processor that has no one else, and would look for an idle one
+//! otherwise (`select_idle_sibling`, kernel/sched/fair.c). Should others want to run there after all,
+//! [`watch`](super::watch) makes it ordinary again within a millisecond (see [`standing`](super::standing)), and it stays
+//! away for a while.
+//!
+//! **A caller is looked at when it has its answer, never before.** /proc/TID/stat waits for whoever is in the middle of
+//! execve(2) (`exec_update_lock`), and whoever is closes its files there (close-on-exec), each of which is a request: it would
+//! wait for this worker, and this worker for it. Looking can take long all the same; so one at most looks, and does not count as
+//! listening meanwhile.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use super::pace::BRISK;
+use super::standing::Standing;
 use crate::sys::scheduler;
 
 /// After so many requests it is looked where the caller is.
@@ -51,12 +60,20 @@ pub(super) struct Near {
     changes: u32,
     rest: u32,
     shy: u32,
+    standing: Arc<Standing>,
+    times: u32,
+    /// Until then it does not come back, because it was kept from answering.
+    away_until: Option<Instant>,
+    is_behind: bool,
+    /// It is time to look where the caller is; whether it may be somewhere else by now.
+    due: Option<bool>,
 }
 
 impl Near {
-    pub(super) fn new(anywhere: Option<CpuSet>) -> Self {
+    pub(super) fn new(anywhere: Option<CpuSet>, standing: &Arc<Standing>) -> Self {
         Self {
             anywhere,
+            standing: Arc::clone(standing),
             shy: SHY.0,
             ..Self::default()
         }
@@ -64,6 +81,18 @@ impl Near {
 
     pub(super) fn is_here(&self) -> bool {
         self.here.is_some()
+    }
+
+    /// Whether its thread only runs when nobody else wants to, and cannot become ordinary again: nobody should wait for it,
+    /// nor for what it starts, which would be the same.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// From now on it works wherever the kernel puts it.
+    pub(super) fn stay_away(&mut self) {
+        self.leave();
+        self.anywhere = None;
     }
 
     /// A request came from thread `caller` (0: nobody waits for it), while this worker listens `alone` or not, after it
@@ -78,6 +107,9 @@ impl Near {
         }
         if self.rest > 0 {
             self.rest -= 1;
+            return;
+        }
+        if self.away_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         if caller != 0 && caller != self.caller {
@@ -96,12 +128,26 @@ impl Near {
         if std::mem::take(&mut self.changes) > CROWD {
             self.leave();
         } else {
-            self.follow(elsewhere);
+            self.due = Some(elsewhere);
         }
     }
 
-    fn follow(&mut self, elsewhere: bool) {
+    /// The request was answered: looks where its caller is, if it is time to. `looking` says whether another worker does,
+    /// which may take long: then it is not known where anybody is.
+    pub(super) fn look(&mut self, looking: &AtomicBool) {
+        let Some(elsewhere) = self.due.take() else {
+            return;
+        };
+        if looking.swap(true, SeqCst) {
+            self.leave();
+            return;
+        }
         let seen = processor_of(self.caller);
+        looking.store(false, SeqCst);
+        self.follow(elsewhere, seen);
+    }
+
+    fn follow(&mut self, elsewhere: bool, seen: Option<usize>) {
         let there = match seen {
             None if self.here.is_some() && !elsewhere => self.here,
             None => self.next(),
@@ -148,28 +194,39 @@ impl Near {
             anywhere(set);
         }
         self.requests = 0;
+        self.due = None;
     }
 
     /// Does what wakes the caller.
     pub(super) fn answer<T>(&mut self, send: impl FnOnce() -> T) -> T {
-        if self.here.is_none() || scheduler::stand_back().is_err() {
+        self.times = self.times.wrapping_add(1);
+        let place = self.here.and_then(|_| self.standing.take(self.times));
+        if place.is_none() || scheduler::stand_back().is_err() {
             return send();
         }
         let start = Instant::now();
         let sent = send();
-        if let Err(error) = scheduler::step_forward() {
-            tracing::error!(%error, "a worker that stays behind everybody");
-            self.anywhere = None;
+        let forward = scheduler::step_forward();
+        drop(place);
+        if let Err(error) = forward {
+            // The program has given up a privilege since.
+            tracing::warn!(%error, "workers do not run beside their callers any more");
+            self.is_behind = true;
+            self.stay_away();
         }
-        if start.elapsed() > STUCK {
+        let lost = start.elapsed();
+        if lost > STUCK {
             self.leave();
+            self.away_until = Some(Instant::now() + AWAY * lost);
         }
         sent
     }
 }
 
 /// Who was kept from working for so long might have been needed.
-const STUCK: Duration = BRISK.saturating_mul(2);
+const STUCK: Duration = BRISK;
+/// It stays away for so many times as long as it was kept: less than 2 % of the time is lost like that.
+const AWAY: u32 = 64;
 
 /// The processor on which a thread runs, or ran last (`processor` of /proc/TID/stat, proc_pid_stat(5)).
 fn processor_of(thread: u32) -> Option<usize> {
@@ -198,8 +255,14 @@ mod tests {
         u32::try_from(rustix::thread::gettid().as_raw_pid()).expect("a thread")
     }
 
+    /// A request from its arrival to after its answer.
+    fn ask(near: &mut Near, caller: u32, alone: bool, waits: u32) {
+        near.asked(caller, alone, waits);
+        near.look(&AtomicBool::new(false));
+    }
+
     fn asked_often(near: &mut Near, caller: u32) {
-        (0..LOOK).for_each(|_| near.asked(caller, true, 0));
+        (0..LOOK).for_each(|_| ask(near, caller, true, 0));
     }
 
     /// In a thread of its own, which is bound and unbound; nothing where this machine has one processor or this user may
@@ -207,12 +270,12 @@ mod tests {
     fn with_near(test: impl FnOnce(Near, u32) + Send + 'static) {
         let Some(set) = possible() else {
             // Then nothing may be tried either.
-            let mut near = Near::new(None);
+            let mut near = Near::new(None, &Arc::default());
             asked_often(&mut near, this_thread());
             assert!(!near.is_here());
             return;
         };
-        let thread = std::thread::spawn(move || test(Near::new(Some(set)), set.count()));
+        let thread = std::thread::spawn(move || test(Near::new(Some(set), &Arc::default()), set.count()));
         thread.join().expect("the test");
     }
 
@@ -232,7 +295,7 @@ mod tests {
             asked_often(&mut near, this_thread());
             assert!(near.is_here());
             assert_eq!(bound(), 1);
-            near.asked(this_thread(), false, 0);
+            ask(&mut near, this_thread(), false, 0);
             assert!(!near.is_here());
             assert_eq!(bound(), all);
             // It does not come back at once.
@@ -246,7 +309,12 @@ mod tests {
         with_near(|mut near, all| {
             let other = 1;
             for request in 0..4 * LOOK {
-                near.asked(if request % 2 == 0 { other } else { this_thread() }, true, 0);
+                ask(
+                    &mut near,
+                    if request % 2 == 0 { other } else { this_thread() },
+                    true,
+                    0,
+                );
             }
             assert!(!near.is_here());
             assert_eq!(bound(), all);
@@ -258,7 +326,7 @@ mod tests {
         with_near(|mut near, all| {
             let mut tried = std::collections::BTreeSet::new();
             for _ in 0..LOOK + all * ELSEWHERE {
-                near.asked(u32::MAX, true, 1);
+                ask(&mut near, u32::MAX, true, 1);
                 tried.extend(near.here);
             }
             assert_eq!(tried.len(), usize::try_from(all).expect("processors"));
@@ -270,11 +338,57 @@ mod tests {
     #[test]
     fn a_worker_that_found_its_caller_unseen_stays() {
         with_near(|mut near, _| {
-            (0..LOOK).for_each(|_| near.asked(u32::MAX, true, 1));
+            (0..LOOK).for_each(|_| ask(&mut near, u32::MAX, true, 1));
             let here = near.here;
             assert!(here.is_some());
-            (0..10 * LOOK).for_each(|_| near.asked(u32::MAX, true, 0));
+            (0..10 * LOOK).for_each(|_| ask(&mut near, u32::MAX, true, 0));
             assert_eq!(near.here, here);
+        });
+    }
+
+    #[test]
+    fn a_caller_is_looked_at_after_its_answer_and_by_one_worker_at_a_time() {
+        with_near(|mut near, all| {
+            (0..LOOK).for_each(|_| near.asked(this_thread(), true, 0));
+            assert!(!near.is_here(), "it has no answer yet");
+            let looking = AtomicBool::new(true);
+            near.look(&looking);
+            assert!(!near.is_here(), "another one looks");
+            looking.store(false, SeqCst);
+            near.look(&looking);
+            assert!(!near.is_here(), "it was time once");
+            asked_often(&mut near, this_thread());
+            assert!(near.is_here());
+            (0..LOOK).for_each(|_| near.asked(this_thread(), true, 0));
+            near.look(&AtomicBool::new(true));
+            assert_eq!(
+                (near.is_here(), bound()),
+                (false, all),
+                "nobody knows where it is"
+            );
+        });
+    }
+
+    #[test]
+    fn who_cannot_become_ordinary_again_is_known_and_bound_to_no_processor() {
+        use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+        with_near(|mut near, all| {
+            asked_often(&mut near, this_thread());
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nice);
+            if limit.current.is_none_or(|limit| limit >= 20) {
+                // Then no privilege is needed.
+                return;
+            }
+            // Of this thread alone.
+            let own = capabilities(None).expect("capabilities");
+            let effective = own.effective - CapabilitySet::SYS_NICE;
+            let less = CapabilitySets { effective, ..own };
+            set_capabilities(None, less).expect("fewer capabilities");
+            near.answer(|| ());
+            assert!(near.is_behind() && !near.is_here());
+            assert_eq!(bound(), all);
+            asked_often(&mut near, this_thread());
+            assert!(!near.is_here());
         });
     }
 

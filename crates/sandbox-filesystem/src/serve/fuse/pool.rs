@@ -7,7 +7,7 @@
 //! beyond a bound ends. Requests that wait by their nature do not count against the bound of all.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use super::buffer::{Answer, Buffers, Request};
 use super::link::{Link, Waited, Waiter};
 use super::near::{self, Near};
 use super::pace::{Pace, Patience};
+use super::standing::Standing;
 use super::watch::Watch;
 use crate::serve::{Handled, Opcode, Server, Unanswerable};
 
@@ -50,9 +51,14 @@ pub(super) struct Pool {
     bounds: Bounds,
     pub(super) pace: Pace,
     pub(super) watch: Watch,
+    pub(super) standing: Arc<Standing>,
     listening: AtomicUsize,
     all: AtomicUsize,
     parked: AtomicUsize,
+    /// Workers cannot run beside their callers any more.
+    is_apart: AtomicBool,
+    /// A worker looks where its caller is, which may take long.
+    looking: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     called: Condvar,
@@ -92,9 +98,12 @@ impl Pool {
             bounds,
             pace: Pace::new(bounds.processors.min(bounds.most)),
             watch: Watch::default(),
+            standing: Arc::default(),
             listening: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
+            is_apart: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
             called: Condvar::new(),
@@ -103,7 +112,11 @@ impl Pool {
 
     /// Starts a worker.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        let buffers = Buffers::new(&self.link, self.max_io, Near::new(self.bounds.near))?;
+        let buffers = Buffers::new(
+            &self.link,
+            self.max_io,
+            Near::new(self.bounds.near, &self.standing),
+        )?;
         self.listening.fetch_add(1, SeqCst);
         let started = self.spawn(move |pool| pool.work(buffers));
         if started.is_err() {
@@ -197,6 +210,9 @@ impl Pool {
             if parks(request) {
                 waiter.rest();
             }
+            if self.is_apart.load(SeqCst) {
+                answer.near.stay_away();
+            }
             let alone = self.pace.listeners() == Some(1) && !parks(request);
             answer
                 .near
@@ -204,6 +220,13 @@ impl Pool {
             let start = Instant::now();
             self.handle(request, answer);
             self.pace.took(start.elapsed());
+            answer.near.look(&self.looking);
+            if answer.near.is_behind() {
+                self.is_apart.store(true, SeqCst);
+                // Whoever watches calls another one: what this one starts would be as it is.
+                Watch::attend(self);
+                return;
+            }
             self.listening.fetch_add(1, SeqCst);
         }
     }

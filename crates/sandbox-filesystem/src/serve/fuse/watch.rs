@@ -1,4 +1,5 @@
-//! Whoever listens alone may get stuck with what it heard: a thread of its own looks for that.
+//! Whoever listens alone may get stuck with what it heard, and whoever stands back with its answer: a thread of its own
+//! looks for that.
 //!
 //! It looks every half millisecond while there are requests, and sleeps when there are none.
 
@@ -56,10 +57,15 @@ impl Watch {
     fn look(pool: &Arc<Pool>) {
         let watch = &pool.watch;
         let (mut seen, mut quiet) = (pool.pace.received(), 0);
+        let mut behind = 0;
         let mut state = pool.lock();
         while !state.over {
             let waited = watch.woken.wait_timeout(state, TICK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let stands = pool.standing.now();
+            if std::mem::replace(&mut behind, stands) == stands {
+                pool.standing.call_forward(stands);
+            }
             let received = pool.pace.received();
             if received != seen {
                 (seen, quiet) = (received, 0);
@@ -69,8 +75,8 @@ impl Watch {
                 pool.reinforce(false);
                 quiet = 0;
                 state = pool.lock();
-            } else if quiet < QUIET {
-                quiet += 1;
+            } else if quiet < QUIET || stands != 0 {
+                quiet = quiet.saturating_add(1);
             } else {
                 watch.asleep.store(true, SeqCst);
                 // What came before it was said that nobody looks would not wake anybody.

@@ -73,6 +73,30 @@ fn with_all_workers_busy_the_kernel_keeps_what_comes() {
 }
 
 #[test]
+fn a_program_that_is_executed_gets_the_files_closed_that_it_is_not_to_have() {
+    use sandbox_filesystem::backend::MemFs;
+    use sandbox_filesystem::serve::fuse::Session;
+    use sandbox_types::SizeExt;
+
+    let place = tempfile::tempdir().unwrap();
+    let fs = std::sync::Arc::new(MemFs::builder().capacity(16.mib()).build().unwrap());
+    // As root its workers look where their callers are, which must not wait for them.
+    let session = match usable(Session::builder(fs).beside_callers(true).mount(place.path())) {
+        Ok(session) => session,
+        Err(reason) => skip!("{reason}"),
+    };
+    let file = |number: u32| fs::File::create(place.path().join(number.to_string())).unwrap();
+    // Each is a request in the middle of execve(2), which nothing interrupts.
+    let files: Vec<_> = (0..200).map(file).collect();
+    let executed = std::thread::spawn(|| (0..10).all(|_| Command::new("true").status().unwrap().success()));
+    let has_ended = comes_true(|| executed.is_finished());
+    // Whoever still waits for an answer gets an error.
+    drop(session);
+    assert!(executed.join().unwrap() && has_ended);
+    drop(files);
+}
+
+#[test]
 fn a_backend_that_panics_has_failed_at_that_request_alone() {
     let place = tempfile::tempdir().unwrap();
     let fs = Tiny::new();

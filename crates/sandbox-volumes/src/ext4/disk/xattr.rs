@@ -61,6 +61,7 @@ pub(crate) fn split_name(name: &[u8]) -> Option<(u8, &[u8])> {
 
 /// The opposite of [`split_name`]; none for a number that is not known, and for ACLs, whose values have another form
 /// here than elsewhere.
+#[cfg(any(feature = "catalog", fuzzing))]
 pub(crate) fn join_name(number: u8, rest: &[u8]) -> Option<Vec<u8>> {
     let (_, prefix) = PREFIXES
         .iter()

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes, little_endian::U32};
 
 use super::directory::{DirBlock, Entry};
@@ -14,6 +15,7 @@ use crate::ext4::disk::dirent::{
     CountLimit, DX_ENTRY, DX_NODE, DX_ROOT, RootInfo, index_checksum, seal_index,
 };
 use crate::ext4::disk::hash::half_md4;
+use crate::ext4::disk::superblock::HASH_HALF_MD4;
 use crate::ext4::disk::word;
 
 /// Levels between the root of an index and the leaves, at most (without `large_dir`).
@@ -71,6 +73,10 @@ impl Editor {
             .ok_or_else(damaged)?;
         if info.info_length != 8 || info.indirect_levels > MOST_LEVELS {
             return Err(damaged());
+        }
+        // Made while the disk was set to another hash than it is now: names would be looked for in the wrong place.
+        if info.hash_version != HASH_HALF_MD4 {
+            return Err(Errno::OPNOTSUPP.into());
         }
         let mut steps = vec![self.step(directory, root, DX_ROOT, hash)?];
         for _ in 0..info.indirect_levels {

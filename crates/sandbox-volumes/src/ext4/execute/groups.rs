@@ -1,6 +1,6 @@
 //! Bitmaps and descriptors.
 
-use std::{io, ops::Range};
+use std::{collections::BTreeMap, io, ops::Range};
 
 use zerocopy::IntoBytes;
 
@@ -10,11 +10,12 @@ use super::{
             checksum::crc32c,
             group::{BLOCK_UNINIT, Counts, GroupDescriptor, INODE_UNINIT, ITABLE_ZEROED},
             index,
+            superblock::Superblock,
         },
-        geometry::Geometry,
+        geometry::{Geometry, has_superblock},
         layout::FlexLayout,
     },
-    Job, Sink,
+    Job, Sink, superblock,
 };
 
 /// What is in use in a group.
@@ -32,10 +33,15 @@ pub(crate) struct Described {
     pub(crate) inode_bitmap: Option<Vec<u8>>,
 }
 
-pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
+/// Blocks by their numbers, so that they are written in that order.
+type Blocks = BTreeMap<u64, Vec<u8>>;
+
+/// Writes bitmaps, descriptors and copies of the superblock, those of the groups that share tables at once.
+pub(super) fn write(job: &Job<'_>, superblock: &Superblock, sink: &mut Sink<'_>) -> io::Result<()> {
     let geometry = &job.plan.geometry;
     let mut descriptors = Vec::new();
     for flex in 0..geometry.flexes() {
+        let mut blocks = Blocks::new();
         let layout =
             FlexLayout::new(geometry, geometry.flex_groups(flex)).ok_or(io::ErrorKind::InvalidInput)?;
         for (group, tables) in layout.iter() {
@@ -45,21 +51,46 @@ pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
                 directories: job.plan.directories.get(&group).copied().unwrap_or(0),
             };
             let described = describe(geometry, group, tables, &used, job.seed);
+            blocks.extend(described.block_bitmap.map(|bitmap| (tables.block_bitmap, bitmap)));
+            blocks.extend(described.inode_bitmap.map(|bitmap| (tables.inode_bitmap, bitmap)));
             descriptors.extend_from_slice(described.descriptor.as_bytes());
-            if let Some(bitmap) = described.block_bitmap {
-                job.put(sink, tables.block_bitmap, &bitmap)?;
-            }
-            if let Some(bitmap) = described.inode_bitmap {
-                job.put(sink, tables.inode_bitmap, &bitmap)?;
-            }
+            put_descriptors(geometry, group, &mut descriptors, &mut blocks);
+            put_superblock(geometry, group, superblock, &mut blocks)?;
         }
-    }
-    for (number, block) in (0..).zip(descriptors.chunks(geometry.block_len())) {
-        for place in geometry.descriptor_places(number) {
-            job.put(sink, place, block)?;
+        for (block, bytes) in blocks {
+            job.put(sink, block, &bytes)?;
         }
     }
     Ok(())
+}
+
+/// Puts a block of descriptors, once `group` completes it, where its copies are.
+fn put_descriptors(geometry: &Geometry, group: u32, descriptors: &mut Vec<u8>, blocks: &mut Blocks) {
+    let is_whole = descriptors.len() == geometry.block_len() || group + 1 == geometry.groups;
+    if is_whole {
+        let number = group / geometry.descriptors_per_block();
+        let places = geometry.descriptor_places(number);
+        blocks.extend(places.into_iter().map(|place| (place, descriptors.clone())));
+        descriptors.clear();
+    }
+}
+
+/// Puts the copy of the superblock that belongs into `group`, if any does. The superblock itself is written last.
+fn put_superblock(
+    geometry: &Geometry,
+    group: u32,
+    superblock: &Superblock,
+    blocks: &mut Blocks,
+) -> io::Result<()> {
+    if group == 0 || !has_superblock(group) {
+        return Ok(());
+    }
+    superblock::copy(superblock, geometry, group, |_, bytes| {
+        let mut block = bytes.to_vec();
+        block.resize(geometry.block_len(), 0);
+        blocks.insert(geometry.group_start(group), block);
+        Ok(())
+    })
 }
 
 /// Describes a group: what is not in use at all is not written.

@@ -1,4 +1,4 @@
-//! Carries a plan out: descriptors and bitmaps, inodes, contents, superblocks. Decides nothing.
+//! Carries a plan out: bitmaps, descriptors and copies of the superblock, inodes, contents, the superblock. Decides nothing.
 
 mod content;
 pub(crate) mod directory;
@@ -54,10 +54,11 @@ pub(crate) fn execute(
     };
     device.reset(plan.bytes).map_err(FormatError::Write)?;
     let mut sink = Sink::new(device);
-    groups::write(&job, &mut sink).map_err(FormatError::Write)?;
+    let superblock = superblock::new(&job);
+    groups::write(&job, &superblock, &mut sink).map_err(FormatError::Write)?;
     inodes::write(&job, &mut sink).map_err(FormatError::Write)?;
     content::write(&job, &mut sink)?;
-    superblock::write(&job, &mut sink).map_err(FormatError::Write)?;
+    superblock::write(&superblock, &mut sink).map_err(FormatError::Write)?;
     sink.flush().map_err(FormatError::Write)?;
     device.sync().map_err(FormatError::Write)
 }

@@ -25,15 +25,9 @@ use super::{
     Job, Sink, inodes,
 };
 
-/// Writes the copies first and the superblock last: before that there is no file system.
-pub(super) fn write(job: &Job<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
-    let superblock = new(job);
-    for group in job.plan.geometry.superblocks().filter(|group| *group > 0) {
-        copy(&superblock, &job.plan.geometry, group, |at, bytes| {
-            sink.put(at, bytes)
-        })?;
-    }
-    sink.put(OFFSET, superblock.sealed().as_bytes())
+/// Writes the superblock, after all else: before that there is no file system.
+pub(super) fn write(superblock: &Superblock, sink: &mut Sink<'_>) -> io::Result<()> {
+    sink.put(OFFSET, superblock.clone().sealed().as_bytes())
 }
 
 /// Writes the copy that belongs into `group`.
@@ -51,7 +45,8 @@ pub(crate) fn copy(
     )
 }
 
-fn new(job: &Job<'_>) -> Superblock {
+/// That of a disk, as it is at the end.
+pub(super) fn new(job: &Job<'_>) -> Superblock {
     let (plan, format) = (job.plan, job.format);
     let mut new = Superblock::new_zeroed();
     sizes(&mut new, plan);

@@ -5,7 +5,9 @@ mod fit;
 mod place;
 mod sizes;
 
-pub(crate) use place::{Placed, tree_blocks};
+pub(crate) use place::Placed;
+#[cfg(any(feature = "catalog", fuzzing))]
+pub(crate) use place::tree_blocks;
 
 use std::collections::HashMap;
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ext4::edit::{Editor, Owner};
-use crate::ext4::{look, recover};
+use crate::ext4::{CheckReport, check, look, recover};
 use crate::fs::error::FsError;
 use crate::fs::path::Inner;
 use crate::lock::{Lock, Share};
@@ -54,17 +54,7 @@ impl DiskFs {
     /// have it.
     pub(super) fn access(&self, what: &'static str, path: &Inner, share: Share) -> Result<Access, FsError> {
         let failed = FsError::new(what, path);
-        let mut lock = self.lock(what, path, share)?;
-        if share == Share::Shared && self.needs_recovery().map_err(&failed)? {
-            drop(lock);
-            {
-                let _alone = self.lock(what, path, Share::Exclusive)?;
-                recover(&self.image)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-                    .map_err(&failed)?;
-            }
-            lock = self.lock(what, path, share)?;
-        }
+        let lock = self.whole(what, path, share)?;
         let file: File = OpenOptions::new()
             .read(true)
             .write(share == Share::Exclusive)
@@ -72,6 +62,32 @@ impl DiskFs {
             .map_err(&failed)?;
         let editor = Editor::open(Box::new(file)).map_err(&failed)?;
         Ok(Access { editor, _lock: lock })
+    }
+
+    /// Looks at all that its file system says of itself.
+    pub(in crate::fs) fn check(&self) -> Result<CheckReport, FsError> {
+        let (what, root) = ("check", Inner::root());
+        let failed = FsError::new(what, &root);
+        let _lock = self.whole(what, &root, Share::Shared)?;
+        let image = File::open(&self.image).map_err(&failed)?;
+        check(image).map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))
+    }
+
+    /// The lock of a disk that needs no recovery: that takes having it alone.
+    fn whole(&self, what: &'static str, path: &Inner, share: Share) -> Result<Lock, FsError> {
+        let failed = FsError::new(what, path);
+        let lock = self.lock(what, path, share)?;
+        if share == Share::Exclusive || !self.needs_recovery().map_err(&failed)? {
+            return Ok(lock);
+        }
+        drop(lock);
+        {
+            let _alone = self.lock(what, path, Share::Exclusive)?;
+            recover(&self.image)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+                .map_err(&failed)?;
+        }
+        self.lock(what, path, share)
     }
 
     fn needs_recovery(&self) -> io::Result<bool> {

@@ -15,6 +15,8 @@ use crate::lock::Share;
 const WRITE: &str = "write";
 /// A regular file, for everybody to read.
 const NEW_FILE: u16 = 0o100_644;
+/// What others than the owner get of other permissions, too.
+const NEW_MASK: u32 = 0o755;
 
 /// A file that is being written into blocks of which nothing on the disk says anything yet. Dropped before it is
 /// finished, it has never been there.
@@ -22,6 +24,8 @@ pub(in crate::fs) struct DiskWriter {
     access: Access,
     filling: Filling,
     path: Inner,
+    /// Of one that replaces none.
+    mode: u16,
 }
 
 impl fmt::Debug for DiskWriter {
@@ -45,12 +49,12 @@ impl Write for DiskWriter {
 
 impl DiskWriter {
     pub(in crate::fs) fn finish(mut self) -> Result<(), FsError> {
-        let (path, filling) = (&self.path, &mut self.filling);
+        let (path, filling, mode) = (&self.path, &mut self.filling, self.mode);
         let put = |editor: &mut Editor| {
             let (mut parent, name) = editor.resolve_parent(bytes(path))?;
             let mode = match replaced(editor, &parent, name)? {
                 Some(old) => 0o100_000 | old.fixed.mode.get() & 0o777,
-                None => NEW_FILE,
+                None => mode,
             };
             editor.put_file(&mut parent, name, &NewNode::plain(mode, owner()), filling)
         };
@@ -72,7 +76,12 @@ fn replaced(editor: &mut Editor, parent: &Node, name: &[u8]) -> io::Result<Optio
 }
 
 impl DiskFs {
-    pub(in crate::fs) fn write_stream(&self, path: &Inner) -> Result<DiskWriter, FsError> {
+    /// Where it replaces none, it has `permissions` without those for others to write, else those that new files have.
+    pub(in crate::fs) fn write_stream(
+        &self,
+        path: &Inner,
+        permissions: Option<u32>,
+    ) -> Result<DiskWriter, FsError> {
         let mut access = self.access(WRITE, path, Share::Exclusive)?;
         let look = |editor: &mut Editor| {
             let (parent, name) = editor.resolve_parent(bytes(path))?;
@@ -83,6 +92,9 @@ impl DiskFs {
             access,
             filling: Filling::default(),
             path: path.clone(),
+            mode: permissions.map_or(NEW_FILE, |permissions| {
+                0o100_000 | u16::try_from(permissions & NEW_MASK).unwrap_or_default()
+            }),
         })
     }
 

@@ -108,7 +108,12 @@ impl Drop for HostWriter {
 
 impl HostFs {
     /// Makes or replaces a file piece by piece: what is written takes its place with [`HostWriter::finish`].
-    pub(in crate::fs) fn write_stream(&self, path: &Inner) -> Result<HostWriter, FsError> {
+    /// Where it replaces none, it has `permissions` as far as the umask lets it, else those that new files have.
+    pub(in crate::fs) fn write_stream(
+        &self,
+        path: &Inner,
+        permissions: Option<u32>,
+    ) -> Result<HostWriter, FsError> {
         let failed = FsError::new(WRITE, path);
         let (directory, name) = self.root.parent(path, Links::Follow).map_err(&failed)?;
         if look(directory.as_fd(), name)
@@ -117,7 +122,8 @@ impl HostFs {
         {
             return Err(failed(Errno::ISDIR.into()));
         }
-        let (file, temporary) = temporary(&directory).map_err(&failed)?;
+        let mode = permissions.map_or_else(new_file, |mode| Mode::from_raw_mode(mode & 0o777));
+        let (file, temporary) = temporary(&directory, mode).map_err(&failed)?;
         Ok(HostWriter {
             file,
             directory,
@@ -191,9 +197,9 @@ fn new_file() -> Mode {
 
 /// A file in the same directory: without a name where that can be, so that nothing is left of it whatever ends this
 /// process, else of one that nothing had.
-fn temporary(directory: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
+fn temporary(directory: &OwnedFd, mode: Mode) -> io::Result<(File, Option<OsString>)> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    match rustix::fs::openat(directory, ".", flags, new_file()) {
+    match rustix::fs::openat(directory, ".", flags, mode) {
         Ok(fd) => return Ok((fd.into(), None)),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
@@ -201,7 +207,7 @@ fn temporary(directory: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
         let name = temporary_name()?;
-        match rustix::fs::openat(directory, &name, flags, new_file()) {
+        match rustix::fs::openat(directory, &name, flags, mode) {
             Ok(fd) => return Ok((fd.into(), Some(name))),
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),

@@ -187,7 +187,8 @@ fn step(twins: &Twins, random: &mut Random) {
             let len = random.below(40_000);
             twins.both(&said, |fs| fs.set_len(&path, len))
         }
-        12 => twins.both(&said, |fs| fs.set_permissions(&path, 0o640)),
+        // The owner goes on being let into directories: the host asks that of whoever is not root.
+        12 => twins.both(&said, |fs| fs.set_permissions(&path, 0o740)),
         _ => twins.both(&said, |fs| {
             fs.stat(&path).map(|stat| (stat.kind, stat.mode)).map(drop)
         }),

@@ -102,3 +102,37 @@ fn a_volume_with_snapshots_is_not_removed_by_accident() {
         assert_sound(&place.home()).await;
     });
 }
+
+#[test]
+fn trees_deeper_than_paths_are_long_are_counted_copied_carried_and_removed() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let builder = Volume::builder("data").quota(sandbox_types::ByteSize::from_bytes(64 << 20));
+        let data = builder.create_on(Arc::clone(&backend)).await.unwrap();
+        let mut at: std::os::fd::OwnedFd = std::fs::File::open(data.path().unwrap()).unwrap().into();
+        let name = "d".repeat(250);
+        for _ in 0..40 {
+            rustix::fs::mkdirat(&at, name.as_str(), rustix::fs::Mode::RWXU).unwrap();
+            let flags = rustix::fs::OFlags::RDONLY;
+            at = rustix::fs::openat(&at, name.as_str(), flags, rustix::fs::Mode::empty()).unwrap();
+        }
+        let each = 1024 + 32 + 250;
+        assert_eq!(data.used_bytes().await.unwrap(), 40 * each);
+        let clone = data.clone_as("clone", &[], &Progress::none()).await.unwrap();
+        assert_eq!(clone.used_bytes().await.unwrap(), 40 * each);
+        let archive = place.path("archive");
+        data.export(std::fs::File::create(&archive).unwrap())
+            .await
+            .unwrap();
+        let options = crate::archive::ImportOptions::new().name(super::place::name("theirs"));
+        let from = Box::new(std::fs::File::open(&archive).unwrap());
+        backend.import(from, &options, &Progress::none()).await.unwrap();
+        let theirs = Volume::get_on(Arc::clone(&backend), "theirs").await.unwrap();
+        assert_eq!(theirs.used_bytes().await.unwrap(), 40 * each);
+        for volume in [data, clone, theirs] {
+            volume.remove().await.unwrap();
+        }
+        assert_sound(&place.home()).await;
+    });
+}

@@ -118,3 +118,64 @@ fn a_manifest_that_is_damaged_is_written_anew_from_the_catalog() {
         assert_sound(&place.home()).await;
     });
 }
+
+/// A directory of another user in a volume, a mount, a full disk: here a link, which nobody of ours has made and nobody follows.
+#[test]
+fn what_cannot_be_settled_is_said_and_in_nobodys_way() {
+    let place = Place::new();
+    run(async {
+        volume(&place.backend().await, "data").await;
+        let left = place.home().join("volumes/.pending/00000000000000bb");
+        std::os::unix::fs::symlink("nowhere", &left).unwrap();
+        let backend = place.backend().await;
+        let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
+        assert_eq!(data.fs().unwrap().read_to_string("file").unwrap(), "data");
+        volume(&backend, "more").await.remove().await.unwrap();
+        let problems = backend.check().await.unwrap().problems;
+        let is_said = matches!(problems.as_slice(), [Problem::Leftover { path, .. }] if *path == left);
+        assert!(is_said, "{problems:?}");
+        assert_eq!(backend.repair().await.unwrap().left, problems);
+        fs::remove_file(left).unwrap();
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
+fn a_volume_that_holds_nothing_any_more_is_said_and_can_be_removed() {
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let data = volume(&backend, "data").await;
+        fs::remove_dir_all(data.path().unwrap()).unwrap();
+        let problems = backend.check().await.unwrap().problems;
+        let is_said =
+            matches!(problems.as_slice(), [Problem::Empty { volume, .. }] if *volume == name("data"));
+        assert!(is_said, "{problems:?}");
+        data.remove().await.unwrap();
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
+fn snapshots_of_a_volume_that_was_restored_and_renamed_are_found_by_a_new_catalog() {
+    let place = Place::new();
+    run(async {
+        let local = place.local().await;
+        let backend: Arc<dyn Backend> = Arc::new(local.clone());
+        let mut data = volume(&backend, "data").await;
+        data.snapshot("first").await.unwrap();
+        data.restore("first").await.unwrap();
+        backend.rename(&name("data"), &name("moved")).await.unwrap();
+        volume(&backend, "data").await;
+        local.close().await;
+    });
+    damage(&place, "text");
+    run(async {
+        let backend = place.backend().await;
+        let repair = backend.repair().await.unwrap();
+        assert_eq!((repair.found_snapshots, repair.left), (1, Vec::new()));
+        let moved = Volume::get_on(Arc::clone(&backend), "moved").await.unwrap();
+        assert_eq!(moved.snapshots().await.unwrap().len(), 1);
+        assert_sound(&place.home()).await;
+    });
+}

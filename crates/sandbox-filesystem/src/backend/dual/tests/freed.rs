@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::watched::{Lacks, Watched};
-use super::{Fs, ctx, dual, mem, names, tree};
+use super::{Fs, ctx, dual, lookup, mem, names, tree};
 use crate::conformance::{self, Backend, Model, Op};
 use crate::fs::{Capabilities, DynFileSystem, ROOT_INO};
 
@@ -195,5 +195,26 @@ proptest! {
     ) {
         let lacks = Lacks { devices, seeking, whiteout_renames: true, ..Lacks::default() };
         random(&bytes, before, lacks)?;
+    }
+}
+
+#[test]
+fn both_backends_are_dropped_with_it_whatever_was_looked_at_and_remembered() {
+    let lacks = Lacks {
+        xattrs: true,
+        ..Lacks::default()
+    };
+    for ends in [false, true] {
+        let (a, b): (Fs, Fs) = (Arc::new(Watched::new(mem(), lacks)), mem());
+        tree(&*b).write("f", b"base").unwrap();
+        tree(&*b).write("g", b"base").unwrap();
+        let fs = dual(&a, &b);
+        lookup(&fs, ROOT_INO, "f").unwrap();
+        tree(&fs).remove_file("g").unwrap();
+        if ends {
+            fs.destroy();
+        }
+        drop(fs);
+        assert_eq!((Arc::strong_count(&a), Arc::strong_count(&b)), (1, 1));
     }
 }

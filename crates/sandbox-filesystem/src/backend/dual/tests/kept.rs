@@ -188,6 +188,16 @@ fn what_was_left_in_staging_by_a_crash_is_removed_and_never_seen() {
 }
 
 #[test]
+fn the_name_of_the_staging_directory_is_not_seen_in_b_either() {
+    let (a, b) = (mem(), base());
+    tree(&*b).mkdir(".sandbox-dual", 0o755).unwrap();
+    tree(&*b).write(".sandbox-dual/x", b"x").unwrap();
+    let fs = dual(&a, &b);
+    assert_eq!(names(&fs, "."), ["dir", "empty", "file"]);
+    assert_eq!(lookup(&fs, ROOT_INO, ".sandbox-dual"), Err(Errno::EPERM));
+}
+
+#[test]
 fn a_rename_is_refused_before_anything_is_copied_for_it() {
     let a = Arc::new(Watched::new(mem(), Lacks::default()));
     let b = base();

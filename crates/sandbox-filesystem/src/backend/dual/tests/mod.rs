@@ -2,12 +2,15 @@
 
 mod conforms;
 mod copies;
+mod crash;
 mod freed;
 mod hooks;
 mod kept;
+mod links;
 mod many;
 mod policies;
 mod watched;
+mod whims;
 
 use std::ffi::OsStr;
 use std::sync::Arc;

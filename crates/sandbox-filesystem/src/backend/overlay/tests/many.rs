@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
 use std::thread;
 
-use super::picture::{of_backend, without_times};
 use super::{World, open, write};
+use crate::backend::testing::picture::{of_backend, without_times};
 use crate::conformance::{Backend, Subject, process_umask, random_steps};
 use crate::fs::{Capabilities, Context, DynFileSystem, Errno, OpenFlags, ROOT_INO};
 use crate::tree::Tree;

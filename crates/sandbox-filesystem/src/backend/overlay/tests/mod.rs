@@ -9,7 +9,6 @@ mod kernel;
 mod layers;
 mod links;
 mod many;
-mod picture;
 #[cfg(feature = "branch")]
 mod random;
 

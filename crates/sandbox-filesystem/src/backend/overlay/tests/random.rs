@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::conforms::is_explained;
-use super::picture::{self, picture};
 use super::{World, kernel};
 use crate::backend::overlay::{LayerFormat, OverlayFs};
+use crate::backend::testing::picture::{self, picture};
 use crate::conformance::{Backend, Host, Op, Subject, compare, process_umask, random_steps};
 use crate::fs::{Capabilities, Context, DynFileSystem, ROOT_INO};
 

@@ -14,6 +14,7 @@ use crate::branch::stack::LayerFormat;
 
 mod git;
 mod kinds;
+mod linked;
 mod paths;
 mod rules;
 

@@ -11,10 +11,10 @@ use crate::fs::{Context, DynFileSystem, XattrReply};
 use crate::tree::Tree;
 
 /// Each path and what is there.
-pub(super) type Picture = BTreeMap<PathBuf, Node>;
+pub(in crate::backend) type Picture = BTreeMap<PathBuf, Node>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
+pub(in crate::backend) struct Node {
     mode: u32,
     owner: (u32, u32),
     /// Of files, or the target of a link.
@@ -24,7 +24,7 @@ pub(super) struct Node {
 }
 
 /// Of a directory of the host.
-pub(super) fn picture(root: &Path) -> Picture {
+pub(in crate::backend) fn picture(root: &Path) -> Picture {
     let mut all = Picture::new();
     walk(root, Path::new(""), &mut all);
     all
@@ -73,7 +73,7 @@ fn color(path: &Path, metadata: &fs::Metadata) -> Option<Vec<u8>> {
 }
 
 /// Of a directory of a backend.
-pub(super) fn of_backend(fs: &dyn DynFileSystem, root: &str) -> Picture {
+pub(in crate::backend) fn of_backend(fs: &dyn DynFileSystem, root: &str) -> Picture {
     let tree = Tree::new(fs, Context::new(0, 0));
     let mut all = Picture::new();
     walk_backend(fs, &tree, Path::new(root), Path::new(""), &mut all);
@@ -126,7 +126,7 @@ fn backend_color(fs: &dyn DynFileSystem, path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Says where two differ. Times of the oracle are others.
-pub(super) fn assert_same(expected: &Picture, found: &Picture, what: &str) {
+pub(in crate::backend) fn assert_same(expected: &Picture, found: &Picture, what: &str) {
     let paths: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let mut differences = Vec::new();
     for path in paths {
@@ -143,17 +143,17 @@ pub(super) fn assert_same(expected: &Picture, found: &Picture, what: &str) {
     assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
 }
 
-pub(super) fn without_times(picture: &mut Picture) {
+pub(in crate::backend) fn without_times(picture: &mut Picture) {
     for node in picture.values_mut() {
         node.mtime = None;
     }
 }
 
-pub(super) fn content<'a>(picture: &'a Picture, path: &str) -> Option<&'a [u8]> {
+pub(in crate::backend) fn content<'a>(picture: &'a Picture, path: &str) -> Option<&'a [u8]> {
     picture.get(Path::new(path)).map(|node| node.content.as_slice())
 }
 
-pub(super) fn set_content(picture: &mut Picture, path: &str, content: &[u8]) {
+pub(in crate::backend) fn set_content(picture: &mut Picture, path: &str, content: &[u8]) {
     if let Some(node) = picture.get_mut(Path::new(path)) {
         node.content = content.to_vec();
     }
