@@ -72,7 +72,7 @@ fn answer(template: &mut Sandbox, word: &str, count: &str) -> Result<(u128, u128
     let mut clones = template.fork_with(count, &options)?;
     let made = start.elapsed().as_nanos();
     let answer = if word == "idle" {
-        (made, u128::from(pss(template)?))
+        (made, u128::from(pss(template, clones.len())?))
     } else {
         for clone in &mut clones {
             let outcome = clone.wait()?.outcome;
@@ -85,10 +85,24 @@ fn answer(template: &mut Sandbox, word: &str, count: &str) -> Result<(u128, u128
     Ok(answer)
 }
 
-/// The proportional set size of all processes of the sandbox, KiB.
-fn pss(template: &Sandbox) -> Result<u64> {
+/// The proportional set size of all processes of a sandbox with so many clones, KiB.
+fn pss(template: &Sandbox, clones: usize) -> Result<u64> {
     let init = template.pid().ok_or("no sandbox")?;
-    let (mut total, mut has_keeper) = (0, false);
+    // Clones come to their keeper when all have been made; who looks meanwhile may miss them.
+    for _ in 0..1000 {
+        let (total, processes) = counted(init);
+        // And init, the keeper, the template.
+        if processes >= clones + 3 {
+            return Ok(total);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err("there are fewer processes than clones".into())
+}
+
+/// The proportional set size of a process and its descendants, KiB, and how many have been counted.
+fn counted(init: u32) -> (u64, usize) {
+    let (mut total, mut processes, mut has_keeper) = (0, 0, false);
     let mut inside = vec![init.to_string()];
     while let Some(pid) = inside.pop() {
         let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -100,11 +114,11 @@ fn pss(template: &Sandbox) -> Result<u64> {
         }
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        total += line
-            .and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
-            .unwrap_or(0);
+        let pss = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        total += pss.unwrap_or(0);
+        processes += 1;
     }
-    Ok(total)
+    (total, processes)
 }
 
 fn touch(memory: &mut [u8]) {
