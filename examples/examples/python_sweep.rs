@@ -1,12 +1,12 @@
 //! A parameter sweep in Python: the data is loaded once, each clone tries one parameter, and a command picks the best.
 //!
 //! The same as `sandbox fork --count 60 --parallel 20 --reduce 'sort -n | head -n 1' -- python3 sweep.py`. At most twenty
-//! clones live at once; the reducer reads on from one fork to the next.
+//! clones live at once, and a slow one holds nobody up.
 
 use std::error::Error;
 use std::io::{Write, stdout};
 
-use sandbox::{Command, ForkOptions, Policy, Sandbox};
+use sandbox::{Command, ForkOptions, Gathered, Policy, Sandbox};
 
 const PROGRAM: &str = r#"
 import sandbox_fork
@@ -24,13 +24,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut template =
         Sandbox::template(&Policy::default()).command(Command::new("python3").args(["-c", PROGRAM]))?;
     let mut best = template.reducer(Command::new("sh").args(["-c", "sort -n | head -n 1"]))?;
-    for first in (0..CLONES).step_by(usize::try_from(AT_ONCE)?) {
-        let mut clones = template.fork_with(AT_ONCE, &ForkOptions::default().first(first))?;
-        for (number, clone) in (first..).zip(best.feed(&mut clones, |_, _| {})?) {
-            if !clone.outcome.success() {
-                return Err(format!("clone {number} {}", clone.outcome).into());
+    let mut failed = None;
+    best.feed_from(
+        &mut template,
+        CLONES,
+        AT_ONCE,
+        &ForkOptions::default(),
+        |gathered| {
+            if let Gathered::Ended { id, outcome } = gathered
+                && !outcome.success()
+            {
+                failed = Some(format!("clone {id} {outcome}"));
             }
-        }
+        },
+    )?;
+    if let Some(failed) = failed {
+        return Err(failed.into());
     }
     let result = best.finish()?.ok_or("a reducer")?;
     let answer = String::from_utf8_lossy(&result.stdout).into_owned();

@@ -56,7 +56,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Fork(#[from] ForkError),
     #[error(transparent)]
-    Reduce(#[from] ReduceError),
+    Reduce(ReduceError),
     #[error("--interactive: output on a terminal is not counted, so --output-limit cannot be kept")]
     UncountedTerminal,
     #[error("{what}: {source}")]
@@ -223,6 +223,15 @@ impl CliError {
         }
         if let Some(hint) = self.hint() {
             tell(format_args!("  hint: {hint}"));
+        }
+    }
+}
+
+impl From<ReduceError> for CliError {
+    fn from(error: ReduceError) -> Self {
+        match error {
+            ReduceError::Fork(error) => Self::Fork(*error),
+            error => Self::Reduce(error),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The measuring half of `cargo xtask bench fork`: a template of so much memory, forked when told to.
 //!
-//! Arguments: MiB that the template touches (1), `4k` or `huge` for its pages. A request is a line of words separated by
+//! Arguments: MiB that the template touches (1), `4k` or `huge` for its pages, and what clones do: `end` at once (so
+//! without the word), `write` to every page first, or `wait`. A request is a line of words separated by
 //! tabs; the answer is one, too: `ok`, then nanoseconds until all clones ran, and until all had ended; or `failed`, then
 //! why. The C program `xtask/bench/fork.c` answers the same for a bare loop of fork(2).
 //!
 //! - `fork COUNT`: clones without captured streams that end at once;
 //! - `capture COUNT`: the same with both output streams captured, as is the default;
-//! - `write COUNT`: each clone writes to every page first;
+//! - `write COUNT`: the same as `fork`, of a template whose clones write;
 //! - `idle COUNT`: clones that wait, and the PSS of all of them and their template, in KiB, in place of the second time.
 
 use std::error::Error;
@@ -21,10 +22,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 static MEMORY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// What a clone does, by the size of the batch that it is of: a clone knows nothing but its number.
-const WRITE: &str = "/tmp/write";
-const IDLE: &str = "/tmp/idle";
-
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let mib: usize = words.next().map_or(Ok(1), |mib| mib.parse())?;
@@ -34,13 +31,11 @@ fn main() -> Result<()> {
         touch(&mut memory);
         *MEMORY.lock().expect("one thread") = memory;
     };
-    let work = |_| {
-        if std::path::Path::new(WRITE).exists() {
-            touch(&mut MEMORY.lock().expect("one thread"));
-        }
-        if std::path::Path::new(IDLE).exists() {
-            std::thread::sleep(Duration::from_mins(10));
-        }
+    let does = words.next().unwrap_or_default();
+    let work = |_| match does.as_str() {
+        "write" => touch(&mut MEMORY.lock().expect("one thread")),
+        "wait" => std::thread::sleep(Duration::from_mins(10)),
+        _ => {}
     };
     let policy = Policy::default();
     let builder = Sandbox::template(&policy);
@@ -73,19 +68,11 @@ fn answer(template: &mut Sandbox, word: &str, count: &str) -> Result<(u128, u128
     } else {
         null
     };
-    let marker = match word {
-        "write" => Some(WRITE),
-        "idle" => Some(IDLE),
-        _ => None,
-    };
-    if let Some(marker) = marker {
-        command(template, &format!("touch {marker}"))?;
-    }
     let start = Instant::now();
     let mut clones = template.fork_with(count, &options)?;
     let made = start.elapsed().as_nanos();
     let answer = if word == "idle" {
-        (made, u128::from(pss(template)?))
+        (made, u128::from(pss(template, clones.len())?))
     } else {
         for clone in &mut clones {
             let outcome = clone.wait()?.outcome;
@@ -95,25 +82,27 @@ fn answer(template: &mut Sandbox, word: &str, count: &str) -> Result<(u128, u128
         }
         (made, start.elapsed().as_nanos())
     };
-    drop(clones);
-    if let Some(marker) = marker {
-        command(template, &format!("rm {marker}"))?;
-    }
     Ok(answer)
 }
 
-fn command(template: &mut Sandbox, script: &str) -> Result<()> {
-    let command = sandbox_confine::Command::new("sh").args(["-c", script]);
-    match template.spawn(command)?.wait()?.outcome {
-        outcome if outcome.success() => Ok(()),
-        outcome => Err(format!("{script}: {outcome}").into()),
+/// The proportional set size of all processes of a sandbox with so many clones, KiB.
+fn pss(template: &Sandbox, clones: usize) -> Result<u64> {
+    let init = template.pid().ok_or("no sandbox")?;
+    // Clones come to their keeper when all have been made; who looks meanwhile may miss them.
+    for _ in 0..1000 {
+        let (total, processes) = counted(init);
+        // And init, the keeper, the template.
+        if processes >= clones + 3 {
+            return Ok(total);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
+    Err("there are fewer processes than clones".into())
 }
 
-/// The proportional set size of all processes of the sandbox, KiB.
-fn pss(template: &Sandbox) -> Result<u64> {
-    let init = template.pid().ok_or("no sandbox")?;
-    let (mut total, mut has_keeper) = (0, false);
+/// The proportional set size of a process and its descendants, KiB, and how many have been counted.
+fn counted(init: u32) -> (u64, usize) {
+    let (mut total, mut processes, mut has_keeper) = (0, 0, false);
     let mut inside = vec![init.to_string()];
     while let Some(pid) = inside.pop() {
         let tasks = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -125,11 +114,11 @@ fn pss(template: &Sandbox) -> Result<u64> {
         }
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        total += line
-            .and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
-            .unwrap_or(0);
+        let pss = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        total += pss.unwrap_or(0);
+        processes += 1;
     }
-    Ok(total)
+    (total, processes)
 }
 
 fn touch(memory: &mut [u8]) {

@@ -163,7 +163,7 @@ impl Server<'_> {
     /// Starts a command and tells its channel how that went.
     fn spawn(&mut self, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) -> sys::Result<()> {
         // What has no number left here is not received (unix(7)).
-        let [blob, Some(channel), stdin, stdout, stderr, _] = fds else {
+        let [blob, Some(channel), stdin, stdout, stderr, ..] = fds else {
             return match flags & SPAWN_LAST {
                 0 => Ok(()),
                 // Nobody could ever be told how the only command ends.

@@ -73,11 +73,14 @@ pub const EXITED: u64 = 22;
 /// Control, to a keeper, first of all: keep the clones of the template with this pid (value 1). Carries the keeper's end
 /// of the template's socket.
 pub const KEEP: u64 = 32;
-/// Control, to a keeper: so many clones (value 1) follow. Keeper to template: clones follow; value 1 is 1 where
-/// clones may have views of their own, since when other mounts are in their places.
+/// Control, to a keeper: so many clones (value 1) follow, the template may be silent for so many ms (value 2), and each has
+/// of its own what value 3 says ([`Shape`]). Carries the streams that all have in common. Keeper to template: clones follow;
+/// value 1 is 1 where clones may have views of their own, since when other mounts are in their places; value 3 and the
+/// descriptors are the same.
 pub const BATCH: u64 = 33;
-/// Control, to a keeper: make clone number value 1. Value 2: see [`FORK_VIEW`]. Carries [`FORK_FDS`] descriptors; one more makes it wait, before the
-/// caller's function, until something can be read from that.
+/// Control, to a keeper: make so many clones (value 2), numbered from value 1 on, [`Shape::at_once`] at most. Carries for
+/// each its channel, the streams of its own, and what it waits at before the caller's function, where it is to: until
+/// something can be read from that.
 pub const FORK: u64 = 34;
 /// Control, to a keeper: what views of clones are made of. Carries trees of the host, which are called `/0`, `/1` and so
 /// on from now on.
@@ -85,20 +88,20 @@ pub const TREES: u64 = 43;
 /// Control, to a keeper: make overlays that are only read. Carries a channel and a blob of views; the answer carries the
 /// overlays.
 pub const SHOW: u64 = 44;
-/// Control, to a keeper: the views of the clones that follow. Carries the blob: each [`FORK`] with [`FORK_VIEW`] takes the
-/// next clone of it.
+/// Control, to a keeper: the views of the clones that follow. Carries the blob: each clone with views takes the next of
+/// it.
 pub const VIEWS: u64 = 45;
 /// Control, to a keeper: no more of a batch is to come.
 pub const BATCH_REST: u64 = 41;
 /// Keeper to template: that was the batch.
 pub const BATCH_END: u64 = 42;
-/// Keeper to template: be forked in this pid namespace. Values: the keeper's place for it, the clone's number, see
-/// [`CLONE_VIEW`]. Carries the namespace, three standard streams, and what value 3 says.
+/// Keeper to template: be forked so often. Values: an [`Entry`] for each clone, its number in it. Carries for each its pid
+/// namespace, the streams of its own, and, where it has them, its mount namespace and what it waits at.
 pub const CLONE: u64 = 35;
-/// Template to keeper: the clone at that place (value 1) has this pid (value 2), or there is none for this errno
-/// (value 3).
+/// Template to keeper: an [`Entry`] for each of those, with its pid, or with an errno where there is none.
 pub const FORKED: u64 = 36;
-/// Control, from a keeper: a batch is done. Values: how many clones run, how many do not, the first errno of those.
+/// Control, from a keeper: a batch is done. Values: how many clones run, how many do not, the first errno of those; 1
+/// where the template has taken too long and was ended.
 pub const BATCH_DONE: u64 = 37;
 /// Channel of a clone, to a keeper: stop all that is in its pid namespace, or continue it. Carries a channel for
 /// [`DONE`].
@@ -115,14 +118,110 @@ pub const TERMS: u64 = 60;
 /// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1.
 pub const MADE: u64 = 61;
 
-/// Descriptors with [`FORK`]: the clone's channel, its standard input, output, error.
-pub const FORK_FDS: usize = 4;
-/// The clone has views of its own, in a mount namespace of its own.
-pub const FORK_VIEW: u64 = 1;
-/// Value 3 of [`CLONE`]: the mount namespace to join comes next.
-pub const CLONE_VIEW: u64 = 1;
-/// Value 3 of [`CLONE`]: what it waits for comes last.
-pub const CLONE_WAITS: u64 = 2;
+/// What each clone of a batch has of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape(pub u64);
+
+impl Shape {
+    /// Views, in a mount namespace of its own.
+    pub const VIEWS: u64 = 8;
+    /// Something that it waits at.
+    pub const WAITS: u64 = 16;
+
+    /// Whether it has this standard stream, by its number.
+    pub const fn has_stream(self, number: usize) -> bool {
+        number < 3 && self.0 >> number & 1 == 1
+    }
+
+    /// How many streams all have in common.
+    pub const fn common_streams(self) -> usize {
+        3 - self.own_streams()
+    }
+
+    /// How many streams each has of its own.
+    pub const fn own_streams(self) -> usize {
+        (self.0 & 7).count_ones() as usize
+    }
+
+    /// Whether it has views.
+    pub const fn has_views(self) -> bool {
+        self.0 & Self::VIEWS != 0
+    }
+
+    /// Whether it waits.
+    pub const fn waits(self) -> bool {
+        self.0 & Self::WAITS != 0
+    }
+
+    /// Descriptors of each with [`FORK`]; with [`CLONE`] one more where it has views.
+    pub const fn descriptors(self) -> usize {
+        1 + self.own_streams() + self.waits() as usize
+    }
+
+    /// How many are made by one message.
+    pub const fn at_once(self) -> usize {
+        let room = MESSAGE_FDS / (self.descriptors() + self.has_views() as usize);
+        if room < MESSAGE_CLONES {
+            room
+        } else {
+            MESSAGE_CLONES
+        }
+    }
+}
+
+/// One of several clones of a message, in one value, which is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The keeper's place for it, less than [`MAX_CLONES`].
+    pub place: u16,
+    /// Its number, or its pid.
+    pub number: u32,
+    /// Why there is none, less than 4096.
+    pub errno: u16,
+}
+
+impl Entry {
+    const IS_ONE: u64 = 1 << 63;
+
+    /// It as a value.
+    pub const fn to_word(self) -> u64 {
+        let errno = (self.errno & 0xfff) as u64;
+        Self::IS_ONE | errno << 48 | (self.place as u64) << 32 | self.number as u64
+    }
+
+    /// The answer that it was forked as this process.
+    pub const fn forked_as(self, pid: i32) -> u64 {
+        let number = pid.unsigned_abs();
+        Self { number, ..self }.to_word()
+    }
+
+    /// The answer that it was not.
+    pub const fn failed(self, errno: i32) -> u64 {
+        let errno = errno.unsigned_abs() as u16;
+        let number = 0;
+        Self {
+            number,
+            errno,
+            ..self
+        }
+        .to_word()
+    }
+
+    /// The one that a value is; none of 0.
+    pub const fn from_word(word: u64) -> Option<Self> {
+        if word & Self::IS_ONE == 0 {
+            return None;
+        }
+        Some(Self {
+            place: (word >> 32) as u16,
+            number: word as u32,
+            errno: (word >> 48) as u16 & 0xfff,
+        })
+    }
+}
+
+/// The most clones that a message is about.
+pub const MESSAGE_CLONES: usize = 7;
 /// The most places at which a clone has views of its own.
 pub const MAX_VIEWS: usize = 4;
 /// The most trees that views are made of.
@@ -158,7 +257,7 @@ pub const SPAWN_SOLE: u64 = 8;
 /// Descriptors with [`SPAWN`]: command blob, channel, standard input, output, error.
 pub const SPAWN_FDS: usize = 5;
 /// The most descriptors with any message.
-pub const MESSAGE_FDS: usize = 6;
+pub const MESSAGE_FDS: usize = 14;
 
 /// The most trees of the host that one root is made of: init holds a descriptor of each until it is attached.
 pub const MAX_SOURCES: usize = 256;

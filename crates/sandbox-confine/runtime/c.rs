@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_int};
 
 use super::beside::Forked;
 use super::sys::{Errno, Result};
-use super::template::Library;
+use super::template::{Library, Variable};
 use super::wire::Text;
 
 /// Names the descriptor by which the keeper is spoken to.
@@ -13,7 +13,7 @@ const SOCKET: &Text = c"SANDBOX_FORK_SOCKET";
 unsafe extern "C" {
     fn fork() -> c_int;
     fn getenv(name: *const c_char) -> *const c_char;
-    fn setenv(name: *const c_char, value: *const c_char, replace: c_int) -> c_int;
+    fn putenv(variable: *mut c_char) -> c_int;
     fn unsetenv(name: *const c_char) -> c_int;
     // The name is that of glibc and of musl.
     fn __errno_location() -> *mut c_int;
@@ -22,7 +22,7 @@ unsafe extern "C" {
 /// As it is in this process.
 pub const LIBRARY: Library = Library {
     fork: fork_once,
-    set_variable,
+    put_variable,
 };
 
 /// The descriptor by which the keeper is spoken to; none in a process that nobody forks.
@@ -52,9 +52,9 @@ fn fork_once() -> Result<Forked> {
     }
 }
 
-fn set_variable(name: &Text, value: &Text) -> Result<()> {
-    // SAFETY: both are C strings, which setenv(3) copies; this process has one thread.
-    match unsafe { setenv(name.as_ptr(), value.as_ptr(), 1) } {
+fn put_variable(variable: &'static Variable) -> Result<()> {
+    // SAFETY: it ends with NUL, lives as long as this process, and may be written to; this process has one thread.
+    match unsafe { putenv(variable.as_ptr().cast_mut().cast()) } {
         0 => Ok(()),
         _ => Err(errno()),
     }

@@ -177,7 +177,7 @@ fn confine(clone: &mut template::Clone, terms: &Terms<'_>) -> Result<(), templat
         setup: setup.as_ref().map(Mapping::bytes),
         ..*terms
     };
-    clone.prepare(&terms, c::LIBRARY)
+    clone.prepare(&terms)
 }
 
 /// What is in a file of the terms, which is closed.

@@ -4,20 +4,30 @@
 //! Compiled twice: into the library, for templates of functions, and into the shared object that programs load
 //! (`runtime/lib.rs`).
 
+use core::sync::atomic::{AtomicU8, Ordering};
+
 use super::beside::{Beside, Forked, beside};
 use super::sys::sockets::{Received, Wait, receive, send};
 use super::sys::{self as kernel, EINVAL, EMFILE, Errno, Fd, files, landlock};
 use super::walls;
-use super::wire::{BATCH, BATCH_END, CLONE, CLONE_VIEW, CLONE_WAITS, Cursor, FORKED, Text};
+use super::wire::{BATCH, BATCH_END, CLONE, Cursor, Entry, FORKED, MESSAGE_FDS, Message, Shape, Text};
 
 /// What the C library has to do, since it has state of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Library {
     /// fork(3), which runs what was registered with pthread_atfork(3).
     pub fork: fn() -> kernel::Result<Forked>,
-    /// setenv(3).
-    pub set_variable: fn(&Text, &Text) -> kernel::Result<()>,
+    /// putenv(3): from then on the text is part of the environment itself.
+    pub put_variable: fn(&'static Variable) -> kernel::Result<()>,
 }
+
+/// `NAME=VALUE` and NUL, with room for a number.
+pub type Variable = [AtomicU8; NAME.len() + 11];
+
+/// Where a clone finds its number. It is part of the environment before the template is forked, so that a clone has
+/// nothing to do but to write to it: setenv(3) would be a tenth of what making a clone costs.
+static NUMBER: Variable = [const { AtomicU8::new(0) }; NAME.len() + 11];
+const NAME: &[u8; 9] = b"CLONE_ID=";
 
 /// What a template has to know of its clones.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +47,13 @@ pub struct Terms<'a> {
 pub struct Clone {
     /// Its number.
     pub id: u32,
+    /// Whether there is a variable for that.
+    named: kernel::Result<()>,
     stdio: [Fd; 3],
     /// A mount namespace of its own, if it has views of its own.
     mounts: Option<Fd>,
+    /// The rules of its own domain, if it has none.
+    rules: Option<Fd>,
     /// Where it is told to go on, if it is to wait.
     gate: Option<Fd>,
 }
@@ -54,16 +68,25 @@ const MAKE_DEVICES: u64 = 1 << 6 | 1 << 11;
 
 /// Forks as often as the keeper says. `None` in the template, when the keeper is gone; what it is to be in a clone.
 pub fn forked_off(socket: Fd, terms: &Terms<'_>, library: Library) -> Option<Clone> {
+    write_number(b"");
     let mut batch = Batch {
         socket,
         library,
+        named: (library.put_variable)(&NUMBER),
+        refer: terms.refer,
+        shape: Shape::default(),
+        common: [const { None }; 3],
         clone: None,
     };
     loop {
         match receive(&batch.socket, Wait::Block) {
-            // Something else may be mounted there now; what it was is not to be held on to.
-            Ok(Received::Message([BATCH, 1, ..], _)) => drop(kernel::chdir(terms.cwd)),
-            Ok(Received::Message([BATCH, ..], _)) => {}
+            Ok(Received::Message([BATCH, views, _, shape, ..], common)) => {
+                // Something else may be mounted there now; what it was is not to be held on to.
+                if views == 1 {
+                    let _ = kernel::chdir(terms.cwd);
+                }
+                batch.begin(Shape(shape), common);
+            }
             Ok(Received::Message(..) | Received::Malformed | Received::Nothing) => continue,
             Ok(Received::End) | Err(_) => return None,
         }
@@ -79,63 +102,117 @@ pub fn forked_off(socket: Fd, terms: &Terms<'_>, library: Library) -> Option<Clo
 struct Batch {
     socket: Fd,
     library: Library,
+    /// Whether the environment has the variable.
+    named: kernel::Result<()>,
+    refer: u64,
+    shape: Shape,
+    /// Standard streams that all of them have.
+    common: [Option<Fd>; 3],
     clone: Option<Clone>,
 }
 
+/// Clones that one message asks for, and what is theirs.
+struct Asked {
+    entries: [Option<Entry>; 7],
+    fds: [Option<Fd>; MESSAGE_FDS],
+}
+
+/// What one clone has of its own.
+struct Own {
+    namespace: Fd,
+    streams: [Option<Fd>; 3],
+    mounts: Option<Fd>,
+    gate: Option<Fd>,
+}
+
 impl Batch {
+    fn begin(&mut self, shape: Shape, common: [Option<Fd>; MESSAGE_FDS]) {
+        self.shape = shape;
+        let mut received = common.into_iter().flatten();
+        for (number, slot) in self.common.iter_mut().enumerate() {
+            *slot = if shape.has_stream(number) {
+                None
+            } else {
+                received.next()
+            };
+        }
+    }
+
     /// Makes them, beside the template. Each is forked in a pid namespace of its own.
     fn make(&mut self) -> Beside {
-        while let Some((place, namespace, clone)) = self.next() {
-            let joined =
-                kernel::join_namespaces(&namespace, CLONE_NEWPID).and_then(|()| match &clone.mounts {
-                    Some(mounts) => kernel::join_namespaces(mounts, CLONE_NEWNS),
-                    None => Ok(()),
-                });
-            match joined.and_then(|()| (self.library.fork)()) {
-                Ok(Forked::Child) => {
-                    self.clone = Some(clone);
-                    return Beside::InCopy;
+        // Of this process: what it opens is not open in the template.
+        let mut rules = if self.shape.has_views() {
+            Ok(None)
+        } else {
+            own_domain(self.refer).map(Some)
+        };
+        let held = (0..3).filter(|number| !self.shape.has_stream(*number));
+        if held.count() != self.common.iter().flatten().count() {
+            // No numbers were left for them.
+            rules = Err(EMFILE);
+        }
+        while let Some(mut asked) = self.next() {
+            let mut told: Message = [FORKED, 0, 0, 0, 0, 0, 0, 0];
+            let mut words = told.iter_mut().skip(1);
+            for entry in asked.entries.into_iter().flatten() {
+                let own = asked.take(self.shape);
+                let forked = match &rules {
+                    Ok(_) => own.ok_or(EMFILE).and_then(|own| self.fork(own)),
+                    Err(errno) => Err(*errno),
+                };
+                let answer = match forked {
+                    Ok((Forked::Child, own)) => {
+                        self.clone = self.become_clone(entry.number, own, rules.unwrap_or_default());
+                        return Beside::InCopy;
+                    }
+                    Ok((Forked::Parent(pid), _)) => entry.forked_as(pid),
+                    Err(Errno(errno)) => entry.failed(errno),
+                };
+                if let Some(word) = words.next() {
+                    *word = answer;
                 }
-                Ok(Forked::Parent(pid)) => self.tell(place, pid, 0),
-                Err(Errno(errno)) => self.tell(place, 0, errno),
             }
+            let _ = send(&self.socket, &told, &[]);
         }
         Beside::Over
     }
 
-    /// The next clone to make.
-    fn next(&mut self) -> Option<(u64, Fd, Clone)> {
+    fn fork(&self, own: Own) -> kernel::Result<(Forked, Own)> {
+        kernel::join_namespaces(&own.namespace, CLONE_NEWPID)?;
+        if let Some(mounts) = &own.mounts {
+            kernel::join_namespaces(mounts, CLONE_NEWNS)?;
+        }
+        let forked = (self.library.fork)()?;
+        Ok((forked, own))
+    }
+
+    /// What this copy is to be. All descriptors of others that it has are closed with what holds them.
+    fn become_clone(&mut self, id: u32, own: Own, rules: Option<Fd>) -> Option<Clone> {
+        let mut streams = own.streams;
+        for (stream, common) in streams.iter_mut().zip(&mut self.common) {
+            *stream = stream.take().or(common.take());
+        }
+        let [Some(stdin), Some(stdout), Some(stderr)] = streams else {
+            return None;
+        };
+        Some(Clone {
+            id,
+            named: self.named,
+            stdio: [stdin, stdout, stderr],
+            mounts: own.mounts,
+            rules,
+            gate: own.gate,
+        })
+    }
+
+    /// The next clones to make.
+    fn next(&mut self) -> Option<Asked> {
         loop {
             match receive(&self.socket, Wait::Block) {
-                Ok(Received::Message([CLONE, place, id, flags, ..], fds)) => match fds {
-                    [
-                        Some(namespace),
-                        Some(stdin),
-                        Some(stdout),
-                        Some(stderr),
-                        next,
-                        last,
-                    ] => {
-                        let (mounts, gate) = match flags & CLONE_VIEW {
-                            0 => (None, next),
-                            _ => (next, last),
-                        };
-                        let asked = (flags & CLONE_VIEW != 0, flags & CLONE_WAITS != 0);
-                        if (mounts.is_some(), gate.is_some()) != asked {
-                            self.tell(place, 0, EMFILE.0);
-                            continue;
-                        }
-                        let clone = Clone {
-                            id: u32::try_from(id).unwrap_or(u32::MAX),
-                            stdio: [stdin, stdout, stderr],
-                            mounts,
-                            gate,
-                        };
-                        return Some((place, namespace, clone));
-                    }
-                    // No numbers are left here for what belongs to it.
-                    _ => self.tell(place, 0, EMFILE.0),
-                },
+                Ok(Received::Message([CLONE, words @ ..], fds)) => {
+                    let entries = words.map(Entry::from_word);
+                    return Some(Asked { entries, fds });
+                }
                 Ok(Received::Message([BATCH_END, ..], _) | Received::End) | Err(_) => return None,
                 Ok(Received::Message(..) | Received::Malformed | Received::Nothing) => {}
             }
@@ -144,20 +221,45 @@ impl Batch {
 
     /// There cannot be any.
     fn refuse(&mut self, errno: i32) {
-        while let Some((place, ..)) = self.next() {
-            self.tell(place, 0, errno);
+        while let Some(asked) = self.next() {
+            let mut told: Message = [FORKED, 0, 0, 0, 0, 0, 0, 0];
+            for (word, entry) in told.iter_mut().skip(1).zip(asked.entries.iter().flatten()) {
+                *word = entry.failed(errno);
+            }
+            let _ = send(&self.socket, &told, &[]);
         }
     }
+}
 
-    fn tell(&self, place: u64, pid: i32, errno: i32) {
-        let [pid, errno] = [pid, errno].map(|number| u64::from(number.unsigned_abs()));
-        let _ = send(&self.socket, &[FORKED, place, pid, errno, 0, 0, 0, 0], &[]);
+impl Asked {
+    /// What the next clone has of its own; none where something of it is missing.
+    fn take(&mut self, shape: Shape) -> Option<Own> {
+        let mut fds = self.fds.iter_mut().filter_map(Option::take);
+        let namespace = fds.next();
+        let mut streams = [const { None }; 3];
+        for (number, slot) in streams.iter_mut().enumerate() {
+            if shape.has_stream(number) {
+                *slot = Some(fds.next()?);
+            }
+        }
+        let mounts = if shape.has_views() {
+            Some(fds.next()?)
+        } else {
+            None
+        };
+        let gate = if shape.waits() { Some(fds.next()?) } else { None };
+        Some(Own {
+            namespace: namespace?,
+            streams,
+            mounts,
+            gate,
+        })
     }
 }
 
 impl Clone {
     /// Connects the streams, and lets go of what only the template needs.
-    pub fn prepare(&mut self, terms: &Terms<'_>, library: Library) -> Result<(), Failure> {
+    pub fn prepare(&mut self, terms: &Terms<'_>) -> Result<(), Failure> {
         kernel::setsid().map_err(|errno| ("setsid", errno))?;
         for (target, stream) in (0..).zip(&self.stdio) {
             files::duplicate_to(stream, target).map_err(|errno| ("standard streams", errno))?;
@@ -166,7 +268,10 @@ impl Clone {
             kernel::chdir(terms.cwd).map_err(|errno| ("the working directory", errno))?;
             self.restrict_to_views(terms)
         } else {
-            restrict(terms)
+            self.rules
+                .take()
+                .ok_or(EINVAL)
+                .and_then(|rules| landlock::restrict(&rules))
         };
         restricted.map_err(|errno| ("Landlock", errno))?;
         let [stdin, stdout, stderr] = core::mem::replace(&mut self.stdio, [-1, -1, -1].map(Fd::own));
@@ -174,7 +279,8 @@ impl Clone {
         kernel::capabilities(0, 0).map_err(|errno| ("capabilities", errno))?;
         let mut digits = [0; 11];
         let number = decimal(self.id, &mut digits).ok_or(("CLONE_ID", EINVAL))?;
-        (library.set_variable)(c"CLONE_ID", number).map_err(|errno| ("CLONE_ID", errno))?;
+        self.named.map_err(|errno| ("CLONE_ID", errno))?;
+        write_number(number.to_bytes());
         kernel::set_seccomp(terms.narrowing).map_err(|errno| ("seccomp", errno))?;
         match self.gate.take() {
             None => Ok(()),
@@ -196,15 +302,23 @@ impl Clone {
     }
 }
 
-/// Puts up a domain of its own, which refuses nothing that the template's allows: clones of one template do not trace one
-/// another (landlock(7)), nor look into each other's /proc entries.
-fn restrict(terms: &Terms<'_>) -> kernel::Result<()> {
-    let own = landlock::ruleset(&[MAKE_DEVICES | terms.refer, 0, 0])?;
-    if terms.refer != 0 {
+/// The rules of a domain that refuses nothing that the template's allows. Each clone puts up one of its own by them:
+/// clones of one template do not trace one another (landlock(7)), nor look into each other's /proc entries.
+fn own_domain(refer: u64) -> kernel::Result<Fd> {
+    let own = landlock::ruleset(&[MAKE_DEVICES | refer, 0, 0])?;
+    if refer != 0 {
         // What is not handled is allowed, but for moving from one directory to another.
-        landlock::allow_beneath(&own, &files::open_place(files::At::Here, c"/")?, terms.refer)?;
+        landlock::allow_beneath(&own, &files::open_place(files::At::Here, c"/")?, refer)?;
     }
-    landlock::restrict(&own)
+    Ok(own)
+}
+
+/// Writes the variable, whose value is this from now on.
+fn write_number(digits: &[u8]) {
+    let text = NAME.iter().chain(digits).chain(b"\0");
+    for (byte, place) in text.zip(&NUMBER) {
+        place.store(*byte, Ordering::Relaxed);
+    }
 }
 
 /// Waits until there is something to read. One who was to say so and is gone ends this process by its keeper.

@@ -61,8 +61,8 @@ pub use command::{CAPTURE_LIMIT, Command, Stdio};
 pub use error::{PrepareError, RunError, StartError, StartStage};
 pub use fork::runtime as fork_runtime;
 pub use fork::{
-    Branches, CloneInput, CloneOutput, ForkError, ForkOptions, Gatherer, INIT_TIMEOUT, MapReduceError,
-    OnFailure, ReduceError, Reduction, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
+    Branches, CloneInput, CloneOutput, ForkError, ForkOptions, Gathered, Gatherer, INIT_TIMEOUT,
+    MapReduceError, OnFailure, ReduceError, Reduction, TemplateBuilder, Zygote, ZygoteBuilder, zygote,
 };
 pub use host::{Host, NoNamespaces};
 pub use pool::{ForkPool, Pool, PoolError};

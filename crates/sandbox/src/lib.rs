@@ -26,10 +26,10 @@ pub use alive::{Alive, alive};
 pub use branching::OnBranch;
 pub use sandbox_confine::{
     BoundCommand, Branches, CAPTURE_LIMIT, CloneInput, CloneOutput, Command, Event, ForkError, ForkOptions,
-    ForkPool, Gate, GateError, GateState, GateThread, Gatherer, Host, JoinError, Left, MapReduceError,
-    NoNamespaces, OnFailure, OutputReader, Pool, PoolError, PrepareError, Prepared, Process, PtyMaster,
-    ReduceError, Reduction, RunError, Running, Sandbox, SandboxBuilder, ShareError, StartError, StartStage,
-    Stdio, TemplateBuilder, Zygote, ZygoteBuilder, fork_runtime, running, zygote,
+    ForkPool, Gate, GateError, GateState, GateThread, Gathered, Gatherer, Host, JoinError, Left,
+    MapReduceError, NoNamespaces, OnFailure, OutputReader, Pool, PoolError, PrepareError, Prepared, Process,
+    PtyMaster, ReduceError, Reduction, RunError, Running, Sandbox, SandboxBuilder, ShareError, StartError,
+    StartStage, Stdio, TemplateBuilder, Zygote, ZygoteBuilder, fork_runtime, running, zygote,
 };
 pub use sandbox_types::{
     Access, Attribute, BaseChange, BranchName, ByteSize, Change, ChangeCounts, ChangeKind, ChangeSet,

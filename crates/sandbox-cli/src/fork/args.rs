@@ -60,8 +60,8 @@ pub(crate) struct CloneArgs {
     /// Run CMD by the shell in the same sandbox; what the clones print, in their order, is its input
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString)]
     pub(crate) reduce: Option<OsString>,
-    /// The most clones that live at once; the next ones start when all of them have ended [default: as many as there
-    /// can be, 8192 at most]
+    /// The most clones that live at once; as soon as one has ended, the next starts [default: as many as there can be,
+    /// 8192 at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) parallel: Option<u32>,
     /// End everything when a clone does not succeed

@@ -5,7 +5,7 @@ mod cancel;
 mod examples;
 mod install;
 mod report;
-mod waves;
+mod window;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -117,7 +117,7 @@ impl Place<'_> {
             if !output.quiet {
                 notes::before(&template.report());
             }
-            waves::run(&mut template, clones, &mut report)
+            window::run(&mut template, clones, &mut report)
         });
         match ended {
             Ok(()) => Ok(report),

@@ -1,5 +1,6 @@
 //! How all of it ended: a line, a table, or JSON.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use sandbox::{BranchName, EnforcementReport, Outcome, RunResult, Usage};
@@ -25,7 +26,7 @@ pub(crate) struct Report {
     ready_us: Option<u64>,
     rows: Vec<Row>,
     /// How clones have ended of which there is no row yet.
-    ended: Vec<(u32, Outcome)>,
+    ended: BTreeMap<u32, Outcome>,
     pub(crate) reducer: Option<RunResult>,
     pub(crate) enforced: Option<EnforcementReport>,
     /// The signal that has ended all of it.
@@ -84,7 +85,7 @@ impl Report {
             asked,
             ready_us: None,
             rows: Vec::new(),
-            ended: Vec::new(),
+            ended: BTreeMap::new(),
             reducer: None,
             enforced: None,
             cancelled_by: None,
@@ -98,18 +99,13 @@ impl Report {
 
     /// A clone has ended; what it used comes later.
     pub(crate) fn ended(&mut self, id: u32, outcome: Outcome) {
-        self.ended.push((id, outcome));
+        self.ended.insert(id, outcome);
     }
 
-    /// Clones, numbered from `first` on, have ended.
-    pub(crate) fn clones(&mut self, first: u32, rows: impl Iterator<Item = Row>) {
-        self.ended.clear();
-        self.rows
-            .extend((first..=u32::MAX).zip(rows).map(|(id, row)| Row { id, ..row }));
-    }
-
-    pub(crate) fn all_succeeded(&self) -> bool {
-        self.rows.iter().all(Row::is_success)
+    /// What came of the next clone, in the order of their numbers.
+    pub(crate) fn result(&mut self, row: Row) {
+        self.ended.remove(&row.id);
+        self.rows.push(row);
     }
 
     fn succeeded(&self) -> usize {
@@ -134,8 +130,7 @@ impl Report {
 
     /// Says it, and gives the status to exit with.
     pub(crate) fn tell(mut self, args: &OutputArgs, json: Option<&mut JsonTo>) -> Result<u8, CliError> {
-        // Those that had ended when it was cancelled.
-        self.ended.sort_unstable_by_key(|(id, _)| *id);
+        // Those that had ended when it was cancelled, though others before them had not.
         let ended = std::mem::take(&mut self.ended).into_iter();
         self.rows.extend(ended.map(|(id, outcome)| Row {
             id,
@@ -234,10 +229,10 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) fn of(result: &RunResult, branch: Option<BranchName>) -> Self {
+    pub(crate) fn of(id: u32, result: &RunResult, branch: Option<BranchName>) -> Self {
         let usage = &result.usage;
         Self {
-            id: 0,
+            id,
             outcome: result.outcome,
             branch,
             usage: Some(Used {
@@ -263,15 +258,21 @@ fn seconds(us: u64) -> String {
 mod tests {
     use super::*;
 
-    fn report(outcomes: &[Outcome]) -> Report {
-        let mut report = Report::new(u32::try_from(outcomes.len()).expect("few"));
-        let rows = outcomes.iter().map(|outcome| Row {
-            id: 0,
-            outcome: *outcome,
+    fn row(id: u32, outcome: Outcome) -> Row {
+        Row {
+            id,
+            outcome,
             branch: None,
             usage: None,
-        });
-        report.clones(0, rows);
+        }
+    }
+
+    fn report(outcomes: &[Outcome]) -> Report {
+        let mut report = Report::new(u32::try_from(outcomes.len()).expect("few"));
+        for (id, outcome) in (0..).zip(outcomes) {
+            report.ended(id, *outcome);
+            report.result(row(id, *outcome));
+        }
         report
     }
 
@@ -289,20 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn clones_keep_their_numbers_over_several_forks() {
-        let mut report = report(&[Outcome::Cancelled; 2]);
-        report.clones(
-            2,
-            [Row {
-                id: 0,
-                outcome: Outcome::Cancelled,
-                branch: None,
-                usage: None,
-            }]
-            .into_iter(),
-        );
-        let ids: Vec<_> = report.rows.iter().map(|row| row.id).collect();
-        assert_eq!(ids, [0, 1, 2]);
+    fn what_is_told_twice_of_a_clone_is_one_row() {
+        let mut report = report(&[Outcome::Cancelled]);
+        report.ended(1, Outcome::Cancelled);
+        report.ended(2, Outcome::Cancelled);
+        report.result(row(1, Outcome::Cancelled));
+        let left: Vec<_> = report.ended.keys().collect();
+        assert_eq!((report.rows.len(), left), (2, vec![&2]));
     }
 
     #[test]

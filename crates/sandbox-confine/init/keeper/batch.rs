@@ -1,10 +1,13 @@
 //! Clones that are asked for at once.
 
 use crate::sys::Errno;
+use crate::wire::Shape;
 
 /// How far a batch of clones is.
 #[derive(Default)]
 pub struct Batch {
+    /// What each of them has of its own.
+    pub shape: Shape,
     /// Not asked for yet by the supervisor.
     pub missing: u64,
     /// Asked for of the template.
@@ -15,9 +18,18 @@ pub struct Batch {
     pub is_open: bool,
     /// When the template has last got on with it.
     pub since_us: u64,
+    /// How long it may take for one clone.
+    pub patience_us: u64,
+    /// Whether it has taken longer, for which it is ended.
+    pub is_stalled: bool,
 }
 
 impl Batch {
+    /// Whether the template owes an answer, and for how long it has is too long.
+    pub fn takes_too_long(&self, now_us: u64) -> bool {
+        self.under_way > 0 && now_us.saturating_sub(self.since_us) > self.patience_us
+    }
+
     /// One more does not run.
     pub fn fail(&mut self, Errno(errno): Errno) {
         self.failed += 1;

@@ -51,16 +51,13 @@ impl Clone {
         }
     }
 
-    /// Whether that is its pid, or that of the first process of its namespace.
-    pub fn is(&self, pid: i32) -> bool {
+    /// Its pid, and that of the first process of its namespace; 0 for one that is not there.
+    pub fn pids(&self) -> [i32; 2] {
         let own = match self.state {
-            State::Runs(own) => Some(own),
-            _ => None,
+            State::Runs(own) => own.get(),
+            _ => 0,
         };
-        [own, self.first]
-            .into_iter()
-            .flatten()
-            .any(|known| known.get() == pid)
+        [own, self.first.map_or(0, NonZeroI32::get)]
     }
 
     /// Whether the template has not answered yet.

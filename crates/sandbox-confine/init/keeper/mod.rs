@@ -9,24 +9,27 @@
 //! Like init, of whose program it is a part, it is not dumpable, allocates nothing, never panics, and blocks on nothing
 //! but its own sockets. It ends with everything it keeps when the supervisor's end of its control socket closes.
 
+mod ask;
 mod batch;
 mod clone;
 mod nested;
+mod places;
 mod workshop;
 
 use crate::sys::events::{Event, Events, Interest};
 use crate::sys::files;
 use crate::sys::sockets::{Received, Wait, receive, send};
-use crate::sys::{self, EAGAIN, ECONNRESET, EINVAL, EMFILE, ESRCH, Errno, Fd, Mapping, NamespaceKind};
+use crate::sys::{self, ECONNRESET, EINVAL, ESRCH, Errno, Fd, Mapping};
 use crate::wire::{
-    BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLONE_VIEW,
-    CLONE_WAITS, CLOSED, DONE, ELSEWHERE, END, EXITED, FAILED, FORK, FORK_VIEW, FORKED, MAX_CLONES,
-    MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, TREES, VIEWS,
+    BATCH, BATCH_DONE, BATCH_REST, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLOSED, DONE, ELSEWHERE, END,
+    EXITED, Entry, FAILED, FORK, FORKED, MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, Shape, TREES,
+    VIEWS,
 };
 use batch::Batch;
 use clone::{Clone, Gone};
 use nested::Nested;
-use workshop::{Made, Workshop};
+use places::Places;
+use workshop::Workshop;
 
 const SIGKILL: u64 = 9;
 const CONTROL: u64 = 0;
@@ -43,11 +46,8 @@ const MESSAGES: usize = 4 * WINDOW;
 /// So many of its failures are told before it is ready: a supervisor that does not listen must have room for what it
 /// waits for.
 const FAILURES: u32 = 16;
-/// How long a template may take for one clone, in ms. It copies page tables, which takes seconds where there are many
-/// GiB in small pages.
-const PATIENCE_MS: u64 = 60_000;
-/// How often that is looked at, in ms.
-const LOOK_MS: i32 = 1000;
+/// How often it is looked at whether a template takes too long for a clone, in ms.
+const LOOK_MS: i32 = 100;
 /// How long a process may take from the closing of its descriptors to its end, in ms.
 const ENDING_MS: u32 = 100;
 
@@ -67,9 +67,7 @@ struct Keeper<'a> {
     /// Whether the template's end of the socket is open.
     is_heard: bool,
     batch: Batch,
-    clones: [Option<Clone>; MAX_CLONES],
-    /// Places from here on have never been used.
-    used: usize,
+    clones: Places,
 }
 
 /// The process that is forked.
@@ -80,10 +78,6 @@ enum Template {
 }
 
 /// Keeps clones until the supervisor is gone.
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "it has a stack of megabytes and allocates nothing else"
-)]
 pub fn until_the_end(control: &Fd, template: &Fd, pid: u64) -> sys::Result<()> {
     let pid = i32::try_from(pid).map_err(|_| EINVAL)?;
     sys::set_dumpable_off()?;
@@ -107,8 +101,7 @@ pub fn until_the_end(control: &Fd, template: &Fd, pid: u64) -> sys::Result<()> {
         failures: FAILURES,
         is_heard: true,
         batch: Batch::default(),
-        clones: [const { None }; MAX_CLONES],
-        used: 0,
+        clones: Places::new(),
     };
     let result = keeper.run(&children);
     keeper.end_everything();
@@ -158,8 +151,8 @@ impl Keeper<'_> {
 
     /// A template that does not go on is ended: the supervisor waits for its clones.
     fn look_at_template(&mut self) {
-        let waited = sys::monotonic_us().saturating_sub(self.batch.since_us) / 1000;
-        if self.batch.under_way > 0 && waited > PATIENCE_MS {
+        if self.batch.under_way > 0 && self.batch.takes_too_long(sys::monotonic_us()) {
+            self.batch.is_stalled = true;
             self.kill_template();
         }
     }
@@ -180,8 +173,8 @@ impl Keeper<'_> {
                 Received::End => return Ok(Next::End),
             };
             match message {
-                [BATCH, count, ..] => self.begin(count),
-                [FORK, id, flags, ..] => self.fork(id, flags, fds),
+                [BATCH, count, patience_ms, shape, ..] => self.begin(count, patience_ms, Shape(shape), &fds),
+                [FORK, first, count, ..] => self.fork(first, count, fds),
                 [TREES, ..] => self.workshop = Workshop::start(fds).ok(),
                 [SHOW, ..] => self.show(&fds),
                 [VIEWS, ..] => self.take_views(&fds),
@@ -198,82 +191,33 @@ impl Keeper<'_> {
         Ok(Next::GoOn)
     }
 
-    fn begin(&mut self, count: u64) {
+    fn begin(&mut self, count: u64, patience_ms: u64, shape: Shape, common: &[Option<Fd>; MESSAGE_FDS]) {
         self.batch = Batch {
+            shape,
             missing: count,
             is_open: true,
             since_us: sys::monotonic_us(),
+            patience_us: patience_ms.saturating_mul(1000),
             ..Batch::default()
         };
-        // A template that is gone is noticed by the end of its socket.
+        let mut with = [self.socket; 3];
+        let mut count_of_common = 0;
+        for (slot, stream) in with.iter_mut().zip(common.iter().flatten()) {
+            *slot = stream;
+            count_of_common += 1;
+        }
         let has_views = u64::from(self.views.is_some());
-        let _ = send(self.socket, &[BATCH, has_views, 0, 0, 0, 0, 0, 0], &[]);
+        let message = [BATCH, has_views, 0, shape.0, 0, 0, 0, 0];
+        // A template that is gone is noticed by the end of its socket.
+        let _ = send(
+            self.socket,
+            &message,
+            with.get(..count_of_common).unwrap_or_default(),
+        );
         if count == 0 {
             self.all_asked_for();
         }
         self.close_batch();
-    }
-
-    fn fork(&mut self, id: u64, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) {
-        match self.ask_for(id, flags, fds) {
-            Ok(()) => self.batch.under_way += 1,
-            Err(errno) => self.batch.fail(errno),
-        }
-        self.batch.missing = self.batch.missing.saturating_sub(1);
-        if self.batch.missing == 0 {
-            self.all_asked_for();
-        }
-        self.close_batch();
-    }
-
-    /// Makes the namespace of a clone and asks the template to be forked into it.
-    fn ask_for(&mut self, id: u64, flags: u64, fds: [Option<Fd>; MESSAGE_FDS]) -> sys::Result<()> {
-        let [Some(channel), Some(stdin), Some(stdout), Some(stderr), gate, ..] = fds else {
-            return Err(EMFILE);
-        };
-        let made = match flags & FORK_VIEW {
-            0 => None,
-            _ => Some(self.workshop.as_ref().ok_or(EINVAL)?.make()?),
-        };
-        let (place, namespace, mounts) = self.make(channel, made)?;
-        let flag = |file: &Option<Fd>, flag| if file.is_some() { flag } else { 0 };
-        let flags = flag(&mounts, CLONE_VIEW) | flag(&gate, CLONE_WAITS);
-        let message = [CLONE, place as u64, id, flags, 0, 0, 0, 0];
-        let all = [
-            Some(&namespace),
-            Some(&stdin),
-            Some(&stdout),
-            Some(&stderr),
-            mounts.as_ref(),
-            gate.as_ref(),
-        ];
-        let mut with = [&namespace; MESSAGE_FDS];
-        let mut count = 0;
-        for (slot, file) in with.iter_mut().zip(all.into_iter().flatten()) {
-            *slot = file;
-            count += 1;
-        }
-        let asked = send(self.socket, &message, with.get(..count).unwrap_or_default());
-        if asked.is_err() {
-            self.give_up(place);
-        }
-        asked
-    }
-
-    /// The supervisor asks for no more of the batch.
-    fn give_up_rest(&mut self) {
-        let missing = core::mem::take(&mut self.batch.missing);
-        if missing > 0 {
-            self.batch.fail(EMFILE);
-            self.all_asked_for();
-        }
-        self.close_batch();
-    }
-
-    /// The template goes back to waiting for the next batch.
-    fn all_asked_for(&self) {
-        // A template that is gone is noticed when it is reaped.
-        let _ = send(self.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
     }
 
     /// Makes overlays that are only read, and hands them over.
@@ -312,53 +256,6 @@ impl Keeper<'_> {
         }
     }
 
-    /// A clone's namespaces, and the first process in them.
-    fn make(&mut self, channel: Fd, made: Option<Made>) -> sys::Result<(usize, Fd, Option<Fd>)> {
-        if self.template == Template::Gone {
-            return Err(ESRCH);
-        }
-        let place = match self.clones.iter().take(self.used).position(Option::is_none) {
-            Some(place) => place,
-            None => self.used,
-        };
-        let Some(slot) = self.clones.get_mut(place) else {
-            return Err(EAGAIN);
-        };
-        self.events.add(&channel, CHANNELS + place as u64)?;
-        let (first, laid) = match &made {
-            None => (self.nested.start(place)?, Ok(())),
-            Some(made) => {
-                let blob = self.views.as_ref().ok_or(EINVAL)?;
-                self.nested.start_with_views(place, blob.bytes(), made)?
-            }
-        };
-        let has_views = made.is_some();
-        *slot = Some(Clone::new(channel, first.pid, made.and_then(|made| made.lock)));
-        self.used = self.used.max(place + 1);
-        let namespaces = || {
-            laid?;
-            let mounts = has_views.then(|| nested::namespace(&first, NamespaceKind::Mount));
-            Ok((
-                nested::namespace(&first, NamespaceKind::Pid)?,
-                mounts.transpose()?,
-            ))
-        };
-        match namespaces() {
-            Ok((namespace, mounts)) => Ok((place, namespace, mounts)),
-            Err(errno) => {
-                self.give_up(place);
-                Err(errno)
-            }
-        }
-    }
-
-    /// There will be no such clone.
-    fn give_up(&mut self, place: usize) {
-        if let Some(Some(clone)) = self.clones.get_mut(place) {
-            clone.give_up();
-        }
-    }
-
     fn serve_template(&mut self) -> sys::Result<()> {
         for _ in 0..MESSAGES {
             if !self.is_heard {
@@ -373,7 +270,11 @@ impl Keeper<'_> {
             match received {
                 Received::Message([READY, pid, ..], _) => self.ready(pid),
                 Received::Message(message @ [FAILED, ..], _) => self.failed(&message),
-                Received::Message([FORKED, place, pid, errno, ..], _) => self.forked(place, pid, errno)?,
+                Received::Message([FORKED, words @ ..], _) => {
+                    for entry in words.into_iter().filter_map(Entry::from_word) {
+                        self.forked(entry)?;
+                    }
+                }
                 Received::Message(..) | Received::Malformed => {}
                 Received::Nothing => return Ok(()),
                 Received::End => return self.lose_template(),
@@ -426,37 +327,31 @@ impl Keeper<'_> {
         })
     }
 
-    fn forked(&mut self, place: u64, pid: u64, errno: u64) -> sys::Result<()> {
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let pid = i32::try_from(pid).unwrap_or(0);
-        let is_known = pid != 0
-            && self
-                .clones
-                .iter()
-                .take(self.used)
-                .flatten()
-                .any(|clone| clone.is(pid));
-        let Some(Some(clone)) = self.clones.get_mut(place) else {
-            return Ok(());
-        };
-        if !clone.is_awaited() {
+    fn forked(&mut self, entry: Entry) -> sys::Result<()> {
+        let (place, pid) = (usize::from(entry.place), i32::try_from(entry.number).unwrap_or(0));
+        if !self.clones.get(place).is_some_and(Clone::is_awaited) {
             return Ok(());
         }
-        if pid > 1 && !is_known {
-            clone.runs_as(pid);
+        if pid > 1 && self.clones.of(pid).is_none() {
+            self.clones.change(place, |clone| clone.runs_as(pid));
             self.batch.running += 1;
         } else {
-            clone.give_up();
-            self.batch.fail(Errno(i32::try_from(errno).unwrap_or(EINVAL.0)));
+            self.clones.change(place, Clone::give_up);
+            let errno = match entry.errno {
+                0 => EINVAL,
+                errno => Errno(i32::from(errno)),
+            };
+            self.batch.fail(errno);
         }
         self.answered()
     }
 
     /// The template has answered for one more clone.
     fn answered(&mut self) -> sys::Result<()> {
+        let was_full = self.batch.under_way >= WINDOW;
         self.batch.under_way = self.batch.under_way.saturating_sub(1);
         self.batch.since_us = sys::monotonic_us();
-        if self.batch.under_way + 1 == WINDOW {
+        if was_full && self.batch.under_way < WINDOW {
             self.events.change(self.control, CONTROL, Interest::Input)?;
         }
         self.close_batch();
@@ -466,14 +361,24 @@ impl Keeper<'_> {
     fn close_batch(&mut self) {
         let batch = &self.batch;
         if batch.is_open && batch.missing == 0 && batch.under_way == 0 {
-            let message = [BATCH_DONE, batch.running, batch.failed, batch.errno, 0, 0, 0, 0];
+            let is_stalled = u64::from(batch.is_stalled);
+            let message = [
+                BATCH_DONE,
+                batch.running,
+                batch.failed,
+                batch.errno,
+                is_stalled,
+                0,
+                0,
+                0,
+            ];
             self.batch.is_open = false;
             self.tell(&message);
         }
     }
 
     fn serve_channel(&mut self, place: usize) {
-        let Some(Some(clone)) = self.clones.get_mut(place) else {
+        let Some(clone) = self.clones.get(place) else {
             return;
         };
         let Some(channel) = clone.channel() else { return };
@@ -489,7 +394,9 @@ impl Keeper<'_> {
             },
             Ok(Received::Nothing) => {}
             // Whoever held it has let go of it: it ends.
-            Ok(Received::Message(..) | Received::Malformed | Received::End) | Err(_) => clone.let_go(),
+            Ok(Received::Message(..) | Received::Malformed | Received::End) | Err(_) => {
+                self.clones.change(place, Clone::let_go);
+            }
         }
     }
 
@@ -506,18 +413,16 @@ impl Keeper<'_> {
                 }
                 continue;
             };
-            let Some(slot) = self.clones.get_mut(place) else {
-                continue;
-            };
-            let Some(clone) = slot else { continue };
-            if clone.has_ended(pid, status, usage) == Gone::Whole {
-                if clone.is_awaited() {
+            let ended = self.clones.change(place, |clone| {
+                let gone = clone.has_ended(pid, status, usage);
+                (gone, clone.is_awaited())
+            });
+            if let Some((Gone::Whole, was_awaited)) = ended {
+                self.clones.remove(place);
+                if was_awaited {
                     // Its first process was ended before the template had answered.
                     self.batch.fail(ESRCH);
-                    *slot = None;
                     self.answered()?;
-                } else {
-                    *slot = None;
                 }
             }
         }
@@ -526,24 +431,22 @@ impl Keeper<'_> {
 
     /// The place of the clone that one of these processes belongs to; `None` for the template and for orphans.
     fn place_of(&mut self, pid: i32) -> sys::Result<Option<usize>> {
-        let is_it = |slot: &Option<Clone>| slot.as_ref().is_some_and(|clone| clone.is(pid));
-        let known = |clones: &[Option<Clone>], used| clones.iter().take(used).position(is_it);
-        if let Some(place) = known(&self.clones, self.used) {
+        if let Some(place) = self.clones.of(pid) {
             return Ok(Some(place));
         }
         // What the template says of a clone, it says before that clone becomes a child of the keeper's.
         self.serve_template()?;
-        Ok(known(&self.clones, self.used))
+        Ok(self.clones.of(pid))
     }
 
     fn template_ended(&mut self, status: i32) -> sys::Result<()> {
         self.template = Template::Gone;
         let word = u64::from(status.cast_unsigned());
         self.tell(&[EXITED, word, sys::monotonic_us(), 0, 0, 0, 0, 0]);
-        for clone in self.clones.iter_mut().take(self.used).flatten() {
+        for place in self.clones.all() {
             // Whoever forks for the template may outlive it for a moment, and is not waited for.
-            if clone.is_awaited() {
-                clone.give_up();
+            if self.clones.get(place).is_some_and(Clone::is_awaited) {
+                self.clones.change(place, Clone::give_up);
                 self.batch.under_way = self.batch.under_way.saturating_sub(1);
                 self.batch.fail(ESRCH);
             }
@@ -560,8 +463,8 @@ impl Keeper<'_> {
 
     fn end_everything(&mut self) {
         self.kill_template();
-        for clone in self.clones.iter_mut().take(self.used).flatten() {
-            clone.let_go();
+        for place in self.clones.all() {
+            self.clones.change(place, Clone::let_go);
         }
     }
 }

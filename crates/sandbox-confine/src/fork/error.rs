@@ -124,6 +124,13 @@ pub enum ForkError {
         /// How.
         outcome: Outcome,
     },
+    /// The template has not gone on for so long while it was to be forked, and was ended; so were the clones that it had
+    /// been forked into.
+    #[error("the template did not answer within {limit:?} while it was forked, and was ended")]
+    Stalled {
+        /// How long it may be silent.
+        limit: Duration,
+    },
     /// What the template was to be cancelled by has happened, see
     /// [`TemplateBuilder::cancel_when`](crate::TemplateBuilder::cancel_when).
     #[error("cancelled")]
@@ -258,6 +265,10 @@ impl ForkError {
                  OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1"
                     .into(),
             ),
+            Self::Stalled { .. } => Some(
+                "what runs at a fork has not come to its end (handlers of pthread_atfork(3)), or the program was stopped"
+                    .into(),
+            ),
             Self::Closed => Some(format!(
                 "leave it open: close descriptors by number, or from {} on",
                 SOCKET + 1
@@ -353,6 +364,9 @@ pub enum ReduceError {
         /// Which.
         index: usize,
     },
+    /// One more could not be forked.
+    #[error(transparent)]
+    Fork(#[from] Box<ForkError>),
     /// The reducer did not start.
     #[error("the reducer: {0}")]
     Start(#[from] StartError),
@@ -371,6 +385,15 @@ pub enum ReduceError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<ForkError> for ReduceError {
+    fn from(error: ForkError) -> Self {
+        match error {
+            ForkError::Cancelled => Self::Cancelled,
+            error => Self::Fork(Box::new(error)),
+        }
+    }
 }
 
 /// Why a fork with a reduction has no result.

@@ -12,12 +12,12 @@ use sandbox_types::{BranchName, CloneBranch, Outcome, Policy};
 
 use super::clone::{CloneHandle, PATIENCE, end_all};
 use super::error::ForkError;
+use super::maker::{Begin, Maker};
 use super::options::{Branches, ForkOptions, SPARE, free_descriptors};
-use super::streams::CloneStreams;
 use super::views::Views;
 use crate::error::StartError;
 use crate::messages;
-use crate::process::{Channel, Owned, Parts, Shared};
+use crate::process::Owned;
 use crate::ready::await_any;
 use crate::wire::{self, MAX_CLONES, Message};
 
@@ -37,7 +37,7 @@ pub(crate) struct Link {
 
 /// Our end of the keeper's control socket.
 #[derive(Debug)]
-struct Keeper {
+pub(super) struct Keeper {
     control: OwnedFd,
     cancel: Option<Arc<OwnedFd>>,
     /// How the template ended, once it has.
@@ -260,7 +260,8 @@ impl Link {
         let mut views = self.views();
         let mut keeper = self.keeper();
         let branches = self.prepare_views(&mut views, &keeper, count, options.branches)?;
-        let made = Self::fork_into(&mut keeper, &maker, first, count, &branches);
+        let numbers = (first, count);
+        let made = Self::fork_into(&mut keeper, &maker, numbers, options.timeout, &branches);
         if made.is_err() {
             views.discard(branches.into_iter().map(|branch| branch.name).collect());
         }
@@ -294,16 +295,32 @@ impl Link {
     fn fork_into(
         keeper: &mut Keeper,
         maker: &Maker<'_>,
-        first: u32,
-        count: u32,
+        (first, count): (u32, u32),
+        limit: Duration,
         branches: &[CloneBranch],
     ) -> Result<Vec<CloneHandle>, ForkError> {
         let mut branches = branches.iter().map(|branch| &branch.name);
-        keeper.send(&[wire::BATCH, u64::from(count), 0, 0, 0, 0, 0, 0], &[])?;
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let batch = [
+            wire::BATCH,
+            u64::from(count),
+            limit_ms,
+            maker.shape().0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        keeper.send(&batch, &maker.common())?;
         let mut clones = Vec::new();
-        for number in 0..count {
-            match maker.make(keeper, first.wrapping_add(number), branches.next()) {
-                Ok(clone) => clones.push(clone),
+        let mut asked = 0;
+        while asked < count {
+            let some = u32::try_from(maker.shape().at_once())
+                .unwrap_or(1)
+                .min(count - asked);
+            let made = maker.make(keeper, first.wrapping_add(asked), some, &mut branches);
+            match made {
+                Ok(made) => clones.extend(made),
                 Err(error) => {
                     // The rest of the batch never comes.
                     keeper.abandon();
@@ -311,12 +328,18 @@ impl Link {
                     return Err(error);
                 }
             }
+            asked += some;
         }
         match keeper.await_batch()? {
             Batch::Whole => Ok(clones),
-            Batch::Failed { failed, source } => {
+            Batch::Failed {
+                failed,
+                source,
+                is_stalled,
+            } => {
                 end_all(clones);
                 Err(match keeper.ended {
+                    _ if is_stalled => ForkError::Stalled { limit },
                     Some(outcome) => ForkError::TemplateEnded { outcome },
                     None => ForkError::Clones {
                         asked: count,
@@ -332,11 +355,16 @@ impl Link {
 /// How a batch came out.
 enum Batch {
     Whole,
-    Failed { failed: u64, source: std::io::Error },
+    Failed {
+        failed: u64,
+        source: std::io::Error,
+        /// Whether the template has taken too long.
+        is_stalled: bool,
+    },
 }
 
 impl Keeper {
-    fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), ForkError> {
+    pub(super) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<(), ForkError> {
         Ok(messages::send(self.control.as_fd(), message, fds)?)
     }
 
@@ -352,6 +380,14 @@ impl Keeper {
             self.ended = Some(outcome(i32::try_from(status).unwrap_or(0)));
         }
         Ok(Some(message))
+    }
+
+    /// Waits until there is room for a message, where that can be cancelled.
+    pub(super) fn await_room(&self) -> Result<(), ForkError> {
+        match self.cancel {
+            Some(_) => self.await_one(PollFlags::OUT, None).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the control socket is readable, or writable; false when that takes longer than `limit`.
@@ -374,9 +410,12 @@ impl Keeper {
         loop {
             match self.hear(None)? {
                 Some([wire::BATCH_DONE, _, 0, ..]) => return Ok(Batch::Whole),
-                Some([wire::BATCH_DONE, _, failed, errno, ..]) => {
-                    let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
-                    return Ok(Batch::Failed { failed, source });
+                Some([wire::BATCH_DONE, _, failed, errno, is_stalled, ..]) => {
+                    return Ok(Batch::Failed {
+                        failed,
+                        source: std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0)),
+                        is_stalled: is_stalled != 0,
+                    });
                 }
                 _ => {}
             }
@@ -393,75 +432,6 @@ impl Keeper {
         }
     }
 }
-
-/// When a clone runs the caller's function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begin {
-    /// As soon as it is there.
-    AtOnce,
-    /// When [`CloneHandle::go`] says so.
-    WhenTold,
-}
-
-/// Makes the supervisor's part of clones.
-struct Maker<'a> {
-    link: &'a Arc<Link>,
-    streams: CloneStreams,
-    begin: Begin,
-    watch: crate::process::Watch,
-    report: Arc<sandbox_types::EnforcementReport>,
-    shared: Shared,
-}
-
-impl<'a> Maker<'a> {
-    fn new(link: &'a Arc<Link>, options: &ForkOptions, begin: Begin) -> Result<Self, StartError> {
-        let owned = link.owned();
-        let surroundings = &owned.surroundings;
-        Ok(Self {
-            link,
-            streams: CloneStreams::new(options, surroundings.output)?,
-            begin,
-            watch: surroundings.watch,
-            report: Arc::clone(&surroundings.report),
-            shared: owned.for_command(),
-        })
-    }
-
-    fn make(&self, keeper: &Keeper, id: u32, branch: Option<&BranchName>) -> Result<CloneHandle, ForkError> {
-        let ([stdin, stdout, stderr], our_streams) = self.streams.open()?;
-        let (ours, theirs) = messages::socket_pair()?;
-        let gate = match self.begin {
-            Begin::AtOnce => None,
-            Begin::WhenTold => Some(gate()?),
-        };
-        let mut fds = vec![theirs.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        fds.extend(gate.as_ref().map(AsFd::as_fd));
-        if keeper.cancel.is_some() {
-            keeper.await_one(PollFlags::OUT, None)?;
-        }
-        let flags = branch.map_or(0, |_| wire::FORK_VIEW);
-        keeper.send(&[wire::FORK, u64::from(id), flags, 0, 0, 0, 0, 0], &fds)?;
-        let parts = Parts {
-            channel: Arc::new(Channel::new(ours, CLONE_PID)),
-            ours: our_streams,
-            watch: self.watch,
-            report: Arc::clone(&self.report),
-            pty: None,
-            started_us: crate::process::monotonic_us(),
-            owned: None,
-            shared: Some(self.shared.clone()),
-        };
-        Ok(CloneHandle::new(Arc::clone(self.link), id, parts, gate).on(branch.cloned()))
-    }
-}
-
-/// What a clone waits at until something is written to it.
-fn gate() -> Result<OwnedFd, StartError> {
-    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(StartError::supervisor("eventfd"))
-}
-
-/// A clone is the second process of its pid namespace.
-const CLONE_PID: u32 = 2;
 
 fn check_count(count: u32) -> Result<(), ForkError> {
     match usize::try_from(count) {

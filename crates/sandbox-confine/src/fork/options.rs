@@ -10,6 +10,10 @@ use crate::wire::MAX_CLONES;
 /// How long a template may take to be ready, unless the caller says otherwise.
 pub const INIT_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// How long a template may be silent while it is forked, unless the caller says otherwise: it copies page tables, which
+/// takes seconds where there are many GiB in small pages.
+const FORK_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Where an output stream of each clone goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,6 +69,7 @@ pub struct ForkOptions {
     pub(crate) stdin: CloneInput,
     pub(crate) stdout: CloneOutput,
     pub(crate) stderr: CloneOutput,
+    pub(crate) timeout: Duration,
 }
 
 impl Default for ForkOptions {
@@ -76,6 +81,7 @@ impl Default for ForkOptions {
             stdin: CloneInput::Null,
             stdout: output,
             stderr: output,
+            timeout: FORK_TIMEOUT,
         }
     }
 }
@@ -110,6 +116,14 @@ impl ForkOptions {
     /// Standard error of each clone; captured by default.
     pub const fn stderr(mut self, output: CloneOutput) -> Self {
         self.stderr = output;
+        self
+    }
+
+    /// How long the template may be silent while it is forked, in whole milliseconds; a minute by default. It says
+    /// something after a few clones at the most; one that does not is ended ([`ForkError::Stalled`](crate::ForkError::Stalled)):
+    /// what runs at a fork (pthread_atfork(3)) may wait for something that never comes.
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -152,8 +166,8 @@ impl From<CloneInput> for Stdio {
     }
 }
 
-/// What making a clone takes for a moment, and what a host program opens meanwhile.
-pub(super) const SPARE: u64 = 16;
+/// What making clones takes for a moment, and what a host program opens meanwhile.
+pub(super) const SPARE: u64 = 24;
 
 /// As many descriptors as this process may still open; `None` for any number.
 pub(super) fn free_descriptors() -> Option<u64> {

@@ -2,11 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
-use sandbox_types::{Outcome, RunResult};
+use sandbox_types::{BranchName, Outcome, RunResult};
 
 use super::error::{MapReduceError, ReduceError};
 use super::options::ForkOptions;
-use super::relay::{Relaying, Sink};
+use super::relay::{News, Relaying, Sink};
+use super::supply::Supply;
 use crate::command::{Command, Stdio};
 use crate::error::RunError;
 use crate::sandbox::Sandbox;
@@ -109,6 +110,28 @@ impl Sandbox {
     }
 }
 
+/// What [`Gatherer::feed_from`] tells of a clone.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Gathered {
+    /// It has ended. Told as it happens.
+    Ended {
+        /// Its number.
+        id: u32,
+        /// How.
+        outcome: Outcome,
+    },
+    /// All that it wrote has been handed on. Told in the order of their numbers.
+    Result {
+        /// Its number.
+        id: u32,
+        /// Its own branch, where it has one.
+        branch: Option<BranchName>,
+        /// How it ended and what it used; what was handed on is not kept.
+        result: Box<RunResult>,
+    },
+}
+
 /// Where the output of clones goes, of several forks one after another: a command ([`Sandbox::reducer`]), or any
 /// descriptor. Dropping it ends the command.
 ///
@@ -167,7 +190,63 @@ impl Gatherer {
             }
             handles.push(handle);
         }
-        Relaying::new(&mut self.sink, handles, self.on_failure, &mut on_end)?.run()
+        let mut results = Vec::with_capacity(handles.len());
+        let mut tell = |news| match news {
+            News::Ended(index, outcome) => on_end(index, outcome),
+            News::Done(_, _, result) => results.push(*result),
+        };
+        Relaying::new(&mut self.sink, self.on_failure, &mut tell)?.run(handles)?;
+        Ok(results)
+    }
+
+    /// Forks `count` clones of a template, at most `at_once` of which live at a time, and hands on what they write to
+    /// standard output in the order of their numbers: as soon as one has ended the next is forked, whichever it was.
+    /// Fewer live at once where this process may not have enough open files for more; what one that has ended wrote is
+    /// in its pipe until its turn comes, and counts for that.
+    ///
+    /// `tell` hears of each when it has ended, and of its result when that of those before it is there. After a failure
+    /// with [`OnFailure::Stop`] no more are forked.
+    ///
+    /// ```no_run
+    /// use sandbox_confine::{Command, ForkOptions, Gathered, Gatherer, Policy, Sandbox};
+    /// let mut template = Sandbox::template(&Policy::default()).command(Command::new("./warm.py"))?;
+    /// let mut gatherer = Gatherer::into(std::fs::File::create("results")?);
+    /// gatherer.feed_from(&mut template, 100_000, 50, &ForkOptions::default(), |gathered| {
+    ///     if let Gathered::Ended { id, outcome } = gathered {
+    ///         println!("{id} {outcome}");
+    ///     }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReduceError::Fork`] where one cannot be forked, none is asked for, or none is to live at once; else as
+    /// [`Gatherer::feed`]. No clone is left then.
+    pub fn feed_from(
+        &mut self,
+        template: &mut Sandbox,
+        count: u32,
+        at_once: u32,
+        options: &ForkOptions,
+        mut tell: impl FnMut(Gathered),
+    ) -> Result<(), ReduceError> {
+        let first = options.first;
+        let id = |index| u32::try_from(index).map_or(u32::MAX, |index| first.saturating_add(index));
+        let mut tell = |news| {
+            tell(match news {
+                News::Ended(index, outcome) => Gathered::Ended {
+                    id: id(index),
+                    outcome,
+                },
+                News::Done(index, branch, result) => Gathered::Result {
+                    id: id(index),
+                    branch,
+                    result,
+                },
+            });
+        };
+        let supply = Supply::new(template, count, at_once, options)?;
+        Relaying::new(&mut self.sink, self.on_failure, &mut tell)?.run_from(supply)
     }
 
     /// That was all: a command finds the end of its input, and is waited for. How it ended; none without a command.

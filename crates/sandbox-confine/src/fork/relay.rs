@@ -2,18 +2,22 @@
 //!
 //! Clone by clone, in their order: what the first has written is handed on until it has ended, then the second's.
 //! Meanwhile the others run until their pipes are full, and then wait: nothing is kept in memory, however much they
-//! write. Standard error, limits and ends of all of them are looked after all the time.
+//! write. Standard error, limits and ends of all of them are looked after all the time, and where there are more to be
+//! forked, that is done as soon as there is room.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::epoll;
-use sandbox_types::{Outcome, RunResult, Stream};
+use sandbox_types::{BranchName, Outcome, RunResult, Stream};
 
 use super::clone::CloneHandle;
 use super::error::ReduceError;
 use super::reduce::OnFailure;
+use super::supply::Supply;
 use crate::process::Process;
 use crate::streams::{Drain, Drained};
 use crate::sys;
@@ -21,21 +25,48 @@ use crate::sys;
 /// Outputs on their way.
 pub(super) struct Relaying<'a> {
     epoll: OwnedFd,
-    /// The reducer, if there is one and it runs.
-    reducer: &'a mut Option<Process>,
-    result: &'a mut Option<RunResult>,
-    /// Where the outputs go, until that takes no more.
-    input: &'a mut Option<OwnedFd>,
-    clones: Vec<&'a mut CloneHandle>,
-    /// The output of each clone that is not in memory already.
-    outputs: Vec<Option<Drain>>,
-    /// How much of each clone's output has been handed on.
-    relayed: Vec<u64>,
-    is_over: Vec<bool>,
+    sink: &'a mut Sink,
+    /// Clones of which something is still to come, in their order.
+    line: VecDeque<Place<'a>>,
+    /// How many have left the line: the place of its first among all of them.
+    gone: usize,
+    /// The place of the one whose output is handed on.
+    turn: usize,
+    /// How many of the line have not ended.
+    live: u32,
+    supply: Option<Supply<'a>>,
+    /// Whether there may be room for more than when it was looked at last.
+    has_changed: bool,
     on_failure: OnFailure,
-    on_end: &'a mut dyn FnMut(usize, Outcome),
+    /// Whether one has failed, and all are to end for it.
+    is_stopped: bool,
+    tell: &'a mut dyn FnMut(News),
     /// Kept open while it is waited for.
-    _cancel: Option<Arc<OwnedFd>>,
+    cancel: Option<Arc<OwnedFd>>,
+}
+
+/// What is told of a clone, by its place among all of them.
+pub(super) enum News {
+    /// It has ended.
+    Ended(usize, Outcome),
+    /// Nothing more comes of it. Told in their order.
+    Done(usize, Option<BranchName>, Box<RunResult>),
+}
+
+/// One in the line.
+struct Place<'a> {
+    clone: Held<'a>,
+    /// Its output, where that is not in memory already.
+    output: Option<Drain>,
+    /// How much of it has been handed on.
+    relayed: u64,
+    is_over: bool,
+}
+
+/// A clone of somebody else's, or one that was made here.
+enum Held<'a> {
+    Lent(&'a mut CloneHandle),
+    Own(Box<CloneHandle>),
 }
 
 /// What outputs go to.
@@ -57,129 +88,168 @@ const CANCEL: u64 = u64::MAX - 3;
 impl<'a> Relaying<'a> {
     pub(super) fn new(
         sink: &'a mut Sink,
-        mut clones: Vec<&'a mut CloneHandle>,
         on_failure: OnFailure,
-        on_end: &'a mut dyn FnMut(usize, Outcome),
+        tell: &'a mut dyn FnMut(News),
     ) -> Result<Self, ReduceError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed("epoll_create1"))?;
         if let Some(reducer) = &sink.reducer {
             add(&epoll, reducer.readiness(), REDUCER)?;
         }
-        let cancel = clones.first().and_then(|clone| clone.link().cancel());
-        if let Some(cancel) = &cancel {
-            add(&epoll, cancel.as_fd(), CANCEL)?;
-        }
-        let outputs = clones.iter_mut().map(|clone| clone.take_output()).collect();
-        let mut relaying = Self {
+        Ok(Self {
             epoll,
-            reducer: &mut sink.reducer,
-            result: &mut sink.result,
-            input: &mut sink.input,
-            relayed: vec![0; clones.len()],
-            is_over: vec![false; clones.len()],
-            clones,
-            outputs,
+            sink,
+            line: VecDeque::new(),
+            gone: 0,
+            turn: 0,
+            live: 0,
+            supply: None,
+            has_changed: true,
             on_failure,
-            on_end,
-            _cancel: cancel,
-        };
-        for (token, clone) in (0..).zip(&mut relaying.clones) {
-            if let Some(process) = clone.process()? {
-                add(&relaying.epoll, process.readiness(), token)?;
-            }
-        }
-        Ok(relaying)
+            is_stopped: false,
+            tell,
+            cancel: None,
+        })
     }
 
-    /// Hands on all that the clones write, and waits for their ends.
-    pub(super) fn run(mut self) -> Result<Vec<RunResult>, ReduceError> {
-        for index in 0..self.clones.len() {
-            self.look(index)?;
+    /// Hands on all that these clones write, and waits for their ends.
+    pub(super) fn run(mut self, clones: Vec<&'a mut CloneHandle>) -> Result<(), ReduceError> {
+        for clone in clones {
+            self.line_up(Held::Lent(clone))?;
         }
-        for index in 0..self.clones.len() {
-            match self.outputs.get_mut(index).and_then(Option::take) {
-                Some(output) => self.relay(index, output)?,
-                None => self.relay_kept(index)?,
+        self.finish()
+    }
+
+    /// The same of clones that are made meanwhile.
+    pub(super) fn run_from(mut self, supply: Supply<'a>) -> Result<(), ReduceError> {
+        self.supply = Some(supply);
+        self.finish()
+    }
+
+    fn finish(mut self) -> Result<(), ReduceError> {
+        loop {
+            self.move_up()?;
+            match self.place(self.turn).map(|place| place.output.take()) {
+                Some(Some(output)) => self.relay(output)?,
+                Some(None) => self.relay_kept()?,
+                None if self.line.is_empty() => return Ok(()),
+                None => {
+                    self.wait()?;
+                    continue;
+                }
+            }
+            self.turn += 1;
+        }
+    }
+
+    fn place(&mut self, place: usize) -> Option<&mut Place<'a>> {
+        self.line.get_mut(place.checked_sub(self.gone)?)
+    }
+
+    fn line_up(&mut self, mut clone: Held<'a>) -> Result<(), ReduceError> {
+        if self.cancel.is_none()
+            && let Some(cancel) = clone.link().cancel()
+        {
+            add(&self.epoll, cancel.as_fd(), CANCEL)?;
+            self.cancel = Some(cancel);
+        }
+        // Where nobody takes it any more, it is closed at once.
+        let output = clone.take_output().filter(|_| self.sink.input.is_some());
+        let number = self.gone + self.line.len();
+        let is_stopped = self.is_stopped;
+        if let Some(process) = clone.process()? {
+            add(&self.epoll, process.readiness(), number as u64)?;
+            if is_stopped {
+                process.kill();
             }
         }
-        while self.is_over.contains(&false) {
-            self.wait()?;
-        }
-        let results = self.clones.iter_mut().zip(&self.relayed).map(|(clone, relayed)| {
-            let mut result = clone.take_result()?;
-            result.usage.stdout_bytes = result.usage.stdout_bytes.max(*relayed);
-            Ok(result)
+        self.line.push_back(Place {
+            clone,
+            output,
+            relayed: 0,
+            is_over: false,
         });
-        results.collect()
+        self.live += 1;
+        self.look(number)
     }
 
-    /// Hands on what a clone writes until it has ended, or nobody takes it any more.
-    fn relay(&mut self, index: usize, mut output: Drain) -> Result<(), ReduceError> {
-        let Some(input) = &*self.input else { return Ok(()) };
-        let input = input.try_clone().map_err(|source| ReduceError::Io {
-            what: "fcntl",
-            source,
-        })?;
-        output.relay_to(input);
+    /// Lets those go of which nothing more comes, and forks as many as there is room for.
+    fn move_up(&mut self) -> Result<(), ReduceError> {
+        while self.gone < self.turn && self.line.front().is_some_and(|place| place.is_over) {
+            let Some(mut place) = self.line.pop_front() else {
+                break;
+            };
+            let mut result = place.clone.take_result()?;
+            result.usage.stdout_bytes = result.usage.stdout_bytes.max(place.relayed);
+            let branch = place.clone.branch().cloned();
+            (self.tell)(News::Done(self.gone, branch, Box::new(result)));
+            self.gone += 1;
+            self.has_changed = true;
+        }
+        let Some(supply) = &mut self.supply else {
+            return Ok(());
+        };
+        if std::mem::take(&mut self.has_changed) {
+            for clone in supply.more(self.live, !self.line.is_empty())? {
+                self.line_up(Held::Own(Box::new(clone)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on what the clone writes whose turn it is until it has ended, or nobody takes it any more.
+    fn relay(&mut self, mut output: Drain) -> Result<(), ReduceError> {
+        let Some(input) = &self.sink.input else {
+            return Ok(());
+        };
+        output.relay_to(input.try_clone().map_err(io_failed("fcntl"))?);
         add(&self.epoll, output.pipe.as_fd(), OUTPUT)?;
-        while self.input.is_some() {
-            let drained = output.pull().map_err(|source| ReduceError::Io {
-                what: "hand on the output of a clone",
-                source,
-            })?;
+        while self.sink.input.is_some() {
+            let drained = output
+                .pull()
+                .map_err(io_failed("hand on the output of a clone"))?;
             match drained {
                 Drained::More => self.wait()?,
                 Drained::Blocked => self.wait_for_input(output.pipe.as_fd())?,
                 Drained::End => break,
                 Drained::OverLimit => {
-                    if let Some(process) = self
-                        .clones
-                        .get_mut(index)
-                        .map(|clone| clone.process())
-                        .transpose()?
-                        .flatten()
-                    {
-                        process.kill_for(Outcome::Output {
-                            stream: Stream::Stdout,
-                        });
-                    }
+                    self.end_for_output()?;
                     break;
                 }
             }
         }
-        if let Some(relayed) = self.relayed.get_mut(index) {
-            *relayed = output.bytes();
+        let relayed = output.bytes();
+        if let Some(place) = self.place(self.turn) {
+            place.relayed = relayed;
         }
         delete(&self.epoll, output.pipe.as_fd())
     }
 
+    /// The clone whose turn it is has written more than it may.
+    fn end_for_output(&mut self) -> Result<(), ReduceError> {
+        let process = self.place(self.turn).map(|place| place.clone.process());
+        if let Some(process) = process.transpose()?.flatten() {
+            process.kill_for(Outcome::Output {
+                stream: Stream::Stdout,
+            });
+        }
+        Ok(())
+    }
+
     /// The reducer takes nothing now: what the clone has written is not looked at until it does.
     fn wait_for_input(&mut self, output: BorrowedFd<'_>) -> Result<(), ReduceError> {
-        let Some(input) = &*self.input else { return Ok(()) };
-        let input = input.try_clone().map_err(|source| ReduceError::Io {
-            what: "fcntl",
-            source,
-        })?;
         delete(&self.epoll, output)?;
-        let token = epoll::EventData::new_u64(INPUT);
-        epoll::add(&self.epoll, &input, token, epoll::EventFlags::OUT).map_err(failed("epoll_ctl"))?;
-        let waited = self.wait();
-        delete(&self.epoll, input.as_fd())?;
-        waited?;
+        self.wait_for_room()?;
         add(&self.epoll, output, OUTPUT)
     }
 
     /// Hands on what is kept of a clone that has been waited for already.
-    fn relay_kept(&mut self, index: usize) -> Result<(), ReduceError> {
-        while self.is_over.get(index) == Some(&false) {
+    fn relay_kept(&mut self) -> Result<(), ReduceError> {
+        while self.place(self.turn).is_some_and(|place| !place.is_over) {
             self.wait()?;
         }
-        let mut kept = self
-            .clones
-            .get_mut(index)
-            .and_then(|clone| clone.kept())
-            .unwrap_or_default();
-        while let (Some(input), false) = (&*self.input, kept.is_empty()) {
+        let kept = self.place(self.turn).and_then(|place| place.clone.kept());
+        let mut kept = kept.unwrap_or_default();
+        while let (Some(input), false) = (&self.sink.input, kept.is_empty()) {
             let some = kept.get(..kept.len().min(4096)).unwrap_or_default();
             if !is_writable(input.as_fd())? {
                 self.wait_for_room()?;
@@ -188,7 +258,7 @@ impl<'a> Relaying<'a> {
             match sys::write(input.as_fd(), some) {
                 Ok(count) => drop(kept.drain(..count)),
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-                Err(rustix::io::Errno::PIPE) => *self.input = None,
+                Err(rustix::io::Errno::PIPE) => self.sink.input = None,
                 Err(errno) => return Err(failed("hand on the output of a clone")(errno)),
             }
         }
@@ -196,11 +266,10 @@ impl<'a> Relaying<'a> {
     }
 
     fn wait_for_room(&mut self) -> Result<(), ReduceError> {
-        let Some(input) = &*self.input else { return Ok(()) };
-        let input = input.try_clone().map_err(|source| ReduceError::Io {
-            what: "fcntl",
-            source,
-        })?;
+        let Some(input) = &self.sink.input else {
+            return Ok(());
+        };
+        let input = input.try_clone().map_err(io_failed("fcntl"))?;
         let token = epoll::EventData::new_u64(INPUT);
         epoll::add(&self.epoll, &input, token, epoll::EventFlags::OUT).map_err(failed("epoll_ctl"))?;
         let waited = self.wait();
@@ -220,37 +289,39 @@ impl<'a> Relaying<'a> {
                 REDUCER => self.look_at_reducer()?,
                 CANCEL => return Err(ReduceError::Cancelled),
                 OUTPUT | INPUT => {}
-                index => self.look(usize::try_from(index).unwrap_or(usize::MAX))?,
+                number => self.look(usize::try_from(number).unwrap_or(usize::MAX))?,
             }
         }
-        Ok(())
+        self.move_up()
     }
 
     fn look_at_reducer(&mut self) -> Result<(), ReduceError> {
-        let Some(reducer) = &mut *self.reducer else {
+        let Some(reducer) = &mut self.sink.reducer else {
             return Ok(());
         };
         if let Some(result) = reducer.poll()? {
-            *self.result = Some(result);
-            *self.reducer = None;
+            self.sink.result = Some(result);
+            self.sink.reducer = None;
             // Nobody reads on: clones that write are told as in a pipeline.
-            *self.input = None;
-            self.outputs.fill_with(|| None);
+            self.sink.input = None;
+            self.line.iter_mut().for_each(|place| place.output = None);
         }
         Ok(())
     }
 
-    fn look(&mut self, index: usize) -> Result<(), ReduceError> {
-        let (Some(clone), Some(is_over)) = (self.clones.get_mut(index), self.is_over.get_mut(index)) else {
+    fn look(&mut self, number: usize) -> Result<(), ReduceError> {
+        let Some(place) = self.place(number) else {
             return Ok(());
         };
-        if *is_over || !clone.look()? {
+        if place.is_over || !place.clone.look()? {
             return Ok(());
         }
-        *is_over = true;
-        let outcome = clone.outcome();
+        place.is_over = true;
+        let outcome = place.clone.outcome();
+        self.live = self.live.saturating_sub(1);
+        self.has_changed = true;
         if let Some(outcome) = outcome {
-            (self.on_end)(index, outcome);
+            (self.tell)(News::Ended(number, outcome));
         }
         let has_failed = outcome.is_some_and(|outcome| !outcome.success());
         if has_failed && self.on_failure == OnFailure::Stop {
@@ -260,16 +331,38 @@ impl<'a> Relaying<'a> {
     }
 
     fn stop(&mut self) -> Result<(), ReduceError> {
-        for clone in &mut self.clones {
-            if let Some(process) = clone.process()? {
+        self.is_stopped = true;
+        self.supply = None;
+        for place in &mut self.line {
+            if let Some(process) = place.clone.process()? {
                 process.kill();
             }
         }
-        if let Some(reducer) = &mut *self.reducer {
+        if let Some(reducer) = &mut self.sink.reducer {
             reducer.kill();
         }
-        *self.input = None;
+        self.sink.input = None;
         Ok(())
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = CloneHandle;
+
+    fn deref(&self) -> &CloneHandle {
+        match self {
+            Self::Lent(clone) => clone,
+            Self::Own(clone) => clone,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut CloneHandle {
+        match self {
+            Self::Lent(clone) => clone,
+            Self::Own(clone) => clone,
+        }
     }
 }
 
@@ -302,8 +395,9 @@ fn is_writable(fd: BorrowedFd<'_>) -> Result<bool, ReduceError> {
 }
 
 fn failed(what: &'static str) -> impl Fn(rustix::io::Errno) -> ReduceError {
-    move |errno| ReduceError::Io {
-        what,
-        source: io::Error::from(errno),
-    }
+    move |errno| io_failed(what)(io::Error::from(errno))
+}
+
+fn io_failed(what: &'static str) -> impl Fn(io::Error) -> ReduceError {
+    move |source| ReduceError::Io { what, source }
 }

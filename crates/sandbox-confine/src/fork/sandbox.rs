@@ -61,6 +61,15 @@ impl Sandbox {
     /// # Errors
     /// As there.
     pub fn fork_with(&mut self, count: u32, options: &ForkOptions) -> Result<Vec<Self>, ForkError> {
+        let clones = self.fork_handles(count, options)?;
+        Ok(clones.into_iter().map(Self::of_clone).collect())
+    }
+
+    pub(super) fn fork_handles(
+        &mut self,
+        count: u32,
+        options: &ForkOptions,
+    ) -> Result<Vec<CloneHandle>, ForkError> {
         let Live::Template(link) = &self.live else {
             return Err(match self.live {
                 Live::None if self.status == sandbox_types::SandboxStatus::Stopped => {
@@ -72,8 +81,7 @@ impl Sandbox {
         if self.status == sandbox_types::SandboxStatus::Paused {
             return Err(ForkError::Paused);
         }
-        let clones = link.fork(count, options)?;
-        Ok(clones.into_iter().map(Self::of_clone).collect())
+        link.fork(count, options)
     }
 
     /// Waits for the end of a clone, and of all that it has started. The result is given once; its captured output is

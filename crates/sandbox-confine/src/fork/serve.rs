@@ -25,7 +25,7 @@ const NOT_CONFINED: i32 = 125;
 /// The C library, by which this process allocates and keeps its environment.
 const LIBRARY: Library = Library {
     fork: || sys::fork().map_err(errno),
-    set_variable: |name, value| sys::set_variable(name, value).map_err(errno),
+    put_variable: |variable| sys::put_variable(variable).map_err(errno),
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
@@ -62,7 +62,7 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
     };
     match template::forked_off(socket, &terms, LIBRARY) {
         None => 0,
-        Some(mut clone) => match clone.prepare(&terms, LIBRARY) {
+        Some(mut clone) => match clone.prepare(&terms) {
             Ok(()) => run(&work, clone.id),
             Err((what, Errno(errno))) => {
                 let text = format!(

@@ -22,21 +22,6 @@ struct Output {
     common: Option<OwnedFd>,
 }
 
-/// One stream of a clone, until it has been handed on.
-pub(super) enum Theirs<'a> {
-    Common(BorrowedFd<'a>),
-    Own(OwnedFd),
-}
-
-impl AsFd for Theirs<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Common(fd) => *fd,
-            Self::Own(fd) => fd.as_fd(),
-        }
-    }
-}
-
 impl CloneStreams {
     pub(super) fn new(options: &ForkOptions, limit: Option<OutputLimit>) -> Result<Self, StartError> {
         let input = match options.stdin {
@@ -53,19 +38,35 @@ impl CloneStreams {
         })
     }
 
-    /// Those of one more clone, and the ends that stay here.
-    pub(super) fn open(&self) -> Result<([Theirs<'_>; 3], Ours), StartError> {
-        let mut ours = Ours::default();
-        let input = match &self.input {
-            Some(common) => Theirs::Common(common.as_fd()),
-            None => Theirs::Own(open_input(Stdio::Piped, &mut ours)?),
-        };
+    /// Which of them each clone has of its own.
+    pub(super) fn shape(&self) -> u64 {
+        let streams = (0..).zip(self.all());
+        streams.fold(0, |shape, (number, common)| match common {
+            None => shape | 1 << number,
+            Some(_) => shape,
+        })
+    }
+
+    /// What is the same for all, in the order of their numbers.
+    pub(super) fn common(&self) -> Vec<BorrowedFd<'_>> {
+        self.all().into_iter().flatten().map(AsFd::as_fd).collect()
+    }
+
+    fn all(&self) -> [Option<&OwnedFd>; 3] {
         let [output, error] = &self.outputs;
-        let theirs = [
-            input,
-            output.open(self.limit, &mut ours)?,
-            error.open(self.limit, &mut ours)?,
-        ];
+        [self.input.as_ref(), output.common.as_ref(), error.common.as_ref()]
+    }
+
+    /// What one more clone has of its own, in the order of their numbers, and the ends that stay here.
+    pub(super) fn open(&self) -> Result<(Vec<OwnedFd>, Ours), StartError> {
+        let (mut ours, mut theirs) = (Ours::default(), Vec::with_capacity(3));
+        if self.input.is_none() {
+            theirs.push(open_input(Stdio::Piped, &mut ours)?);
+        }
+        for output in self.outputs.iter().filter(|output| output.common.is_none()) {
+            let choice = output.choice.into();
+            theirs.push(open_output(choice, output.stream, self.limit, &mut ours)?);
+        }
         Ok((theirs, ours))
     }
 }
@@ -84,13 +85,6 @@ impl Output {
             stream,
             choice,
             common,
-        })
-    }
-
-    fn open(&self, limit: Option<OutputLimit>, ours: &mut Ours) -> Result<Theirs<'_>, StartError> {
-        Ok(match &self.common {
-            Some(common) => Theirs::Common(common.as_fd()),
-            None => Theirs::Own(open_output(self.choice.into(), self.stream, limit, ours)?),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::launch::{become_init, check};
 pub(crate) use crate::inside::beside::Forked;
+use crate::inside::template::Variable;
 
 /// fork(2) of the C library, which runs what was registered with pthread_atfork(3).
 ///
@@ -81,8 +82,16 @@ pub(crate) fn set_environment<'a>(
         .try_for_each(|(name, value)| set_variable(name, value))
 }
 
-/// Sets a variable of this process, which has one thread.
-pub(crate) fn set_variable(name: &CStr, value: &CStr) -> io::Result<()> {
+/// Makes a text part of the environment of this process, which has one thread.
+pub(crate) fn put_variable(variable: &'static Variable) -> io::Result<()> {
+    // SAFETY: as above; it ends with NUL, lives as long as this process, and may be written to.
+    match unsafe { libc::putenv(variable.as_ptr().cast_mut().cast()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn set_variable(name: &CStr, value: &CStr) -> io::Result<()> {
     // SAFETY: as above; both texts are valid, and setenv(3) copies them.
     match unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) } {
         0 => Ok(()),

@@ -13,7 +13,7 @@ mod write;
 
 pub(crate) use fork::{
     Forked, become_keeper, become_subreaper, die_of_broken_pipes, flush_stdio, fork, ignore_children,
-    reset_signals, set_environment, set_variable, take_over, wait_for,
+    put_variable, reset_signals, set_environment, take_over, wait_for,
 };
 pub(crate) use launch::{InitFds, LaunchFailure, launch};
 pub(crate) use own::{close_all_on_exec, load_filter, set_mount_attributes, set_this_mount_s_attributes};

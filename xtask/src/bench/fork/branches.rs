@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Forker, Row};
+use super::{Row, forker::Forker};
 use crate::bench::{account::Account, figures::Figures, peer::command_as, tools};
 use crate::error::{Error, Result};
 use crate::scratch::Scratch;
@@ -67,8 +67,6 @@ pub(super) fn measure(account: &Account, place: &Place, count: u32, rounds: u32)
         // Until all had ended; the first round freezes what the template has written.
         let times = times.into_iter().skip(1).collect();
         rows.push(Row {
-            mib: 0,
-            pages: "4k",
             request: name,
             count,
             ours: Figures::of(times),

@@ -1,24 +1,22 @@
 //! `cargo xtask bench fork`: clones of a template, and a bare loop of fork(2), in turn.
 
 mod branches;
+mod forker;
+mod large;
 mod pool;
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
+use self::forker::Forker;
+use self::large::Large;
 use super::{
-    BenchError, Common,
+    Common,
     account::Account,
     figures::Figures,
     json,
     machine::{Machine, Quiet},
-    peer::command_as,
     tools,
 };
 use crate::{cmd::Cmd, error::Result, scratch::Scratch, workspace};
@@ -38,25 +36,37 @@ pub(crate) struct Args {
     quick: bool,
 }
 
-/// Memory, pages, how many clones a batch, requests.
-const SIZES: &[(u32, &str, u32, &[&str])] = &[
-    (0, "4k", 1000, &["fork", "capture"]),
-    (50, "4k", 200, &["fork", "write"]),
-    (256, "4k", 20, &["fork", "write"]),
-    (256, "huge", 100, &["fork", "write"]),
-    (2048, "4k", 3, &["fork"]),
-    (2048, "huge", 20, &["fork"]),
-];
+/// How many small clones a batch has.
+const SMALL: u32 = 1000;
+/// How many clones with branches of their own.
+const BRANCHES: u32 = 200;
+/// How many commands in sandboxes that were ready.
+const COMMANDS: u32 = 320;
+/// How many clones wait while their memory is measured.
+const IDLE: u32 = 1000;
 
-/// One request at one size.
+/// One request, in batches of so many clones.
 struct Row {
-    mib: u32,
-    pages: &'static str,
     request: &'static str,
     count: u32,
     ours: Figures,
     /// None where there is nothing to compare it with.
     bare: Option<Figures>,
+}
+
+/// PSS of a template of 50 MiB with one clone that waits, and with so many, KiB.
+struct Idle {
+    count: u32,
+    one: u64,
+    all: u64,
+}
+
+/// All figures of one run.
+struct Measured {
+    rows: Vec<Row>,
+    large: Vec<Large>,
+    pool: pool::Measured,
+    idle: Idle,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -74,214 +84,142 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Quiet::Wait
     };
     let machine = Machine::look(&account, quiet);
-    let rounds = if args.quick { 2 } else { args.rounds };
-    let most = if args.quick { args.most.min(50) } else { args.most };
-    let few = |count: u32| if args.quick { count.min(50) } else { count };
-    let mut rows = Vec::new();
-    for (mib, pages, count, requests) in SIZES.iter().filter(|size| size.0 <= most) {
-        let size = (*mib, *pages, few(*count), *requests);
-        rows.extend(measure(&account, [&driver, &bare], size, rounds)?);
-    }
-    for place in &branches::places(&account)? {
-        rows.extend(branches::measure(&account, place, few(200), rounds)?);
-    }
-    let pool = pool::measure(&account, rounds, few(320))?;
-    let pss = idle(&account, &driver, few(1000))?;
+    let measured = args.measure(&account, [&driver, &bare])?;
     println!();
     machine.print();
-    print_rows(&rows, pss);
-    pool::print(&pool);
-    let mut all = figures(&rows, pss);
+    measured.print();
+    let mut all = measured.figures();
     if let Some(all) = all.as_object_mut() {
-        all.insert("pool_ns".to_owned(), pool::figures(&pool));
+        all.insert("machine".to_owned(), machine.json());
     }
     json::write(args.common.json.as_ref(), &all)
 }
 
+impl Args {
+    fn measure(&self, account: &Account, programs: [&Path; 2]) -> Result<Measured> {
+        let rounds = if self.quick { 2 } else { self.rounds };
+        let few = |count: u32| if self.quick { count.min(50) } else { count };
+        let mut rows = small(account, programs, few(SMALL), rounds)?;
+        for place in &branches::places(account)? {
+            rows.extend(branches::measure(account, place, few(BRANCHES), rounds)?);
+        }
+        let pool = pool::measure(account, rounds, few(COMMANDS))?;
+        let [driver, _] = programs;
+        let idle = idle(account, driver, few(IDLE))?;
+        let mut large = Vec::new();
+        let most = if self.quick { self.most.min(256) } else { self.most };
+        for (mib, huge, small) in large::SIZES.iter().filter(|size| size.0 <= most) {
+            let counts = (*mib, few(*huge), *small);
+            large.push(large::measure(account, programs, counts, rounds)?);
+        }
+        Ok(Measured {
+            rows,
+            large,
+            pool,
+            idle,
+        })
+    }
+}
+
 /// Our clones and the bare loop, in turn, so that both see the same machine.
-fn measure(
-    account: &Account,
-    [driver, bare]: [&PathBuf; 2],
-    (mib, pages, count, requests): (u32, &'static str, u32, &[&'static str]),
-    rounds: u32,
-) -> Result<Vec<Row>> {
-    let mut ours = Forker::start(account, driver, mib, pages)?;
-    let mut theirs = Forker::start(account, bare, mib, pages)?;
+fn small(account: &Account, [driver, bare]: [&Path; 2], count: u32, rounds: u32) -> Result<Vec<Row>> {
+    let mut ours = Forker::start(account, driver, (0, "4k"), "end")?;
+    let mut theirs = Forker::start(account, bare, (0, "4k"), "end")?;
     let mut rows = Vec::new();
-    for request in requests {
+    for request in ["fork", "capture"] {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..=rounds {
             let [of_ours, of_bare] = &mut times;
-            of_ours.push(ours.ask(request, count)?);
-            of_bare.push(theirs.ask(request, count)?);
+            of_ours.push(ours.ask(request, count)?.0);
+            of_bare.push(theirs.ask(request, count)?.0);
         }
-        // Until the clones run; where they have work to do, until it is done. The first round warms up.
-        let pick = |times: Vec<(Duration, Duration)>| {
-            let of = |(made, ended)| if *request == "write" { ended } else { made };
-            Figures::of(times.into_iter().skip(1).map(of).collect())
-        };
-        let [of_ours, of_bare] = times.map(pick);
+        // The first round warms up.
+        let [ours, bare] = times.map(|times: Vec<Duration>| Figures::of(times.into_iter().skip(1).collect()));
         rows.push(Row {
-            mib,
-            pages,
             request,
             count,
-            ours: of_ours,
-            bare: Some(of_bare),
+            ours,
+            bare: Some(bare),
         });
     }
     Ok(rows)
 }
 
-/// PSS of a template of 50 MiB with one clone that waits, and with many, KiB; how many.
-fn idle(account: &Account, driver: &Path, count: u32) -> Result<(u64, u64, u32)> {
-    let mut forker = Forker::start(account, driver, 50, "4k")?;
+fn idle(account: &Account, driver: &Path, count: u32) -> Result<Idle> {
+    let mut forker = Forker::start(account, driver, (50, "4k"), "wait")?;
     let kib = |(_, kib): (Duration, Duration)| u64::try_from(kib.as_nanos()).unwrap_or(u64::MAX);
     let one = kib(forker.ask("idle", 1)?);
     let all = kib(forker.ask("idle", count)?);
-    Ok((one, all, count))
+    Ok(Idle { count, one, all })
 }
 
 fn rate(count: u32, figures: &Figures) -> f64 {
     f64::from(count) / figures.median().as_secs_f64()
 }
 
-fn print_rows(rows: &[Row], (one, all, count): (u64, u64, u32)) {
-    println!("clones a second: median (slowest-fastest round) of batches; ratio to the bare loop");
-    for row in rows {
+impl Measured {
+    fn print(&self) {
+        println!("clones a second: median (slowest-fastest) of batches; ratio to a bare loop of fork(2)");
+        self.rows.iter().for_each(Row::print);
+        println!(
+            "clones of much memory: rate, as a multiple of that of bare loops, and what one clone writes"
+        );
+        self.large.iter().for_each(Large::print);
+        self.idle.print();
+        pool::print(&self.pool);
+    }
+
+    fn figures(&self) -> Value {
+        json!({
+            "fork": self.rows.iter().map(Row::figures).collect::<Vec<_>>(),
+            "large": self.large.iter().map(Large::figures).collect::<Vec<_>>(),
+            "pss_kib": { "one": self.idle.one, "all": self.idle.all, "clones": self.idle.count },
+            "pool_ns": pool::figures(&self.pool),
+        })
+    }
+}
+
+impl Row {
+    fn print(&self) {
         let range = |figures: &Figures| {
-            let of = |time: Duration| f64::from(row.count) / time.as_secs_f64();
+            let of = |time: Duration| f64::from(self.count) / time.as_secs_f64();
             format!(
                 "{:>7.0} ({:.0}-{:.0})",
-                rate(row.count, figures),
+                rate(self.count, figures),
                 of(figures.max()),
                 of(figures.min())
             )
         };
-        let compared = row.bare.as_ref().map(|bare| {
-            let ratio = rate(row.count, &row.ours) / rate(row.count, bare);
-            format!("bare {:<24} ratio {ratio:.2}", range(bare))
+        let compared = self.bare.as_ref().map(|bare| {
+            let ratio = rate(self.count, &self.ours) / rate(self.count, bare);
+            format!("bare {:<22} ratio {ratio:.2}", range(bare))
         });
         println!(
-            "{:>5} MiB {:>4} pages {:<14} {:>4} at once  sandbox {:<24} {}",
-            row.mib,
-            row.pages,
-            row.request,
-            row.count,
-            range(&row.ours),
+            "{:<12} {:>4} at once  sandbox {:<22} {}",
+            self.request,
+            self.count,
+            range(&self.ours),
             compared.unwrap_or_default(),
         );
     }
-    println!(
-        "PSS of a template of 50 MiB and one idle clone {one} KiB, and {count} idle clones {all} KiB: {} KiB a clone",
-        all.saturating_sub(one) / u64::from(count.saturating_sub(1).max(1))
-    );
-}
 
-fn figures(rows: &[Row], (one, all, count): (u64, u64, u32)) -> Value {
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "mib": row.mib, "pages": row.pages, "request": row.request, "count": row.count,
-                "sandbox_per_second": rate(row.count, &row.ours),
-                "bare_per_second": row.bare.as_ref().map(|bare| rate(row.count, bare)),
-            })
-        })
-        .collect();
-    json!({ "fork": rows, "pss_kib": { "one": one, "all": all, "clones": count } })
-}
-
-/// A process that forks when told to. Killed and reaped when dropped.
-struct Forker {
-    program: String,
-    child: Child,
-    requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Forker {
-    fn start(account: &Account, program: &Path, mib: u32, pages: &str) -> Result<Self> {
-        let mut command = command_as(account, program);
-        command.arg(mib.to_string()).arg(pages).current_dir("/");
-        Self::of(command, program)
-    }
-
-    fn of(mut command: std::process::Command, program: &Path) -> Result<Self> {
-        let program = program.display().to_string();
-        let failed = |source| BenchError::Peer {
-            program: program.clone(),
-            source,
-        };
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = started.map_err(failed)?;
-        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(BenchError::Ended { program }.into());
-        };
-        Ok(Self {
-            program,
-            child,
-            requests,
-            answers: BufReader::new(answers),
+    fn figures(&self) -> Value {
+        json!({
+            "request": self.request, "count": self.count,
+            "sandbox_per_second": rate(self.count, &self.ours),
+            "bare_per_second": self.bare.as_ref().map(|bare| rate(self.count, bare)),
         })
     }
-
-    /// Until all ran, and until all had ended.
-    fn ask(&mut self, request: &str, count: u32) -> Result<(Duration, Duration)> {
-        match self.times(request, count)?.as_slice() {
-            [made, ended] => Ok((*made, *ended)),
-            times => Err(BenchError::Answer {
-                program: self.program.clone(),
-                answer: format!("{times:?}"),
-            }
-            .into()),
-        }
-    }
-
-    /// As many times as are answered.
-    fn times(&mut self, request: &str, count: u32) -> Result<Vec<Duration>> {
-        let program = || self.program.clone();
-        let failed = |source| BenchError::Peer {
-            program: program(),
-            source,
-        };
-        writeln!(self.requests, "{request}\t{count}").map_err(failed)?;
-        let mut line = String::new();
-        if self.answers.read_line(&mut line).map_err(failed)? == 0 {
-            return Err(BenchError::Ended { program: program() }.into());
-        }
-        let words: Vec<&str> = line.trim_end().split('\t').collect();
-        let nanos = |word: &str| word.parse().ok().map(Duration::from_nanos);
-        match words.as_slice() {
-            ["ok", times @ ..] => times
-                .iter()
-                .map(|time| nanos(time))
-                .collect::<Option<_>>()
-                .ok_or_else(|| {
-                    BenchError::Answer {
-                        program: program(),
-                        answer: line.clone(),
-                    }
-                    .into()
-                }),
-            ["failed", why] => Err(BenchError::Run {
-                program: program(),
-                why: (*why).to_owned(),
-            }
-            .into()),
-            _ => Err(BenchError::Answer {
-                program: program(),
-                answer: line.clone(),
-            }
-            .into()),
-        }
-    }
 }
 
-impl Drop for Forker {
-    fn drop(&mut self) {
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            eprintln!("warning: {}: {error}", self.program);
-        }
+impl Idle {
+    fn print(&self) {
+        let Self { count, one, all } = self;
+        // At most 1.3 times that of one, and 200 KiB for each.
+        let most = one * 13 / 10 + 200 * u64::from(*count);
+        println!(
+            "PSS of a template of 50 MiB with one idle clone {one} KiB, with {count} {all} KiB, at most {most}: {} KiB a clone",
+            all.saturating_sub(*one) / u64::from(count.saturating_sub(1).max(1))
+        );
     }
 }

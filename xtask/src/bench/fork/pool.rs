@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Forker;
+use super::forker::Forker;
 use crate::bench::{account::Account, figures::Figures, peer::command_as, tools};
 use crate::error::{Error, Result};
 use crate::scratch::Scratch;

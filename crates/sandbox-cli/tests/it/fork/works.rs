@@ -30,14 +30,39 @@ fn what_clones_print_is_the_input_of_the_reducer() {
 fn so_many_live_at_once_and_all_of_them_come_to_an_end() {
     needs!("python3");
     let place = Harness::new();
-    let script = "import sandbox_fork; print(sandbox_fork.ready())";
+    let script = "
+import os, sandbox_fork
+number = sandbox_fork.ready()
+open(f'/tmp/live-{number}', 'w').close()
+count = len([name for name in os.listdir('/tmp') if name.startswith('live-')])
+os.remove(f'/tmp/live-{number}')
+print(number, 'few' if count <= 3 else count)
+";
     let ran = run_python(
         &place,
         &["-n", "10", "--parallel", "3", "--reduce", "cat"],
         script,
     );
-    ran.prints("0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    let expected: Vec<_> = (0..10).map(|id| format!("{id} few\n")).collect();
+    ran.prints(&expected.concat());
     assert!(ran.stderr.contains("10 clones, all succeeded"), "{ran:?}");
+}
+
+#[test]
+fn a_slow_clone_keeps_no_other_from_starting() {
+    needs!("python3");
+    let place = Harness::new();
+    let script = "
+import os, sandbox_fork, time
+number = sandbox_fork.ready()
+open(f'/tmp/{number}', 'w').close()
+for _ in range(3000):
+    if number > 0 or os.path.exists('/tmp/9'): break
+    time.sleep(0.01)
+else: raise SystemExit('number 9 has not run')
+print(number)
+";
+    run_python(&place, &["-n", "10", "--parallel", "2"], script).prints("0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
 }
 
 #[test]

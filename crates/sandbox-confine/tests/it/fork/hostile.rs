@@ -1,8 +1,8 @@
 //! Templates that speak the protocol of clones themselves, and wrongly: whoever forks them gets an error, in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sandbox_confine::{ForkError, Sandbox};
+use sandbox_confine::{ForkError, ForkOptions, Sandbox};
 use sandbox_types::Outcome;
 
 use super::programs::{needs_python, python};
@@ -21,12 +21,15 @@ def receive():
     for _, _, bytes in control: fds.frombytes(bytes)
     return struct.unpack('<8Q', data), list(fds)
 READY, BATCH, CLONE, FORKED, BATCH_END = 16, 33, 35, 36, 42
+def entry(place, pid, errno=0): return 1 << 63 | errno << 48 | place << 32 | pid
 receive()
 send(READY, os.getpid())
 while True:
     message, fds = receive()
     if message[0] != CLONE: continue
-    place = message[1]
+    for word in message[1:]:
+        if not word: continue
+        place = word >> 32 & 0xffff
 {forks}
 "
     );
@@ -38,13 +41,13 @@ fn a_template_that_names_what_is_no_clone_gets_an_error_or_a_dead_clone_and_hold
     needs_python!();
     for lie in [
         // Process 1, itself, the keeper, nobody, a number that is none, a place that is none.
-        "    send(FORKED, place, 1)",
-        "    send(FORKED, place, os.getpid())",
-        "    send(FORKED, place, os.getppid())",
-        "    send(FORKED, place, 4194000)",
-        "    send(FORKED, place, 1 << 63)",
-        "    send(FORKED, place, 0, 11)",
-        "    send(FORKED, 1 << 60, 77); send(FORKED, place, 0)",
+        "        send(FORKED, entry(place, 1))",
+        "        send(FORKED, entry(place, os.getpid()))",
+        "        send(FORKED, entry(place, os.getppid()))",
+        "        send(FORKED, entry(place, 4194000))",
+        "        send(FORKED, entry(place, (1 << 32) - 1))",
+        "        send(FORKED, entry(place, 0, 11))",
+        "        send(FORKED, entry(0x7fff, 77), entry(place, 0), entry(place, 0))",
     ] {
         let start = Instant::now();
         let mut template = impostor(lie);
@@ -63,10 +66,10 @@ fn a_template_that_floods_its_keeper_does_not_keep_the_caller_from_ending_it() {
     needs_python!();
     let start = Instant::now();
     let mut template = impostor(
-        "    send(FORKED, place, 0, 11)
-    wire.setblocking(True)
-    for _ in range(5000):
-        send(17, 65, 3); send(READY, 1); wire.send(b'x')",
+        "        send(FORKED, entry(place, 0, 11))
+        wire.setblocking(True)
+        for _ in range(5000):
+            send(17, 65, 3); send(READY, 1); wire.send(b'x')",
     );
     assert!(matches!(
         template.fork(5),
@@ -81,9 +84,24 @@ fn a_template_that_floods_its_keeper_does_not_keep_the_caller_from_ending_it() {
 #[test]
 fn a_template_that_dies_when_it_is_to_be_forked_is_an_error() {
     needs_python!();
-    let mut template = impostor("    os._exit(3)");
+    let mut template = impostor("        os._exit(3)");
     match template.fork(3) {
         Err(ForkError::TemplateEnded { outcome }) => assert_eq!(outcome, Outcome::Exited { code: 3 }),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_template_that_does_not_go_on_is_ended_in_time_and_that_is_what_the_error_says() {
+    needs_python!();
+    let options = ForkOptions::default().timeout(Duration::from_millis(300));
+    let mut template = impostor("        time.sleep(1000)");
+    match template.fork_with(3, &options) {
+        Err(error @ ForkError::Stalled { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains("did not answer within 300ms"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(template.fork(1), Err(ForkError::TemplateEnded { .. })));
 }

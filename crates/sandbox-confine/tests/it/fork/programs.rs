@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sandbox_confine::{
-    CloneInput, Command, ForkError, ForkOptions, Gatherer, Policy, Sandbox, StartError, fork_runtime,
+    CloneInput, Command, ForkError, ForkOptions, Gathered, Gatherer, Policy, ReduceError, Sandbox,
+    StartError, fork_runtime,
 };
 use sandbox_types::policy::Identity;
 use sandbox_types::{Outcome, RunResult};
@@ -390,6 +391,55 @@ fn outputs_of_several_forks_are_gathered_in_order() {
         results(template.fork_with(1, &beyond).expect("the last number")).len(),
         1
     );
+}
+
+#[test]
+fn any_number_of_clones_is_gathered_in_order_so_many_at_once() {
+    needs_python!();
+    let place = Place::new();
+    // Number 40 waits for one that is not forked before 39 others have ended.
+    let script = "
+import os, sandbox_fork, time
+number = sandbox_fork.ready()
+while number == 40 and not os.path.exists('/tmp/80'): time.sleep(0.01)
+open(f'/tmp/{number}', 'w').close()
+print(number)";
+    let mut template = python(script).expect("a template");
+    let path = place.path().join("gathered");
+    let mut gatherer = Gatherer::into(std::fs::File::create(&path).expect("ours"));
+    let (mut ended, mut results) = (Vec::new(), Vec::new());
+    let options = ForkOptions::default().first(20);
+    let gathered = gatherer.feed_from(&mut template, 100, 4, &options, |gathered| match gathered {
+        Gathered::Ended { id, .. } => ended.push(id),
+        Gathered::Result { id, result, .. } => results.push((id, result.outcome.success())),
+        other => panic!("{other:?}"),
+    });
+    gathered.expect("gathered");
+    let numbers = || 20..120_u32;
+    assert_eq!(results, numbers().map(|id| (id, true)).collect::<Vec<_>>());
+    let place_of = |id| ended.iter().position(|ended| *ended == id);
+    assert!(place_of(70) < place_of(40), "{ended:?}");
+    let expected: Vec<_> = numbers().map(|id| format!("{id}\n")).collect();
+    assert_eq!(std::fs::read_to_string(path).expect("written"), expected.concat());
+}
+
+#[test]
+fn clones_that_cannot_be_are_an_error_of_whoever_gathers_them() {
+    needs_python!();
+    let mut template = python("import sandbox_fork; sandbox_fork.ready()").expect("a template");
+    let mut gather = |count, at_once, first| {
+        let mut gatherer = Gatherer::into(std::fs::File::create("/dev/null").expect("there"));
+        let options = ForkOptions::default().first(first);
+        let gathered = gatherer.feed_from(&mut template, count, at_once, &options, |_| {});
+        match gathered {
+            Err(ReduceError::Fork(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(gather(0, 4, 0).starts_with("0 clones were asked for"));
+    assert!(gather(4, 0, 0).starts_with("0 clones were asked for"));
+    assert!(gather(1_000_000, 1_000_000, 0).starts_with("1000000 clones were asked for, and 8192"));
+    assert!(gather(2, 2, u32::MAX).starts_with("2 clones from number 4294967295 on"));
 }
 
 #[test]

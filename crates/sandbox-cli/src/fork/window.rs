@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use sandbox::{Branches, CloneOutput, Command, ForkOptions, Gatherer, OnFailure, Sandbox, Stdio};
+use sandbox::{Branches, CloneOutput, Command, ForkOptions, Gathered, Gatherer, OnFailure, Sandbox, Stdio};
 
 use super::args::CloneArgs;
 use super::report::{Report, Row};
@@ -13,31 +13,22 @@ use crate::progress::Bar;
 /// Forks the template into all the clones that were asked for, and waits for them and for what reduces their output.
 pub(crate) fn run(template: &mut Sandbox, args: &CloneArgs, report: &mut Report) -> Result<(), CliError> {
     let mut gatherer = gatherer(template, args)?;
-    let mut bar = Bar::new();
     let mut options = ForkOptions::default().stderr(CloneOutput::Inherit);
     if args.branch_per_clone.is_some() {
         options = options.branches(Branches::PerClone);
     }
-    let mut first = 0;
-    while first < args.count() {
-        let most = args.parallel.unwrap_or_else(|| options.most_at_once().max(1));
-        let count = most.min(args.count() - first);
-        let mut clones = template.fork_with(count, &options.first(first))?;
-        let mut ended = u64::from(first);
-        let results = gatherer.feed(&mut clones, |index, outcome| {
+    let at_once = args.parallel.unwrap_or_else(|| options.most_at_once().max(1));
+    let (mut bar, mut ended) = (Bar::new(), 0);
+    let tell = |gathered| match gathered {
+        Gathered::Ended { id, outcome } => {
             ended += 1;
             bar.items("clones", ended, u64::from(args.count()));
-            let number = u32::try_from(index).map_or(u32::MAX, |index| first.saturating_add(index));
-            report.ended(number, outcome);
-        })?;
-        let branches = clones.iter().map(|clone| clone.branch().cloned());
-        let rows = results.into_iter().zip(branches);
-        report.clones(first, rows.map(|(result, branch)| Row::of(&result, branch)));
-        if args.stop_on_failure && !report.all_succeeded() {
-            break;
+            report.ended(id, outcome);
         }
-        first += count;
-    }
+        Gathered::Result { id, branch, result } => report.result(Row::of(id, &result, branch)),
+        _ => {}
+    };
+    gatherer.feed_from(template, args.count(), at_once, &options, tell)?;
     drop(bar);
     report.reducer = gatherer.finish()?;
     Ok(())
