@@ -5,14 +5,31 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 /// So many processes of the suite are shown.
 const MOST: usize = 60;
+/// Looking at a process can wait for the same as that process: after so long it is not waited for any more.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Prints every thread of the server, and of `program` and all that it started, with what it waits for; and how many
 /// requests the kernel waits for.
 pub(super) fn tell(server: Option<u32>, program: u32) {
+    let (done, told) = mpsc::channel();
+    thread::spawn(move || {
+        look(server, program);
+        // Nobody may wait any more.
+        let _ = done.send(());
+    });
+    if told.recv_timeout(LIMIT).is_err() {
+        println!("--- looking at it hangs as well");
+    }
+}
+
+fn look(server: Option<u32>, program: u32) {
     println!("--- it hangs; the server:");
     match server {
         Some(pid) => {

@@ -31,7 +31,7 @@ const PIECE: usize = 1 << 20;
 /// The kernel takes no longer lists and values: `XATTR_SIZE_MAX`, `XATTR_LIST_MAX`.
 const XATTR_MOST: u32 = 65536;
 
-/// A filesystem, read as a tree; see the [module](self) that [`Tree`](super::Tree) is in. A stack of layers is an
+/// A filesystem, read as a tree; see the [module](crate::tree). A stack of layers is an
 /// [`OverlayFs`](crate::backend::OverlayFs) that is read-only.
 ///
 /// ```

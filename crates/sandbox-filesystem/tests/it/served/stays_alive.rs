@@ -75,11 +75,18 @@ fn with_all_workers_busy_the_kernel_keeps_what_comes() {
 #[test]
 fn a_program_that_is_executed_gets_the_files_closed_that_it_is_not_to_have() {
     use sandbox_filesystem::backend::MemFs;
+    use sandbox_filesystem::fs::{Context, SetAttr};
     use sandbox_filesystem::serve::fuse::Session;
+    use sandbox_filesystem::tree::Tree;
     use sandbox_types::SizeExt;
 
     let place = tempfile::tempdir().unwrap();
     let fs = std::sync::Arc::new(MemFs::builder().capacity(16.mib()).build().unwrap());
+    let change = SetAttr {
+        mode: Some(0o777),
+        ..SetAttr::default()
+    };
+    Tree::new(&*fs, Context::new(0, 0)).set_attr("", &change).unwrap();
     // As root its workers look where their callers are, which must not wait for them.
     let session = match usable(Session::builder(fs).beside_callers(true).mount(place.path())) {
         Ok(session) => session,
