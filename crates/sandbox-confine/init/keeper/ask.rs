@@ -62,7 +62,11 @@ impl Keeper<'_> {
     pub(super) fn fork(&mut self, first: u64, count: u64, fds: [Option<Fd>; MESSAGE_FDS]) {
         let (mut fds, mut asked) = (fds.into_iter(), Asked::new());
         for number in (0..count).take(MESSAGE_CLONES) {
-            if let Err(errno) = self.prepare(first.wrapping_add(number), &mut fds, &mut asked) {
+            let prepared = match self.batch.untold {
+                Some(errno) => Err(errno),
+                None => self.prepare(first.wrapping_add(number), &mut fds, &mut asked),
+            };
+            if let Err(errno) = prepared {
                 self.batch.fail(errno);
             }
         }

@@ -15,6 +15,8 @@ pub struct Batch {
     pub running: u64,
     pub failed: u64,
     pub errno: u64,
+    /// Why the template could not be told of it: there are none then.
+    pub untold: Option<Errno>,
     pub is_open: bool,
     /// When the template has last got on with it.
     pub since_us: u64,

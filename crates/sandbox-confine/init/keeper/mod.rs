@@ -208,12 +208,13 @@ impl Keeper<'_> {
         }
         let has_views = u64::from(self.views.is_some());
         let message = [BATCH, has_views, 0, shape.0, 0, 0, 0, 0];
-        // A template that is gone is noticed by the end of its socket.
-        let _ = send(
+        // It would not take what it is asked for next, and nobody would answer.
+        self.batch.untold = send(
             self.socket,
             &message,
             with.get(..count_of_common).unwrap_or_default(),
-        );
+        )
+        .err();
         if count == 0 {
             self.all_asked_for();
         }
