@@ -110,6 +110,15 @@ pub enum Problem {
         /// What the catalog says.
         said: ByteSize,
     },
+    /// A volume that could not be looked into.
+    Closed {
+        /// The volume.
+        volume: VolumeName,
+        /// Where.
+        path: PathBuf,
+        /// What was in the way.
+        why: String,
+    },
     /// A volume whose directory is there, and what it holds is gone.
     Empty {
         /// The volume.
@@ -131,6 +140,13 @@ impl fmt::Display for Problem {
             Self::Leftover { path, why } => write!(f, "{} is left half done: {why}", path.display()),
             Self::Size { volume, actual, said } => {
                 write!(f, "volume {volume} has {actual}, and the catalog says {said}")
+            }
+            Self::Closed { volume, path, why } => {
+                write!(
+                    f,
+                    "volume {volume}: {} cannot be looked at: {why}",
+                    path.display()
+                )
             }
             Self::Empty { volume, path } => {
                 write!(f, "volume {volume}: what it held is gone: {}", path.display())

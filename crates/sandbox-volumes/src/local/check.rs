@@ -1,7 +1,7 @@
 //! Looking whether everything is as it should be, and mending it.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::{ByteSize, VolumeForm, VolumeName};
@@ -254,19 +254,52 @@ fn is_damage(problem: &Problem) -> bool {
     matches!(problem, Problem::Damaged { .. } | Problem::Unreadable { .. })
 }
 
-/// What is wrong with what a volume holds. A disk that somebody writes, or makes larger, is not looked at.
+/// What is wrong with what a volume holds.
 fn content_problem(row: &VolumeRow, place: &Path) -> Option<Problem> {
     let path = content_of(place, row.form);
-    let (volume, found) = (row.name.clone(), path.metadata());
-    match row.form {
-        VolumeForm::Directory { .. } if found.as_ref().is_ok_and(Metadata::is_dir) => None,
-        VolumeForm::Disk { size: said } if found.as_ref().is_ok_and(Metadata::is_file) => {
-            let _readable = Lock::try_directory(place, Share::Shared).ok()??;
-            let actual = ByteSize::from_bytes(path.metadata().ok()?.len());
-            (actual != said).then_some(Problem::Size { volume, actual, said })
-        }
-        _ => Some(Problem::Empty { volume, path }),
+    let volume = row.name.clone();
+    match looked_at(place, &path, row.form) {
+        Ok(Seen::Sound) => None,
+        Ok(Seen::Size { actual, said }) => Some(Problem::Size { volume, actual, said }),
+        Ok(Seen::Nothing) => Some(Problem::Empty { volume, path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Problem::Empty { volume, path }),
+        Err(error) => Some(Problem::Closed {
+            volume,
+            path,
+            why: error.to_string(),
+        }),
     }
+}
+
+/// What is where the content of a volume is to be.
+enum Seen {
+    Sound,
+    Size {
+        actual: ByteSize,
+        said: ByteSize,
+    },
+    /// Something of another kind.
+    Nothing,
+}
+
+/// A disk that somebody writes, or makes larger, is not measured.
+fn looked_at(place: &Path, path: &Path, form: VolumeForm) -> io::Result<Seen> {
+    let found = path.metadata()?;
+    Ok(match form {
+        VolumeForm::Directory { .. } if found.is_dir() => Seen::Sound,
+        VolumeForm::Disk { size: said } if found.is_file() => {
+            let Some(_readable) = Lock::try_directory(place, Share::Shared)? else {
+                return Ok(Seen::Sound);
+            };
+            let actual = ByteSize::from_bytes(path.metadata()?.len());
+            if actual == said {
+                Seen::Sound
+            } else {
+                Seen::Size { actual, said }
+            }
+        }
+        _ => Seen::Nothing,
+    })
 }
 
 fn missing(row: &VolumeRow, path: &Path) -> Problem {

@@ -157,6 +157,32 @@ fn a_volume_that_holds_nothing_any_more_is_said_and_can_be_removed() {
 }
 
 #[test]
+fn a_volume_that_cannot_be_looked_into_is_not_taken_for_a_sound_or_an_empty_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    run(async {
+        let backend = place.backend().await;
+        let path = volume(&backend, "data").await.path().unwrap();
+        let above = path.parent().unwrap();
+        let allow = |mode| fs::set_permissions(above, fs::Permissions::from_mode(mode)).unwrap();
+        allow(0o000);
+        let problems = backend.check().await.unwrap().problems;
+        allow(0o700);
+        let is_said = problems
+            .iter()
+            .any(|problem| matches!(problem, Problem::Closed { volume, .. } if *volume == name("data")));
+        // Root may look everywhere.
+        assert_eq!(is_said, !rustix::process::geteuid().is_root(), "{problems:?}");
+        assert!(
+            !problems
+                .iter()
+                .any(|problem| matches!(problem, Problem::Empty { .. }))
+        );
+        assert_sound(&place.home()).await;
+    });
+}
+
+#[test]
 fn snapshots_of_a_volume_that_was_restored_and_renamed_are_found_by_a_new_catalog() {
     let place = Place::new();
     run(async {
