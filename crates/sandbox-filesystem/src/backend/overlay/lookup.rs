@@ -105,16 +105,17 @@ impl OverlayFs {
         below: &[Spot],
     ) -> FsResult<(Arc<Inode>, Attr)> {
         let (inode, attr) = self.refer(dir, name, top)?;
-        inode.parts.get_or_init(|| {
-            let part = |spot: &Spot| Arc::new(Part::new(spot.identity(), spot.at.clone()));
-            Box::new(Parts::new(below.iter().map(part).collect()))
-        });
         let first = if top.layer == 0 { below.first() } else { Some(top) };
         match first {
             Some(spot) => inode.show_as(self.numbers.shown(spot.layer, spot.stat.stx_ino)),
             None if self.is_impure(dir)? => self.recall(dir, name, top, &inode)?,
             None => {}
         }
+        // Last: whoever finds parts takes all else for known, too.
+        inode.parts.get_or_init(|| {
+            let part = |spot: &Spot| Arc::new(Part::new(spot.identity(), spot.at.clone()));
+            Box::new(Parts::new(below.iter().map(part).collect()))
+        });
         Ok((inode, attr))
     }
 

@@ -1,4 +1,4 @@
-//! Working where the caller runs, for sessions that ask for it.
+//! Working where the caller runs.
 //!
 //! A caller and a worker on two processors wake one another by interrupts, which in a virtual machine take longer than
 //! most requests (an idle processor has left to the host). On one processor a request and its answer are two switches
