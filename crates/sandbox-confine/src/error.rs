@@ -121,6 +121,17 @@ pub enum PrepareError {
         /// The mount that it lies in.
         inside: PathBuf,
     },
+    /// A mount beneath what is a link inside.
+    #[error("{at}: {link} is a link to {target} inside, and nothing can be mounted beneath it; mount it at the target",
+        at = at.display(), link = link.display(), target = target.display())]
+    InsideLink {
+        /// Where the mount should appear.
+        at: PathBuf,
+        /// The link above it.
+        link: PathBuf,
+        /// What the link leads to.
+        target: PathBuf,
+    },
     /// A socket that was allowed but does not exist.
     #[error("socket {name}: {why}")]
     Socket {

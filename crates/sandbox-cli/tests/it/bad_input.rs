@@ -72,6 +72,20 @@ fn other_values_are_refused_by_flag_and_value() {
 }
 
 #[test]
+fn a_place_beneath_what_is_no_directory_inside_is_refused() {
+    refused(
+        &["--tmpfs", "/dev/fd/here"],
+        125,
+        &["/dev/fd/here: /dev/fd is a link to /proc/self/fd"],
+    );
+    refused(
+        &["--tmpfs", "/etc/passwd/here"],
+        125,
+        &["/etc/passwd/here: nothing can be mounted inside /etc/passwd"],
+    );
+}
+
+#[test]
 fn a_limit_that_the_kernel_refuses_is_named_with_its_value() {
     refused(&["--nice", "-5"], 125, &["nice: -5"]);
     refused(&["--cpus", "900"], 125, &["CPU 900"]);

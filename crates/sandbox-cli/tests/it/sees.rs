@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::Harness;
+use crate::harness::{Harness, Ran};
 
 #[test]
 fn the_current_directory_is_visible_and_read_only() {
@@ -39,7 +39,7 @@ fn the_home_is_private_and_empty() {
 fn starting_in_the_home_grants_nothing_and_says_so_only_when_it_matters() {
     let place = Harness::new();
     place.write("home/x.sh", "echo ran\n");
-    let in_home = |args: &[&str]| crate::harness::Ran::of(place.command(args).current_dir(place.home()));
+    let in_home = |args: &[&str]| Ran::of(place.command(args).current_dir(place.home()));
     let ran = in_home(&["run", "-q", "--", "sh", "-c", "ls -A"]);
     ran.prints("");
     let ran = in_home(&["run", "--", "sh", "x.sh"]);
@@ -52,12 +52,28 @@ fn starting_in_the_home_grants_nothing_and_says_so_only_when_it_matters() {
     in_home(&["run", "-r", ".", "--", "sh", "x.sh"]).prints("ran\n");
 }
 
+/// Inside, `/var/tmp` is a link to `/tmp`, which cannot be where something in it is shown.
+#[test]
+fn a_directory_in_var_tmp_is_one_like_any_other() {
+    let place = Harness::new();
+    let elsewhere = tempfile::tempdir_in("/var/tmp").expect("a directory in /var/tmp");
+    let in_it = |args: &[&str]| Ran::of(place.command(args).current_dir(elsewhere.path()));
+    let script = "echo made > new && touch /var/tmp/own && ls -A /tmp | grep -c own";
+    let ran = in_it(&["run", "-w", ".", "--", "sh", "-c", script]);
+    assert_eq!(ran.stdout, "0\n", "{ran:?}");
+    let made = fs::read_to_string(elsewhere.path().join("new"));
+    assert_eq!(made.expect("made"), "made\n");
+    assert!(!std::path::Path::new("/var/tmp/own").exists());
+    place
+        .sh(&[], "touch /var/tmp/x && ls /tmp/x && readlink /var/tmp")
+        .prints("/tmp/x\n/tmp\n");
+}
+
 #[test]
 fn credentials_are_not_shown_because_one_stands_among_them() {
     let place = Harness::new();
     place.write("home/.ssh/id", "secret");
-    let in_ssh =
-        |args: &[&str]| crate::harness::Ran::of(place.command(args).current_dir(place.home().join(".ssh")));
+    let in_ssh = |args: &[&str]| Ran::of(place.command(args).current_dir(place.home().join(".ssh")));
     let ran = in_ssh(&["run", "--", "cat", "id"]);
     assert!(
         ran.status == 1 && !ran.stdout.contains("secret") && ran.stderr.contains("SSH keys"),
@@ -116,7 +132,7 @@ fn the_environment_is_clean_but_for_what_is_passed() {
     let place = Harness::new();
     let run = |flags: &[&str]| {
         let args = [&["run"], flags, &["--", "sh", "-c", "echo $SANDBOX,$TOKEN,$SET"]].concat();
-        crate::harness::Ran::of(place.command(args).env("TOKEN", "t"))
+        Ran::of(place.command(args).env("TOKEN", "t"))
     };
     run(&[]).prints("1,,\n");
     run(&["--env", "TOKEN", "--env", "SET=a=b"]).prints("1,t,a=b\n");

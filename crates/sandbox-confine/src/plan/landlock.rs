@@ -149,9 +149,8 @@ impl PathRule {
 /// The root is composed; Landlock repeats what may be written.
 fn in_namespaces(policy: &Policy, host: &Host, view: &View, rights: &Rights) -> Vec<PathRule> {
     let mut rules = vec![rule("/", rights.read.bits())];
-    for private in [Path::new("/tmp"), Path::new("/dev/shm"), &view.home] {
-        rules.push(rule(private, rights.all.bits()));
-    }
+    let private = super::root::private(policy, view);
+    rules.extend(private.map(|path| rule(path, rights.all.bits())));
     rules.push(rule("/dev/pts", (rights.device | AccessFs::ReadDir).bits()));
     rules.extend(
         super::root::DEVICES

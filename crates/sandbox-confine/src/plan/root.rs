@@ -23,6 +23,9 @@ pub(super) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom
 /// Where the covers of hidden paths are made before they are attached and removed.
 const COVERS: &str = "/.covers";
 
+/// The other place for temporary files: a link to /tmp, but where something of it is shown.
+const VAR_TMP: &str = "/var/tmp";
+
 /// One mount of the new root.
 enum Attachment {
     /// A tree of the host.
@@ -95,7 +98,7 @@ struct Layout {
 /// All steps, in order.
 pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Step>, PrepareError> {
     let mut layout = Layout::default();
-    layout.add_private(view);
+    layout.add_private(policy, view);
     layout.add_system(view);
     layout.add_devices(policy, host);
     layout.add_etc(policy, view);
@@ -130,18 +133,15 @@ pub(super) fn steps(policy: &Policy, host: &Host, view: &View) -> Result<Vec<Ste
 }
 
 impl Layout {
-    fn add_private(&mut self, view: &View) {
-        for (path, mode) in [
-            (Path::new("/tmp"), 0o1777),
-            (Path::new("/dev/shm"), 0o1777),
-            (&view.home, 0o700),
-        ] {
+    fn add_private(&mut self, policy: &Policy, view: &View) {
+        for path in private(policy, view) {
+            let mode = if path == view.home { 0o700 } else { 0o1777 };
             self.dirs.insert(path.to_owned(), mode);
             self.mounts.insert(path.to_owned(), Attachment::Private);
         }
         // Where programs expect a place for temporary files and for sockets, empty and read-only.
         self.dirs.insert("/var", 0o755);
-        self.links.insert("/var/tmp", "/tmp".into());
+        self.links.insert(VAR_TMP, "/tmp".into());
         self.dirs.insert("/run", 0o755);
     }
 
@@ -328,6 +328,24 @@ impl Layout {
         dirs.retain(|path| !is_inside(path));
         // And a place that is mounted on is no link.
         links.retain(|path| !is_inside(path) && !mounts.contains(path));
+        for (at, above) in mounts
+            .iter()
+            .flat_map(|(at, _)| at.ancestors().skip(1).map(move |above| (at, above)))
+        {
+            if let Some(target) = links.get(above) {
+                return Err(PrepareError::InsideLink {
+                    at: at.to_owned(),
+                    link: above.to_owned(),
+                    target: target.clone(),
+                });
+            }
+            if files.contains(above) {
+                return Err(PrepareError::InsideNew {
+                    at: at.to_owned(),
+                    inside: above.to_owned(),
+                });
+            }
+        }
         let mut parents = Tree::default();
         for path in links.paths().chain(files.paths()).chain(dirs.paths()) {
             for parent in path
@@ -451,6 +469,28 @@ fn enter_early(mounts: &mut Tree<Attachment>, steps: &mut Vec<Step>) -> bool {
     }
     steps.push(Step::Enter);
     true
+}
+
+/// Directories of the root itself that stay writable.
+pub(super) fn private<'a>(policy: &'a Policy, view: &'a View) -> impl Iterator<Item = &'a Path> {
+    let always = [Path::new("/tmp"), Path::new("/dev/shm"), &view.home];
+    always.into_iter().chain(own_var_tmp(policy, view))
+}
+
+/// The other place for temporary files where it cannot be the link to /tmp that it is, since something in it is shown.
+fn own_var_tmp(policy: &Policy, view: &View) -> Option<&'static Path> {
+    let var_tmp = Path::new(VAR_TMP);
+    let shown = || {
+        let grants = view.grants.iter().map(|grant| &grant.at);
+        let mounts = policy.filesystem.mounts.iter().map(|mount| &mount.at);
+        let toolchains = view.toolchains.grants.iter().map(|grant| &grant.path);
+        let sockets = view.sockets.iter().map(|(_, at)| at);
+        grants.chain(mounts).chain(toolchains).chain(sockets)
+    };
+    let is_below = shown()
+        .chain([&view.home])
+        .any(|at| at != var_tmp && at.starts_with(var_tmp));
+    (is_below && !shown().any(|at| var_tmp.starts_with(at))).then_some(var_tmp)
 }
 
 /// The nearest granted tree of the host above `path`, if any: there nothing can be made.
