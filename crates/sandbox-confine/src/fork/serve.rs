@@ -62,7 +62,8 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
     };
     match template::forked_off(socket, &terms, LIBRARY) {
         None => 0,
-        Some(mut clone) => match clone.prepare(&terms) {
+        // Ends here: what is freed on the way out would be copied from the template first.
+        Some(mut clone) => kernel::exit(match clone.prepare(&terms) {
             Ok(()) => run(&work, clone.id),
             Err((what, Errno(errno))) => {
                 let text = format!(
@@ -72,7 +73,7 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
                 let _ = std::io::stderr().write_all(text.as_bytes());
                 NOT_CONFINED
             }
-        },
+        }),
     }
 }
 
