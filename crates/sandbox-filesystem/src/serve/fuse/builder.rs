@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
-use rustix::thread::CpuSet;
-
 use super::backing::DeviceBacking;
 use super::error::MountError;
 use super::link::Link;
 use super::mount::{self, Mounted};
 use super::mounting::MountBuilder;
-use super::near;
+use super::near::{self, Surroundings};
 use super::notify::Channel;
 use super::pool::{Bounds, Pool};
 use super::session::Session;
@@ -34,6 +32,14 @@ pub struct SessionBuilder {
     most_workers: usize,
     /// Whether it is served in a sandbox.
     pub(super) inside: Arc<AtomicBool>,
+}
+
+/// Who has made a connection, in whose pid namespace its callers are numbered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mounter {
+    Own,
+    /// Perhaps a process in a namespace of its own.
+    Other,
 }
 
 #[derive(Clone)]
@@ -163,20 +169,20 @@ impl SessionBuilder {
     /// [`Session::root`] alone. Needs a user namespace (or root), and neither a mount point nor a helper.
     pub fn mount_detached(self) -> Result<Session, MountError> {
         let detached = mount::anywhere(&self.mount.options)?;
-        let pool = self.start(detached.device)?;
+        let pool = self.start(detached.device, Mounter::Own)?;
         Ok(Session::new(pool, Mounted::Detached(detached.mount)))
     }
 
     /// Serves what somebody else has mounted with this open /dev/fuse, or is about to. Ending the session ends the
     /// connection; unmounting is left to whoever mounted it.
     pub fn serve(self, device: OwnedFd) -> Result<Session, MountError> {
-        let pool = self.start(device)?;
+        let pool = self.start(device, Mounter::Other)?;
         Ok(Session::new(pool, Mounted::Elsewhere))
     }
 
     /// Starts it where its root is what the mount point is.
     fn start_at(&self, device: OwnedFd, point: &mount::Point) -> Result<Arc<Pool>, MountError> {
-        let pool = self.start(device)?;
+        let pool = self.start(device, Mounter::Own)?;
         // One that does not say what its root is says so to whoever asks.
         if let Ok((root, _)) = self.served.0.getattr(&Context::new(0, 0), ROOT_INO, None) {
             let is_directory = root.mode & libc::S_IFMT == libc::S_IFDIR;
@@ -189,12 +195,16 @@ impl SessionBuilder {
     ///
     /// Whoever looks where a caller is may be the last to hold its memory (`mmput` of /proc/TID/stat), and then waits until
     /// what it has changed of mapped files is written: by another worker, which there has to be.
-    fn near(&self) -> Option<CpuSet> {
+    fn near(&self, mounter: Mounter) -> Option<Surroundings> {
         let is_wanted = self.beside_callers && self.most_workers > 1;
-        is_wanted.then(near::possible).flatten()
+        let processors = is_wanted.then(near::possible).flatten()?;
+        Some(Surroundings {
+            processors,
+            knows_callers: mounter == Mounter::Own,
+        })
     }
 
-    fn start(&self, device: OwnedFd) -> Result<Arc<Pool>, MountError> {
+    fn start(&self, device: OwnedFd, mounter: Mounter) -> Result<Arc<Pool>, MountError> {
         let link = Link::new(device).map_err(|source| MountError::Resources { source })?;
         let link = Arc::new(link);
         let mut options = self.server.clone();
@@ -213,7 +223,7 @@ impl SessionBuilder {
             idle: (2 * cpus).min(self.most_workers),
             most: self.most_workers,
             processors: cpus,
-            near: self.near(),
+            near: self.near(mounter),
         };
         let pool = Pool::new(server, link, self.server.max_io, bounds);
         let resources = |source| MountError::Resources { source };
@@ -246,9 +256,12 @@ mod tests {
         let fs = MemFs::builder().capacity(1.mib()).build().unwrap();
         let fs = Arc::new(fs);
         let apart = SessionBuilder::new(fs.clone()).beside_callers(false);
-        assert_eq!(apart.near(), None);
+        assert!(apart.near(Mounter::Own).is_none());
         let builder = SessionBuilder::new(fs);
-        assert_eq!(builder.near(), near::possible());
-        assert_eq!(builder.most_workers(1).near(), None);
+        let (own, other) = (builder.near(Mounter::Own), builder.near(Mounter::Other));
+        assert_eq!(own.map(|all| all.processors), near::possible());
+        assert!(own.is_none_or(|all| all.knows_callers));
+        assert!(other.is_none_or(|all| !all.knows_callers));
+        assert!(builder.most_workers(1).near(Mounter::Own).is_none());
     }
 }

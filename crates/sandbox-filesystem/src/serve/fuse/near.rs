@@ -34,6 +34,14 @@ const ELSEWHERE: u32 = 3;
 /// Whoever did not stay near does not come back for so many requests at least, and at most.
 const SHY: (u32, u32) = (64, 8192);
 
+/// Where workers may run, and whom they work for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    pub(super) processors: CpuSet,
+    /// Whether callers are numbered as threads are here: a connection counts in the pid namespace of whoever has made it.
+    pub(super) knows_callers: bool,
+}
+
 /// Where this process may run, if it is more than one processor and workers can stand back.
 pub(super) fn possible() -> Option<CpuSet> {
     let set = sched_getaffinity(None).ok()?;
@@ -52,6 +60,7 @@ pub(super) fn anywhere(set: &CpuSet) {
 pub(super) struct Near {
     /// Where it may run; nothing where it cannot work like this.
     anywhere: Option<CpuSet>,
+    knows_callers: bool,
     here: Option<usize>,
     requests: u32,
     waits: u32,
@@ -70,9 +79,10 @@ pub(super) struct Near {
 }
 
 impl Near {
-    pub(super) fn new(anywhere: Option<CpuSet>, standing: &Arc<Standing>) -> Self {
+    pub(super) fn new(surroundings: Option<Surroundings>, standing: &Arc<Standing>) -> Self {
         Self {
-            anywhere,
+            anywhere: surroundings.map(|all| all.processors),
+            knows_callers: surroundings.is_some_and(|all| all.knows_callers),
             standing: Arc::clone(standing),
             shy: SHY.0,
             ..Self::default()
@@ -138,6 +148,9 @@ impl Near {
         let Some(elsewhere) = self.due.take() else {
             return;
         };
+        if !self.knows_callers {
+            return self.follow(elsewhere, None);
+        }
         if looking.swap(true, SeqCst) {
             self.leave();
             return;
@@ -268,14 +281,24 @@ mod tests {
     /// In a thread of its own, which is bound and unbound; nothing where this machine has one processor or this user may
     /// not come back from standing aside.
     fn with_near(test: impl FnOnce(Near, u32) + Send + 'static) {
-        let Some(set) = possible() else {
+        with_callers(true, test);
+    }
+
+    fn with_callers(knows_callers: bool, test: impl FnOnce(Near, u32) + Send + 'static) {
+        let Some(processors) = possible() else {
             // Then nothing may be tried either.
             let mut near = Near::new(None, &Arc::default());
             asked_often(&mut near, this_thread());
             assert!(!near.is_here());
             return;
         };
-        let thread = std::thread::spawn(move || test(Near::new(Some(set), &Arc::default()), set.count()));
+        let thread = std::thread::spawn(move || {
+            let surroundings = Surroundings {
+                processors,
+                knows_callers,
+            };
+            test(Near::new(Some(surroundings), &Arc::default()), processors.count());
+        });
         thread.join().expect("the test");
     }
 
@@ -332,6 +355,20 @@ mod tests {
             assert_eq!(tried.len(), usize::try_from(all).expect("processors"));
             assert!(!near.is_here());
             assert_eq!(bound(), all);
+        });
+    }
+
+    /// In a sandbox they are numbered from one, which here are others.
+    #[test]
+    fn a_worker_whose_callers_have_numbers_of_their_own_does_not_look_for_them() {
+        with_callers(false, |mut near, all| {
+            let mut tried = std::collections::BTreeSet::new();
+            for _ in 0..LOOK + all * ELSEWHERE {
+                ask(&mut near, this_thread(), true, 1);
+                tried.extend(near.here);
+            }
+            assert_eq!(tried.len(), usize::try_from(all).expect("processors"));
+            assert!(!near.is_here());
         });
     }
 

@@ -13,11 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::thread::CpuSet;
 
 use super::buffer::{Answer, Buffers, Request};
 use super::link::{Link, Waited, Waiter};
-use super::near::{self, Near};
+use super::near::{self, Near, Surroundings};
 use super::pace::{Pace, Patience};
 use super::standing::Standing;
 use super::watch::Watch;
@@ -39,7 +38,7 @@ pub(super) struct Bounds {
     /// That can run at the same time.
     pub(super) processors: usize,
     /// Where workers may run, if each of them can run where its caller does.
-    pub(super) near: Option<CpuSet>,
+    pub(super) near: Option<Surroundings>,
 }
 
 /// The workers of a session and what they share.
@@ -138,8 +137,8 @@ impl Pool {
             .stack_size(STACK)
             .spawn(move || {
                 // Whoever starts it may have bound itself to one processor, which is inherited.
-                if let Some(anywhere) = &pool.bounds.near {
-                    near::anywhere(anywhere);
+                if let Some(all) = &pool.bounds.near {
+                    near::anywhere(&all.processors);
                 }
                 run(&pool);
                 pool.leave();
