@@ -41,8 +41,8 @@ pub(super) struct Relaying<'a> {
     /// Whether one has failed, and all are to end for it.
     is_stopped: bool,
     tell: &'a mut dyn FnMut(News),
-    /// Kept open while it is waited for.
-    cancel: Option<Arc<OwnedFd>>,
+    /// Any of them ends all of this. Kept open while they are waited for.
+    cancels: Vec<Arc<OwnedFd>>,
 }
 
 /// What is told of a clone, by its place among all of them.
@@ -107,8 +107,19 @@ impl<'a> Relaying<'a> {
             on_failure,
             is_stopped: false,
             tell,
-            cancel: None,
+            cancels: Vec::new(),
         })
+    }
+
+    /// From now on it ends when any of these is readable.
+    pub(super) fn heed(&mut self, cancels: &[Arc<OwnedFd>]) -> Result<(), ReduceError> {
+        for cancel in cancels {
+            if !self.cancels.iter().any(|known| Arc::ptr_eq(known, cancel)) {
+                add(&self.epoll, cancel.as_fd(), CANCEL)?;
+                self.cancels.push(Arc::clone(cancel));
+            }
+        }
+        Ok(())
     }
 
     /// Hands on all that these clones write, and waits for their ends.
@@ -146,12 +157,7 @@ impl<'a> Relaying<'a> {
     }
 
     fn line_up(&mut self, mut clone: Held<'a>) -> Result<(), ReduceError> {
-        if self.cancel.is_none()
-            && let Some(cancel) = clone.link().cancel()
-        {
-            add(&self.epoll, cancel.as_fd(), CANCEL)?;
-            self.cancel = Some(cancel);
-        }
+        self.heed(clone.link().cancel().as_slice())?;
         // Where nobody takes it any more, it is closed at once.
         let output = clone.take_output().filter(|_| self.sink.input.is_some());
         let number = self.gone + self.line.len();

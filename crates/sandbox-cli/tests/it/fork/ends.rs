@@ -86,6 +86,24 @@ fn ctrl_c_ends_a_program_that_is_not_ready_yet() {
 }
 
 #[test]
+fn ctrl_c_ends_a_reducer_that_goes_on_when_all_clones_have_ended() {
+    needs!("python3");
+    let place = Harness::new();
+    let seconds = unique(94_000);
+    let reducer = format!("cat > /dev/null; exec sleep {seconds}");
+    let script = "import sandbox_fork; sandbox_fork.ready()";
+    let mut child = start(&mut python(&place, &["-n", "3", "--reduce", &reducer], script));
+    eventually("it sleeps", || live_with(&seconds) == 1);
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it lives");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("piped");
+    stderr.read_to_string(&mut said).expect("it ends");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said}");
+    assert_eq!(live_with(&seconds), 0);
+    assert!(said.contains("3 of 3 clones had ended"), "{said}");
+}
+
+#[test]
 fn a_million_clones_run_so_many_at_once_as_there_can_be_until_they_are_interrupted() {
     needs!("python3");
     let place = Harness::new();

@@ -1,6 +1,7 @@
 //! Templates and their clones. Each test of functions is in a process of its own, which has one thread, as a template of
 //! them wants it.
 
+mod asynchronous;
 mod bad_input;
 mod clones;
 mod ends;
