@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use sandbox_types::{BranchName, Outcome, RunResult, Stream};
 
 use super::clone::CloneHandle;
@@ -285,8 +285,14 @@ impl<'a> Relaying<'a> {
 
     /// Waits until something happens, and does what is to be done about it.
     fn wait(&mut self) -> Result<(), ReduceError> {
+        const NOW: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let mut events = Vec::with_capacity(64);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+        // One that had ended when it was lined up has made room, of which no event tells.
+        let limit = (self.has_changed && self.supply.is_some()).then_some(&NOW);
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), limit) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(failed("epoll_wait")(errno)),
         }
@@ -389,7 +395,7 @@ fn is_writable(fd: BorrowedFd<'_>) -> Result<bool, ReduceError> {
         fd,
         rustix::event::PollFlags::OUT,
     )];
-    let now = rustix::event::Timespec {
+    let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };

@@ -267,7 +267,7 @@ impl<'a> TemplateBuilder<'a> {
             Extras {
                 files,
                 trees,
-                hides_others: true,
+                is_for_clones: true,
             },
         )?)
     }

@@ -26,7 +26,7 @@ fn live_with(word: &str) -> usize {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_true() {
         assert!(start.elapsed() < PATIENCE, "never came true: {what}");

@@ -424,6 +424,30 @@ print(number)";
 }
 
 #[test]
+fn clones_that_have_ended_before_they_are_looked_at_make_room_for_the_next() {
+    needs_python!();
+    // Number 0 waits for the last one, and nothing else happens when all that were forked since have ended.
+    let script = "
+import os, sandbox_fork, time
+number = sandbox_fork.ready()
+while number == 0 and not os.path.exists('/tmp/last'): time.sleep(0.01)
+if number == 299: open('/tmp/last', 'w').close()
+os._exit(0)";
+    let policy = Policy::builder().wall_time(DEADLINE).build().expect("valid");
+    let mut template = python_under(&policy, script).expect("a template");
+    let mut gatherer = Gatherer::into(std::fs::File::create("/dev/null").expect("there"));
+    let mut results = Vec::new();
+    let gathered = gatherer.feed_from(&mut template, 300, 2, &ForkOptions::default(), |gathered| {
+        if let Gathered::Result { id, result, .. } = gathered {
+            results.push((id, result.outcome));
+        }
+    });
+    gathered.expect("gathered");
+    let all = (0..300).map(|id| (id, Outcome::Exited { code: 0 }));
+    assert_eq!(results, all.collect::<Vec<_>>());
+}
+
+#[test]
 fn clones_that_cannot_be_are_an_error_of_whoever_gathers_them() {
     needs_python!();
     let mut template = python("import sandbox_fork; sandbox_fork.ready()").expect("a template");
@@ -467,6 +491,42 @@ print(sorted(os.listdir('/proc/self/fd')))
             "{identity:?}"
         );
     }
+}
+
+#[test]
+fn a_clone_can_do_nothing_to_the_first_process_of_its_namespace_nor_to_anybody_elses() {
+    needs_python!();
+    // Process 1 shares the keeper's memory; what it is told by the keeper nobody else can make it believe.
+    let script = "
+import ctypes, os, struct, sandbox_fork
+libc = ctypes.CDLL(None, use_errno=True)
+number = sandbox_fork.ready()
+def call(*arguments): return ctypes.get_errno() if libc.syscall(*arguments) < 0 else 0
+room = ctypes.create_string_buffer(128)
+def told(signal, code):
+    struct.pack_into('6i', room, 0, signal, 0, code, 0, 0, 0)
+    return call(129, 1, signal, room)
+PTRACE_SEIZE = 0x4206
+refused = [
+    call(101, PTRACE_SEIZE, 1, 0, 0), call(310, 1, room, 1, room, 1, 0), call(311, 1, room, 1, room, 1, 0),
+    call(302, 1, 7, room, 0), call(312, 1, 2, 0, 0, 0), call(438, os.pidfd_open(1), 0, 0),
+    call(308, os.pidfd_open(1), 0x20000000), call(203, 1, 128, room), call(144, 1, 0, room),
+    told(10, 0),
+]
+# As if the keeper had said it, with another code; everything it shrugs off; and to all that is there.
+told(10, -1), told(12, -1)
+for signal in range(1, 65): libc.kill(1, signal)
+libc.kill(-1, 9)
+print(refused, [name for name in os.listdir('/proc') if name.isdigit() and name != os.readlink('/proc/self')])
+";
+    let mut template = python(script).expect("a template");
+    let mut clones = template.fork(3).expect("clones");
+    for clone in &mut clones {
+        let result = clone.wait().expect("it ends");
+        assert!(result.outcome.success(), "{}", crate::harness::both(&result));
+        assert_eq!(stdout(&result), "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1] []\n");
+    }
+    assert_eq!(template.fork(1).expect("the template lives").len(), 1);
 }
 
 #[test]
