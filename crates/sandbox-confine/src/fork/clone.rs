@@ -149,6 +149,15 @@ impl CloneHandle {
         }
     }
 
+    /// It has ended, and this is how, whatever it has said itself: it was found out later.
+    pub(crate) fn overrule(&mut self, outcome: Outcome) {
+        if let State::Over(Some(result)) = &mut self.state
+            && matches!(result.outcome, Outcome::Exited { .. } | Outcome::Signaled { .. })
+        {
+            result.outcome = outcome;
+        }
+    }
+
     /// Whether its result has been given away.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self.state, State::Over(None))

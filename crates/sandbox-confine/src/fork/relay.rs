@@ -218,6 +218,7 @@ impl<'a> Relaying<'a> {
                 Drained::Blocked => self.wait_for_input(output.pipe.as_fd())?,
                 Drained::End => break,
                 Drained::OverLimit => {
+                    delete(&self.epoll, output.pipe.as_fd())?;
                     self.end_for_output()?;
                     break;
                 }
@@ -230,13 +231,27 @@ impl<'a> Relaying<'a> {
         delete(&self.epoll, output.pipe.as_fd())
     }
 
-    /// The clone whose turn it is has written more than it may.
+    /// The clone whose turn it is has written more than it may: that is how it ends, whatever it has made of it. Until then
+    /// its output stays open, so that it does not fail of that.
     fn end_for_output(&mut self) -> Result<(), ReduceError> {
+        let outcome = Outcome::Output {
+            stream: Stream::Stdout,
+        };
         let process = self.place(self.turn).map(|place| place.clone.process());
         if let Some(process) = process.transpose()?.flatten() {
-            process.kill_for(Outcome::Output {
-                stream: Stream::Stdout,
-            });
+            process.kill_for(outcome);
+        }
+        self.await_end_of_turn()?;
+        if let Some(place) = self.place(self.turn) {
+            place.clone.overrule(outcome);
+        }
+        self.stop_for(outcome)
+    }
+
+    /// Waits until the clone whose turn it is has ended.
+    fn await_end_of_turn(&mut self) -> Result<(), ReduceError> {
+        while self.place(self.turn).is_some_and(|place| !place.is_over) {
+            self.wait()?;
         }
         Ok(())
     }
@@ -250,9 +265,7 @@ impl<'a> Relaying<'a> {
 
     /// Hands on what is kept of a clone that has been waited for already.
     fn relay_kept(&mut self) -> Result<(), ReduceError> {
-        while self.place(self.turn).is_some_and(|place| !place.is_over) {
-            self.wait()?;
-        }
+        self.await_end_of_turn()?;
         let kept = self.place(self.turn).and_then(|place| place.clone.kept());
         let mut kept = kept.unwrap_or_default();
         while let (Some(input), false) = (&self.sink.input, kept.is_empty()) {
@@ -335,11 +348,15 @@ impl<'a> Relaying<'a> {
         if let Some(outcome) = outcome {
             (self.tell)(News::Ended(number, outcome));
         }
-        let has_failed = outcome.is_some_and(|outcome| !outcome.success());
-        if has_failed && self.on_failure == OnFailure::Stop {
-            self.stop()?;
+        outcome.map_or(Ok(()), |outcome| self.stop_for(outcome))
+    }
+
+    /// Ends everything, where this end of one clone means that.
+    fn stop_for(&mut self, outcome: Outcome) -> Result<(), ReduceError> {
+        if outcome.success() || self.on_failure != OnFailure::Stop {
+            return Ok(());
         }
-        Ok(())
+        self.stop()
     }
 
     fn stop(&mut self) -> Result<(), ReduceError> {

@@ -282,7 +282,11 @@ open(f'own-{number}', 'w').write('x')
 print(number, flush=True)
 time.sleep(1000)
 ";
-    let mut child = super::start(&mut super::python(&place, &["-n", "2", "--branch-per-clone=try"], script));
+    let mut child = super::start(&mut super::python(
+        &place,
+        &["-n", "2", "--branch-per-clone=try"],
+        script,
+    ));
     let mut said = [0; 2];
     let stdout = child.stdout.as_mut().expect("piped");
     std::io::Read::read_exact(stdout, &mut said).expect("the first one runs");
@@ -298,7 +302,10 @@ time.sleep(1000)
     let free = || place.sandbox(["branch", "list"]);
     super::ends::eventually("they are free", || !free().stdout.contains("in use"));
     let diff = place.sandbox(["branch", "diff", "try-1", "--stat"]);
-    assert!(diff.stdout.contains("loaded") && diff.stdout.contains("own-0"), "{diff:?}");
+    assert!(
+        diff.stdout.contains("loaded") && diff.stdout.contains("own-0"),
+        "{diff:?}"
+    );
     place
         .sandbox(["branch", "merge", "try-1", "try-2", "--into", "both"])
         .says(0, &[]);
@@ -328,7 +335,8 @@ open('own', 'w').close()
 try: os.open('other', os.O_CREAT | os.O_WRONLY, dir_fd=directory)
 except OSError as error: print(error.strerror, os.listdir(directory), os.listdir('.'))
 ";
-    run_python(&place, &["-n", "1", "--branch-per-clone=at"], script).prints("Read-only file system [] ['own']\n");
+    run_python(&place, &["-n", "1", "--branch-per-clone=at"], script)
+        .prints("Read-only file system [] ['own']\n");
 }
 
 #[test]

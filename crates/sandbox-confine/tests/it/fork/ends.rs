@@ -138,7 +138,11 @@ fn a_clone_that_fills_tmp_leaves_its_siblings_the_memory_that_they_have() {
         };
         let mut template = Sandbox::new_with_fns(&policy, || {}, work).expect("a template");
         let results = results(template.fork(3).expect("clones"));
-        assert!(results[0].outcome.success(), "{}", crate::harness::both(&results[0]));
+        assert!(
+            results[0].outcome.success(),
+            "{}",
+            crate::harness::both(&results[0])
+        );
         for result in &results[1..] {
             assert_eq!(crate::harness::stdout(result), (16 << 20).to_string());
         }
