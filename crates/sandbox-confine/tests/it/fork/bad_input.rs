@@ -63,9 +63,7 @@ fn an_init_that_leaves_threads_is_refused_and_told_how_many_there_are() {
     alone!(|| {
         let policy = Policy::default();
         let leaves = || {
-            drop(std::thread::spawn(|| {
-                std::thread::sleep(Duration::from_secs(1000))
-            }))
+            std::thread::spawn(std::thread::park);
         };
         let error = Sandbox::new_with_fns(&policy, leaves, |_| {}).expect_err("a thread is left");
         assert!(matches!(error, ForkError::InitThreads { threads: 2 }), "{error}");
