@@ -6,6 +6,7 @@ mod bad_input;
 mod clones;
 mod ends;
 mod from_zygote;
+mod gathering;
 mod hostile;
 mod programs;
 mod reducing;
