@@ -57,6 +57,8 @@ pub(crate) enum CliError {
     Fork(#[from] ForkError),
     #[error(transparent)]
     Reduce(ReduceError),
+    #[error("branch {name} is in use, and clones have branches of one that nobody else writes to")]
+    ForkOnLiveBranch { name: BranchName },
     #[error("--interactive: output on a terminal is not counted, so --output-limit cannot be kept")]
     UncountedTerminal,
     #[error("{what}: {source}")]
@@ -178,6 +180,9 @@ impl CliError {
             Self::DryRunOnBranch { name } => Some(format!(
                 "try it on a branch of it: sandbox run --branch --from={name} --dry-run -- COMMAND"
             )),
+            Self::ForkOnLiveBranch { .. } => {
+                Some("wait until it has ended, or name another one: --branch-per-clone=NAME".into())
+            }
             Self::DenialOnJoin { name } => Some(format!(
                 "wait until it has ended, or join it as it is: sandbox exec {name} -- COMMAND"
             )),

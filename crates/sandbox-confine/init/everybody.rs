@@ -32,9 +32,14 @@ impl Everybody {
         self.is_paused
     }
 
-    /// Stops everybody until they are resumed.
-    pub fn pause(&mut self) -> sys::Result<()> {
+    /// Stops everybody until they are resumed, but for the keeper of clones with this pid: what happens to a clone takes
+    /// its doing, paused or not. 0 where there is none.
+    pub fn pause(&mut self, keeper: u64) -> sys::Result<()> {
         self.stop()?;
+        if let Some(keeper) = i32::try_from(keeper).ok().filter(|pid| *pid > 1) {
+            // ESRCH: it has ended.
+            let _ = sys::kill(keeper, SIGCONT);
+        }
         self.is_paused = true;
         Ok(())
     }

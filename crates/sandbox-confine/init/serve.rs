@@ -149,7 +149,7 @@ impl Server<'_> {
                 [STAND_BY, ..] => self.stand_by(&fds),
                 [FREEZE, writable, ..] => answer(&fds, freeze(&fds, writable == 1).map(|()| 0)),
                 [REPLACE, ..] => answer(&fds, replace(&fds).map(u64::from)),
-                [PAUSE, ..] => answer(&fds, self.everybody.pause().map(|()| 0)),
+                [PAUSE, keeper, ..] => answer(&fds, self.everybody.pause(keeper).map(|()| 0)),
                 [RESUME, ..] => answer(&fds, self.everybody.resume().map(|()| 0)),
                 [STATE, ..] => answer(&fds, Ok(u64::from(self.everybody.is_paused()))),
                 [GROUP, pid, ..] => answer(&fds, Ok(u64::from(is_group_left(pid)))),

@@ -28,8 +28,9 @@ pub const BEGIN: u64 = 6;
 pub const GO: u64 = 1;
 /// Control, to init: start a command. Value 1: see the `SPAWN_` flags. Carries [`SPAWN_FDS`] descriptors.
 pub const SPAWN: u64 = 2;
-/// Control, to init: stop every process inside. Carries a channel, on which it is answered by [`DONE`] or
-/// [`FAILED`]: several supervisors may share the control socket, and a reply there would be anybody's.
+/// Control, to init: stop every process inside, but for one whose pid inside is value 1, which may be 0 for none. Carries
+/// a channel, on which it is answered by [`DONE`] or [`FAILED`]: several supervisors may share the control socket, and a
+/// reply there would be anybody's.
 pub const PAUSE: u64 = 3;
 /// Control, to init: continue every process inside. Carries a channel, as [`PAUSE`] does.
 pub const RESUME: u64 = 4;
@@ -121,7 +122,8 @@ pub const CLONE_PID: u64 = 40;
 /// LANDLOCK_ACCESS_FS_REFER where this kernel has it. Carries the filter that its clones put before its own, and, where
 /// they have views of their own, what they are confined by once more.
 pub const TERMS: u64 = 60;
-/// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1.
+/// From who becomes a keeper, on the socket for failures: it has a template, whose pid inside is value 1; its own is
+/// value 2.
 pub const MADE: u64 = 61;
 
 /// The most clones that a message is about.

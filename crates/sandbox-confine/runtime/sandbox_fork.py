@@ -38,11 +38,14 @@ def ready():
         raise ForkError("this is clone %d already; a program is ready once" % _number)
     if not available():
         raise ForkError("nobody forks this process: start it with sandbox fork -- python3 PROGRAM")
-    # Only who is forked has to load it.
-    import ctypes
+    try:
+        # Only who is forked has to load it.
+        import ctypes
 
-    # Of the kind that keeps the interpreter's lock: no other thread may run meanwhile.
-    library = ctypes.PyDLL(os.environ["SANDBOX_FORK_LIBRARY"])
+        # Of the kind that keeps the interpreter's lock: no other thread may run meanwhile.
+        library = ctypes.PyDLL(os.environ["SANDBOX_FORK_LIBRARY"])
+    except (ImportError, KeyError, OSError) as error:
+        raise ForkError("this interpreter cannot load what it is forked by (libsandbox_fork.so): %r" % error) from error
     library.sandbox_fork_ready.restype = ctypes.c_longlong
     library.sandbox_fork_error.restype = ctypes.c_char_p
     python = ctypes.pythonapi
@@ -50,7 +53,8 @@ def ready():
         function.restype = None
     # Else each clone would write once more what is left in the buffers.
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
+        # What is there instead of them may be anything.
+        if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             stream.flush()
     python.PyOS_BeforeFork()
     number = library.sandbox_fork_ready()

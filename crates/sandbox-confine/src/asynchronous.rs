@@ -5,10 +5,11 @@
 //! future that is dropped, even in the middle of a start, ends what it has started.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use sandbox_types::{Outcome, Policy, RunResult};
+use tokio::io::unix::AsyncFd;
 
 use crate::command::{Command, Stdio};
 use crate::error::{RunError, StartError};
@@ -89,21 +90,39 @@ impl Process {
     /// # Panics
     /// Outside of a tokio runtime with its I/O driver enabled.
     pub async fn wait_async(mut self) -> Result<RunResult, RunError> {
-        let io = |source: io::Error| RunError::Io {
-            what: "wait in the runtime",
-            source,
-        };
-        let epoll = self.readiness().try_clone_to_owned().map_err(io)?;
-        let readiness = sys::watch(epoll).map_err(io)?;
+        let watched = Watched::new(&self)?;
         loop {
             if let Some(result) = self.poll()? {
                 return Ok(result);
             }
-            // The reactor reports changes only: what is still ready must be taken first.
-            if !is_ready(&readiness.as_fd()).map_err(io)? {
-                readiness.readable().await.map_err(io)?.clear_ready();
-            }
+            watched.has_news().await?;
         }
+    }
+}
+
+/// What a process waits for, in the runtime's reactor.
+pub(crate) struct Watched(AsyncFd<OwnedFd>);
+
+impl Watched {
+    pub(crate) fn new(process: &Process) -> Result<Self, RunError> {
+        let epoll = process.readiness().try_clone_to_owned().map_err(in_runtime)?;
+        sys::watch(epoll).map(Self).map_err(in_runtime)
+    }
+
+    /// Waits until the process is to be polled again.
+    pub(crate) async fn has_news(&self) -> Result<(), RunError> {
+        // The reactor reports changes only: what is still ready must be taken first.
+        if !is_ready(&self.0).map_err(in_runtime)? {
+            self.0.readable().await.map_err(in_runtime)?.clear_ready();
+        }
+        Ok(())
+    }
+}
+
+fn in_runtime(source: io::Error) -> RunError {
+    RunError::Io {
+        what: "wait in the runtime",
+        source,
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) mod huge;
 pub(crate) mod sys;
 #[path = "../runtime/template.rs"]
 pub(crate) mod template;
+#[path = "../runtime/threads.rs"]
+pub(crate) mod threads;
 #[path = "../init/walls.rs"]
 pub(crate) mod walls;
 

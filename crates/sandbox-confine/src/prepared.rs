@@ -52,8 +52,8 @@ pub(crate) struct Extras {
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
     /// Directories of the host that views of clones are made of.
     pub(crate) trees: Vec<PathBuf>,
-    /// Whether processes see only those in /proc that they may trace.
-    pub(crate) hides_others: bool,
+    /// Whether clones live in it, which are to be kept from one another.
+    pub(crate) is_for_clones: bool,
 }
 
 /// What all runs of one plan share.
@@ -238,8 +238,9 @@ impl Inner {
         view.files.clone_from(&extras.files);
         let mut plan = plan(policy, &host, cgroups.as_ref(), &view)?;
         plan.take_trees(&extras.trees);
-        if extras.hides_others {
+        if extras.is_for_clones {
             plan.hide_others();
+            plan.bound_scratch(limits.memory);
         }
         let filter = seccomp::filter(&plan.filter)?;
         let report = Arc::new(plan.report.clone());

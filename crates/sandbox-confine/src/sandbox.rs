@@ -279,6 +279,7 @@ impl Sandbox {
     pub fn pause(&mut self) -> Result<(), StartError> {
         match &mut self.live {
             Live::Clone(clone) => clone.pause()?,
+            Live::Template(link) => link.pause()?,
             live => ask_all(live, wire::PAUSE)?,
         }
         self.status = SandboxStatus::Paused;
@@ -292,6 +293,7 @@ impl Sandbox {
     pub fn resume(&mut self) -> Result<(), StartError> {
         match &mut self.live {
             Live::Clone(clone) => clone.resume()?,
+            Live::Template(link) => link.resume()?,
             live => ask_all(live, wire::RESUME)?,
         }
         self.status = SandboxStatus::Running;

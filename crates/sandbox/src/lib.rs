@@ -58,3 +58,8 @@ pub use sandbox_volumes as volume;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So do those of the page on forks, as far as they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/fork.md")]
+struct Fork;

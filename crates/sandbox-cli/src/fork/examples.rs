@@ -29,7 +29,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 
 const NOTES: &str = "\
 Time, output and exit of each clone are its own; --memory, --processes and --cpu-time are for the
-program and all clones together. --wall-time is for each clone, --ready-timeout for the program.
+program and all clones together (--memory is for each process where there is no cgroup: a note
+says so). --wall-time is for each clone, --ready-timeout for the program.
 Standard input is /dev/null.
 
 The program has one thread when it says that it is ready, since a fork copies no other; it must be

@@ -63,7 +63,7 @@ fn execute(run: &RunArgs, clones: &CloneArgs, output: &OutputArgs) -> Result<Opt
     let session = clones
         .branch_per_clone
         .as_ref()
-        .map(|_| Session::open(&run.branch))
+        .map(|_| session_of_its_own(run))
         .transpose()?;
     let report = on_branch(run, clones, output, session.as_ref(), &cancel);
     match session {
@@ -71,6 +71,15 @@ fn execute(run: &RunArgs, clones: &CloneArgs, output: &OutputArgs) -> Result<Opt
         _ => {}
     }
     report.map(Some)
+}
+
+/// The branch that the program works on. What is below clones' branches, nobody else may write to.
+fn session_of_its_own(run: &RunArgs) -> Result<Session, CliError> {
+    let session = Session::open(&run.branch)?;
+    match session.joined() {
+        None => Ok(session),
+        Some(name) => Err(CliError::ForkOnLiveBranch { name: name.clone() }),
+    }
 }
 
 fn on_branch(
@@ -111,6 +120,7 @@ impl Place<'_> {
             notes::unset_variables(&self.run.process.env);
         }
         let mut report = Report::new(clones.count());
+        report.on_branch = self.session.map(|session| session.branch().name().clone());
         let ended = self.warm_up(clones, cancel).and_then(|mut template| {
             report.is_ready();
             report.enforced = Some(template.report());

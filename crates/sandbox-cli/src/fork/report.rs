@@ -29,6 +29,8 @@ pub(crate) struct Report {
     ended: BTreeMap<u32, Outcome>,
     pub(crate) reducer: Option<RunResult>,
     pub(crate) enforced: Option<EnforcementReport>,
+    /// The branch that those of clones are made of.
+    pub(crate) on_branch: Option<BranchName>,
     /// The signal that has ended all of it.
     pub(crate) cancelled_by: Option<u8>,
 }
@@ -88,6 +90,7 @@ impl Report {
             ended: BTreeMap::new(),
             reducer: None,
             enforced: None,
+            on_branch: None,
             cancelled_by: None,
         }
     }
@@ -193,6 +196,10 @@ impl Report {
         if let Some(name) = self.rows.iter().find_map(|row| row.branch.as_ref()) {
             note(format_args!(
                 "each is on a branch; see: sandbox branch list, sandbox branch diff {name}"
+            ));
+        } else if let (Some(name), Some(_)) = (&self.on_branch, self.ready_us) {
+            note(format_args!(
+                "what they have written is on branches of {name}; see: sandbox branch list"
             ));
         }
         if let Some(result) = self.reducer.as_ref().filter(|result| !result.outcome.success()) {

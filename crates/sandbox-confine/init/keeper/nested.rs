@@ -113,8 +113,10 @@ pub fn namespace(of: &First, kind: NamespaceKind) -> sys::Result<Fd> {
 }
 
 fn tell(pid: Option<i32>, signal: u64) -> sys::Result<()> {
-    let before = DONE.load(Ordering::Acquire);
-    sys::kill(pid.ok_or(ESRCH)?, signal)?;
+    let (pid, before) = (pid.ok_or(ESRCH)?, DONE.load(Ordering::Acquire));
+    sys::kill(pid, signal)?;
+    // In a pause of the whole sandbox it is stopped itself.
+    sys::kill(pid, SIGCONT)?;
     while DONE.load(Ordering::Acquire) == before {
         if sys::wait_while(&DONE, before, Some(PATIENCE_MS)) == Err(ETIMEDOUT) {
             return Err(ETIMEDOUT);

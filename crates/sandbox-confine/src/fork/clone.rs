@@ -23,7 +23,8 @@ pub(crate) struct CloneHandle {
     id: u32,
     channel: Arc<Channel>,
     report: Arc<EnforcementReport>,
-    is_paused: bool,
+    /// Whether it was paused by itself, and in which era of the sandbox.
+    paused: (u64, bool),
     /// Where it waits to be told to go on.
     gate: Option<OwnedFd>,
     /// Its own branch.
@@ -46,11 +47,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 impl CloneHandle {
     pub(super) fn new(link: Arc<Link>, id: u32, parts: Parts, gate: Option<OwnedFd>) -> Self {
         Self {
+            paused: (link.era(), false),
             link,
             id,
             channel: Arc::clone(&parts.channel),
             report: Arc::clone(&parts.report),
-            is_paused: false,
             gate,
             branch: None,
             state: State::Fresh(Box::new(parts)),
@@ -148,6 +149,15 @@ impl CloneHandle {
         }
     }
 
+    /// It has ended, and this is how, whatever it has said itself: it was found out later.
+    pub(crate) fn overrule(&mut self, outcome: Outcome) {
+        if let State::Over(Some(result)) = &mut self.state
+            && matches!(result.outcome, Outcome::Exited { .. } | Outcome::Signaled { .. })
+        {
+            result.outcome = outcome;
+        }
+    }
+
     /// Whether its result has been given away.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self.state, State::Over(None))
@@ -197,13 +207,13 @@ impl CloneHandle {
 
     pub(crate) fn pause(&mut self) -> Result<(), StartError> {
         self.ask(wire::CLONE_PAUSE)?;
-        self.is_paused = true;
+        self.paused = (self.link.era(), true);
         Ok(())
     }
 
     pub(crate) fn resume(&mut self) -> Result<(), StartError> {
         self.ask(wire::CLONE_RESUME)?;
-        self.is_paused = false;
+        self.paused = (self.link.era(), false);
         Ok(())
     }
 
@@ -233,10 +243,19 @@ impl CloneHandle {
     pub(crate) fn status(&self) -> SandboxStatus {
         if matches!(self.state, State::Over(_)) || self.channel.is_over_within(Duration::ZERO) {
             SandboxStatus::Stopped
-        } else if self.is_paused {
+        } else if self.is_paused() {
             SandboxStatus::Paused
         } else {
             SandboxStatus::Running
+        }
+    }
+
+    /// By itself, or with everybody: what was done last counts.
+    fn is_paused(&self) -> bool {
+        let era = self.link.era();
+        match self.paused {
+            (since, is_paused) if since == era => is_paused,
+            _ => era % 2 == 1,
         }
     }
 

@@ -163,7 +163,9 @@ fn keeper(order: &Order, files: &Files, body: impl FnOnce(Fd) -> i32) -> ! {
     let (step, errno) = match sys::become_subreaper().map(|()| sys::fork()) {
         Ok(Ok(Forked::Child)) => template(order, files, body),
         Ok(Ok(Forked::Parent(pid))) => {
-            let message = [MADE, u64::from(pid.unsigned_abs()), 0, 0, 0, 0, 0, 0];
+            let own = kernel::getpid();
+            let [pid, own] = [pid, own].map(|pid| u64::from(pid.unsigned_abs()));
+            let message = [MADE, pid, own, 0, 0, 0, 0, 0];
             let _ = rustix::net::send(&files.report, &wire::to_bytes(&message), SendFlags::NOSIGNAL);
             let errno = sys::become_keeper(
                 files.image.as_fd(),

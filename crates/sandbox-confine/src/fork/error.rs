@@ -71,6 +71,12 @@ pub enum ForkError {
         /// How.
         outcome: Outcome,
     },
+    /// The first function has left threads behind (a pool, a runtime), of which a fork copies none.
+    #[error("{}, and a template can be forked with one only", left_threads(*.threads))]
+    InitThreads {
+        /// How many there are, the one that has run it included; 0 where /proc does not say.
+        threads: u64,
+    },
     /// The template was not ready in time.
     #[error("the template was not ready after {limit:?}")]
     InitTimeout {
@@ -265,6 +271,9 @@ impl ForkError {
                  OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1"
                     .into(),
             ),
+            Self::InitThreads { .. } => Some(
+                "end them before init returns: join them, drop pools and runtimes; start them in each clone".into(),
+            ),
             Self::Stalled { .. } => Some(
                 "what runs at a fork has not come to its end (handlers of pthread_atfork(3)), or the program was stopped"
                     .into(),
@@ -337,6 +346,13 @@ impl ForkError {
 impl From<PrepareError> for ForkError {
     fn from(error: PrepareError) -> Self {
         Self::Start(error.into())
+    }
+}
+
+fn left_threads(threads: u64) -> String {
+    match threads {
+        0 => "it cannot be found out how many threads the template has after init".into(),
+        threads => format!("the template has {threads} threads after init"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,10 @@ pub(crate) struct Link {
     views: Mutex<Views>,
     /// Readable when nothing more is to be waited for.
     cancel: Option<Arc<OwnedFd>>,
+    /// The keeper's pid inside.
+    keeper_pid: u64,
+    /// Odd while all of it is paused; another number after each pause and each end of one.
+    era: AtomicU64,
     /// Whether a clone has not ended when it should have.
     is_stuck: AtomicBool,
 }
@@ -88,6 +92,13 @@ impl Kind {
 
     fn ended(&self, outcome: Outcome, said: &Said) -> ForkError {
         match (self, said) {
+            (
+                Self::Functions,
+                Said {
+                    threads: Some(threads),
+                    ..
+                },
+            ) => ForkError::InitThreads { threads: *threads },
             (Self::Functions, _) => ForkError::InitEnded { outcome },
             (_, Said { is_closed: true, .. }) => ForkError::Closed,
             (
@@ -112,7 +123,7 @@ impl Link {
     pub(super) fn new(
         policy: Arc<Policy>,
         owned: Owned,
-        control: OwnedFd,
+        (control, keeper_pid): (OwnedFd, u64),
         views: Views,
         cancel: Option<Arc<OwnedFd>>,
     ) -> Self {
@@ -127,6 +138,8 @@ impl Link {
             keeper: Mutex::new(keeper),
             views: Mutex::new(views),
             cancel,
+            keeper_pid,
+            era: AtomicU64::new(0),
             is_stuck: AtomicBool::new(false),
         }
     }
@@ -162,6 +175,30 @@ impl Link {
     /// Readable when nothing more is to be waited for.
     pub(super) fn cancel(&self) -> Option<Arc<OwnedFd>> {
         self.cancel.clone()
+    }
+
+    /// Stops everybody inside but the keeper, so that clones can be asked after, and ended, as ever.
+    pub(crate) fn pause(&self) -> Result<(), StartError> {
+        self.owned().init.ask(wire::PAUSE, self.keeper_pid, None)?;
+        self.begin_era(|era| (era + 1) | 1);
+        Ok(())
+    }
+
+    /// Continues everybody inside, those too that have been paused by themselves.
+    pub(crate) fn resume(&self) -> Result<(), StartError> {
+        self.owned().init.ask(wire::RESUME, 0, None)?;
+        self.begin_era(|era| (era + 2) & !1);
+        Ok(())
+    }
+
+    fn begin_era(&self, next: impl Fn(u64) -> u64) {
+        let era = self.era.load(Ordering::Relaxed);
+        self.era.store(next(era), Ordering::Relaxed);
+    }
+
+    /// The time since the last pause of everybody began or ended, which is odd when it began.
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Ordering::Relaxed)
     }
 
     /// How long the end of a clone is waited for.

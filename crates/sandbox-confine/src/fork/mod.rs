@@ -14,6 +14,8 @@
 //! see docs/fork.md. The template is a copy of its caller's memory: make it early, or of a process that holds nothing
 //! that its functions may not know.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod clone;
 mod enter;
 mod error;

@@ -1,7 +1,9 @@
 //! The output of clones as the input of a command, or of whoever reads a descriptor.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags};
 use sandbox_types::{BranchName, Outcome, RunResult};
 
 use super::error::{MapReduceError, ReduceError};
@@ -10,7 +12,9 @@ use super::relay::{News, Relaying, Sink};
 use super::supply::Supply;
 use crate::command::{Command, Stdio};
 use crate::error::RunError;
-use crate::sandbox::Sandbox;
+use crate::process::Process;
+use crate::ready::{await_any, is_readable};
+use crate::sandbox::{Live, Sandbox};
 
 /// What a clone that does not succeed means for the rest of a reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,13 +70,7 @@ impl Sandbox {
         clones: &mut [Self],
         on_failure: OnFailure,
     ) -> Result<Reduction, ReduceError> {
-        let mut reducer = self.reducer(command)?;
-        reducer.on_failure = on_failure;
-        let clones = reducer.feed(clones, |_, _| {})?;
-        match reducer.finish()? {
-            Some(reducer) => Ok(Reduction { reducer, clones }),
-            None => Err(RunError::InitDied.into()),
-        }
+        self.reducer(command)?.on_failure(on_failure).reduce(clones)
     }
 
     /// Starts a command in this sandbox that is to be given the output of clones, of several forks one after another.
@@ -93,7 +91,16 @@ impl Sandbox {
                 result: None,
             },
             on_failure: OnFailure::GoOn,
+            cancels: self.cancel().into_iter().collect(),
         })
+    }
+
+    /// Readable when nothing in this sandbox is to be waited for any more.
+    fn cancel(&self) -> Option<Arc<OwnedFd>> {
+        match &self.live {
+            Live::Template(link) => link.cancel(),
+            _ => None,
+        }
     }
 
     /// Forks the template and reduces what the clones write, see [`Sandbox::fork`] and [`Sandbox::reduce`].
@@ -150,6 +157,8 @@ pub enum Gathered {
 pub struct Gatherer {
     sink: Sink,
     on_failure: OnFailure,
+    /// Any of them is readable when nothing more is to be waited for.
+    cancels: Vec<Arc<OwnedFd>>,
 }
 
 impl Gatherer {
@@ -162,6 +171,7 @@ impl Gatherer {
         Self {
             sink,
             on_failure: OnFailure::GoOn,
+            cancels: Vec::new(),
         }
     }
 
@@ -169,6 +179,22 @@ impl Gatherer {
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
         self
+    }
+
+    /// When this is readable, nothing more is waited for: [`ReduceError::Cancelled`].
+    #[cfg(feature = "tokio")]
+    pub(super) fn cancelled_by(mut self, readable: OwnedFd) -> Self {
+        self.cancels.push(Arc::new(readable));
+        self
+    }
+
+    /// All that a reducer is given, and what comes of it.
+    pub(super) fn reduce(mut self, clones: &mut [Sandbox]) -> Result<Reduction, ReduceError> {
+        let clones = self.feed(clones, |_, _| {})?;
+        match self.finish()? {
+            Some(reducer) => Ok(Reduction { reducer, clones }),
+            None => Err(RunError::InitDied.into()),
+        }
     }
 
     /// Hands on what these clones write to standard output, clone after clone in the order given, and waits for all of
@@ -195,7 +221,9 @@ impl Gatherer {
             News::Ended(index, outcome) => on_end(index, outcome),
             News::Done(_, _, result) => results.push(*result),
         };
-        Relaying::new(&mut self.sink, self.on_failure, &mut tell)?.run(handles)?;
+        let mut relaying = Relaying::new(&mut self.sink, self.on_failure, &mut tell)?;
+        relaying.heed(&self.cancels)?;
+        relaying.run(handles)?;
         Ok(results)
     }
 
@@ -246,13 +274,15 @@ impl Gatherer {
             });
         };
         let supply = Supply::new(template, count, at_once, options)?;
-        Relaying::new(&mut self.sink, self.on_failure, &mut tell)?.run_from(supply)
+        let mut relaying = Relaying::new(&mut self.sink, self.on_failure, &mut tell)?;
+        relaying.heed(&self.cancels)?;
+        relaying.run_from(supply)
     }
 
     /// That was all: a command finds the end of its input, and is waited for. How it ended; none without a command.
     ///
     /// # Errors
-    /// [`ReduceError::Run`].
+    /// [`ReduceError::Run`]; [`ReduceError::Cancelled`] by what its template is cancelled by.
     pub fn finish(self) -> Result<Option<RunResult>, ReduceError> {
         let Sink {
             reducer,
@@ -261,8 +291,27 @@ impl Gatherer {
         } = self.sink;
         drop(input);
         match (result, reducer) {
-            (None, Some(reducer)) => Ok(Some(reducer.wait()?)),
+            (None, Some(reducer)) => await_end(reducer, &self.cancels).map(Some),
             (result, _) => Ok(result),
         }
+    }
+}
+
+/// Waits until it has ended, or nothing more is to be waited for.
+fn await_end(mut reducer: Process, cancels: &[Arc<OwnedFd>]) -> Result<RunResult, ReduceError> {
+    loop {
+        if let Some(result) = reducer.poll()? {
+            return Ok(result);
+        }
+        if cancels.iter().any(|cancel| is_readable(cancel.as_fd())) {
+            return Err(ReduceError::Cancelled);
+        }
+        let reducer = PollFd::from_borrowed_fd(reducer.readiness(), PollFlags::IN);
+        let cancels = cancels.iter().map(|cancel| PollFd::new(cancel, PollFlags::IN));
+        let mut fds: Vec<_> = std::iter::once(reducer).chain(cancels).collect();
+        await_any(&mut fds, None).map_err(|errno| ReduceError::Io {
+            what: "poll",
+            source: errno.into(),
+        })?;
     }
 }

@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use sandbox_types::{BranchName, Outcome, RunResult, Stream};
 
 use super::clone::CloneHandle;
@@ -41,8 +41,8 @@ pub(super) struct Relaying<'a> {
     /// Whether one has failed, and all are to end for it.
     is_stopped: bool,
     tell: &'a mut dyn FnMut(News),
-    /// Kept open while it is waited for.
-    cancel: Option<Arc<OwnedFd>>,
+    /// Any of them ends all of this. Kept open while they are waited for.
+    cancels: Vec<Arc<OwnedFd>>,
 }
 
 /// What is told of a clone, by its place among all of them.
@@ -107,8 +107,19 @@ impl<'a> Relaying<'a> {
             on_failure,
             is_stopped: false,
             tell,
-            cancel: None,
+            cancels: Vec::new(),
         })
+    }
+
+    /// From now on it ends when any of these is readable.
+    pub(super) fn heed(&mut self, cancels: &[Arc<OwnedFd>]) -> Result<(), ReduceError> {
+        for cancel in cancels {
+            if !self.cancels.iter().any(|known| Arc::ptr_eq(known, cancel)) {
+                add(&self.epoll, cancel.as_fd(), CANCEL)?;
+                self.cancels.push(Arc::clone(cancel));
+            }
+        }
+        Ok(())
     }
 
     /// Hands on all that these clones write, and waits for their ends.
@@ -146,12 +157,7 @@ impl<'a> Relaying<'a> {
     }
 
     fn line_up(&mut self, mut clone: Held<'a>) -> Result<(), ReduceError> {
-        if self.cancel.is_none()
-            && let Some(cancel) = clone.link().cancel()
-        {
-            add(&self.epoll, cancel.as_fd(), CANCEL)?;
-            self.cancel = Some(cancel);
-        }
+        self.heed(clone.link().cancel().as_slice())?;
         // Where nobody takes it any more, it is closed at once.
         let output = clone.take_output().filter(|_| self.sink.input.is_some());
         let number = self.gone + self.line.len();
@@ -212,6 +218,7 @@ impl<'a> Relaying<'a> {
                 Drained::Blocked => self.wait_for_input(output.pipe.as_fd())?,
                 Drained::End => break,
                 Drained::OverLimit => {
+                    delete(&self.epoll, output.pipe.as_fd())?;
                     self.end_for_output()?;
                     break;
                 }
@@ -224,13 +231,27 @@ impl<'a> Relaying<'a> {
         delete(&self.epoll, output.pipe.as_fd())
     }
 
-    /// The clone whose turn it is has written more than it may.
+    /// The clone whose turn it is has written more than it may: that is how it ends, whatever it has made of it. Until then
+    /// its output stays open, so that it does not fail of that.
     fn end_for_output(&mut self) -> Result<(), ReduceError> {
+        let outcome = Outcome::Output {
+            stream: Stream::Stdout,
+        };
         let process = self.place(self.turn).map(|place| place.clone.process());
         if let Some(process) = process.transpose()?.flatten() {
-            process.kill_for(Outcome::Output {
-                stream: Stream::Stdout,
-            });
+            process.kill_for(outcome);
+        }
+        self.await_end_of_turn()?;
+        if let Some(place) = self.place(self.turn) {
+            place.clone.overrule(outcome);
+        }
+        self.stop_for(outcome)
+    }
+
+    /// Waits until the clone whose turn it is has ended.
+    fn await_end_of_turn(&mut self) -> Result<(), ReduceError> {
+        while self.place(self.turn).is_some_and(|place| !place.is_over) {
+            self.wait()?;
         }
         Ok(())
     }
@@ -244,9 +265,7 @@ impl<'a> Relaying<'a> {
 
     /// Hands on what is kept of a clone that has been waited for already.
     fn relay_kept(&mut self) -> Result<(), ReduceError> {
-        while self.place(self.turn).is_some_and(|place| !place.is_over) {
-            self.wait()?;
-        }
+        self.await_end_of_turn()?;
         let kept = self.place(self.turn).and_then(|place| place.clone.kept());
         let mut kept = kept.unwrap_or_default();
         while let (Some(input), false) = (&self.sink.input, kept.is_empty()) {
@@ -279,8 +298,14 @@ impl<'a> Relaying<'a> {
 
     /// Waits until something happens, and does what is to be done about it.
     fn wait(&mut self) -> Result<(), ReduceError> {
+        const NOW: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let mut events = Vec::with_capacity(64);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+        // One that had ended when it was lined up has made room, of which no event tells.
+        let limit = (self.has_changed && self.supply.is_some()).then_some(&NOW);
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), limit) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(failed("epoll_wait")(errno)),
         }
@@ -323,11 +348,15 @@ impl<'a> Relaying<'a> {
         if let Some(outcome) = outcome {
             (self.tell)(News::Ended(number, outcome));
         }
-        let has_failed = outcome.is_some_and(|outcome| !outcome.success());
-        if has_failed && self.on_failure == OnFailure::Stop {
-            self.stop()?;
+        outcome.map_or(Ok(()), |outcome| self.stop_for(outcome))
+    }
+
+    /// Ends everything, where this end of one clone means that.
+    fn stop_for(&mut self, outcome: Outcome) -> Result<(), ReduceError> {
+        if outcome.success() || self.on_failure != OnFailure::Stop {
+            return Ok(());
         }
-        Ok(())
+        self.stop()
     }
 
     fn stop(&mut self) -> Result<(), ReduceError> {
@@ -383,7 +412,7 @@ fn is_writable(fd: BorrowedFd<'_>) -> Result<bool, ReduceError> {
         fd,
         rustix::event::PollFlags::OUT,
     )];
-    let now = rustix::event::Timespec {
+    let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };

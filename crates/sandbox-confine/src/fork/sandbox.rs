@@ -1,11 +1,13 @@
 //! What a [`Sandbox`] can do that is a template or a clone.
 
 use std::io::PipeWriter;
+use std::sync::Arc;
 
-use sandbox_types::{BranchName, Outcome, Policy, RunResult};
+use sandbox_types::{BranchName, Outcome, Policy, RunResult, SandboxStatus};
 
 use super::clone::CloneHandle;
 use super::error::ForkError;
+use super::link::Link;
 use super::options::ForkOptions;
 use crate::error::{RunError, StartError};
 use crate::sandbox::{Live, Sandbox};
@@ -70,18 +72,17 @@ impl Sandbox {
         count: u32,
         options: &ForkOptions,
     ) -> Result<Vec<CloneHandle>, ForkError> {
-        let Live::Template(link) = &self.live else {
-            return Err(match self.live {
-                Live::None if self.status == sandbox_types::SandboxStatus::Stopped => {
-                    StartError::Ended.into()
-                }
-                _ => ForkError::NoTemplate,
-            });
-        };
-        if self.status == sandbox_types::SandboxStatus::Paused {
-            return Err(ForkError::Paused);
+        self.forkable()?.fork(count, options)
+    }
+
+    /// What forks it, if it can be forked now.
+    pub(super) fn forkable(&self) -> Result<&Arc<Link>, ForkError> {
+        match &self.live {
+            Live::Template(_) if self.status == SandboxStatus::Paused => Err(ForkError::Paused),
+            Live::Template(link) => Ok(link),
+            Live::None if self.status == SandboxStatus::Stopped => Err(StartError::Ended.into()),
+            _ => Err(ForkError::NoTemplate),
         }
-        link.fork(count, options)
     }
 
     /// Waits for the end of a clone, and of all that it has started. The result is given once; its captured output is

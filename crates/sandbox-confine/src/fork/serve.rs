@@ -7,18 +7,20 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::order::Order;
-use crate::inside::huge;
 use crate::inside::sys::sockets::send;
 use crate::inside::sys::{self as kernel, Errno, Fd};
 use crate::inside::template::{self, Library, Terms};
-use crate::sys;
-use crate::wire::{FAILED, PANICKED, READY};
+use crate::inside::{huge, threads};
+use crate::sys::{self, Forked};
+use crate::wire::{FAILED, PANICKED, READY, THREADS};
 
 /// What a clone does with its number; it ends with the answer.
 pub(crate) type Work<'a> = Box<dyn Fn(u32) -> i32 + 'a>;
 
 /// What a Rust program that panics ends with.
 pub(crate) const PANIC_STATUS: i32 = 101;
+/// What a template ends with that has threads, so that it cannot be forked.
+const NOT_FORKED: i32 = 1;
 /// What a clone ends with that could not be confined; nothing of the caller's has run in it then.
 const NOT_CONFINED: i32 = 125;
 
@@ -42,6 +44,17 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
         flush();
         return PANIC_STATUS;
     };
+    // A fork copies the thread that calls it: what another one holds locked would stay locked in every clone.
+    let threads = threads::settled(fork_of_nothing).unwrap_or(0);
+    if threads != 1 {
+        let _ = send(
+            &socket,
+            &[FAILED, THREADS, u64::from(threads), 0, 0, 0, 0, 0],
+            &[],
+        );
+        flush();
+        return NOT_FORKED;
+    }
     if order.huge_pages {
         huge::collapse();
     }
@@ -74,6 +87,15 @@ pub(crate) fn serve<'a>(socket: Fd, order: &Order, init: impl FnOnce() -> Work<'
                 NOT_CONFINED
             }
         }),
+    }
+}
+
+/// A fork whose child ends at once: what was registered with pthread_atfork(3) runs before it.
+fn fork_of_nothing() {
+    match sys::fork() {
+        Ok(Forked::Child) => kernel::exit(0),
+        Ok(Forked::Parent(pid)) => kernel::wait_for(pid),
+        Err(_) => {}
     }
 }
 

@@ -267,7 +267,7 @@ impl<'a> TemplateBuilder<'a> {
             Extras {
                 files,
                 trees,
-                hides_others: true,
+                is_for_clones: true,
             },
         )?)
     }
@@ -390,26 +390,26 @@ impl Ends {
     }
 
     /// Puts the entrant where its limits are, gives it leave, and waits until it has done its part. Our end of the
-    /// keeper's control socket.
-    fn admit(self, owned: &Owned, pid: i32) -> Result<OwnedFd, ForkError> {
+    /// keeper's control socket, and the keeper's pid inside.
+    fn admit(self, owned: &Owned, pid: i32) -> Result<(OwnedFd, u64), ForkError> {
         let (control, report) = (self.control.0, self.report.0);
         if let Some(cgroup) = &owned.cgroup {
             cgroup.add(pid.unsigned_abs()).map_err(StartError::from)?;
         }
         rustix::net::send(&report, &[1], SendFlags::NOSIGNAL).map_err(ForkError::supervisor("send"))?;
-        let mut template = None;
+        let mut made = None;
         // Its end is that of the making: whoever has a part in it has done it then.
         while let Some((message, _)) = messages::receive(report.as_fd(), RecvFlags::empty())? {
             match message {
                 [FAILED, step, errno, ..] => return Err(ForkError::entering(step, errno)),
-                [MADE, pid, ..] => template = Some(pid),
+                [MADE, pid, keeper, ..] => made = Some((pid, keeper)),
                 _ => {}
             }
         }
-        let pid = template.ok_or(StartError::Ended)?;
+        let (pid, keeper) = made.ok_or(StartError::Ended)?;
         let keep = [KEEP, pid, 0, 0, 0, 0, 0, 0];
         messages::send(control.as_fd(), &keep, &[self.keeper.as_fd()])?;
-        Ok(control)
+        Ok((control, keeper))
     }
 }
 

@@ -33,7 +33,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sandbox_types::policy::{Identity, NetworkMode};
-use sandbox_types::{EnforcementReport, Mount, MountSource, Policy};
+use sandbox_types::{ByteSize, EnforcementReport, Mount, MountSource, Policy};
 
 use crate::cgroup::{CgroupLimits, CgroupSupport};
 use crate::error::{PrepareError, StartError};
@@ -178,6 +178,19 @@ impl Plan {
             {
                 // proc(5), since Linux 5.8.
                 "hidepid=ptraceable".clone_into(options);
+            }
+        }
+    }
+
+    /// Leaves half of what a limit on memory allows for memory. What is in /tmp stays there when whoever has written it is
+    /// gone, and ending somebody else makes no room: with all of the limit in files, nobody inside could go on.
+    pub(crate) fn bound_scratch(&mut self, memory: Option<ByteSize>) {
+        let Some(most) = memory.map(|limit| limit.bytes() / 2) else {
+            return;
+        };
+        for step in &mut self.steps {
+            if let Step::Root { size } = step {
+                *size = most.min(*size);
             }
         }
     }

@@ -237,7 +237,9 @@ impl BranchError {
             }
             Self::Exists { name, .. } => format!("use it with --branch={name}, or choose another name"),
             Self::InUse { name, .. } => {
-                format!("join it with: sandbox exec {name} -- COMMAND; or wait until it has ended")
+                format!(
+                    "wait until it has ended; or join it, unless it is a clone's, with: sandbox exec {name} -- COMMAND"
+                )
             }
             Self::Discarded { name } => {
                 format!("nothing was done; sandbox run --branch={name} makes a new one, or use another name")

@@ -26,7 +26,7 @@ fn live_with(word: &str) -> usize {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_true() {
         assert!(start.elapsed() < PATIENCE, "never came true: {what}");
@@ -83,6 +83,24 @@ fn ctrl_c_ends_a_program_that_is_not_ready_yet() {
     kill_process(Pid::from_child(&child), Signal::INT).expect("it lives");
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert_eq!(live_with(&seconds), 0);
+}
+
+#[test]
+fn ctrl_c_ends_a_reducer_that_goes_on_when_all_clones_have_ended() {
+    needs!("python3");
+    let place = Harness::new();
+    let seconds = unique(94_000);
+    let reducer = format!("cat > /dev/null; exec sleep {seconds}");
+    let script = "import sandbox_fork; sandbox_fork.ready()";
+    let mut child = start(&mut python(&place, &["-n", "3", "--reduce", &reducer], script));
+    eventually("it sleeps", || live_with(&seconds) == 1);
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it lives");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("piped");
+    stderr.read_to_string(&mut said).expect("it ends");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said}");
+    assert_eq!(live_with(&seconds), 0);
+    assert!(said.contains("3 of 3 clones had ended"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod ends;
+mod on_terminal;
 mod works;
 
 use std::path::PathBuf;

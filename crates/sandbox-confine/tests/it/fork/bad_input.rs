@@ -59,6 +59,23 @@ fn an_init_that_panics_exits_or_never_returns_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
+fn an_init_that_leaves_threads_is_refused_and_told_how_many_there_are() {
+    alone!(|| {
+        let policy = Policy::default();
+        let leaves = || {
+            std::thread::spawn(std::thread::park);
+        };
+        let error = Sandbox::new_with_fns(&policy, leaves, |_| {}).expect_err("a thread is left");
+        assert!(matches!(error, ForkError::InitThreads { threads: 2 }), "{error}");
+        assert!(error.hint().expect("what to do").contains("join them"));
+        assert_eq!(crate::harness::children(), [0_u32; 0]);
+        let joins = || std::thread::spawn(|| {}).join().expect("it ends");
+        let mut template = Sandbox::new_with_fns(&policy, joins, |_| {}).expect("one thread is left");
+        assert_eq!(results(template.fork(1).expect("a clone")).len(), 1);
+    });
+}
+
+#[test]
 fn a_process_with_threads_is_told_what_to_do_instead() {
     alone!(|| {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();

@@ -79,6 +79,12 @@ fn bytes_that_a_clone_answers_reach_the_caller_and_what_it_prints_does_not_mix_w
     });
 }
 
+/// The state of a process, as proc_pid_stat(5) has it.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
 #[test]
 fn fork_returns_while_the_clones_run_and_each_can_be_paused_resumed_and_killed() {
     alone!(|| {
@@ -88,10 +94,6 @@ fn fork_returns_while_the_clones_run_and_each_can_be_paused_resumed_and_killed()
             panic!("two")
         };
         let pid = one.pid().expect("it runs");
-        let state = |pid: u32| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
-        };
         one.pause().expect("it runs");
         eventually("it stops", || state(pid) == Some('T'));
         assert_eq!(one.status(), SandboxStatus::Paused);
@@ -106,6 +108,44 @@ fn fork_returns_while_the_clones_run_and_each_can_be_paused_resumed_and_killed()
         assert_eq!(state(pid), None);
         assert_eq!((one.pid(), other.status()), (None, SandboxStatus::Running));
         assert_eq!(other.clone_id(), Some(1));
+    });
+}
+
+#[test]
+fn in_a_pause_of_the_template_each_clone_can_be_resumed_paused_and_killed() {
+    alone!(|| {
+        let mut template = template(|_| std::thread::sleep(Duration::from_secs(1000)));
+        let mut clones = template.fork(3).expect("clones");
+        let pids: Vec<_> = clones.iter().map(|clone| clone.pid().expect("it runs")).collect();
+        let stopped = || -> Vec<_> { pids.iter().map(|pid| state(*pid) == Some('T')).collect() };
+        let paused = |clones: &[Sandbox]| -> Vec<_> {
+            let is_paused = |clone: &Sandbox| clone.status() == SandboxStatus::Paused;
+            clones.iter().map(is_paused).collect()
+        };
+        template.pause().expect("it runs");
+        eventually("all stop", || stopped() == [true, true, true]);
+        assert_eq!(paused(&clones), [true, true, true]);
+        assert_eq!(clones[0].pid(), Some(pids[0]));
+        clones[0].resume().expect("it is paused");
+        eventually("one goes on", || stopped() == [false, true, true]);
+        assert_eq!(paused(&clones), [false, true, true]);
+        clones[0].pause().expect("it runs");
+        eventually("it stops again", || stopped() == [true, true, true]);
+        clones[2].kill().expect("it is paused");
+        assert_eq!(clones[2].wait().expect("killed").outcome, Outcome::Cancelled);
+        template.resume().expect("it is paused");
+        eventually("the others go on", || stopped() == [false, false, false]);
+        assert_eq!(paused(&clones), [false, false, false]);
+        template.pause().expect("it runs");
+        let start = std::time::Instant::now();
+        drop(clones);
+        drop(template);
+        // Nobody has to lose patience for that, which takes five seconds.
+        assert!(
+            pids.iter().all(|pid| state(*pid).is_none()),
+            "{:?}",
+            start.elapsed()
+        );
     });
 }
 

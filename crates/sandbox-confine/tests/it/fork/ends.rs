@@ -111,6 +111,45 @@ fn a_clone_that_takes_more_memory_than_there_is_touches_nobody_else() {
 }
 
 #[test]
+fn a_clone_that_fills_tmp_leaves_its_siblings_the_memory_that_they_have() {
+    alone!(|| {
+        let policy = Policy::builder().memory(128.mib()).build().expect("valid");
+        let work = |id| {
+            if id > 0 {
+                // Its own memory, when /tmp is full.
+                while !std::path::Path::new("/tmp/full").exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                print!("{}", std::hint::black_box(vec![1_u8; 16 << 20]).len());
+                return;
+            }
+            std::fs::write("/tmp/full.is.to.be", "").expect("there is room");
+            let mut file = std::fs::File::create("/tmp/filling").expect("there is room");
+            let chunk = vec![0; 1 << 20];
+            let error = loop {
+                if let Err(error) = std::io::Write::write_all(&mut file, &chunk) {
+                    break error;
+                }
+            };
+            std::fs::rename("/tmp/full.is.to.be", "/tmp/full").expect("needs no room");
+            assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
+            let written = file.metadata().expect("open").len();
+            assert!((60 << 20..=64 << 20).contains(&written), "{written}");
+        };
+        let mut template = Sandbox::new_with_fns(&policy, || {}, work).expect("a template");
+        let results = results(template.fork(3).expect("clones"));
+        assert!(
+            results[0].outcome.success(),
+            "{}",
+            crate::harness::both(&results[0])
+        );
+        for result in &results[1..] {
+            assert_eq!(crate::harness::stdout(result), (16 << 20).to_string());
+        }
+    });
+}
+
+#[test]
 fn the_death_of_a_template_leaves_its_clones_and_nothing_can_be_forked_any_more() {
     alone!(|| {
         let mut template = template(|id| {

@@ -1,10 +1,12 @@
 //! Templates and their clones. Each test of functions is in a process of its own, which has one thread, as a template of
 //! them wants it.
 
+mod asynchronous;
 mod bad_input;
 mod clones;
 mod ends;
 mod from_zygote;
+mod gathering;
 mod hostile;
 mod programs;
 mod reducing;

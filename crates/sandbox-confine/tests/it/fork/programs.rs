@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sandbox_confine::{
-    CloneInput, Command, ForkError, ForkOptions, Gathered, Gatherer, Policy, ReduceError, Sandbox,
-    StartError, fork_runtime,
+    CloneInput, Command, ForkError, ForkOptions, Policy, Sandbox, StartError, fork_runtime,
 };
 use sandbox_types::policy::Identity;
 use sandbox_types::{Outcome, RunResult};
@@ -28,7 +27,7 @@ pub(super) fn python(script: &str) -> Result<Sandbox, ForkError> {
     python_under(&Policy::default(), script)
 }
 
-fn python_under(policy: &Policy, script: &str) -> Result<Sandbox, ForkError> {
+pub(super) fn python_under(policy: &Policy, script: &str) -> Result<Sandbox, ForkError> {
     // What a script complains of is not to be seen among the tests' own output.
     let command = Command::new("python3").args(["-c", script]);
     Sandbox::template(policy)
@@ -362,87 +361,6 @@ fn a_clone_can_be_written_to() {
 }
 
 #[test]
-fn outputs_of_several_forks_are_gathered_in_order() {
-    needs_python!();
-    let place = Place::new();
-    let mut template = python("import sandbox_fork; print(sandbox_fork.ready())").expect("a template");
-    let path = place.path().join("gathered");
-    let mut gatherer = Gatherer::into(std::fs::File::create(&path).expect("ours"));
-    let mut ended = 0;
-    for first in [0, 3, 6] {
-        let mut clones = template
-            .fork_with(3, &ForkOptions::default().first(first))
-            .expect("clones");
-        let results = gatherer
-            .feed(&mut clones, |_, outcome| ended += i32::from(outcome.success()))
-            .expect("gathered");
-        assert_eq!(results.len(), 3);
-    }
-    assert!(gatherer.finish().expect("no command").is_none());
-    assert_eq!(ended, 9);
-    let text = std::fs::read_to_string(path).expect("written");
-    assert_eq!(text, "0\n1\n2\n3\n4\n5\n6\n7\n8\n");
-    let beyond = ForkOptions::default().first(u32::MAX);
-    assert!(matches!(
-        template.fork_with(2, &beyond),
-        Err(ForkError::Numbers { .. })
-    ));
-    assert_eq!(
-        results(template.fork_with(1, &beyond).expect("the last number")).len(),
-        1
-    );
-}
-
-#[test]
-fn any_number_of_clones_is_gathered_in_order_so_many_at_once() {
-    needs_python!();
-    let place = Place::new();
-    // Number 40 waits for one that is not forked before 39 others have ended.
-    let script = "
-import os, sandbox_fork, time
-number = sandbox_fork.ready()
-while number == 40 and not os.path.exists('/tmp/80'): time.sleep(0.01)
-open(f'/tmp/{number}', 'w').close()
-print(number)";
-    let mut template = python(script).expect("a template");
-    let path = place.path().join("gathered");
-    let mut gatherer = Gatherer::into(std::fs::File::create(&path).expect("ours"));
-    let (mut ended, mut results) = (Vec::new(), Vec::new());
-    let options = ForkOptions::default().first(20);
-    let gathered = gatherer.feed_from(&mut template, 100, 4, &options, |gathered| match gathered {
-        Gathered::Ended { id, .. } => ended.push(id),
-        Gathered::Result { id, result, .. } => results.push((id, result.outcome.success())),
-        other => panic!("{other:?}"),
-    });
-    gathered.expect("gathered");
-    let numbers = || 20..120_u32;
-    assert_eq!(results, numbers().map(|id| (id, true)).collect::<Vec<_>>());
-    let place_of = |id| ended.iter().position(|ended| *ended == id);
-    assert!(place_of(70) < place_of(40), "{ended:?}");
-    let expected: Vec<_> = numbers().map(|id| format!("{id}\n")).collect();
-    assert_eq!(std::fs::read_to_string(path).expect("written"), expected.concat());
-}
-
-#[test]
-fn clones_that_cannot_be_are_an_error_of_whoever_gathers_them() {
-    needs_python!();
-    let mut template = python("import sandbox_fork; sandbox_fork.ready()").expect("a template");
-    let mut gather = |count, at_once, first| {
-        let mut gatherer = Gatherer::into(std::fs::File::create("/dev/null").expect("there"));
-        let options = ForkOptions::default().first(first);
-        let gathered = gatherer.feed_from(&mut template, count, at_once, &options, |_| {});
-        match gathered {
-            Err(ReduceError::Fork(error)) => error.to_string(),
-            other => panic!("{other:?}"),
-        }
-    };
-    assert!(gather(0, 4, 0).starts_with("0 clones were asked for"));
-    assert!(gather(4, 0, 0).starts_with("0 clones were asked for"));
-    assert!(gather(1_000_000, 1_000_000, 0).starts_with("1000000 clones were asked for, and 8192"));
-    assert!(gather(2, 2, u32::MAX).starts_with("2 clones from number 4294967295 on"));
-}
-
-#[test]
 fn a_clone_of_a_program_has_the_rights_of_the_policy_and_no_more() {
     needs_python!();
     let script = "
@@ -467,6 +385,42 @@ print(sorted(os.listdir('/proc/self/fd')))
             "{identity:?}"
         );
     }
+}
+
+#[test]
+fn a_clone_can_do_nothing_to_the_first_process_of_its_namespace_nor_to_anybody_elses() {
+    needs_python!();
+    // Process 1 shares the keeper's memory; what it is told by the keeper nobody else can make it believe.
+    let script = "
+import ctypes, os, struct, sandbox_fork
+libc = ctypes.CDLL(None, use_errno=True)
+number = sandbox_fork.ready()
+def call(*arguments): return ctypes.get_errno() if libc.syscall(*arguments) < 0 else 0
+room = ctypes.create_string_buffer(128)
+def told(signal, code):
+    struct.pack_into('6i', room, 0, signal, 0, code, 0, 0, 0)
+    return call(129, 1, signal, room)
+PTRACE_SEIZE = 0x4206
+refused = [
+    call(101, PTRACE_SEIZE, 1, 0, 0), call(310, 1, room, 1, room, 1, 0), call(311, 1, room, 1, room, 1, 0),
+    call(302, 1, 7, room, 0), call(312, 1, 2, 0, 0, 0), call(438, os.pidfd_open(1), 0, 0),
+    call(308, os.pidfd_open(1), 0x20000000), call(203, 1, 128, room), call(144, 1, 0, room),
+    told(10, 0),
+]
+# As if the keeper had said it, with another code; everything it shrugs off; and to all that is there.
+told(10, -1), told(12, -1)
+for signal in range(1, 65): libc.kill(1, signal)
+libc.kill(-1, 9)
+print(refused, [name for name in os.listdir('/proc') if name.isdigit() and name != os.readlink('/proc/self')])
+";
+    let mut template = python(script).expect("a template");
+    let mut clones = template.fork(3).expect("clones");
+    for clone in &mut clones {
+        let result = clone.wait().expect("it ends");
+        assert!(result.outcome.success(), "{}", crate::harness::both(&result));
+        assert_eq!(stdout(&result), "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1] []\n");
+    }
+    assert_eq!(template.fork(1).expect("the template lives").len(), 1);
 }
 
 #[test]

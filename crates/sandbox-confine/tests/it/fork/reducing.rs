@@ -59,23 +59,23 @@ fn every_byte_of_a_thousand_clones_gets_there() {
 }
 
 #[test]
-fn a_clone_that_writes_far_more_than_there_is_memory_for_is_handed_on() {
+fn a_clone_that_writes_a_gibibyte_fills_no_memory_and_holds_up_nobody() {
     alone!(|| {
-        let work = |_| {
+        let work = |id| {
             let chunk = vec![b'x'; 1 << 20];
-            for _ in 0..300 {
+            // Its turn comes when the first one has ended.
+            std::thread::sleep(Duration::from_millis(if id == 0 { 200 } else { 0 }));
+            for _ in 0..if id == 1 { 1024 } else { 1 } {
                 std::io::Write::write_all(&mut std::io::stdout(), &chunk).expect("is read");
             }
         };
         let mut template = template(work);
         let before = peak();
         let reduction = template
-            .map_reduce(2, Command::new("wc").arg("-c"))
+            .map_reduce(3, Command::new("wc").arg("-c"))
             .expect("a result");
-        assert_eq!(
-            stdout(&reduction.reducer).trim(),
-            (2 * 300 * (1 << 20)).to_string()
-        );
+        let written = (1_u64 << 30) + (2 << 20);
+        assert_eq!(stdout(&reduction.reducer).trim(), written.to_string());
         assert!(peak() < before + 64 * 1024, "{} KiB", peak() - before);
     });
 }
@@ -176,18 +176,19 @@ fn a_clone_that_has_been_waited_for_cannot_be_reduced_and_a_sandbox_that_is_none
 fn the_output_limit_of_the_policy_holds_for_each_clone_of_a_reduction() {
     alone!(|| {
         let policy = Policy::builder()
-            .output(64.kib(), sandbox_types::policy::OnOutput::Kill)
+            .output(20.kib(), sandbox_types::policy::OnOutput::Kill)
             .build()
             .expect("valid");
         let work = |id: u32| {
-            let bytes = vec![b'x'; if id == 0 { 1 << 20 } else { 1000 }];
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), &bytes);
+            // More than is allowed, and less than a pipe holds: one has ended when its turn comes.
+            let count = [1 << 20, 1000, 40 << 10][id as usize];
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &vec![b'x'; count]);
             if id == 0 {
                 std::thread::sleep(Duration::from_secs(1000));
             }
         };
         let mut template = Sandbox::new_with_fns(&policy, || {}, work).expect("a template");
-        let mut clones = template.fork_with(2, &ForkOptions::default()).expect("clones");
+        let mut clones = template.fork_with(3, &ForkOptions::default()).expect("clones");
         let reduction = template
             .reduce(Command::new("wc").arg("-c"), &mut clones)
             .expect("a result");
@@ -196,6 +197,12 @@ fn the_output_limit_of_the_policy_holds_for_each_clone_of_a_reduction() {
             "{reduction:?}"
         );
         assert!(reduction.clones[1].outcome.success());
+        assert!(
+            matches!(reduction.clones[2].outcome, Outcome::Output { .. }),
+            "{reduction:?}"
+        );
+        let counted = u64::from(20_u32 << 10) * 2 + 1000;
+        assert_eq!(stdout(&reduction.reducer).trim(), counted.to_string());
         assert_eq!(results(template.fork(1).expect("one")).len(), 1);
     });
 }
