@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
 
@@ -27,6 +27,8 @@ enum Undo {
     Branch(&'static [&'static str], Workspace),
     /// `sandbox volume settle`, run by this process.
     Volumes,
+    /// `sandbox layer settle` of this directory, run by this process.
+    Layers(PathBuf),
     /// Removing a file.
     Remove(PathBuf),
 }
@@ -52,6 +54,11 @@ impl Guard {
     /// Takes back what is being done to volumes. Made before anything of theirs: their threads must not take the signal.
     pub(crate) fn of_volumes() -> Self {
         Self(watch(Undo::Volumes))
+    }
+
+    /// Removes what is being unpacked in `into`.
+    pub(crate) fn importing(into: &Path) -> Self {
+        Self(watch(Undo::Layers(into.to_owned())))
     }
 
     /// Removes layers of a branch of `workspace` that is being made.
@@ -128,25 +135,26 @@ fn take_back(undo: &Undo, before: SigSet, status: u8) {
             std::fs::remove_file(path).ok();
             tell("sandbox: interrupted; nothing is left of it");
         }
-        Undo::Volumes => become_command(&["volume", "settle"], None, before, status),
+        Undo::Volumes => become_command(&["volume", "settle"], [], before, status),
+        Undo::Layers(into) => {
+            become_command(&["layer", "settle"], [flag("--into", into)], before, status);
+        }
         Undo::Branch(words, workspace) => {
             let words = [&["branch"], *words].concat();
-            become_command(&words, Some(workspace), before, status);
+            let place = [flag("--workspace", workspace.base())];
+            let flags = place.into_iter().chain(storage_of(workspace));
+            become_command(&words, flags, before, status);
         }
     }
 }
 
-/// Becomes `sandbox WORDS`, of this workspace if it is of one. Comes back where it cannot.
-fn become_command(words: &[&str], workspace: Option<&Workspace>, before: SigSet, status: u8) {
+/// Becomes `sandbox WORDS FLAGS`. Comes back where it cannot.
+fn become_command(words: &[&str], flags: impl IntoIterator<Item = OsString>, before: SigSet, status: u8) {
     tell("sandbox: interrupted; taking back what was begun");
     before.thread_set_mask().ok();
     let program = std::env::current_exe().unwrap_or_else(|_| "sandbox".into());
     let mut command = Command::new(program);
-    command.args(words);
-    if let Some(workspace) = workspace {
-        command.arg("--workspace").arg(workspace.base());
-        command.args(storage_of(workspace));
-    }
+    command.args(words).args(flags);
     let error = command.arg(format!("--interrupted={status}")).exec();
     tell(format_args!("sandbox: {error}; run: sandbox {}", words.join(" ")));
 }
@@ -157,7 +165,12 @@ fn storage_of(workspace: &Workspace) -> Option<OsString> {
     if workspace.base().parent() == Some(holder) {
         return None;
     }
-    let mut flag = OsString::from("--storage=");
-    flag.push(holder);
-    Some(flag)
+    Some(flag("--storage", holder))
+}
+
+fn flag(name: &str, value: &Path) -> OsString {
+    let mut flag = OsString::from(name);
+    flag.push("=");
+    flag.push(value);
+    flag
 }

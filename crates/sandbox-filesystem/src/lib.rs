@@ -40,6 +40,7 @@ mod content;
 pub mod disk;
 pub mod fs;
 mod holder;
+mod mount_table;
 #[cfg(feature = "oci")]
 pub mod oci;
 pub mod serve;

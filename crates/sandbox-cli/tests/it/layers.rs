@@ -1,9 +1,14 @@
 //! `sandbox layer`.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Stdio;
+
+use rustix::process::Signal;
 
 use crate::harness::Harness;
+use crate::mounts::{eventually, signal};
 
 #[test]
 fn an_upper_becomes_a_layer_and_a_directory_again() {
@@ -95,6 +100,84 @@ fn what_cannot_be_imported_is_named_and_leaves_nothing() {
         .says(1, &["layer: ", "exists"]);
     place
         .sandbox(["layer", "export", "missing", "-o", "x"])
-        .says(1, &["No such file"]);
+        .says(1, &["missing: cannot be opened: No such file"]);
     assert!(!place.work().join("x").exists());
+    for (args, said) in [
+        (&["export", "none", "-o", "x"][..], "none: not a directory"),
+        (&["diff", "missing"], "missing: cannot be opened: No such file"),
+        (&["diff", "none"], "none: cannot be opened: Not a directory"),
+        (&["diff", "upper", "--layer", "missing"], "missing: No such file"),
+    ] {
+        place.sandbox([&["layer"], args].concat()).says(1, &[said]);
+    }
+}
+
+#[test]
+fn an_import_that_is_interrupted_takes_back_what_it_has_unpacked() {
+    let place = Harness::new();
+    place.write("work/upper/large", &"0123456789abcdef".repeat(1 << 16));
+    let layer = ["layer", "export", "upper", "--compression", "none", "-o", "layer"];
+    place.sandbox(layer).says(0, &["exported upper"]);
+    let layer = fs::read(place.work().join("layer")).expect("a layer");
+    let staging = place.work().join("some layers/.staging");
+    let has_begun = || {
+        let mut staged = fs::read_dir(&staging).into_iter().flatten().flatten();
+        staged.any(|entry| entry.path().join("tree/large").exists())
+    };
+    for (number, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut command = place.command(["layer", "import", "-", "--into", "some layers"]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        // The rest never comes.
+        let mut input = child.stdin.take().expect("piped");
+        input.write_all(&layer[..layer.len() / 2]).expect("it reads");
+        eventually("it has begun", has_begun);
+        signal(child.id(), number);
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().expect("piped");
+        stderr.read_to_string(&mut said).expect("UTF-8");
+        assert_eq!(child.wait().expect("a child").code(), Some(status), "{said}");
+        assert!(said.contains("interrupted; taking back what was begun"), "{said}");
+        assert_eq!(fs::read_dir(&staging).expect("staging").count(), 0, "{said}");
+        assert_eq!(
+            fs::read_dir(place.work().join("some layers"))
+                .expect("a store")
+                .count(),
+            1
+        );
+        drop(input);
+    }
+    place
+        .sandbox(["layer", "import", "layer", "--into", "some layers"])
+        .says(0, &["imported"]);
+}
+
+#[test]
+fn a_directory_that_somebody_else_may_write_to_is_no_place_for_layers() {
+    let place = Harness::new();
+    let documents = place.write("work/documents/thesis", "years\n");
+    place.write("work/upper/f", "f");
+    place
+        .sandbox(["layer", "export", "upper", "-o", "layer"])
+        .says(0, &[]);
+    let store = place.work().join("store");
+    fs::create_dir(&store).expect("mkdir");
+    symlink("..", store.join(".staging")).expect("symlink");
+    let import = ["layer", "import", "layer", "--into", "store"];
+    place.sandbox(import).says(
+        1,
+        &["store/.staging: not trusted with layers: it is a link", "hint: "],
+    );
+    assert!(documents.exists());
+    fs::remove_file(store.join(".staging")).expect("unlink");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).expect("chmod");
+    place.sandbox(import).says(
+        1,
+        &["store: not trusted with layers: others than its owner may write to it: its mode is 0777"],
+    );
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o755)).expect("chmod");
+    place.sandbox(import).says(0, &["imported"]);
 }

@@ -4,8 +4,6 @@
 //! mounted is asked for anew each time. It needs /proc.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
@@ -14,11 +12,11 @@ use sandbox_types::RelPath;
 use super::beneath::{Root, names};
 use super::node::Meta;
 use super::stack::Stack;
+use crate::mount_table;
 
 /// Mount points beneath the directory `base`, whose path has no links.
 pub(crate) fn beneath(base: &Path) -> BTreeSet<PathBuf> {
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mut found = listed(&table, base);
+    let mut found = listed(&mount_table::read(), base);
     // What was mounted before something else was mounted over the workspace is listed too.
     found.retain(|path| is_mount_point(path));
     found
@@ -62,32 +60,9 @@ fn is_mount_point(path: &Path) -> bool {
 
 /// Mount points beneath `base` in a proc_pid_mountinfo(5).
 fn listed(table: &[u8], base: &Path) -> BTreeSet<PathBuf> {
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(unescaped)
+    mount_table::points(table)
         .filter(|path| path != base && path.starts_with(base))
         .collect()
-}
-
-/// Space, tab, newline and backslash stand as three octal digits.
-fn unescaped(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if *first == b'\\' => {
-                bytes.push(byte);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    OsString::from_vec(bytes).into()
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use sandbox_types::RelPath;
 
 use super::digest::Digest;
+use super::distrust::Distrust;
 use super::name::NameProblem;
-use super::stream::Bomb;
+use super::stream::{Bomb, Foreign};
 use crate::tarball::TarError;
 
 /// Why a layer is not imported. Nothing of it is left then.
@@ -36,6 +37,18 @@ pub enum LayerError {
     Ratio {
         /// What is allowed.
         ratio: u64,
+    },
+    /// It is compressed by something that layers are not.
+    #[error("the layer is compressed by {program}, and layers are by gzip, zstd or nothing")]
+    Compression {
+        /// What can decompress it.
+        program: &'static str,
+    },
+    /// It is an archive of whole images.
+    #[error("the archive has images in it ({sign}) and is no layer itself")]
+    Images {
+        /// What is in it.
+        sign: &'static str,
     },
     /// An entry's name.
     #[error("the layer is refused: an entry with the name {}, which {problem}", .name.escape_ascii())]
@@ -137,6 +150,15 @@ pub enum LayerError {
         #[source]
         source: io::Error,
     },
+    /// Layers are not kept where others can put something.
+    #[error("{path}: not trusted with layers: {reason}", path = path.display())]
+    Distrusted {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: Distrust,
+    },
     /// What is kept there already.
     #[error("{path}: not a layer that was imported", path = path.display())]
     Foreign {
@@ -149,6 +171,12 @@ impl LayerError {
     /// What a user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Compression { .. } => {
+                Some("decompress it, and import standard input: sandbox layer import -")
+            }
+            Self::Images { .. } => Some(
+                "make a layout of it: skopeo copy oci-archive:FILE oci:DIR, or docker-archive:FILE; then import DIR",
+            ),
             Self::Device { .. } => Some("leave devices out: --devices skip; keep them: --devices keep"),
             Self::Owner { .. } => Some("keep owners in an attribute: --owners virtual"),
             Self::Attribute { .. } => {
@@ -157,6 +185,9 @@ impl LayerError {
             Self::Ratio { .. } => Some("if you trust it, allow more: --max-ratio"),
             Self::Limit { what: "entries", .. } => Some("if you trust it, allow more: --max-entries"),
             Self::Limit { what: "bytes", .. } => Some("if you trust it, allow more: --max-size"),
+            Self::Distrusted { .. } => {
+                Some("import to a directory that is yours, and that nobody else may write to")
+            }
             Self::Foreign { .. } => Some("import to an empty directory, or remove it"),
             _ => None,
         }
@@ -178,8 +209,12 @@ impl LayerError {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Self::Truncated;
         }
-        match error.downcast::<Bomb>() {
-            Ok(bomb) => Self::Ratio { ratio: bomb.ratio },
+        let error = match error.downcast::<Bomb>() {
+            Ok(bomb) => return Self::Ratio { ratio: bomb.ratio },
+            Err(error) => error,
+        };
+        match error.downcast::<Foreign>() {
+            Ok(Foreign { program }) => Self::Compression { program },
             Err(error) => Self::Read(error),
         }
     }

@@ -17,6 +17,7 @@ use super::owners::Kind;
 use super::sink::{Meter, Sink};
 use super::stream::Compression;
 use super::walk::{Item, What, walk};
+use crate::backend::overlay::HeldUpper;
 use crate::branch::copy::Attributes;
 use crate::branch::xattr::Xattrs;
 use crate::tarball::{self, Entry};
@@ -90,7 +91,7 @@ pub struct ExportProgress {
 /// Writes what is in `upper`, the writable directory of an overlay that nobody has mounted, as a layer of an image to `out`:
 /// a tar archive, whiteouts by name.
 ///
-/// Equal directories (content, attributes, times of modification) give equal bytes.
+/// Equal directories (content, attributes, times of modification) give equal bytes. It is locked meanwhile, as an overlay does.
 ///
 /// # Errors
 /// [`ExportError`]; what was written then is of no use.
@@ -100,6 +101,7 @@ pub fn export_layer(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(ExportProgress),
 ) -> Result<ExportedLayer, ExportError> {
+    let _held = HeldUpper::take(upper, &[])?;
     let sink = Sink::new(out, options.compression).map_err(ExportError::Write)?;
     let mut export = Export {
         out: Builder::new(Meter::new(sink)),

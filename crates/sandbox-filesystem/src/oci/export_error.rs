@@ -1,8 +1,11 @@
 //! Why a layer is not exported.
 
 use std::io;
+use std::path::PathBuf;
 
 use sandbox_types::RelPath;
+
+use crate::backend::overlay::{OverlayError, OverlayProblem};
 
 /// Why a layer is not exported.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,18 @@ pub enum ExportError {
         #[source]
         source: io::Error,
     },
+    /// It is no directory that can be opened.
+    #[error("{path}: cannot be opened: {source}", path = path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody writes to it, or it cannot be found out.
+    #[error(transparent)]
+    Upper(#[from] OverlayError),
     /// It has changed meanwhile, so that the layer is of no use.
     #[error("{path} has changed while it was read")]
     Changed {
@@ -51,7 +66,7 @@ pub enum ExportError {
     #[error("{path}: {source}", path = path.display())]
     Lower {
         /// Where.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
@@ -65,6 +80,7 @@ impl ExportError {
     /// What a user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Upper(error) if error.problems().iter().any(is_in_use) => Some("unmount the overlay first"),
             Self::Changed { .. } => Some("unmount the overlay first"),
             Self::Redirect { .. } => {
                 Some("mount the overlay with userxattr, or redirect_dir=off,metacopy=off")
@@ -78,4 +94,11 @@ impl ExportError {
         let path = path.clone();
         move |source| Self::Read { path, source }
     }
+}
+
+fn is_in_use(problem: &OverlayProblem) -> bool {
+    matches!(
+        problem,
+        OverlayProblem::InUse { .. } | OverlayProblem::Mounted { .. }
+    )
 }

@@ -23,6 +23,7 @@
 
 mod diff;
 mod digest;
+mod distrust;
 mod error;
 mod export;
 mod export_error;
@@ -46,6 +47,7 @@ mod walk;
 
 pub use diff::{LayerChange, LayerChangeKind, layer_changes};
 pub use digest::{Digest, InvalidDigest};
+pub use distrust::Distrust;
 pub use error::LayerError;
 pub use export::{ExportOptions, ExportProgress, ExportedLayer, export_layer};
 pub use export_error::ExportError;

@@ -90,6 +90,7 @@ impl<'o> Receiver<'o> {
         read: tarball::Read,
         written: &mut dyn FnMut(u64),
     ) -> Result<(), LayerError> {
+        self.attributes += read.left_out;
         let found = meaning(&read.name, self.options.limits.depth);
         let refused = |problem| LayerError::Name {
             name: read.name.clone(),
@@ -313,6 +314,7 @@ impl<'o> Receiver<'o> {
 
     /// Writes what hides something beneath, and the attributes of directories.
     pub(super) fn finish(mut self) -> Result<Notes, LayerError> {
+        self.must_be_no_image()?;
         for path in std::mem::take(&mut self.whiteouts) {
             self.hide(&path)?;
         }
@@ -339,6 +341,29 @@ impl<'o> Receiver<'o> {
             }
         }
         Ok(notes)
+    }
+
+    /// Archives of images, of which every tool makes some, are archives as well. No system has these at its root.
+    fn must_be_no_image(&self) -> Result<(), LayerError> {
+        if self.has_all(&["oci-layout", "index.json", "blobs"])? {
+            return Err(LayerError::Images { sign: "oci-layout" });
+        }
+        if self.has_all(&["manifest.json", "repositories"])? {
+            let sign = "manifest.json";
+            return Err(LayerError::Images { sign });
+        }
+        Ok(())
+    }
+
+    fn has_all(&self, names: &[&str]) -> Result<bool, LayerError> {
+        for name in names {
+            let path = RelPath::new(name).unwrap_or_default();
+            let found = self.writer.meta(&path).map_err(LayerError::write(&path))?;
+            if found.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn hide(&mut self, path: &RelPath) -> Result<(), LayerError> {

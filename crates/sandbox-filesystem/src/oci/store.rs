@@ -9,10 +9,13 @@
 //!
 //! A layer appears by one rename(2), after all of it is on the disk. What a process that has died leaves in `.staging`
 //! goes when the next one opens the directory.
+//!
+//! A layer that is there is taken without being read, and what is in `.staging` is removed: so both must be the caller's
+//! or root's, and nobody else may have put them there.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +26,7 @@ use sandbox_types::RelPath;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::distrust::{self, Distrust};
 use super::error::LayerError;
 use super::options::Owners;
 use crate::branch::remove::remove_tree;
@@ -108,17 +112,19 @@ impl Store {
     /// Opens the directory, which is made where it is not there, for its owner alone; what a killed import has left is removed.
     ///
     /// # Errors
-    /// [`LayerError::Store`].
+    /// [`LayerError::Store`]; [`LayerError::Distrusted`] where somebody else can put something in it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LayerError> {
         let store = Self { path: path.into() };
-        let staging = store.path.join(STAGING);
-        let mut builder = fs::DirBuilder::new();
-        builder
+        let made = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&staging)
-            .map_err(store.failed("cannot be made"))?;
-        store.sweep().map_err(store.failed("cannot be cleared"))?;
+            .create(&store.path);
+        made.map_err(store.failed("cannot be made"))?;
+        match rustix::fs::mkdirat(store.directory()?, STAGING, Mode::RWXU) {
+            Err(Errno::EXIST) => {}
+            made => made.map_err(|errno| store.failed("cannot be made")(errno.into()))?,
+        }
+        store.sweep()?;
         Ok(store)
     }
 
@@ -131,9 +137,12 @@ impl Store {
     pub(super) fn find(&self, key: &Key) -> Result<Option<(Record, PathBuf)>, LayerError> {
         let place = self.path.join(key.name());
         let foreign = || LayerError::Foreign { path: place.clone() };
+        match distrust::open_in(self.directory()?, &key.name()) {
+            Err(Distrust::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(distrusted(&place))?,
+        };
         let mut text = Vec::new();
         match File::open(place.join(RECORD)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !place.exists() => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(foreign()),
             opened => opened
                 .and_then(|file| file.take(LONGEST_RECORD).read_to_end(&mut text))
@@ -149,9 +158,9 @@ impl Store {
 
     /// An empty place to unpack a layer in.
     pub(super) fn stage(&self) -> Result<Staged, LayerError> {
+        // While a place is made and not locked yet, nobody may take it for a dead one's.
+        let _sweeping = self.lock_staging()?;
         let make = || -> io::Result<Staged> {
-            // While a place is made and not locked yet, nobody may take it for a dead one's.
-            let _sweeping = self.lock_staging()?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut number = now.as_nanos();
             let path = loop {
@@ -208,26 +217,36 @@ impl Store {
     }
 
     /// Removes what nobody is unpacking any more.
-    fn sweep(&self) -> io::Result<()> {
+    fn sweep(&self) -> Result<(), LayerError> {
         let staging = self.lock_staging()?;
-        for name in crate::branch::beneath::names(staging.as_fd())? {
-            let path = self.path.join(STAGING).join(name);
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let Ok(place) = rustix::fs::open(&path, flags, Mode::empty()) else {
-                continue;
-            };
-            if rustix::fs::flock(&place, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                tracing::debug!(path = %path.display(), "left by an import that was killed");
-                remove_tree(&path)?;
+        let sweep = || -> io::Result<()> {
+            for name in crate::branch::beneath::names(staging.as_fd())? {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let Ok(place) = rustix::fs::openat(&staging, &name, flags, Mode::empty()) else {
+                    continue;
+                };
+                if rustix::fs::flock(&place, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    let path = self.path.join(STAGING).join(name);
+                    tracing::debug!(path = %path.display(), "left by an import that was killed");
+                    remove_tree(&path)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        sweep().map_err(self.failed("cannot be cleared"))
     }
 
-    fn lock_staging(&self) -> io::Result<File> {
-        let staging = File::open(self.path.join(STAGING))?;
-        rustix::fs::flock(&staging, FlockOperation::LockExclusive)?;
+    fn lock_staging(&self) -> Result<OwnedFd, LayerError> {
+        let path = self.path.join(STAGING);
+        let staging = distrust::open_in(self.directory()?, STAGING).map_err(distrusted(&path))?;
+        rustix::fs::flock(&staging, FlockOperation::LockExclusive)
+            .map_err(|errno| self.failed("cannot be locked")(errno.into()))?;
         Ok(staging)
+    }
+
+    /// The directory itself.
+    fn directory(&self) -> Result<OwnedFd, LayerError> {
+        distrust::open(&self.path).map_err(distrusted(&self.path))
     }
 
     fn failed(&self, what: &'static str) -> impl Fn(io::Error) -> LayerError + use<> {
@@ -238,4 +257,9 @@ impl Store {
             source,
         }
     }
+}
+
+fn distrusted(path: &Path) -> impl FnOnce(Distrust) -> LayerError + use<> {
+    let path = path.to_owned();
+    move |reason| LayerError::Distrusted { path, reason }
 }

@@ -13,6 +13,13 @@ use super::limits::Limits;
 const WINDOW_LOG: u32 = 27;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// What layers are not compressed by, and how it begins.
+const OTHERS: [(&str, &[u8]); 4] = [
+    ("xz", &[0xfd, b'7', b'z', b'X']),
+    ("bzip2", b"BZh"),
+    ("lz4", &[0x04, 0x22, 0x4d, 0x18]),
+    ("compress", &[0x1f, 0x9d]),
+];
 const BUFFER: usize = 128 << 10;
 
 /// How a layer is compressed.
@@ -36,6 +43,13 @@ impl Compression {
             Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         }
     }
+}
+
+/// It is compressed by something else.
+#[derive(Debug, thiserror::Error)]
+#[error("it is compressed by {program}")]
+pub(super) struct Foreign {
+    pub(super) program: &'static str,
 }
 
 /// More has come out of a compressed stream than its size allows.
@@ -105,6 +119,9 @@ impl<'i> LayerStream<'i> {
         let passed = Rc::clone(&raw);
         let mut buffered = BufReader::with_capacity(BUFFER, Metered { inner: input, passed });
         let start = start_of(&mut buffered)?;
+        if let Some((program, _)) = OTHERS.iter().find(|(_, magic)| start.starts_with(magic)) {
+            return Err(io::Error::other(Foreign { program }));
+        }
         let compression = compression_of(&start);
         let buffered = Cursor::new(start).chain(buffered);
         let archive: Box<dyn Read + 'i> = match compression {

@@ -74,7 +74,10 @@ pub(super) fn walk(
     with: &mut dyn FnMut(&Item<'_>) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let top = RelPath::root();
-    let opened = open_layer_root(root).map_err(ExportError::read(&top))?;
+    let opened = open_layer_root(root).map_err(|source| ExportError::Open {
+        path: root.to_owned(),
+        source,
+    })?;
     let walk = Walk { root: opened, owners };
     let item = walk.item(&top, walk.root.as_fd(), OsStr::new("."), Whiteouts::Devices)?;
     with(&item)?;

@@ -1,10 +1,9 @@
 //! One entry of an archive: what stands in its header and its records.
 
-use std::io;
-
 use tar::{EntryType, Header};
 
 use super::error::Flaw;
+use super::number;
 use super::pax::{self, Records};
 use crate::branch::copy::Attributes;
 use crate::branch::raw::Bytes;
@@ -110,6 +109,8 @@ pub(crate) struct Read {
     pub(crate) name: Vec<u8>,
     pub(crate) link: Vec<u8>,
     pub(crate) attributes: Attributes,
+    /// Attributes that are there in a form that is not read: access control lists as text.
+    pub(crate) left_out: u64,
     /// Of its content, where that is not in the header.
     pub(super) size: Option<u64>,
     /// Records of ours, without `SANDBOX.`.
@@ -164,12 +165,13 @@ impl Read {
                 .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
                 .unwrap_or_default(),
             attributes: Attributes {
-                mode: field(&fields.mode, header.mode())? & 0o7777,
-                uid: id(field(&fields.uid, header.uid())?)?,
-                gid: id(field(&fields.gid, header.gid())?)?,
-                mtime: Some((mtime(header)?, 0)),
+                mode: mode(&fields.mode)?,
+                uid: id(field(&fields.uid)?)?,
+                gid: id(field(&fields.gid)?)?,
+                mtime: Some((number::parse(&fields.mtime).ok_or(Flaw::Number)?, 0)),
                 xattrs: Xattrs::default(),
             },
+            left_out: 0,
             size: None,
             own: Vec::new(),
         };
@@ -185,9 +187,10 @@ impl Read {
             b"path" => self.name = value.to_vec(),
             b"linkpath" => self.link = value.to_vec(),
             b"mtime" => self.attributes.mtime = Some(pax::parse_time(value).ok_or(Flaw::Number)?),
-            b"uid" => self.attributes.uid = id(number(value)?)?,
-            b"gid" => self.attributes.gid = id(number(value)?)?,
-            b"size" => self.size = Some(number(value)?),
+            b"uid" => self.attributes.uid = id(decimal(value)?)?,
+            b"gid" => self.attributes.gid = id(decimal(value)?)?,
+            b"size" => self.size = Some(decimal(value)?),
+            b"SCHILY.acl.access" | b"SCHILY.acl.default" => self.left_out += 1,
             _ if key.starts_with(b"GNU.sparse.") => return Err(Flaw::Sparse),
             _ => {
                 if let Some(name) = xattr_name(key)? {
@@ -220,7 +223,7 @@ fn xattr_name(key: &[u8]) -> Result<Option<Vec<u8>>, Flaw> {
     Ok((is_content && !name.contains(&0)).then_some(name))
 }
 
-fn number(text: &[u8]) -> Result<u64, Flaw> {
+fn decimal(text: &[u8]) -> Result<u64, Flaw> {
     let text = std::str::from_utf8(text).map_err(|_| Flaw::Number)?;
     // Rust's parser takes a sign, which the format does not have.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -235,17 +238,15 @@ fn id(number: u64) -> Result<u32, Flaw> {
         .ok_or(Flaw::Number)
 }
 
-/// A number of a header. One that was left blank is 0, as tar has it.
-pub(super) fn field<T: Default>(bytes: &[u8], number: io::Result<T>) -> Result<T, Flaw> {
-    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
-        return Ok(T::default());
-    }
-    number.map_err(|_| Flaw::Number)
+/// A number of a header that cannot be negative.
+pub(super) fn field(bytes: &[u8]) -> Result<u64, Flaw> {
+    let number = number::parse(bytes).ok_or(Flaw::Number)?;
+    u64::try_from(number).map_err(|_| Flaw::Number)
 }
 
-fn mtime(header: &Header) -> Result<i64, Flaw> {
-    let seconds = field(&header.as_old().mtime, header.mtime())?;
-    i64::try_from(seconds).map_err(|_| Flaw::Number)
+/// Permission bits; what kind of file it is stands elsewhere.
+fn mode(bytes: &[u8]) -> Result<u32, Flaw> {
+    u32::try_from(field(bytes)? & 0o7777).map_err(|_| Flaw::Number)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 
 mod entry;
 mod error;
+mod number;
 pub(crate) mod pax;
 mod reader;
 mod writer;

@@ -83,7 +83,7 @@ impl<'r> Reader<'r> {
                 return is_complete.then_some(None).ok_or(flawed(Flaw::Dangling));
             };
             self.count(BLOCK)?;
-            let size = field(&header.as_old().size, header.entry_size()).map_err(flawed)?;
+            let size = field(&header.as_old().size).map_err(flawed)?;
             if is_preamble(header.entry_type()) {
                 self.enter(size)?;
                 let content = short(self, size, PREAMBLE_LIMIT)?;

@@ -14,7 +14,7 @@ use crate::output::{print, print_json};
 /// List what the upper directory of an overlay changes
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A line is a letter and a path: A added, M modified, D deleted, R a directory that shows nothing of what is beneath it
+A line is a letter and a path: A added, M modified, D deleted, R a directory that shows nothing of what is beneath it \
 any more. Directories end in a slash. Without --layer everything in the directory counts as added.
 
 Examples:

@@ -19,7 +19,7 @@ use crate::progress::Bar;
 /// Write the upper directory of an overlay as a layer of an image
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --output, standard output has digest, diff_id and size, as a manifest and a configuration need them. Equal
+With --output, standard output has digest, diff_id and size, as a manifest and a configuration need them. Equal \
 directories give equal layers. The overlay must not be mounted meanwhile.
 
 Examples:

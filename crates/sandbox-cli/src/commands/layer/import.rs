@@ -16,16 +16,18 @@ use serde::Serialize;
 use super::values::{DevicesValue, OwnersValue, owners};
 use crate::commands::branch::show_changes::thousands;
 use crate::error::CliError;
+use crate::interrupt::Guard;
 use crate::output::{note, print_bytes, print_json};
 use crate::progress::Bar;
 
 /// Unpack a layer, or all layers of an image, into directories for overlays
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What is printed are the directories, the bottom one first: sandbox mount overlay --layer DIR --layer DIR …
-takes them in this order. Layers that are there already are taken as they are.
+What is printed are the directories, the bottom one first: sandbox mount overlay --layer DIR --layer DIR … takes them \
+in this order. Layers that are there already are taken as they are.
 
-The image may come from anybody: digests are checked, what is hostile in it is refused, and nothing is left then.
+The image may come from anybody: digests are checked, what is hostile in it is refused, and nothing is left then. DIR may \
+be written to by nobody else.
 
 Examples:
   $ skopeo copy docker://debian:12 oci:debian:12
@@ -82,6 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         .owners(owners(args.owners))
         .devices(args.devices.into())
         .limits(limits);
+    let guard = Guard::importing(&args.into);
     let mut bar = Bar::new();
     let shown = if args.source.is_dir() {
         image(args, &options, &mut |state| show(&mut bar, state))?
@@ -89,6 +92,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         layer(args, &options, &mut |state| show(&mut bar, state))?
     };
     drop(bar);
+    drop(guard);
     shown.layers.iter().for_each(tell_of);
     if args.json {
         return print_json(&shown, ExitCode::SUCCESS);

@@ -3,6 +3,7 @@
 mod diff;
 mod export;
 mod import;
+mod settle;
 mod values;
 
 use std::process::ExitCode;
@@ -14,9 +15,9 @@ use crate::error::CliError;
 #[command(
     arg_required_else_help = true,
     after_help = "\
-An image comes as a directory, an OCI image layout: skopeo copy docker://debian:12 oci:debian:12, or a layer as a file.
-Import makes directories of its layers; an overlay shows them as one tree, and what is written to its upper
-directory becomes a new layer by export.
+An image comes as a directory, an OCI image layout: skopeo copy docker://debian:12 oci:debian:12, or a layer as a file. \
+Import makes directories of its layers; an overlay shows them as one tree, and what is written to its upper directory \
+becomes a new layer by export.
 
 Examples:
   $ mkdir -p changes/etc && echo hello > changes/etc/motd
@@ -34,6 +35,8 @@ enum Action {
     Import(import::Args),
     Export(export::Args),
     Diff(diff::Args),
+    #[command(hide = true)]
+    Settle(settle::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -41,5 +44,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         Action::Import(args) => import::run(args),
         Action::Export(args) => export::run(args),
         Action::Diff(args) => diff::run(args),
+        Action::Settle(args) => settle::run(args),
     }
 }

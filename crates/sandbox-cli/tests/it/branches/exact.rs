@@ -1,6 +1,7 @@
 //! Mode `exact`: what serves it, who joins it, and how it goes together with the others.
 
 use std::fs;
+use std::path::Path;
 
 use super::mounts::nothing_goes_wrong;
 use super::project::{Project, modes, name_of_test};
@@ -240,4 +241,46 @@ fn a_directory_of_the_workspace_with_much_in_it_is_renamed_and_what_is_in_it_fou
     );
     place.sandbox(["branch", "commit", "x"]).says(0, &[]);
     assert_eq!(fs::read_dir(place.work().join("modules")).unwrap().count(), 1);
+}
+
+/// Names that lead to the same file, of those that there are.
+const TOGETHER: &str = "find . -type f -links +1 -printf '%i %p\\n' | sort | awk '{ names[$1] = names[$1] \" \" $2 } \
+    END { for (number in names) print names[number] }' | sort";
+
+#[test]
+fn a_directory_in_a_renamed_one_is_committed_and_comes_back_and_links_stay_together() {
+    if !has_exact(name_of_test!()) {
+        return;
+    }
+    let place = Harness::new();
+    place.write("work/src/lib/deep/a", "one\n");
+    place.write("work/src/b", "two\n");
+    place.write("work/docs/t", "t\n");
+    for name in ["src/hard", "docs/hard"] {
+        fs::hard_link(place.work().join("src/lib/deep/a"), place.work().join(name)).unwrap();
+    }
+    let host = |script: &str| Ran::of(place.at_home(Path::new("sh")).args(["-c", script])).stdout;
+    let before = host(LOOK);
+    let script =
+        "mv src source && echo more >> source/hard && rm docs/t && mv docs documents && cat documents/hard";
+    let ran = place.sh(&["-q", "--branch=x", "--branch-mode=exact"], script);
+    ran.prints("one\nmore\n");
+    // What others put beside it is in nobody's way.
+    place.write("work/meanwhile", "new\n");
+    let diff = place.sandbox(["branch", "diff", "x"]);
+    assert!(!diff.stdout.contains("CONFLICT"), "{diff:?}");
+    place
+        .sandbox(["branch", "commit", "x"])
+        .says(0, &["committed c1"]);
+    let names = " ./documents/hard ./source/hard ./source/lib/deep/a\n";
+    assert_eq!(host(TOGETHER), names);
+    assert_eq!(
+        host("ls; cat source/lib/deep/a"),
+        "documents\nmeanwhile\nsource\none\nmore\n"
+    );
+    assert_eq!(place.sandbox(["branch", "diff", "x"]).stdout, "");
+    place.sandbox(["branch", "undo", "c1"]).says(0, &[]);
+    fs::remove_file(place.work().join("meanwhile")).unwrap();
+    assert_eq!(host(LOOK), before);
+    assert_eq!(host(TOGETHER), " ./docs/hard ./src/hard ./src/lib/deep/a\n");
 }

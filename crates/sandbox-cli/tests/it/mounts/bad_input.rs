@@ -296,3 +296,138 @@ fn a_directory_for_changes_that_is_in_use_is_refused_and_it_is_said_by_whom() {
     assert_eq!(read(&site.point.join("new")), "goes on\n");
     drop(again);
 }
+
+/// `sandbox mount overlay --layer LAYERS --upper UPPER --work WORK`, with a little of what it may say.
+fn overlay(site: &Site, layers: &[&Path], [upper, work]: [&Path; 2], expected: &[&str]) {
+    let mut command = site.place.command(["mount", "overlay"]);
+    for layer in layers {
+        command.arg("--layer").arg(layer);
+    }
+    command.arg("--upper").arg(upper).arg("--work").arg(work);
+    Ran::of(command.arg(&site.point)).says(1, expected);
+    assert!(!site.is_mounted());
+}
+
+#[test]
+fn what_an_overlay_cannot_be_made_of_is_named_and_nothing_is_made_there() {
+    let site = Site::new();
+    let [upper, work, missing] = ["upper", "for-work", "missing"].map(|name| site.place.root().join(name));
+    let (layer, file) = (site.dir.as_path(), site.dir.join("file"));
+    for directory in [&upper, &work, &layer.join("inner")] {
+        fs::create_dir(directory).unwrap();
+    }
+    let changes: [&Path; 2] = [&upper, &work];
+    overlay(
+        &site,
+        &[&missing],
+        changes,
+        &["missing: cannot be opened: No such file"],
+    );
+    overlay(&site, &[&file], changes, &["file: not a directory"]);
+    overlay(&site, &[layer, layer], changes, &["dir: given twice, also as"]);
+    overlay(&site, &[layer], [layer, &work], &["dir: given twice"]);
+    overlay(
+        &site,
+        &[layer],
+        [&layer.join("inner"), &work],
+        &["inner: inside of", "dir"],
+    );
+    overlay(&site, &[layer], [&upper, &upper], &["upper: given twice"]);
+    overlay(&site, &[&upper.join("..")], changes, &["upper: inside of"]);
+    overlay(
+        &site,
+        &[layer],
+        [&upper, Path::new("/proc")],
+        &["/proc: not on the filesystem", "hint: "],
+    );
+    // All at once.
+    overlay(
+        &site,
+        &[&missing, &file],
+        [&upper, &upper],
+        &["missing", "file: not a directory", "given twice"],
+    );
+    assert_eq!(fs::read_dir(layer).unwrap().count(), 2);
+    for directory in changes {
+        assert_eq!(
+            fs::read_dir(directory).unwrap().count(),
+            0,
+            "{}",
+            directory.display()
+        );
+    }
+}
+
+#[test]
+fn an_upper_that_is_in_use_is_refused_and_it_is_said_by_whom() {
+    let site = site!();
+    let [upper, work, other, point] =
+        ["upper", "for-work", "other-work", "other"].map(|name| site.place.root().join(name));
+    for directory in [&upper, &work, &other, &point] {
+        fs::create_dir(directory).unwrap();
+    }
+    let overlay = |upper: &Path, work: &Path, point: &Path| {
+        let [layer, upper, work, point] =
+            [&site.dir, upper, work, point].map(|path| path.display().to_string());
+        [
+            "mount", "overlay", "--layer", &layer, "--upper", &upper, "--work", &work, &point,
+        ]
+        .map(str::to_owned)
+    };
+    let mounted = super::Mounted::start(&mut site.place.command(overlay(&upper, &work, &site.point)));
+    let ran = site.place.sandbox(overlay(&upper, &other, &point));
+    ran.says(1, &["upper: in use by process", "mount overlay"]);
+    let ran = site.place.sandbox(overlay(&other, &work, &point));
+    ran.says(1, &["for-work: in use by process", "mount overlay"]);
+    let export = || {
+        let upper = upper.display().to_string();
+        site.place.sandbox(["layer", "export", &upper, "-o", "layer"])
+    };
+    export().says(
+        1,
+        &[
+            "upper: in use by process",
+            "mount overlay",
+            "hint: unmount the overlay",
+        ],
+    );
+    fs::write(site.point.join("new"), "goes on\n").unwrap();
+    site.unmount();
+    mounted.end();
+    assert_eq!(read(&upper.join("new")), "goes on\n");
+    export().says(0, &["2 entries"]);
+}
+
+#[test]
+fn an_upper_that_the_kernel_has_mounted_is_refused_and_it_is_said_where() {
+    let site = Site::new();
+    let root = site.place.root();
+    for name in ["up per", "for-work", "other-work", "merged"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    let script = format!(
+        "cd {root} && mount -t overlay o -o 'userxattr,lowerdir=dir,upperdir={root}/up per,workdir={root}/for-work' merged || exit 77
+        exec {program} mount overlay --layer dir --upper 'up per' --work other-work {point}",
+        root = root.display(),
+        program = super::program().display(),
+        point = site.point.display()
+    );
+    let mut command = site.place.at_home(Path::new("unshare"));
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    let ran = Ran::of(&mut command);
+    if ran.status == 77 || ran.stderr.contains("unshare: ") {
+        skip!(
+            name_of_test!(),
+            "no overlayfs in a user namespace: {}",
+            ran.stderr
+        );
+    }
+    ran.says(
+        1,
+        &[
+            "up per: in use by the kernel's overlayfs, mounted at",
+            "/merged",
+            "hint: unmount it",
+        ],
+    );
+}

@@ -43,12 +43,22 @@ impl DualFs {
         change: &SetAttr,
     ) -> FsResult<(Attr, Duration)> {
         let node = self.table.get(ino)?;
-        let a = self.raise(&node, change.size.map_or(Keep::All, Keep::Bytes))?;
-        let change = SetAttr {
-            handle: self.handle_in(change.handle, Side::A),
-            ..*change
+        let keep = change.size.map_or(Keep::All, Keep::Bytes);
+        let is_copied = node.a().is_none();
+        let mut found = None;
+        let a = self.raise_and(&node, keep, &mut |a| {
+            let change = SetAttr {
+                handle: self.handle_in(change.handle, Side::A),
+                ..*change
+            };
+            found = Some(a.fs.setattr(ctx, a.ino, &change)?);
+            Ok(())
+        })?;
+        let (attr, timeout) = match found {
+            Some(found) if !is_copied => found,
+            // It had another name then, in staging.
+            _ => a.fs.getattr(ctx, a.ino, None)?,
         };
-        let (attr, timeout) = a.fs.setattr(ctx, a.ino, &change)?;
         Ok((node.shown(attr), timeout))
     }
 

@@ -92,15 +92,29 @@ impl DualFs {
             libc::S_IFLNK => return Err(Errno::ELOOP),
             _ => {}
         }
-        let held = if flags.contains(OpenFlags::TRUNC) {
-            self.raise(node, Keep::Bytes(0))?
-        } else if flags.writes() {
-            self.raise(node, Keep::All)?
+        let (file, opened) = if flags.contains(OpenFlags::TRUNC) && node.kind == libc::S_IFREG {
+            self.open_short(ctx, node, flags)?
+        } else if flags.writes() || flags.contains(OpenFlags::TRUNC) {
+            OpenFile::open(ctx, &self.raise(node, Keep::All)?, flags)?
         } else {
-            node.top()?
+            OpenFile::open(ctx, &node.top()?, flags)?
         };
-        let (file, opened) = OpenFile::open(ctx, &held, flags)?;
         Ok(self.register(node, file, flags, opened.flags))
+    }
+
+    /// What is cut off is not copied, and nothing is cut off where the copy cannot be opened.
+    fn open_short(
+        &self,
+        ctx: &Context<'_>,
+        node: &Arc<Node>,
+        flags: OpenFlags,
+    ) -> FsResult<(OpenFile, Opened)> {
+        let mut opened = None;
+        self.raise_and(node, Keep::Bytes(0), &mut |a| {
+            opened = Some(OpenFile::open(ctx, a, flags)?);
+            Ok(())
+        })?;
+        opened.ok_or(Errno::EIO)
     }
 
     pub(super) fn register(

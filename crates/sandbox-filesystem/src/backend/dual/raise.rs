@@ -21,6 +21,9 @@ use crate::fs::{Attr, Errno, FsResult, RenameFlags};
 /// How often directories may change their places under a copy before it gives up.
 const TRIES: usize = 8;
 
+/// What is done with a part in A.
+pub(super) type Act<'a> = dyn FnMut(&Arc<Held>) -> FsResult<()> + 'a;
+
 /// A copy that has a name.
 pub(super) struct Linkable {
     pub(super) held: Arc<Held>,
@@ -31,16 +34,22 @@ impl DualFs {
     /// The part in A, which is made where there is none, and so is that of every directory above. Nobody who calls this holds
     /// a lock.
     pub(super) fn raise(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+        self.raise_and(node, keep, &mut |_| Ok(()))
+    }
+
+    /// As `raise`, and does something with the part in A; with a copy before it has its name, so that where it fails all is
+    /// as it was, also what would have been cut off. Where it is called several times, the last one is with what is returned.
+    pub(super) fn raise_and(&self, node: &Arc<Node>, keep: Keep, act: &mut Act<'_>) -> FsResult<Arc<Held>> {
         for _ in 1..TRIES {
-            match self.raise_with_parents(node, keep) {
+            match self.raise_with_parents(node, keep, act) {
                 Err(Errno::ESTALE) => {}
                 other => return other,
             }
         }
-        self.raise_with_parents(node, keep)
+        self.raise_with_parents(node, keep, act)
     }
 
-    fn raise_with_parents(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+    fn raise_with_parents(&self, node: &Arc<Node>, keep: Keep, act: &mut Act<'_>) -> FsResult<Arc<Held>> {
         // No recursion: a tree can be deeper than a thread's stack.
         let mut above = Vec::new();
         let mut at = Arc::clone(node);
@@ -51,15 +60,16 @@ impl DualFs {
             above.push(Arc::clone(&at));
         }
         for dir in above.iter().rev() {
-            self.raise_alone(dir, Keep::All)?;
+            self.raise_alone(dir, Keep::All, &mut |_| Ok(()))?;
         }
-        self.raise_alone(node, keep)
+        self.raise_alone(node, keep, act)
     }
 
     /// As `raise`, for what is in a directory that is in A; `ESTALE` where it is in another one by now.
-    fn raise_alone(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+    fn raise_alone(&self, node: &Arc<Node>, keep: Keep, act: &mut Act<'_>) -> FsResult<Arc<Held>> {
         loop {
             if let Some(a) = node.a() {
+                act(&a)?;
                 return Ok(a);
             }
             if let Turn::Own(_own) = self.once.turn(node.ino) {
@@ -67,9 +77,9 @@ impl DualFs {
                     continue;
                 }
                 return if node.is_directory() {
-                    self.raise_directory(node)
+                    self.raise_directory(node, act)
                 } else {
-                    self.raise_file(node, keep)
+                    self.raise_file(node, keep, act)
                 };
             }
         }
@@ -82,7 +92,7 @@ impl DualFs {
         Ok((b, attr))
     }
 
-    fn raise_directory(&self, node: &Arc<Node>) -> FsResult<Arc<Held>> {
+    fn raise_directory(&self, node: &Arc<Node>, act: &mut Act<'_>) -> FsResult<Arc<Held>> {
         let place = node.place().ok_or(Errno::ENOENT)?;
         let parent = place.parent.raised()?;
         let (b, attr) = Self::original(node)?;
@@ -90,6 +100,7 @@ impl DualFs {
         let original = Original { held: &b, attr };
         let (staged, there) = copy(&staging, &original, Keep::All, self.durability)?;
         let kept = self.mark_number(&there, node.number())?;
+        act(&there.held)?;
         crash_point("copy: dir staged");
         let names = place.parent.changing_live()?;
         if !self.is_still_there(&place, &b)? {
@@ -103,7 +114,7 @@ impl DualFs {
         Ok(there.held)
     }
 
-    fn raise_file(&self, node: &Arc<Node>, keep: Keep) -> FsResult<Arc<Held>> {
+    fn raise_file(&self, node: &Arc<Node>, keep: Keep, act: &mut Act<'_>) -> FsResult<Arc<Held>> {
         let (b, attr) = Self::original(node)?;
         let place = node.place();
         let parent = match &place {
@@ -119,6 +130,7 @@ impl DualFs {
         } else {
             self.mark_number(&there, node.number())?
         };
+        act(&there.held)?;
         crash_point("copy: staged");
         let indexed = self.prepare_names(node, &there, &attr)?;
         // Other names can go meanwhile.

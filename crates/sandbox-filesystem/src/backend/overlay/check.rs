@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno as HostErrno;
 
 use super::error::OverlayProblem;
+use crate::mount_table;
 
 /// A directory that was opened, as `O_PATH`.
 #[derive(Debug)]
@@ -89,6 +90,19 @@ fn above(path: &Path) -> Vec<(u64, u64)> {
         .filter_map(|path| rustix::fs::stat(path).ok())
         .map(|stat| (stat.st_dev, stat.st_ino))
         .collect()
+}
+
+/// Where the kernel's overlayfs has the directory as one that it writes to, as far as this process can see it.
+pub(super) fn mounted(directory: &Opened) -> Option<PathBuf> {
+    let is_it = |path: &PathBuf| {
+        let found = rustix::fs::stat(path.as_path());
+        found.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == directory.id)
+    };
+    let table = mount_table::read();
+    let mut overlays = mount_table::overlays(&table);
+    overlays
+        .find(|(_, written)| written.iter().any(is_it))
+        .map(|(point, _)| point)
 }
 
 /// Whether files can be renamed from one directory to the other.

@@ -88,6 +88,9 @@ impl OverlayFs {
             attr: &attr,
         };
         let copy = self.stage_copy(inode, &source, content)?;
+        if content != Content::All {
+            self.check_opens(copy.file.as_fd())?;
+        }
         if upper.durability == Durability::Each && is_regular(attr.mode) {
             self.sync_copy(copy.file.as_fd())?;
         }
@@ -170,6 +173,12 @@ impl OverlayFs {
             crash_point("copy: impure");
         }
         Ok(())
+    }
+
+    /// What is short is about to be written to. Where that is refused, nothing may have been cut off.
+    fn check_opens(&self, copy: BorrowedFd<'_>) -> FsResult<()> {
+        let open = || host::reopen(copy, OFlags::WRONLY | OFlags::NONBLOCK);
+        self.host.with_descriptors(open).map(drop)
     }
 
     fn sync_copy(&self, file: BorrowedFd<'_>) -> FsResult<()> {

@@ -132,6 +132,14 @@ pub enum OverlayProblem {
         /// By whom, where it can be told.
         holder: Option<Holder>,
     },
+    /// The kernel writes there.
+    #[error("{path}: in use by the kernel's overlayfs, mounted at {at}", path = .path.display(), at = .at.display())]
+    Mounted {
+        /// The writable directory or the staging directory.
+        path: PathBuf,
+        /// Where.
+        at: PathBuf,
+    },
     /// A mount of the kernel's that was not to survive a crash has not ended well.
     #[error("{staging}: a volatile overlay that has not ended as it should", staging = .staging.display())]
     Volatile {
@@ -185,6 +193,7 @@ impl OverlayProblem {
             Self::Unsuitable { .. } => {
                 "put the writable directory on ext4, xfs, btrfs, or tmpfs since Linux 6.6"
             }
+            Self::Mounted { .. } => "unmount it",
             Self::Volatile { .. } => {
                 "what is in the writable directory may be incomplete; if it is not, remove work/incompat/volatile"
             }

@@ -44,8 +44,12 @@ impl HeldUpper {
 pub(super) struct Held(File);
 
 impl Held {
-    /// As `take`.
+    /// As `take`; the kernel may not have it either.
     pub(super) fn of(directory: &check::Opened) -> Result<Self, OverlayProblem> {
+        if let Some(at) = check::mounted(directory) {
+            let path = directory.path.clone();
+            return Err(OverlayProblem::Mounted { path, at });
+        }
         let opened = host::reopen_dir(directory.fd.as_fd()).map_err(|error| OverlayProblem::Open {
             path: directory.path.clone(),
             source: error.into(),

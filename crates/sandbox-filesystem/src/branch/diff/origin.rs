@@ -17,6 +17,7 @@ use crate::sys::handle::{Handle, handle_of};
 
 const NOTE: &CStr = c"user.overlay.origin";
 const NUMBER: &CStr = c"user.overlay.sandbox.ino";
+const OPAQUE: &CStr = c"user.overlay.opaque";
 const MAGIC: u8 = 0xfb;
 
 /// Where an entry comes from.
@@ -126,10 +127,16 @@ fn source_of(entry: &Entry<'_>) -> io::Result<Source> {
     }
     Ok(match entry.raw_xattr(NOTE)? {
         // What mode `exact` notes is a number, which another file may have by now.
-        None if entry.raw_xattr(NUMBER)?.is_some() => Source::Unknown,
+        None if entry.raw_xattr(NUMBER)?.is_some() && !was_moved(entry)? => Source::Unknown,
         None => Source::None,
         Some(note) => parse(&note).map_or(Source::Unknown, Source::File),
     })
+}
+
+/// Whether it is a directory that mode `exact` has moved: one that was copied up is merged with the original as long as it is
+/// where that is.
+fn was_moved(entry: &Entry<'_>) -> io::Result<bool> {
+    Ok(entry.meta.kind == NodeKind::Directory && entry.raw_xattr(OPAQUE)?.as_deref() == Some(b"y"))
 }
 
 fn entry_at<'a>(dir: &'a Dir<'_>, name: &'a OsStr, found: &Found) -> io::Result<Entry<'a>> {

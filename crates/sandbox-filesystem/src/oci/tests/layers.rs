@@ -112,6 +112,72 @@ fn content_links_holes_times_and_long_names_are_kept() {
 }
 
 #[test]
+fn a_time_before_1970_is_kept_as_gnu_tar_writes_it() {
+    let world = World::new();
+    let layer = Forged::new()
+        .of(EntryType::Regular, "old", "", b"", |header| {
+            let seconds = (-86_400_i64).to_be_bytes();
+            header.as_old_mut().mtime = [&[0xff; 4][..], &seconds].concat().try_into().unwrap();
+        })
+        .end();
+    let layer = world.import(&layer).unwrap();
+    assert_eq!(layer.path.join("old").metadata().unwrap().mtime(), -86_400);
+}
+
+#[test]
+fn access_control_lists_as_text_are_counted() {
+    let world = World::new();
+    let layer = Forged::new()
+        .records(&[
+            (
+                "SCHILY.acl.access",
+                b"user::rw-,user:33:r--,group::r--,mask::r--,other::---",
+            ),
+            ("SCHILY.acl.default", b"user::rwx,group::r-x,other::---"),
+        ])
+        .dir("d")
+        .end();
+    assert_eq!(world.import(&layer).unwrap().attributes_left_out, 2);
+}
+
+#[test]
+fn what_is_compressed_otherwise_or_has_images_in_it_is_told_as_that() {
+    let world = World::new();
+    for (bytes, program) in [
+        (&b"\xfd7zXZ\0 and more"[..], "xz"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"\x04\x22\x4d\x18 and more", "lz4"),
+        (b"\x1f\x9d\x90", "compress"),
+    ] {
+        let error = world.import(bytes).unwrap_err();
+        assert!(
+            matches!(error, LayerError::Compression { program: found } if found == program),
+            "{error}"
+        );
+        world.assert_nothing(program);
+    }
+    for names in [
+        &["oci-layout", "index.json", "blobs/x"][..],
+        &["manifest.json", "repositories", "1.tar"],
+    ] {
+        let files = |names: &[&str]| {
+            names
+                .iter()
+                .fold(Forged::new(), |forged, name| forged.file(name, b""))
+                .end()
+        };
+        let error = world.import(&files(names)).unwrap_err();
+        assert!(
+            matches!(error, LayerError::Images { sign } if sign == names[0]),
+            "{error}"
+        );
+        world.assert_nothing(names[0]);
+        drop(world.import(&files(&names[1..])).unwrap());
+        fs::remove_dir_all(world.path("store")).unwrap();
+    }
+}
+
+#[test]
 fn virtual_owners_are_what_the_backends_show() {
     use crate::backend::PassthroughFs;
     use crate::fs::Context;

@@ -5,6 +5,7 @@ mod images;
 mod layers;
 mod random;
 mod round_trip;
+mod store;
 
 use std::fs;
 use std::io::Write as _;

@@ -264,3 +264,51 @@ fn a_copy_is_made_once_and_nobody_else_waits_for_it() {
     assert_eq!(reads, 1);
     assert_eq!(tree(fs).read("f").unwrap(), [1; 5000]);
 }
+
+#[test]
+fn what_cannot_be_cut_off_stays_whole() {
+    let a = Arc::new(Watched::new(mem(), Lacks::default()));
+    let (above, b): (Fs, Fs) = (a.clone(), mem());
+    tree(&*b).write("f", b"content").unwrap();
+    let fs = dual(&above, &b);
+    let ino = lookup(&fs, ROOT_INO, "f").unwrap().ino;
+    let shorter = SetAttr {
+        size: Some(3),
+        mtime: Some(SetTime::At(time(5))),
+        ..SetAttr::default()
+    };
+    let truncating = OpenFlags::WRONLY | OpenFlags::TRUNC;
+    a.keeps_all.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(fs.open(&ctx(), ino, truncating).map(drop), Err(Errno::EACCES));
+        assert_eq!(fs.setattr(&ctx(), ino, &shorter).map(drop), Err(Errno::EACCES));
+        assert_eq!(tree(&fs).read("f").unwrap(), b"content");
+        assert!(tree(&*above).stat("f").is_err(), "there is no copy");
+    }
+    a.keeps_all.store(false, Ordering::SeqCst);
+    let attr = fs.setattr(&ctx(), ino, &shorter).unwrap().0;
+    assert_eq!((attr.size, attr.mtime, attr.nlink), (3, time(5), 1));
+    assert_eq!(tree(&fs).read("f").unwrap(), b"con");
+    let handle = open(&fs, ino, truncating);
+    write_at(&fs, ino, handle, 0, b"new");
+    close(&fs, ino, handle);
+    assert_eq!(tree(&fs).read("f").unwrap(), b"new");
+    assert_eq!(tree(&*b).read("f").unwrap(), b"content");
+}
+
+#[test]
+fn a_file_with_several_names_that_is_cut_off_has_all_of_them() {
+    let (a, b) = (mem(), mem());
+    tree(&*b).write("f", b"content").unwrap();
+    tree(&*b).link("f", "g").unwrap();
+    let fs = dual(&a, &b);
+    let ino = lookup(&fs, ROOT_INO, "f").unwrap().ino;
+    let shorter = SetAttr {
+        size: Some(3),
+        ..SetAttr::default()
+    };
+    let attr = fs.setattr(&ctx(), ino, &shorter).unwrap().0;
+    assert_eq!((attr.size, attr.nlink), (3, 2));
+    assert_eq!(tree(&fs).read("g").unwrap(), b"con");
+    assert_eq!(tree(&fs).stat("g").unwrap().nlink, 2);
+}

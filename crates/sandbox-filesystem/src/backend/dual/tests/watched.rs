@@ -33,6 +33,8 @@ pub(super) struct Watched {
     pub(super) bytes_written: AtomicU64,
     /// Whether it can be reached.
     pub(super) broken: AtomicBool,
+    /// Whether it refuses what cuts something off at a client's request.
+    pub(super) keeps_all: AtomicBool,
     /// Held by who wants reads to wait.
     pub(super) reading: Mutex<()>,
     pub(super) changes: AtomicU64,
@@ -48,6 +50,7 @@ impl Watched {
             reads: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             broken: AtomicBool::new(false),
+            keeps_all: AtomicBool::new(false),
             reading: Mutex::new(()),
             changes: AtomicU64::new(0),
         }
@@ -96,6 +99,11 @@ impl Watched {
         }
     }
 
+    fn cuts_off(&self, is_asked: bool) -> FsResult<()> {
+        let refused = is_asked && self.keeps_all.load(Ordering::SeqCst);
+        Self::has(refused, Errno::EACCES)
+    }
+
     fn has(lacks: bool, error: Errno) -> FsResult<()> {
         if lacks { Err(error) } else { Ok(()) }
     }
@@ -122,6 +130,8 @@ impl DynFileSystem for Watched {
     }
 
     fn setattr(&self, ctx: &Context<'_>, ino: Ino, change: &SetAttr) -> FsResult<(Attr, Duration)> {
+        // Copies set size and times one after the other.
+        self.cuts_off(change.size.is_some() && change.mtime.is_some())?;
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.inner.setattr(ctx, ino, change)
     }
@@ -185,6 +195,7 @@ impl DynFileSystem for Watched {
     }
 
     fn open(&self, ctx: &Context<'_>, ino: Ino, flags: OpenFlags) -> FsResult<Opened> {
+        self.cuts_off(flags.contains(OpenFlags::TRUNC))?;
         self.opened(self.inner.open(ctx, ino, flags))
     }
 

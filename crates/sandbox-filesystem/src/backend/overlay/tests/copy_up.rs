@@ -199,6 +199,28 @@ fn special_files_and_links_are_copied_as_what_they_are() {
     assert_eq!(names(&tree, "/"), ["other", "pipe"]);
 }
 
+#[test]
+fn what_may_not_be_written_to_is_not_cut_off() {
+    if rustix::process::geteuid().is_root() {
+        println!("SKIP: what_may_not_be_written_to_is_not_cut_off: root may write to it");
+        return;
+    }
+    let world = with_file(b"content");
+    let lower = world.lower(0).join("a/b/file");
+    fs::set_permissions(&lower, fs::Permissions::from_mode(0o444)).unwrap();
+    let fs = world.mount();
+    let ino = open(&fs, "a/b/file", OpenFlags::empty()).unwrap().0;
+    let ctx = Context::new(0, 0);
+    let opened = fs.open(&ctx, ino, OpenFlags::WRONLY | OpenFlags::TRUNC);
+    assert_eq!(opened.map(drop), Err(Errno::EACCES));
+    let shorter = SetAttr {
+        size: Some(3),
+        ..SetAttr::default()
+    };
+    assert_eq!(fs.setattr(&ctx, ino, &shorter).map(drop), Err(Errno::EACCES));
+    assert_eq!(tree(&fs).read("a/b/file").unwrap(), b"content");
+}
+
 fn names(tree: &Tree<'_>, path: impl AsRef<Path>) -> Vec<String> {
     let listed = tree.list(path).unwrap();
     let mut names: Vec<_> = listed

@@ -4,6 +4,7 @@ mod build;
 mod conforms;
 mod copy_up;
 mod crash;
+mod damaged;
 #[cfg(feature = "branch")]
 mod kernel;
 mod layers;
@@ -11,6 +12,8 @@ mod links;
 mod many;
 #[cfg(feature = "branch")]
 mod random;
+#[cfg(feature = "branch")]
+mod side_by_side;
 
 use std::path::{Path, PathBuf};
 

@@ -16,7 +16,7 @@ use crate::fs::{Capabilities, Context, DynFileSystem, ROOT_INO};
 const BYTES: usize = 400;
 
 /// How many sequences, unless a variable says so: the documented figures are of many more.
-fn sequences() -> u64 {
+pub(super) fn sequences() -> u64 {
     let wanted = std::env::var("SANDBOX_TEST_OVERLAY_SEQUENCES").ok();
     wanted.and_then(|text| text.parse().ok()).unwrap_or(60)
 }
@@ -34,7 +34,7 @@ fn noise(seed: u64) -> Vec<u8> {
 }
 
 /// Nobody can leave a whiteout here, and locks are the kernel's: see `DynFileSystem::init` of overlays.
-fn steps(seed: u64) -> Vec<Op> {
+pub(super) fn steps(seed: u64) -> Vec<Op> {
     let mut steps = random_steps(&noise(seed));
     steps.retain(|step| match step {
         Op::Rename(_, _, flags) => !flags.whiteout,
@@ -64,20 +64,20 @@ fn on_backend(fs: &dyn DynFileSystem, oracle: &Path, steps: &[Op]) -> Vec<String
 /// Whether files of the bottom layer have several names. Those stay together where they are copied up; which ones they
 /// are is known to others once they are settled, and how many of them went without that, to nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
+pub(super) enum Links {
     Yes,
     No,
 }
 
 /// A directory that everything happens in, on the oracle and in layers.
-struct Scene {
-    world: World,
+pub(super) struct Scene {
+    pub(super) world: World,
     oracle: PathBuf,
 }
 
 impl Scene {
     /// What the first sequence does is in the bottom layer.
-    fn new(seed: u64, links: Links) -> Self {
+    pub(super) fn new(seed: u64, links: Links) -> Self {
         let world = World::new(1);
         let oracle = world.path("oracle");
         let makes_link = |step: &Op| matches!(step, Op::Link(..) | Op::LinkHandle(..));
@@ -94,7 +94,7 @@ impl Scene {
     }
 
     /// On top of what was left so far, with an upper of this name.
-    fn mount(&self, below: &[&str], upper: &str) -> OverlayFs {
+    pub(super) fn mount(&self, below: &[&str], upper: &str) -> OverlayFs {
         let work = self.world.path(&format!("{upper}-work"));
         let upper = self.world.path(upper);
         fs::create_dir_all(&work).unwrap();

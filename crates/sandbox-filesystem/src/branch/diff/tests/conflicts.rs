@@ -129,6 +129,30 @@ fn what_the_base_has_no_more_has_vanished() {
 }
 
 #[test]
+fn a_directory_that_mode_exact_has_moved_has_not_vanished_from_where_it_is_now() {
+    let mut world = World::new();
+    for name in ["dir/inner/file", "dir/edited", "other"] {
+        write(world.base(name), "text");
+    }
+    world.is_born();
+    // The base's own directory is changed meanwhile, too.
+    write(world.base("meanwhile"), "new");
+    whiteout(world.up("dir"));
+    write(world.up("moved/inner/file"), "text");
+    write(world.up("moved/edited"), "another text altogether");
+    for name in ["moved", "moved/inner"] {
+        xattr(world.up(name), "user.overlay.opaque", "y");
+    }
+    for name in ["moved", "moved/inner", "moved/inner/file", "moved/edited"] {
+        xattr(world.up(name), "user.overlay.sandbox.ino", "a002cd");
+    }
+    let lines = world.lines();
+    assert!(lines.iter().all(|line| !line.contains('!')), "{lines:?}");
+    assert!(lines.contains(&"A moved/inner".to_owned()), "{lines:?}");
+    assert!(asked_again(&world).iter().all(Option::is_none));
+}
+
+#[test]
 fn something_new_in_a_deleted_directory_is_a_conflict_there_and_of_the_directory() {
     let mut world = World::new();
     for name in ["dir/sub/old", "dir/file", "plain/x", "plain/y"] {
