@@ -1,12 +1,11 @@
 //! Hard links and symbolic links.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use sandbox_types::OverrideStat;
 
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
@@ -122,12 +121,12 @@ impl PassthroughFs {
         let dir = self.descriptor(&place.parent)?;
         let target = OsString::from_vec(rustix::fs::readlinkat(fd, c"", Vec::new())?.into_bytes());
         let scratch = OsString::from(format!(".sandbox-link-{}-{}", std::process::id(), inode.number));
-        let charge =
-            self.charge_bytes(target.len() + OverrideStat::CONTAINERS.len() + kept.format().len())?;
+        let link = host::stat(fd)?;
+        let charge = self.charge_replacement(&target, &link)?;
         self.write_link(dir.as_fd(), &scratch, &target)?;
         match self.replace_link(inode, dir.as_fd(), &scratch, &place.name, kept) {
-            Ok(()) => {
-                charge.keep();
+            Ok(file) => {
+                self.keep_replacement(charge, inode, file.as_fd(), &link);
                 Ok(())
             }
             Err(error) => {
@@ -144,7 +143,7 @@ impl PassthroughFs {
         scratch: &OsStr,
         name: &OsStr,
         kept: &Override,
-    ) -> FsResult<()> {
+    ) -> FsResult<Arc<OwnedFd>> {
         let file = self
             .with_descriptors(|| rustix::fs::openat(dir, scratch, super::resolve::STAND_IN, Mode::empty()))?;
         owner::write(
@@ -162,9 +161,10 @@ impl PassthroughFs {
         rustix::fs::renameat(dir, scratch, dir, name)?;
         let identity = Identity::of(&host::stat(file.as_fd())?);
         self.table.exchange(inode, identity);
-        let old = inode.state().path.replace(Arc::new(file));
+        let file = Arc::new(file);
+        let old = inode.state().path.replace(Arc::clone(&file));
         drop(old);
-        Ok(())
+        Ok(file)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fs::{DynFileSystem, Errno, FallocateMode, OpenFlags, RenameFlags, Set
 
 const MIB: u64 = 1 << 20;
 
-fn limited(bytes: u64, inodes: Option<u64>) -> World {
+pub(super) fn limited(bytes: u64, inodes: Option<u64>) -> World {
     let place = tempfile::tempdir_in(super::scratch()).unwrap();
     std::fs::create_dir(place.path().join("root")).unwrap();
     let fs = serve(place.path(), bytes, inodes).unwrap();
@@ -36,12 +36,12 @@ fn serve(
     Ok(fs)
 }
 
-fn usage(world: &World) -> Usage {
+pub(super) fn usage(world: &World) -> Usage {
     world.fs.quota().unwrap().usage()
 }
 
 /// What a count of the tree finds.
-fn counted(world: &World) -> Usage {
+pub(super) fn counted(world: &World) -> Usage {
     let root: OwnedFd = std::fs::File::open(world.host("")).unwrap().into();
     QuotaKeeper::count_for_test(&root)
 }
