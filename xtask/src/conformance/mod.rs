@@ -4,6 +4,7 @@
 
 mod document;
 mod exclusions;
+mod kept;
 mod killed;
 mod known;
 mod served;
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// A million operations of fsx, a minute of stress-ng, and docs/conformance.md
     #[arg(long)]
     full: bool,
+    /// Go on with a full run that was stopped: what it has found out is kept in target/conformance.json
+    #[arg(long, requires = "full")]
+    resume: bool,
 }
 
 /// Which backends: the host is the oracle and comes first.
@@ -64,7 +68,7 @@ type Said = BTreeMap<(Subject, Suite), Results>;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let scale = if args.full { Scale::Full } else { Scale::Short };
-    match check(scale)? {
+    match check_from(scale, args.resume)? {
         Outcome::Tested(tally) if tally.failed > 0 => Err(Error::Conformance { failed: tally.failed }),
         Outcome::Skipped { why } => {
             println!("skipped: {why}");
@@ -76,6 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Runs every suite on every subject and compares.
 pub(crate) fn check(scale: Scale) -> Result<Outcome> {
+    check_from(scale, false)
+}
+
+fn check_from(scale: Scale, resume: bool) -> Result<Outcome> {
     if !workspace::is_root() {
         return Ok(Outcome::Skipped {
             why: "the suites change owners and become other users, which takes root".to_owned(),
@@ -97,23 +105,33 @@ pub(crate) fn check(scale: Scale) -> Result<Outcome> {
 
     // A short path, since those of sockets are limited; and outside of the project, of which cargo would take notice.
     let scratch = Scratch::new(&std::env::temp_dir(), "sandbox")?;
-    let mut said = Said::new();
+    let mut said = if resume {
+        kept::load(&subjects(scale))?
+    } else {
+        Said::new()
+    };
     for subject in subjects(scale) {
+        let suites = suites::ALL.into_iter().filter(|suite| {
+            let says_something = suite.is_of(subject) && (subject != Subject::Host || !suite.knows_itself());
+            suite.is_at(scale) && says_something && !said.contains_key(&(subject, *suite))
+        });
+        let suites: Vec<_> = suites.collect();
+        if suites.is_empty() {
+            continue;
+        }
         let mut served = Served::start(subject, &server.executable, scratch.path())?;
-        for suite in suites::ALL.into_iter().filter(|suite| suite.is_at(scale)) {
-            if !suite.is_of(subject) || subject == Subject::Host && suite.knows_itself() {
-                continue;
-            }
+        for suite in suites {
             println!("--- {} on {}", suite.name(), subject.name());
             let results = suites::run(suite, scale, &tools, &mut served)?;
             println!("{}", results.summary());
             said.insert((subject, suite), results);
+            // After each of them: the whole takes long, and what is measured is measured.
+            if scale == Scale::Full {
+                kept::store(&said)?;
+                document::write(&subjects(scale), &said, &exclusions)?;
+            }
         }
         served.end()?;
-        // After each of them: the whole takes long, and what is measured is measured.
-        if scale == Scale::Full {
-            document::write(&subjects(scale), &said, &exclusions)?;
-        }
     }
     let tally = compare(&said, &exclusions);
     Ok(Outcome::Tested(tally))

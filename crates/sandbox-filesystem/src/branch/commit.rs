@@ -21,6 +21,7 @@ use super::review::{NO_GIT, Review, ReviewError, ReviewOptions, has_git_componen
 use super::risk::Acceptance;
 use super::selection::Selection;
 use super::stack::Stack;
+use super::untold::{Deed, Untold};
 
 /// What is committed, and what is done where something stands in the way.
 #[derive(Debug, Clone, Default)]
@@ -224,6 +225,7 @@ impl Branch {
         self.complete_links()?;
         self.check_settled()?;
         let _lock = self.workspace().lock()?;
+        self.workspace().tell_all()?;
         if let Some(commit) = self
             .workspace()
             .commits()?
@@ -333,12 +335,14 @@ impl Branch {
                 }
             }
         }
+        let untold = Untold::mark(place, Deed::Commit)?;
         let applied = match apply::apply(plan, place, progress) {
             Ok(applied) => applied,
             Err(error) => {
                 record.take_back_references();
                 if let ApplyError::RolledBack { left, .. } = &error {
                     self.note_restored(left, &record)?;
+                    untold.told();
                 }
                 return Err(error.into());
             }
@@ -352,6 +356,7 @@ impl Branch {
         }
         self.note_ours(&record.its_own(&applied.left))?;
         self.note_directories(&applied.directories)?;
+        untold.told();
         if changes.iter().any(|change| has_git_component(&change.path)) && !git::is_installed() {
             notes.push(NO_GIT.to_owned());
         }

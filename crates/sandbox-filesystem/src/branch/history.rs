@@ -17,6 +17,7 @@ use super::git::{self, GitError, RefMove, Undoing};
 use super::handle::Branch;
 use super::manifest::{self, Durability, FileError};
 use super::progress::Progress;
+use super::untold::{Deed, Untold};
 use super::workspace::{Workspace, size_of_tree};
 
 /// How many commits are named to somebody who has asked for one that is not there.
@@ -230,6 +231,7 @@ impl Workspace {
     /// The base, or a reference that the commit has made, has moved on: then nothing is changed, and each path is named.
     pub fn undo(&self, id: CommitId, progress: &mut dyn FnMut(Progress)) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
+        self.tell_all()?;
         let place = self.place_of(id);
         let record = self.record(id)?;
         // Before anything is written: a commit is taken back as a whole, or not.
@@ -237,11 +239,22 @@ impl Workspace {
             CommitStatus::Done => record.undoings()?,
             _ => Vec::new(),
         };
-        let applied = apply::undo(&place, progress).map_err(not_undone)?;
+        let untold = Untold::mark(&place, Deed::Undo)?;
+        let applied = match apply::undo(&place, progress) {
+            Ok(applied) => applied,
+            Err(error) => {
+                if let ApplyError::RolledBack { left, .. } = &error {
+                    self.note_left(&record, CommitStatus::Done, left)?;
+                }
+                self.tell(id)?;
+                return Err(not_undone(error));
+            }
+        };
         self.note_what_is_left(&record, &applied)?;
         for one in references {
             one.carry_out()?;
         }
+        untold.told();
         self.info(id)
     }
 
@@ -256,8 +269,10 @@ impl Workspace {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<CommitInfo, CommitError> {
         let _lock = self.lock()?;
+        self.tell_all()?;
         let place = self.place_of(id);
         let record = self.record(id)?;
+        let untold = Untold::mark(&place, Deed::Commit)?;
         let applied = apply::recover(&place, direction, progress)?;
         self.note_what_is_left(&record, &applied)?;
         if is_back(applied.status) {
@@ -265,7 +280,40 @@ impl Workspace {
                 git::undo(repository, moves)?;
             }
         }
+        untold.told();
         self.info(id)
+    }
+
+    /// Does for each commit that has ended what whoever ended it was killed before. With the lock held.
+    pub(crate) fn tell_all(&self) -> Result<(), CommitError> {
+        self.commit_ids()?.into_iter().try_for_each(|id| self.tell(id))
+    }
+
+    fn tell(&self, id: CommitId) -> Result<(), CommitError> {
+        let place = self.place_of(id);
+        let Some((untold, deed)) = Untold::find(&place) else {
+            return Ok(());
+        };
+        let status = apply::status(&place)?;
+        if status == CommitStatus::Done && deed == Deed::Undo {
+            untold.told();
+            return Ok(());
+        }
+        if !is_back(status) && status != CommitStatus::Done {
+            // Nothing, or it waits for `recover`.
+            return Ok(());
+        }
+        let record = self.record(id)?;
+        let applied = apply::recover(&place, Direction::Finish, &mut |_| {})?;
+        self.note_what_is_left(&record, &applied)?;
+        for (repository, moves) in record.git.iter().filter(|_| is_back(status)) {
+            if let Err(error) = git::undo(repository, moves) {
+                // Whoever moved it since keeps it: this is no reason not to commit.
+                tracing::warn!(%error, commit = %id, "a reference is not put back");
+            }
+        }
+        untold.told();
+        Ok(())
     }
 
     /// Gives up undoing what was committed: what the commits have kept of the workspace as it was is removed, and the
@@ -280,6 +328,7 @@ impl Workspace {
             return Ok(0);
         }
         let _lock = self.lock()?;
+        self.tell_all()?;
         let mut freed = 0;
         for id in self.commit_ids()? {
             let place = self.place_of(id);
@@ -332,15 +381,24 @@ impl Workspace {
     /// What a branch has done to the base is no conflict for it, nor for those that were made of it since; nor is what
     /// is back, unless it was one before. The branch may be gone.
     fn note_what_is_left(&self, record: &Record, applied: &Applied) -> Result<(), CommitError> {
+        self.note_left(record, applied.status, &applied.left)
+    }
+
+    fn note_left(
+        &self,
+        record: &Record,
+        status: CommitStatus,
+        left: &BTreeMap<RelPath, Option<Identity>>,
+    ) -> Result<(), CommitError> {
         for branch in self.list()?.into_iter().flatten() {
             let is_its_own = match &record.layer {
                 Some(layer) => branch.manifest().layers.contains(layer),
                 None => *branch.name() == record.branch,
             };
-            if is_its_own && is_back(applied.status) {
-                branch.note_restored(&applied.left, record)?;
+            if is_its_own && is_back(status) {
+                branch.note_restored(left, record)?;
             } else if is_its_own {
-                branch.note_ours(&record.its_own(&applied.left))?;
+                branch.note_ours(&record.its_own(left))?;
             }
         }
         Ok(())

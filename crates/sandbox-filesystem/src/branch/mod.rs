@@ -48,6 +48,7 @@ mod suitable;
 #[cfg(test)]
 mod testing;
 mod text;
+mod untold;
 pub(crate) mod walk;
 mod workspace;
 pub(crate) mod xattr;

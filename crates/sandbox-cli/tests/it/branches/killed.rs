@@ -13,8 +13,7 @@ const EDITS: &str = "for f in many/0/* many/1/*; do echo more >> $f; done; rm -r
     mkdir -p new/deep; for n in 1 2 3 4 5 6 7 8 9; do echo $n > new/deep/$n; done; echo more >> hard1; rm second
     ln -s x many/5/link; rm file; mkdir file; echo in > file/in";
 
-/// An undo that is killed after its last step, before the branch was told, leaves conflicts that are none.
-const COMMIT: [&str; 3] = ["commit", "x", "--on-conflict=ours"];
+const COMMIT: [&str; 2] = ["commit", "x"];
 
 /// When a process is killed: after it has made so much of what it does.
 #[derive(Debug, Clone, Copy)]

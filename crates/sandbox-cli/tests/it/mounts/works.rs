@@ -48,20 +48,58 @@ fn what_was_read_and_written_is_counted() {
     assert_eq!(read, Some(Some("300000")), "{said}");
 }
 
+/// Why the kernel reads no files itself here, if it does not.
+fn no_kernel_io() -> Option<&'static str> {
+    if !super::is_root() {
+        Some("only root may give the kernel files to read itself")
+    } else if !kernel_is_at_least(6, 9) {
+        Some("the kernel has no FOPEN_PASSTHROUGH (Linux 6.9)")
+    } else {
+        None
+    }
+}
+
+/// What is never copied up is the same file to everybody; what may be is read through the server.
+#[test]
+fn with_kernel_io_layers_are_read_by_the_kernel_where_nothing_can_be_changed() {
+    let site = site!();
+    if let Some(why) = no_kernel_io() {
+        skip!(super::name_of_test!(), "{why}");
+    }
+    let (layer, point) = (site.dir.to_string_lossy(), site.point.to_string_lossy());
+    let [upper, work] = ["above", "staging"].map(|name| site.dir.with_file_name(name));
+    [&upper, &work].map(|dir| fs::create_dir(dir).unwrap());
+    let (upper, work) = (upper.to_string_lossy(), work.to_string_lossy());
+    fs::write(site.dir.join("large"), vec![7; 300_000]).unwrap();
+    let flags = [
+        "mount",
+        "overlay",
+        "--stats",
+        "--kernel-io",
+        "--stat",
+        "off",
+        "--layer",
+        &layer,
+    ];
+    for (more, reads) in [
+        (&["--read-only"][..], 0),
+        (&["--upper", &upper, "--work", &work][..], 1),
+    ] {
+        let arguments = [&flags[..], more, &[&point]].concat();
+        let mounted = Mounted::start(&mut site.place.command(arguments));
+        assert_eq!(fs::read(site.point.join("large")).unwrap(), vec![7; 300_000]);
+        signal(mounted.child.id(), Signal::INT);
+        let (status, said) = mounted.end();
+        let read = said.lines().filter(|line| line.starts_with("READ "));
+        assert!(status.success() && read.count() == reads, "{said}");
+    }
+}
+
 #[test]
 fn with_kernel_io_root_s_reads_and_writes_never_come_to_the_server() {
     let site = site!();
-    if !super::is_root() {
-        skip!(
-            super::name_of_test!(),
-            "only root may give the kernel files to read itself"
-        );
-    }
-    if !kernel_is_at_least(6, 9) {
-        skip!(
-            super::name_of_test!(),
-            "the kernel has no FOPEN_PASSTHROUGH (Linux 6.9)"
-        );
+    if let Some(why) = no_kernel_io() {
+        skip!(super::name_of_test!(), "{why}");
     }
     let mounted = site.start(&["--stats", "--stat", "off", "--kernel-io"]);
     let content: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();

@@ -85,11 +85,11 @@ impl OverlayFs {
             .with_descriptors(|| host::reopen(fd.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK))
     }
 
-    /// Only what was never in a lower layer is the same file from the first open to the last.
+    /// Only what is never copied up, or was never in a lower layer, is the same file from the first open to the last.
     pub(super) fn do_backing_file(&self, ino: Ino, handle: Option<Handle>) -> FsResult<OwnedFd> {
         let inode = self.host.table.get(ino)?;
         let was_copied = inode.state().origin.is_some();
-        if inode.layer() != 0 || was_copied {
+        if self.upper.is_some() && (inode.layer() != 0 || was_copied) {
             return Err(Errno::ENOSYS);
         }
         self.host.backing_file(ino, handle)
