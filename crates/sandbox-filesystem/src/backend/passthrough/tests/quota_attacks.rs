@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 fn what_is_appended_is_charged_whatever_place_the_client_names() {
     let world = limited(MIB, None);
     let (fs, me) = (&world.fs, root_ctx());
-    let file = world.file("f", &[1; 100_000]);
+    let file = world.file("f", &vec![1; 100_000]);
     let flags = OpenFlags::WRONLY | OpenFlags::APPEND;
     let handle = world.open(file, flags).unwrap();
     let bytes = vec![7; 64 * 1024];
