@@ -160,9 +160,9 @@ impl PassthroughFs {
         Ok(charge)
     }
 
-    /// For a new symbolic link.
-    pub(in crate::backend) fn charge_symlink(&self, name: &OsStr, target: &OsStr) -> FsResult<Charge<'_>> {
-        self.charge(INODE + name_weight(name) + weight(target.len()), 1)
+    /// For a new symbolic link that holds so many bytes.
+    pub(in crate::backend) fn charge_symlink(&self, name: &OsStr, bytes: u64) -> FsResult<Charge<'_>> {
+        self.charge(INODE + name_weight(name) + bytes, 1)
     }
 
     /// For a new inode without a name that is made in this directory.
@@ -473,7 +473,7 @@ fn charged(inode: &Inode) -> u64 {
 }
 
 /// Whole blocks, and one more for where it begins in the middle of one.
-fn rounded(bytes: usize) -> u64 {
+pub(in crate::backend) fn rounded(bytes: usize) -> u64 {
     if bytes == 0 {
         0
     } else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
+use super::charge::rounded;
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
 use super::{PassthroughFs, host};
@@ -43,23 +44,23 @@ impl PassthroughFs {
         let (dir, fd) = self.directory(parent)?;
         self.check_change(&dir, name)?;
         check_target(target)?;
-        let charge = self.charge_symlink(name, target)?;
         let new = self.newcomer(ctx, fd.as_fd(), Kind::Symlink, 0o777, 0, 0)?;
-        let entry = match new.kept() {
-            Some(kept) if !self.is_default_owner(kept) => {
-                self.write_link(fd.as_fd(), name, target)?;
-                self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::empty())?
-            }
-            _ => {
-                let _name = self.in_name_of(ctx)?;
-                rustix::fs::symlinkat(target, &*fd, name)?;
-                self.find(&dir, fd.as_fd(), name)?
-            }
+        let is_file = new.kept().is_some_and(|kept| !self.is_default_owner(kept));
+        let bytes = if is_file {
+            rounded(target.len())
+        } else {
+            u64::try_from(target.len()).unwrap_or(u64::MAX)
         };
-        charge.keep_with(
-            &host::stat_in(fd.as_fd(), name)?,
-            u64::try_from(target.len()).unwrap_or(u64::MAX),
-        );
+        let charge = self.charge_symlink(name, bytes)?;
+        let entry = if is_file {
+            self.write_link(fd.as_fd(), name, target)?;
+            self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::empty())?
+        } else {
+            let _name = self.in_name_of(ctx)?;
+            rustix::fs::symlinkat(target, &*fd, name)?;
+            self.find(&dir, fd.as_fd(), name)?
+        };
+        charge.keep_with(&host::stat_in(fd.as_fd(), name)?, bytes);
         Ok(entry)
     }
 

@@ -75,6 +75,17 @@ fn a_link_that_is_given_away_is_charged_for_what_it_has_become() {
     assert_eq!(usage(&world), Usage::default());
 }
 
+#[test]
+fn a_link_that_is_kept_as_a_file_needs_room_for_its_block() {
+    let world = limited(2048, None);
+    let made = world
+        .fs
+        .symlink(&super::ctx(4242, 4343), 1, "l".as_ref(), "target".as_ref());
+    assert_eq!(made.unwrap_err(), Errno::ENOSPC);
+    assert_eq!(usage(&world), Usage::default());
+    assert_eq!(counted(&world), Usage::default());
+}
+
 /// In a process of its own, whose limit is its own.
 #[test]
 fn a_tree_that_is_deeper_than_there_are_descriptors_is_counted() {
