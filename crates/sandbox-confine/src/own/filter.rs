@@ -13,17 +13,27 @@ const DENIED: &[&str] = &[
     "@aio",
     "execveat",
     "fork",
+    "ioprio_set",
     "kill",
+    "migrate_pages",
+    "move_pages",
     "pidfd_open",
     "pidfd_send_signal",
     "rt_sigqueueinfo",
     "rt_tgsigqueueinfo",
+    "sched_setattr",
+    "sched_setparam",
     "setpgid",
+    "setpriority",
     "setsid",
     "vfork",
 ];
 
-pub(super) fn compile(calls: &[String], devices: Devices) -> Result<Vec<u8>, OwnWallsError> {
+pub(super) fn compile(
+    calls: &[String],
+    devices: Devices,
+    stands_back: bool,
+) -> Result<Vec<u8>, OwnWallsError> {
     let spec = FilterSpec {
         profile: SyscallProfile::IoHeavy,
         nested: false,
@@ -35,6 +45,7 @@ pub(super) fn compile(calls: &[String], devices: Devices) -> Result<Vec<u8>, Own
             deny_listen: true,
             metadata_changes: true,
             foreign_processes: false,
+            stands_back,
             template: false,
             clone_mounts: false,
             ipc: false,

@@ -43,6 +43,7 @@ pub struct OwnWalls {
     reached: Vec<(PathBuf, Reach)>,
     capabilities: Vec<&'static str>,
     calls: Vec<String>,
+    stands_back: bool,
 }
 
 /// What was enforced.
@@ -121,6 +122,17 @@ impl OwnWalls {
         self
     }
 
+    /// Keeps what root's server needs to work beside its callers: its threads may stand back (`SCHED_IDLE`) and become ordinary
+    /// again. That takes an `RLIMIT_NICE` of 20, or `CAP_SYS_NICE` where root may not set that; in both cases no thread can be
+    /// given another policy, nor a priority. Nothing for others than root.
+    pub fn stand_back(mut self) -> Self {
+        if rustix::process::geteuid().is_root() {
+            self.stands_back = true;
+            self.calls.extend(SCHEDULING_CALLS.map(str::to_owned));
+        }
+        self
+    }
+
     /// Confines this process, for ever.
     ///
     /// # Errors
@@ -143,8 +155,12 @@ impl OwnWalls {
             });
         }
         let devices = landlock::Devices::of(private_root, &host);
-        let filter = filter::compile(&self.calls, devices)?;
-        let kept = privileges::keep(&self.capabilities)?;
+        let filter = filter::compile(&self.calls, devices, self.stands_back)?;
+        let mut capabilities = self.capabilities.clone();
+        if self.stands_back && !privileges::may_be_ordinary() {
+            capabilities.push("sys_nice");
+        }
+        let kept = privileges::keep(&capabilities)?;
         landlock::restrict(&host, &reached, devices)?;
         filter::load(&filter)?;
         Ok(Entered {
@@ -170,6 +186,13 @@ const OWNERS: [&str; 8] = [
     "setgid",
     "setuid",
     "setfcap",
+];
+/// See [`OwnWalls::stand_back`].
+const SCHEDULING_CALLS: [&str; 4] = [
+    "sched_getaffinity",
+    "sched_getscheduler",
+    "sched_setaffinity",
+    "sched_setscheduler",
 ];
 const OWNER_CALLS: [&str; 4] = ["capget", "capset", "setfsgid", "setfsuid"];
 

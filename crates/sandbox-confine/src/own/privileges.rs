@@ -1,6 +1,7 @@
 //! Capabilities: what is not kept is gone from every set.
 
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{OwnWallsError, capability};
@@ -17,6 +18,7 @@ pub(super) const NAMES: &[(&str, CapabilitySet)] = &[
     ("linux_immutable", CapabilitySet::LINUX_IMMUTABLE),
     ("sys_admin", CapabilitySet::SYS_ADMIN),
     ("mknod", CapabilitySet::MKNOD),
+    ("sys_nice", CapabilitySet::SYS_NICE),
     ("setfcap", CapabilitySet::SETFCAP),
 ];
 
@@ -48,6 +50,19 @@ pub(super) fn keep(names: &[&'static str]) -> Result<CapabilitySet, OwnWallsErro
     rustix::thread::set_no_new_privs(true).map_err(kernel("no_new_privs"))?;
     Ok(kept)
 }
+
+/// Lets this process's threads become ordinary again that stood back (sched(7): an `RLIMIT_NICE` of 20 minus their niceness);
+/// whether it may.
+pub(super) fn may_be_ordinary() -> bool {
+    let enough = Rlimit {
+        current: Some(NICE),
+        maximum: Some(NICE),
+    };
+    setrlimit(Resource::Nice, enough).is_ok()
+}
+
+/// As nice as usual.
+const NICE: u64 = 20;
 
 /// Their names.
 pub(super) fn names(kept: CapabilitySet) -> Vec<&'static str> {

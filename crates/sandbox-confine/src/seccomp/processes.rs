@@ -8,6 +8,9 @@
 use super::conditions::{Case, Condition, int_is};
 use super::spec::FilterSpec;
 
+/// SCHED_OTHER, and SCHED_IDLE.
+const ORDINARY: u32 = 0;
+const IDLE: u32 = 5;
 /// The sandbox's init, its process group and its session.
 const INIT: u32 = 1;
 
@@ -15,7 +18,15 @@ const INIT: u32 = 1;
 pub(super) fn cases(call: &str, spec: &FilterSpec) -> Option<Vec<Case>> {
     let which = Which::of(call)?;
     if !spec.toggles.foreign_processes {
-        return Some(vec![Case::allow(which.process(0))]);
+        let stands_back = spec.toggles.stands_back && call == "sched_setscheduler";
+        return Some(if stands_back {
+            vec![
+                Case::allow([int_is(1, ORDINARY)]),
+                Case::allow([int_is(0, 0), int_is(1, IDLE)]),
+            ]
+        } else {
+            vec![Case::allow(which.process(0))]
+        });
     }
     let with_init = which.everything_with_init().into_iter();
     Some(with_init.map(Case::refuse).collect())

@@ -56,6 +56,9 @@ pub struct Toggles {
     /// Limits, priority and affinity of processes named by pid, the sandbox's init excepted. False without a pid
     /// namespace, where the pid may be one of the host's; a process may still change its own by pid 0.
     pub foreign_processes: bool,
+    /// sched_setscheduler(2), without `foreign_processes`, is for making oneself idle and any thread ordinary: for a server
+    /// whose threads stand back and make one another ordinary again.
+    pub stands_back: bool,
     /// What the template of a fork does besides the caller's function: it joins pid namespaces that were made for its
     /// clones, talks to its keeper, and is forked.
     pub template: bool,
@@ -77,6 +80,7 @@ impl Toggles {
             deny_listen: false,
             metadata_changes: true,
             foreign_processes: true,
+            stands_back: false,
             ipc: true,
             device_nodes: false,
             template: false,
@@ -92,6 +96,7 @@ impl Toggles {
             deny_listen: false,
             metadata_changes: false,
             foreign_processes: false,
+            stands_back: false,
             ipc: false,
             device_nodes: false,
             template: false,

@@ -119,7 +119,7 @@ pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliErr
     let walls = if options.unconfined {
         "the server is not confined".to_owned()
     } else {
-        format!("the server is confined: {}", job.walls()?.enter()?)
+        format!("the server is confined: {}", job.walls()?.stand_back().enter()?)
     };
     let made = job.filesystem()?;
     let talking = failed("the process that mounts");

@@ -68,9 +68,8 @@ fn with_kernel_io_layers_are_read_by_the_kernel_where_nothing_can_be_changed() {
     }
     let (layer, point) = (site.dir.to_string_lossy(), site.point.to_string_lossy());
     let [upper, work] = ["above", "staging"].map(|name| site.dir.with_file_name(name));
-    for directory in [&upper, &work] {
-        fs::create_dir(directory).unwrap();
-    }
+    fs::create_dir(&upper).unwrap();
+    fs::create_dir(&work).unwrap();
     let (upper, work) = (upper.to_string_lossy(), work.to_string_lossy());
     fs::write(site.dir.join("large"), vec![7; 300_000]).unwrap();
     let flags = [

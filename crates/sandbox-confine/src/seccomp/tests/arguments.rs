@@ -189,6 +189,34 @@ fn without_a_pid_namespace_limits_and_priorities_are_ones_own() {
 }
 
 #[test]
+fn a_server_may_make_itself_idle_and_any_thread_ordinary_and_nothing_else_of_it() {
+    let filter = Filter::of(&FilterSpec::new(
+        SyscallProfile::Unrestricted,
+        Toggles {
+            stands_back: true,
+            ..Toggles::shared_host()
+        },
+    ));
+    let (ordinary, idle) = (0, 5);
+    for policy in 0..=7 {
+        for thread in [0, 1234] {
+            let is_allowed = policy == ordinary || policy == idle && thread == 0;
+            let expect = if is_allowed { Answer::Allow } else { EPERM };
+            let answer = filter.call("sched_setscheduler", &[thread, policy]);
+            assert_eq!(answer, expect, "{thread} {policy}");
+        }
+    }
+    for name in [
+        "prlimit64",
+        "sched_setaffinity",
+        "sched_setattr",
+        "sched_setparam",
+    ] {
+        assert_eq!(filter.call(name, &[1234, 0]), EPERM, "{name}");
+    }
+}
+
+#[test]
 fn with_a_pid_namespace_init_is_spared() {
     let nested = Filter::of(&FilterSpec {
         nested: true,
