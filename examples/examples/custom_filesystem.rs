@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sandbox::fs::{
-    AddEntry, Attr, Context, DataWriter, DirEntry, DynFileSystem, Entry, Errno, FsResult, Handle, Ino,
-    OpenFlags, OpenReplyFlags, Opened, ROOT_INO, ReadRequest,
+    AddEntry, Attr, Context, DataWriter, DirEntry, DynFileSystem, Entry, Errno, Fit, FsResult, Handle, Ino,
+    OpenFlags, Opened, ROOT_INO, ReadRequest,
 };
 use sandbox::serve::fuse::{MountError, Session};
 
@@ -24,49 +24,24 @@ const COUNT_INO: Ino = 2;
 struct Counting(AtomicU64);
 
 fn attr(ino: Ino) -> FsResult<Attr> {
-    let mode = match ino {
-        ROOT_INO => 0o40_555,
-        COUNT_INO => 0o100_444,
-        _ => return Err(Errno::ENOENT),
-    };
-    Ok(Attr {
-        ino,
-        mode,
-        nlink: 1,
-        ..Attr::default()
-    })
+    match ino {
+        ROOT_INO => Ok(Attr::new(ino, 0o40_555)),
+        COUNT_INO => Ok(Attr::new(ino, 0o100_444)),
+        _ => Err(Errno::ENOENT),
+    }
 }
 
 impl DynFileSystem for Counting {
     fn lookup(&self, _: &Context<'_>, _: Ino, name: &OsStr) -> FsResult<Entry> {
-        let ino = if name == "count" {
-            COUNT_INO
-        } else {
-            return Err(Errno::ENOENT);
-        };
-        let (attr_timeout, entry_timeout) = (Duration::ZERO, Duration::ZERO);
-        Ok(Entry {
-            ino,
-            generation: 0,
-            attr: attr(ino)?,
-            attr_timeout,
-            entry_timeout,
-        })
+        attr(if name == "count" { COUNT_INO } else { 0 }).map(Entry::new)
     }
 
     fn getattr(&self, _: &Context<'_>, ino: Ino, _: Option<Handle>) -> FsResult<(Attr, Duration)> {
         Ok((attr(ino)?, Duration::ZERO))
     }
 
-    fn open(&self, _: &Context<'_>, ino: Ino, flags: OpenFlags) -> FsResult<Opened> {
-        match (ino, flags.writes()) {
-            // Past the page cache, which would believe the size of zero.
-            (COUNT_INO, false) => Ok(Opened {
-                handle: None,
-                flags: OpenReplyFlags::DIRECT_IO,
-            }),
-            _ => Err(Errno::EACCES),
-        }
+    fn open(&self, _: &Context<'_>, _: Ino, flags: OpenFlags) -> FsResult<Opened> {
+        (!flags.writes()).then(Opened::uncached).ok_or(Errno::EACCES)
     }
 
     fn read(
@@ -77,10 +52,11 @@ impl DynFileSystem for Counting {
         read: &ReadRequest,
         data: &mut dyn DataWriter,
     ) -> FsResult<usize> {
-        match read.offset {
-            0 => data.write(format!("{}\n", self.0.fetch_add(1, Ordering::Relaxed) + 1).as_bytes()),
-            _ => Ok(0),
+        if read.offset > 0 {
+            return Ok(0);
         }
+        let reads = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        data.write(format!("{reads}\n").as_bytes())
     }
 
     fn readdir(
@@ -93,12 +69,16 @@ impl DynFileSystem for Counting {
     ) -> FsResult<()> {
         let names = [(ROOT_INO, "."), (ROOT_INO, ".."), (COUNT_INO, "count")];
         for (next_offset, (ino, name)) in (1..).zip(names).skip(usize::try_from(offset).unwrap_or(3)) {
-            let _ = add(DirEntry {
+            let name = OsStr::new(name);
+            let entry = DirEntry {
                 ino,
                 next_offset,
                 kind: 0,
-                name: OsStr::new(name),
-            })?;
+                name,
+            };
+            if add(entry)? == Fit::Full {
+                break;
+            }
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub(crate) enum Error {
     Missing { tools: Vec<&'static str> },
     #[error("{violations} violations of the layering")]
     Layers { violations: usize },
+    #[error("no test has these names:\n{}", missing.join("\n"))]
+    NamedTests { missing: Vec<String> },
     #[error("{}:{line}: expected `name: reason`", path.display())]
     SkipList { path: PathBuf, line: usize },
     #[error("no such user after creating it: {name}")]

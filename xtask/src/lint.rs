@@ -4,7 +4,7 @@ use crate::{
     cmd::cargo,
     deny,
     error::Result,
-    layers, semver,
+    layers, named_tests, semver,
     setup::{self, Need},
     steps::{OnFailure, Outcome, Steps},
 };
@@ -51,6 +51,7 @@ pub(crate) fn sources(steps: &mut Steps) {
         clippy.run().map(|()| Outcome::Done)
     });
     steps.step("layers", || layers::run().map(|()| Outcome::Done));
+    steps.step("named tests", || named_tests::check().map(|()| Outcome::Done));
 }
 
 /// The documentation builds and its links lead somewhere.

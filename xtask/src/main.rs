@@ -20,6 +20,7 @@ mod fuzz;
 mod installed;
 mod layers;
 mod lint;
+mod named_tests;
 mod quote;
 mod readme;
 mod scratch;

@@ -22,7 +22,9 @@ mod script;
 mod subject;
 
 pub use backend::Backend;
-pub use fuzz::{BadAnswer, check_dual_operations, check_operations, check_requests};
+#[cfg(test)]
+pub(crate) use fuzz::request_bytes;
+pub use fuzz::{BadAnswer, check_dual_operations, check_operations, check_requests, check_requests_of};
 pub use host::Host;
 pub use listing::check_listing;
 pub use matrix::rename_matrix;

@@ -1,12 +1,13 @@
 //! A backend that is mounted for as long as it is tested.
 
 use std::{
-    cell::Cell,
     ffi::OsString,
     fs,
     io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::Duration,
 };
 
@@ -15,6 +16,9 @@ use crate::{
     cmd::Cmd,
     error::{Error, Result},
 };
+
+/// How long a server that hangs may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +60,6 @@ pub(super) struct Served {
     server: Option<Child>,
     /// What the server says: that it is ready, and at its end how often each operation was asked for.
     said: Option<BufReader<ChildStdout>>,
-    is_stuck: Cell<bool>,
 }
 
 /// How the server is started.
@@ -76,7 +79,6 @@ impl Served {
             command: None,
             server: None,
             said: None,
-            is_stuck: Cell::new(false),
         };
         let mount_point = served.directory.clone().into_os_string();
         let mut arguments = match subject {
@@ -146,17 +148,51 @@ impl Served {
         Ok(())
     }
 
-    /// Follows a suite, and prints what it is doing where it does not end in time.
+    /// Follows a suite, and tells what it is doing where it does not end in time; then both that and the server end.
     pub(super) fn follow(
-        &self,
+        &mut self,
         suite: Cmd,
         limit: Duration,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<ExitStatus> {
+        self.follow_or(suite, limit, on_line, &mut |line| println!("{line}"))
+    }
+
+    fn follow_or(
+        &mut self,
+        suite: Cmd,
+        limit: Duration,
+        on_line: &mut dyn FnMut(&str),
+        on_stuck: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus> {
         suite.follow_or(limit, on_line, &mut |pid| {
-            self.is_stuck.set(true);
-            stuck::tell(self.server.as_ref().map(Child::id), pid);
+            stuck::tell(self.server.as_ref().map(Child::id), pid, on_stuck);
+            self.end_with(pid, on_stuck);
         })
+    }
+
+    /// Ends what hangs. Who waits for an answer of the server cannot die before that is gone, not even by SIGKILL.
+    fn end_with(&mut self, suite: u32, on_stuck: &mut dyn FnMut(&str)) {
+        let mut kill = Command::new("kill");
+        kill.arg("-KILL")
+            .args(stuck::descendants(suite).iter().map(u32::to_string));
+        // Some of them may have ended by now.
+        if let Err(error) = kill.stderr(Stdio::null()).status() {
+            on_stuck(&format!("kill: {error}"));
+        }
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        // It unmounts by itself where it still can, and says what it was asked for.
+        drop(server.stdin.take());
+        let said = self.said.take().map(figures_soon);
+        match said.and_then(|said| said.recv_timeout(PATIENCE).ok()) {
+            Some(figures) => on_stuck(&format!("--- what the server was asked for:\n{figures}")),
+            None => on_stuck("--- the server does not end, and is killed"),
+        }
+        if let Err(error) = server.kill().and_then(|()| server.wait()) {
+            on_stuck(&format!("the server: {error}"));
+        }
     }
 
     /// Unmounts. That the server is still there and ends well is a part of every test.
@@ -178,15 +214,26 @@ impl Served {
     fn ended(&mut self) -> Option<io::Result<ExitStatus>> {
         let mut server = self.server.take()?;
         drop(server.stdin.take());
-        let mut figures = String::new();
-        if let Some(mut said) = self.said.take()
-            && said.read_to_string(&mut figures).is_ok()
-            && self.is_stuck.get()
-        {
-            println!("--- what the server was asked for:\n{figures}");
-        }
+        // Read to its end, or a server that says more than a pipe holds would wait.
+        drop(self.said.take().map(figures));
         Some(server.wait())
     }
+}
+
+/// What a server says at its end: when this returns, it has ended.
+fn figures(mut said: BufReader<ChildStdout>) -> String {
+    let mut figures = Vec::new();
+    // What came before an error is what there is.
+    let _ = said.read_to_end(&mut figures);
+    String::from_utf8_lossy(&figures).into_owned()
+}
+
+/// The same, for who does not wait for ever.
+fn figures_soon(said: BufReader<ChildStdout>) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    // Nobody may listen any more.
+    thread::spawn(move || drop(sender.send(figures(said))));
+    receiver
 }
 
 /// So that the suites work in directories that are merged.
@@ -231,5 +278,81 @@ impl Line {
             command: "serve".to_owned(),
             status,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{scratch::Scratch, workspace};
+
+    /// The example that is built beside the tests; none where only these were built, or where nothing can be mounted.
+    fn server() -> std::result::Result<PathBuf, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let program = program
+            .ancestors()
+            .nth(2)
+            .unwrap_or(&program)
+            .join("examples/serve");
+        if !workspace::is_root() || !Path::new("/dev/fuse").exists() {
+            return Err("mounting takes root and a /dev/fuse".to_owned());
+        }
+        program
+            .exists()
+            .then_some(program)
+            .ok_or_else(|| "the example `serve` is not built".to_owned())
+    }
+
+    fn signal(name: &str, pid: u32) {
+        assert!(
+            Command::new("kill")
+                .arg(name)
+                .arg(pid.to_string())
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    #[test]
+    fn a_suite_that_hangs_at_its_server_is_told_and_ends_and_nothing_stays() {
+        let program = match server() {
+            Ok(program) => program,
+            Err(why) => {
+                println!(
+                    "SKIP: conformance::served::a_suite_that_hangs_at_its_server_is_told_and_ends_and_nothing_stays: {why}"
+                );
+                return;
+            }
+        };
+        let scratch = Scratch::new(&std::env::temp_dir(), "sandbox-stuck").unwrap();
+        let mut served = Served::start(Subject::Memory, &program, scratch.path()).unwrap();
+        let (place, pid) = (
+            served.directory().to_owned(),
+            served.server.as_ref().unwrap().id(),
+        );
+        signal("-STOP", pid);
+        // Two of them: what the suite has started hangs as well.
+        let suite = Cmd::new("sh").args(["-c", "cat \"$1/one\" & cat \"$1/other\"; wait", "sh"]);
+        let suite = suite.arg(&place);
+        let mut told = String::new();
+        let ended = served.follow_or(suite, Duration::from_secs(2), &mut |_| {}, &mut |line| {
+            told.push_str(line);
+            told.push('\n');
+        });
+        assert!(matches!(ended, Err(Error::TimeLimit { .. })), "{ended:?}");
+        let waits = format!("({}): ", place.display());
+        for part in [waits.as_str(), "/one", "/other", "serve mem", "is killed"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        served.end().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .contains(scratch.path().to_str().unwrap())
+        {
+            assert!(std::time::Instant::now() < deadline, "the mount stays");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }

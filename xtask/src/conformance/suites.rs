@@ -152,7 +152,7 @@ pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served
     Ok(results)
 }
 
-fn pjdfstest(tools: &Tools, served: &Served) -> Result<Results> {
+fn pjdfstest(tools: &Tools, served: &mut Served) -> Result<Results> {
     let work = work(served, "pjdfstest")?;
     let config = served.directory().with_extension("pjdfstest.toml");
     fs::write(&config, pjdfstest_config()).map_err(Error::io(&config))?;
@@ -172,7 +172,7 @@ fn pjdfstest(tools: &Tools, served: &Served) -> Result<Results> {
 
 fn pjdfstest_once(
     tools: &Tools,
-    served: &Served,
+    served: &mut Served,
     config: &Path,
     work: &Path,
     which: &[&str],
@@ -218,7 +218,7 @@ fn pjdfstest_config() -> String {
     )
 }
 
-fn fsx(scale: Scale, tools: &Tools, served: &Served) -> Result<Results> {
+fn fsx(scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
     let work = work(served, "fsx")?;
     let config = workspace::root().join("xtask/conformance/fsx.toml");
     let (operations, seeds) = match scale {
@@ -248,7 +248,7 @@ fn fsx(scale: Scale, tools: &Tools, served: &Served) -> Result<Results> {
     Ok(results)
 }
 
-fn programs(served: &Served) -> Result<Results> {
+fn programs(served: &mut Served) -> Result<Results> {
     let work = work(served, "programs")?;
     let root = workspace::root();
     let mut results = Results::default();
@@ -287,7 +287,7 @@ const STRESSORS: [&str; 16] = [
     "xattr",
 ];
 
-fn stress(scale: Scale, served: &Served) -> Result<Results> {
+fn stress(scale: Scale, served: &mut Served) -> Result<Results> {
     let (workers, seconds) = match scale {
         Scale::Short => ("2", "1s"),
         Scale::Full => ("8", "60s"),

@@ -1,8 +1,10 @@
 //! `cargo xtask layers`: the direction of imports and how many crates each of ours may pull in.
 //!
 //! A crate can only import what its manifest names, so the edges cargo reports are all there is to
-//! check. Development dependencies obey the direction too: a sibling in a test is a sibling.
+//! check. Development dependencies obey the direction too: a sibling in a test is a sibling. Every combination of features
+//! builds.
 
+mod combinations;
 mod graph;
 mod lean;
 mod rules;
@@ -13,7 +15,7 @@ use crate::{
 };
 
 use graph::Graph;
-use rules::{LAYERS, LEAN, Layer, OWNED, Owned};
+use rules::{COMBINED, LAYERS, LEAN, Layer, OWNED, Owned};
 
 pub(crate) fn run() -> Result<()> {
     let metadata = cargo()
@@ -36,6 +38,9 @@ pub(crate) fn run() -> Result<()> {
     let mut violations = violations(&graph, LAYERS, OWNED);
     for lean in LEAN {
         violations.extend(lean::check(lean)?);
+    }
+    for combined in COMBINED {
+        combinations::check(combined)?;
     }
     for violation in &violations {
         println!("layers: {violation}");

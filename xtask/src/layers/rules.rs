@@ -82,7 +82,7 @@ pub(super) const OWNED: &[Owned] = &[
     },
 ];
 
-/// A crate that must also build, and keep to a budget, with fewer features.
+/// A crate that must also keep to a budget with fewer features.
 pub(super) struct Lean {
     pub(super) name: &'static str,
     pub(super) features: &'static str,
@@ -117,5 +117,31 @@ pub(super) const LEAN: &[Lean] = &[
         // Besides the branches': gzip (flate2), zstd, checksums (sha2).
         budget: 68,
         without: &["tokio"],
+    },
+];
+
+/// A crate of which every combination of features must build.
+pub(super) struct Combined {
+    pub(super) name: &'static str,
+    /// One of each: what turns another one on comes with that, and nothing is a choice too.
+    pub(super) choices: &'static [&'static [&'static str]],
+}
+
+pub(super) const COMBINED: &[Combined] = &[
+    Combined {
+        name: "sandbox-filesystem",
+        choices: &[&["", "branch", "oci"], &["", "conformance"], &["", "fuse"]],
+    },
+    Combined {
+        name: "sandbox-confine",
+        choices: &[&["", "tokio"]],
+    },
+    Combined {
+        name: "sandbox-volumes",
+        choices: &[&["", "ext4", "catalog"]],
+    },
+    Combined {
+        name: "sandbox",
+        choices: &[&["", "oci"], &["", "tokio"], &["", "volumes"]],
     },
 ];

@@ -20,10 +20,10 @@ use crate::sys;
 
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// Enters it; false where the process may not mount, or everything is reached.
+/// Enters it; false where the process may not mount. Where everything is reached it is a copy of all mounts: what is mounted
+/// later, what the process itself serves say, is not seen in it either.
 pub(super) fn enter(reached: &[Reached]) -> Result<bool, OwnWallsError> {
-    let is_everything = |reached: &Reached| reached.path == Path::new("/");
-    if reached.iter().any(is_everything) || !may_mount()? {
+    if !may_mount()? {
         return Ok(false);
     }
     let namespaces = CloneFlags::CLONE_NEWNS
@@ -31,7 +31,13 @@ pub(super) fn enter(reached: &[Reached]) -> Result<bool, OwnWallsError> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
     nix::sched::unshare(namespaces).map_err(OwnWallsError::kernel("unshare"))?;
-    build(reached).map_err(|(what, errno)| OwnWallsError::kernel(what)(errno))?;
+    let is_everything = |reached: &Reached| reached.path == Path::new("/");
+    let built = if reached.iter().any(is_everything) {
+        keep_everything()
+    } else {
+        build(reached)
+    };
+    built.map_err(|(what, errno)| OwnWallsError::kernel(what)(errno))?;
     Ok(true)
 }
 
@@ -46,9 +52,27 @@ fn step(what: &'static str) -> impl Fn(Errno) -> (&'static str, Errno) {
     move |errno| (what, errno)
 }
 
-fn build(reached: &[Reached]) -> Step<()> {
+fn make_private() -> Step<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", private).map_err(step("make mounts private"))?;
+    rustix::mount::mount_change("/", private).map_err(step("make mounts private"))
+}
+
+/// As what is reached has it: no devices, set-user-ids and programs.
+fn without_devices(tree: BorrowedFd<'_>) -> Step<()> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    sys::set_mount_attributes(tree, attributes.bits().into()).map_err(step("mount_setattr"))
+}
+
+fn keep_everything() -> Step<()> {
+    make_private()?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    without_devices(root.map_err(step("open the root"))?.as_fd())
+}
+
+fn build(reached: &[Reached]) -> Step<()> {
+    make_private()?;
     let own = rustix::fs::open(DESCRIPTORS, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let own = own.map_err(step("open /proc/self/fd"))?;
     let mut trees = vec![(Path::new(DESCRIPTORS), true, tree(own.as_fd())?)];
@@ -61,10 +85,7 @@ fn build(reached: &[Reached]) -> Step<()> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let place = rustix::fs::open(&reached.path, flags, Mode::empty());
         let tree = tree(place.map_err(step("open what is reached"))?.as_fd())?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        sys::set_mount_attributes(tree.as_fd(), attributes.bits().into()).map_err(step("mount_setattr"))?;
+        without_devices(tree.as_fd())?;
         trees.push((&*reached.path, reached.is_dir, tree));
     }
     let root = memory()?;

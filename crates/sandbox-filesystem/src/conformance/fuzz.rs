@@ -72,15 +72,21 @@ pub fn check_operations(bytes: &[u8]) -> Result<(), Box<Difference>> {
         .map_or(Ok(()), |difference| Err(Box::new(difference)))
 }
 
-/// Sends the requests that `bytes` stand for to a server of a filesystem in memory; the first answer that is none.
-///
-/// Each begins with the operation, the inode and the length of the body, a byte each; the rest is the body. What waits for
-/// locks is sent as what does not, since nobody would give them up.
+/// [`check_requests_of`] a filesystem in memory.
 pub fn check_requests(bytes: &[u8]) -> Result<(), BadAnswer> {
     let Ok(fs) = MemFs::builder().capacity(1.mib()).build() else {
         return Ok(());
     };
-    let server = Server::new(Arc::new(fs), ServerOptions::default());
+    check_requests_of(Arc::new(fs), bytes)
+}
+
+/// Sends the requests that `bytes` stand for to a server; the first answer that is none. At the end nobody refers to
+/// anything any more.
+///
+/// Each begins with the operation, the inode and the length of the body, a byte each; the rest is the body. What waits for
+/// locks is sent as what does not, since nobody would give them up.
+pub fn check_requests_of(fs: Arc<dyn DynFileSystem>, bytes: &[u8]) -> Result<(), BadAnswer> {
+    let server = Server::new(fs, ServerOptions::default());
     check_answer(&server, &request(INIT, 0, &init_body()))?;
     let mut rest = bytes;
     while let [opcode, ino, len, body @ ..] = rest {
@@ -152,6 +158,9 @@ fn init_body() -> Vec<u8> {
 }
 
 #[cfg(test)]
+pub(crate) use tests::request_bytes;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -169,18 +178,47 @@ mod tests {
         })
     }
 
+    /// Names are made and opened now and then, so that there is something that numbers can mean.
+    fn sensible() -> impl Strategy<Value = (u8, u8, Vec<u8>)> {
+        const MKDIR: u8 = 9;
+        const OPEN: u8 = 14;
+        const CREATE: u8 = 35;
+        let name = prop_oneof![Just(*b"a\0"), Just(*b"b\0")];
+        let made = |opcode, fixed: Vec<u8>| {
+            (0..3_u8, name.clone()).prop_map(move |(ino, name)| (opcode, ino, [&fixed[..], &name].concat()))
+        };
+        let words = |words: &[u32]| {
+            words
+                .iter()
+                .flat_map(|word| word.to_ne_bytes())
+                .collect::<Vec<u8>>()
+        };
+        // O_RDWR | O_CREAT, mode 0644, no umask, no flags; mode 0755.
+        prop_oneof![
+            made(CREATE, words(&[0o102, 0o644, 0, 0])),
+            made(MKDIR, words(&[0o755, 0])),
+            (1..5_u8).prop_map(move |ino| (OPEN, ino, words(&[2, 0]))),
+        ]
+    }
+
+    /// Requests of any operation: of no sense at all, and some that make things.
+    pub(crate) fn request_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let one = prop_oneof![4 => (0..60_u8, 0..5_u8, body()), 1 => sensible()];
+        proptest::collection::vec(one, 0..60).prop_map(|requests| {
+            let each = requests.into_iter().flat_map(|(opcode, ino, body)| {
+                let mut bytes = vec![opcode, ino, u8::try_from(body.len()).unwrap_or(255)];
+                bytes.extend(body.into_iter().take(255));
+                bytes
+            });
+            each.collect()
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
         #[test]
-        fn whatever_is_asked_of_a_server_of_memory_it_answers_well(
-            requests in proptest::collection::vec((0..60_u8, 0..5_u8, body()), 0..60)
-        ) {
-            let bytes: Vec<u8> = requests.into_iter().flat_map(|(opcode, ino, body)| {
-                let mut bytes = vec![opcode, ino, u8::try_from(body.len()).unwrap_or(255)];
-                bytes.extend(body.into_iter().take(255));
-                bytes
-            }).collect();
+        fn whatever_is_asked_of_a_server_of_memory_it_answers_well(bytes in request_bytes()) {
             prop_assert_eq!(check_requests(&bytes), Ok(()));
         }
 

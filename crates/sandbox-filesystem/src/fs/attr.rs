@@ -44,6 +44,18 @@ pub struct Attr {
     pub blksize: u32,
 }
 
+impl Attr {
+    /// Of something empty that is root's, with one name and no times. `mode` is the type and the permission bits, as `st_mode`.
+    pub fn new(ino: u64, mode: u32) -> Self {
+        Self {
+            ino,
+            mode,
+            nlink: 1,
+            ..Self::default()
+        }
+    }
+}
+
 /// An entry that was found or made. It holds one reference on `ino`, which [`forget`] gives back.
 ///
 /// [`forget`]: super::DynFileSystem::forget
@@ -59,6 +71,19 @@ pub struct Entry {
     pub attr_timeout: Duration,
     /// How long the kernel may believe that the name leads here.
     pub entry_timeout: Duration,
+}
+
+impl Entry {
+    /// What requests name by the number that programs see, and nothing of it may be believed: the kernel asks each time.
+    pub fn new(attr: Attr) -> Self {
+        Self {
+            ino: attr.ino,
+            generation: 0,
+            attr,
+            attr_timeout: Duration::ZERO,
+            entry_timeout: Duration::ZERO,
+        }
+    }
 }
 
 /// What a change of attributes asks for: what is `None` stays.

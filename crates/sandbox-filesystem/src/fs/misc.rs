@@ -22,6 +22,16 @@ pub struct Opened {
     pub flags: OpenReplyFlags,
 }
 
+impl Opened {
+    /// A file that needs no number, read and written past the page cache, which would go by the size.
+    pub fn uncached() -> Self {
+        Self {
+            handle: None,
+            flags: OpenReplyFlags::DIRECT_IO,
+        }
+    }
+}
+
 /// A file that was made and opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Created {

@@ -112,6 +112,9 @@ impl Server {
 
     /// Answers one request. May be called from any number of threads at once; takes as long as the backend does.
     ///
+    /// The first one is `FUSE_INIT`: before it, and after `FUSE_DESTROY`, everything else is `EIO`. Another `FUSE_INIT` begins
+    /// anew, with no reference and no handle.
+    ///
     /// `request` begins with the header (`struct fuse_in_header`).
     pub fn handle(
         &self,
@@ -260,6 +263,10 @@ impl Server {
         mapper: Option<&mut dyn DaxMapper>,
     ) -> FsResult<Answer> {
         let length = header.body(request)?;
+        // Before the first request and after the last one there is nobody whose references could be given back.
+        if opcode != Opcode::Init && !self.begun.load(Ordering::Acquire) {
+            return Err(Errno::EIO);
+        }
         if let Some(answer) = ops::moved(call, opcode, request, length, reply) {
             return answer;
         }
@@ -276,7 +283,9 @@ impl Server {
         Ok(Answer::Body(out))
     }
 
+    /// Whoever begins anew (a guest that was reset, say) has nothing of what it had before.
     fn init(&self, fields: Fields<'_>) -> FsResult<Out> {
+        self.end();
         let (out, negotiated) = ops::init(&*self.fs, &self.options, fields)?;
         if let Some(negotiated) = negotiated {
             let mut quick = 0;

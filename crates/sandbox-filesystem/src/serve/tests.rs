@@ -120,13 +120,27 @@ impl DynFileSystem for Agreeable {
     }
 }
 
-fn server() -> (Arc<Agreeable>, Server) {
+/// One that was asked for nothing yet.
+fn fresh() -> (Arc<Agreeable>, Server) {
     let fs = Arc::new(Agreeable::default());
     let server = Server::new(
         Arc::clone(&fs) as Arc<dyn DynFileSystem>,
         ServerOptions::default(),
     );
     (fs, server)
+}
+
+/// One that has begun.
+fn server() -> (Arc<Agreeable>, Server) {
+    let (fs, server) = fresh();
+    assert_eq!(answer(&server, &init(7, 31)).unwrap().0, 0);
+    (fs, server)
+}
+
+fn init(major: u32, minor: u32) -> Vec<u8> {
+    let fields = [major, minor, 1 << 17, 1 << 0 | 1 << 22, 0];
+    let body: Vec<u8> = fields.iter().flat_map(|field| field.to_ne_bytes()).collect();
+    request(Opcode::Init.number(), &body)
 }
 
 fn request(opcode: u32, body: &[u8]) -> Vec<u8> {
@@ -164,9 +178,9 @@ fn words(words: &[u64]) -> Vec<u8> {
 
 #[test]
 fn a_request_that_is_cut_short_anywhere_has_an_error_for_an_answer() {
-    let (_, server) = server();
     let long = [0_u8; 128];
     for opcode in Opcode::ALL {
+        let (_, server) = server();
         for length in 0..long.len() {
             let silent = answer(&server, &request(opcode.number(), &long[..length])).is_none();
             let may = [
@@ -374,15 +388,8 @@ fn an_interrupt_for_a_request_that_is_not_known_is_asked_again() {
 
 #[test]
 fn the_first_request_agrees_on_no_more_than_was_offered() {
-    let (_, server) = server();
-    let init = |major: u32, minor: u32| {
-        let fields = [major, minor, 1 << 17, 1 << 0 | 1 << 22, 0];
-        fields
-            .iter()
-            .flat_map(|field| field.to_ne_bytes())
-            .collect::<Vec<_>>()
-    };
-    let ask = |major, minor| answer(&server, &request(Opcode::Init.number(), &init(major, minor))).unwrap();
+    let (_, server) = fresh();
+    let ask = |major, minor| answer(&server, &init(major, minor)).unwrap();
     assert_eq!(ask(7, 8).0, libc::EPROTO);
     assert_eq!(ask(8, 0).1[..4], 7_u32.to_ne_bytes());
     assert!(server.negotiated().is_none());
@@ -391,6 +398,43 @@ fn the_first_request_agrees_on_no_more_than_was_offered() {
     assert_eq!(body[12..16], (1_u32 << 0 | 1 << 22).to_ne_bytes());
     assert_eq!(body[20..24], (1_u32 << 20).to_ne_bytes(), "max_write");
     assert!(server.negotiated().is_some());
+}
+
+/// Nobody would give back what it refers to.
+#[test]
+fn before_the_first_request_and_after_the_last_one_nothing_is_done() {
+    let (_, server) = fresh();
+    let lookup = request(Opcode::Lookup.number(), b"name\0");
+    assert_eq!(answer(&server, &lookup).unwrap().0, libc::EIO);
+    assert_eq!(answer(&server, &init(7, 31)).unwrap().0, 0);
+    assert_eq!(answer(&server, &lookup).unwrap().0, 0);
+    let destroy = request(Opcode::Destroy.number(), &[]);
+    assert_eq!(answer(&server, &destroy).unwrap().0, 0);
+    assert_eq!(answer(&server, &lookup).unwrap().0, libc::EIO);
+    assert_eq!(answer(&server, &init(7, 31)).unwrap().0, 0);
+    assert_eq!(answer(&server, &lookup).unwrap().0, 0);
+}
+
+#[test]
+fn whoever_begins_anew_has_nothing_of_what_was_before() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("name"), "").unwrap();
+    let fs = crate::backend::PassthroughFs::builder()
+        .root_dir(place.path())
+        .stat_virtualization(sandbox_types::StatVirtualization::Off)
+        .build();
+    let fs = Arc::new(fs.unwrap());
+    let server = Server::new(
+        Arc::<crate::backend::PassthroughFs>::clone(&fs),
+        ServerOptions::default(),
+    );
+    for _ in 0..2 {
+        assert_eq!(answer(&server, &init(7, 31)).unwrap().0, 0);
+        assert_eq!(fs.known_inodes(), 1);
+        let lookup = request(Opcode::Lookup.number(), b"name\0");
+        assert_eq!(answer(&server, &lookup).unwrap().0, 0);
+        assert_eq!(fs.known_inodes(), 2);
+    }
 }
 
 proptest! {

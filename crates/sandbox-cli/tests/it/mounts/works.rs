@@ -176,7 +176,10 @@ fn a_filesystem_in_memory_holds_what_it_was_promised_and_no_more() {
     let error = fs::write(site.point.join("large"), vec![0; 3 << 20]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     fs::remove_file(site.point.join("large")).unwrap();
-    fs::write(site.point.join("small"), vec![0; 1 << 20]).unwrap();
+    // The kernel closes files behind their users' backs, and lets go of them after that.
+    eventually("there is room again", || {
+        fs::write(site.point.join("small"), vec![0; 1 << 20]).is_ok()
+    });
     signal(mounted.child.id(), Signal::INT);
     assert!(mounted.end().0.success());
     assert!(site.point.read_dir().unwrap().next().is_none());
@@ -273,6 +276,73 @@ fn with_watching_a_change_of_the_host_is_seen_whatever_is_remembered() {
     eventually("the change is seen", || read(&file) == "after the change\n");
     signal(mounted.child.id(), Signal::INT);
     assert!(mounted.end().0.success());
+}
+
+/// Its server must not see what it serves: it would ask itself, without end.
+#[test]
+fn root_serves_the_whole_machine_and_the_mount_is_not_seen_in_itself() {
+    let site = site!();
+    let point = site.point.display().to_string();
+    let arguments = ["mount", "passthrough", "--stat", "off", "/", &point];
+    if !super::is_root() {
+        let ran = site.place.sandbox(arguments);
+        ran.says(1, &["it would show itself"]);
+        return;
+    }
+    let mounted = Mounted::start(&mut site.place.command(arguments));
+    assert!(mounted.said.contains("a root of its own"), "{}", mounted.said);
+    let seen = |path: &std::path::Path| site.point.join(path.strip_prefix("/").unwrap());
+    assert_eq!(read(&seen(&site.dir.join("file"))), "before\n");
+    assert_eq!(fs::read_dir(seen(&site.point)).unwrap().count(), 0);
+    let device = fs::read(seen(std::path::Path::new("/dev/zero")));
+    assert!(device.is_err(), "no device is opened");
+    signal(mounted.child.id(), Signal::INT);
+    assert!(mounted.end().0.success());
+}
+
+/// A server that kept to its caller's limit would have to refuse.
+#[test]
+fn more_files_can_be_open_than_the_shell_that_mounted_it_may_have() {
+    let site = site!();
+    let limited = format!(
+        "ulimit -S -n 64 && exec {} mount passthrough --stat off {} {}",
+        super::program().display(),
+        site.dir.display(),
+        site.point.display()
+    );
+    let mut shell = site.place.at_home(std::path::Path::new("/bin/sh"));
+    let mounted = Mounted::start(shell.args(["-c", &limited]));
+    let file = site.point.join("file");
+    let open: Vec<_> = (0..200).map(|_| fs::File::open(&file).unwrap()).collect();
+    drop(open);
+    drop(mounted);
+}
+
+/// Files of procfs have no size, and other content each time.
+#[test]
+fn what_is_made_when_it_is_read_is_read_to_its_end_each_time() {
+    for cache in ["never", "auto", "always"] {
+        let site = site!();
+        let point = site.point.display().to_string();
+        let arguments = [
+            "mount",
+            "passthrough",
+            "--stat",
+            "off",
+            "--cache",
+            cache,
+            "/proc/sys/kernel",
+            &point,
+        ];
+        let mounted = Mounted::start(&mut site.place.command(arguments));
+        assert_eq!(read(&site.point.join("ostype")), "Linux\n", "{cache}");
+        let file = site.point.join("random/uuid");
+        let (first, second) = (read(&file), read(&file));
+        assert_eq!((first.len(), second.len()), (37, 37), "{cache}");
+        assert_ne!(first, second, "{cache}");
+        signal(mounted.child.id(), Signal::INT);
+        assert!(mounted.end().0.success());
+    }
 }
 
 #[test]

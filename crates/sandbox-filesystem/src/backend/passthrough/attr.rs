@@ -108,10 +108,15 @@ impl PassthroughFs {
     /// `st_ino`: the host's on the root's device.
     fn served_number(&self, stat: &Statx) -> u64 {
         let device = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        self.served_number_on(device, stat.stx_ino)
+    }
+
+    /// The same for what a directory on `device` lists.
+    pub(in crate::backend) fn served_number_on(&self, device: u64, ino: u64) -> u64 {
         if device == self.root_device {
-            stat.stx_ino
+            ino
         } else {
-            FOREIGN | (stat.stx_ino ^ device.rotate_left(40))
+            FOREIGN | (ino ^ device.rotate_left(40))
         }
     }
 

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{SeekFrom, Statx};
+use rustix::fs::{OFlags, SeekFrom, Statx};
 
 use super::inode::Inode;
 use super::owner::Kind;
@@ -66,6 +66,13 @@ impl Charge<'_> {
             quota.add(data_of(stat));
         }
         self.keep_made(dir, name);
+    }
+
+    /// It is the data of this file, however much that is.
+    pub(in crate::backend) fn keep_data(mut self, inode: &Inode, file: BorrowedFd<'_>) {
+        if let Some((quota, bytes, ..)) = self.taken.take() {
+            settle_taken(quota, inode, file, bytes);
+        }
     }
 
     /// It was made, and holds data of which `expected` is in the charge.
@@ -153,9 +160,9 @@ impl PassthroughFs {
         Ok(charge)
     }
 
-    /// For a new symbolic link.
-    pub(in crate::backend) fn charge_symlink(&self, name: &OsStr, target: &OsStr) -> FsResult<Charge<'_>> {
-        self.charge(INODE + name_weight(name) + weight(target.len()), 1)
+    /// For a new symbolic link that holds so many bytes.
+    pub(in crate::backend) fn charge_symlink(&self, name: &OsStr, bytes: u64) -> FsResult<Charge<'_>> {
+        self.charge(INODE + name_weight(name) + bytes, 1)
     }
 
     /// For a new inode without a name that is made in this directory.
@@ -168,8 +175,31 @@ impl PassthroughFs {
         self.charge(name_weight(name), 0)
     }
 
-    pub(in crate::backend) fn charge_bytes(&self, bytes: usize) -> FsResult<Charge<'_>> {
-        self.charge(weight(bytes), 0)
+    /// For a file that takes the place of a link. What else has the link as its name stays what it is, and is another inode
+    /// from then on.
+    pub(in crate::backend) fn charge_replacement(
+        &self,
+        target: &OsStr,
+        link: &Statx,
+    ) -> FsResult<Charge<'_>> {
+        let (bytes, inodes) = if link.stx_nlink > 1 { (INODE, 1) } else { (0, 0) };
+        self.charge(rounded(target.len()) + bytes, inodes)
+    }
+
+    /// It has taken that place.
+    pub(in crate::backend) fn keep_replacement(
+        &self,
+        charge: Charge<'_>,
+        inode: &Inode,
+        file: BorrowedFd<'_>,
+        link: &Statx,
+    ) {
+        if let (Some(quota), true) = (&self.quota, link.stx_nlink > 1) {
+            quota.add(INODE);
+            // What was charged for the link stays.
+            inode.charged.store(0, Ordering::Relaxed);
+        }
+        charge.keep_data(inode, file);
     }
 
     pub(in crate::backend) fn give_back_name(&self, name: &OsStr) {
@@ -397,8 +427,11 @@ fn fits(
     (offset, wanted): (u64, usize),
     room: u64,
 ) -> FsResult<usize> {
-    let end = offset.saturating_add(weight(wanted));
     let stat = host::stat(file)?;
+    // Whatever the client says, the host puts it at the end.
+    let appends = rustix::fs::fcntl_getfl(file)?.contains(OFlags::APPEND);
+    let offset = if appends { stat.stx_size } else { offset };
+    let end = offset.saturating_add(weight(wanted));
     let over = quota.usage().bytes > quota.limits().bytes;
     // Made room for by fallocate(2): as much as the file can hold is there.
     if !over && data_of(&stat) >= end.max(stat.stx_size).div_ceil(BLOCK) * BLOCK {
@@ -440,7 +473,7 @@ fn charged(inode: &Inode) -> u64 {
 }
 
 /// Whole blocks, and one more for where it begins in the middle of one.
-fn rounded(bytes: usize) -> u64 {
+pub(in crate::backend) fn rounded(bytes: usize) -> u64 {
     if bytes == 0 {
         0
     } else {

@@ -86,9 +86,8 @@ impl PassthroughFs {
         add: &mut AddEntry<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
-            add(item.entry())
-        })
+        let shows = |item| self.shows(&open, self.numbered(&open, item));
+        list(&open, offset, &shows, &mut |item| add(item.entry()))
     }
 
     pub(in crate::backend) fn do_readdirplus(
@@ -98,7 +97,8 @@ impl PassthroughFs {
         add: &mut AddEntryPlus<'_>,
     ) -> FsResult<()> {
         let open = self.handles.dir(handle)?;
-        list(&open, offset, &|item| self.shows(&open, item), &mut |item| {
+        let shows = |item| self.shows(&open, self.numbered(&open, item));
+        list(&open, offset, &shows, &mut |item| {
             add(item.entry(), &mut || Ok(self.entry_listed(&open, &item.name)))
         })
     }
@@ -109,6 +109,12 @@ impl PassthroughFs {
             return None;
         }
         self.find(&open.inode, open.dir.as_fd(), name).ok()
+    }
+
+    /// What is listed has the numbers that stat(2) says.
+    fn numbered(&self, open: &OpenDir, item: Item) -> Item {
+        let ino = self.served_number_on(open.inode.identity().device(), item.ino);
+        Item { ino, ..item }
     }
 
     /// The root's own number stands for what is above it; the root of a single file has no other entry.

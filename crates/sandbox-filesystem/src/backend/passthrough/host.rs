@@ -61,6 +61,44 @@ pub(super) fn setxattr(
     }
 }
 
+/// Whether the content of files is made when they are read: neither their size nor their times say what is in them
+/// (proc(5), sysfs(5), cgroups(7) and their like, by the magic numbers of statfs(2)).
+pub(in crate::backend) fn makes_content_when_read(file: BorrowedFd<'_>) -> bool {
+    const MAGICS: [u64; 15] = [
+        0x9fa0,      // proc
+        SYSFS,       // sysfs
+        CGROUP,      // cgroup
+        0x6367_7270, // cgroup2
+        0x6462_6720, // debugfs
+        0x7472_6163, // tracefs
+        0x7363_6673, // securityfs
+        0x6265_6570, // configfs
+        0xde5e_81e4, // efivarfs
+        0xf97c_ff8c, // selinuxfs
+        0x4341_5d53, // smackfs
+        0x4249_4e4d, // binfmt_misc
+        0x6573_5543, // fusectl
+        RESCTRL,     // resctrl
+        0x1980_0202, // mqueue
+    ];
+    magic(file).is_some_and(|magic| MAGICS.contains(&magic))
+}
+
+/// Whether it answers as if it had extended attributes for users, and takes none: what kernfs serves.
+pub(in crate::backend) fn only_seems_to_keep_xattrs(file: BorrowedFd<'_>) -> bool {
+    magic(file).is_some_and(|magic| [SYSFS, CGROUP, RESCTRL].contains(&magic))
+}
+
+const SYSFS: u64 = 0x6265_6572;
+const CGROUP: u64 = 0x0027_e0eb;
+const RESCTRL: u64 = 0x0765_5821;
+
+/// By which its kind is known; the lower half, which is all of it.
+fn magic(file: BorrowedFd<'_>) -> Option<u64> {
+    let found = rustix::fs::fstatfs(file).ok()?;
+    Some(found.f_type.cast_unsigned() & 0xffff_ffff)
+}
+
 /// Opens what `file` stands for anew. Its type must be known: a FIFO would be waited for.
 pub(in crate::backend) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, HostErrno> {
     let flags = (flags - OFlags::NOFOLLOW) | OFlags::CLOEXEC | OFlags::NOCTTY;

@@ -1,13 +1,13 @@
 //! Hard links and symbolic links.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use sandbox_types::OverrideStat;
 
+use super::charge::rounded;
 use super::inode::{Identity, Inode};
 use super::owner::{self, Kind, Override};
 use super::{PassthroughFs, host};
@@ -44,23 +44,23 @@ impl PassthroughFs {
         let (dir, fd) = self.directory(parent)?;
         self.check_change(&dir, name)?;
         check_target(target)?;
-        let charge = self.charge_symlink(name, target)?;
         let new = self.newcomer(ctx, fd.as_fd(), Kind::Symlink, 0o777, 0, 0)?;
-        let entry = match new.kept() {
-            Some(kept) if !self.is_default_owner(kept) => {
-                self.write_link(fd.as_fd(), name, target)?;
-                self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::empty())?
-            }
-            _ => {
-                let _name = self.in_name_of(ctx)?;
-                rustix::fs::symlinkat(target, &*fd, name)?;
-                self.find(&dir, fd.as_fd(), name)?
-            }
+        let is_file = new.kept().is_some_and(|kept| !self.is_default_owner(kept));
+        let bytes = if is_file {
+            rounded(target.len())
+        } else {
+            u64::try_from(target.len()).unwrap_or(u64::MAX)
         };
-        charge.keep_with(
-            &host::stat_in(fd.as_fd(), name)?,
-            u64::try_from(target.len()).unwrap_or(u64::MAX),
-        );
+        let charge = self.charge_symlink(name, bytes)?;
+        let entry = if is_file {
+            self.write_link(fd.as_fd(), name, target)?;
+            self.made(ctx, &dir, fd.as_fd(), name, &new, AtFlags::empty())?
+        } else {
+            let _name = self.in_name_of(ctx)?;
+            rustix::fs::symlinkat(target, &*fd, name)?;
+            self.find(&dir, fd.as_fd(), name)?
+        };
+        charge.keep_with(&host::stat_in(fd.as_fd(), name)?, bytes);
         Ok(entry)
     }
 
@@ -122,12 +122,12 @@ impl PassthroughFs {
         let dir = self.descriptor(&place.parent)?;
         let target = OsString::from_vec(rustix::fs::readlinkat(fd, c"", Vec::new())?.into_bytes());
         let scratch = OsString::from(format!(".sandbox-link-{}-{}", std::process::id(), inode.number));
-        let charge =
-            self.charge_bytes(target.len() + OverrideStat::CONTAINERS.len() + kept.format().len())?;
+        let link = host::stat(fd)?;
+        let charge = self.charge_replacement(&target, &link)?;
         self.write_link(dir.as_fd(), &scratch, &target)?;
         match self.replace_link(inode, dir.as_fd(), &scratch, &place.name, kept) {
-            Ok(()) => {
-                charge.keep();
+            Ok(file) => {
+                self.keep_replacement(charge, inode, file.as_fd(), &link);
                 Ok(())
             }
             Err(error) => {
@@ -144,7 +144,7 @@ impl PassthroughFs {
         scratch: &OsStr,
         name: &OsStr,
         kept: &Override,
-    ) -> FsResult<()> {
+    ) -> FsResult<Arc<OwnedFd>> {
         let file = self
             .with_descriptors(|| rustix::fs::openat(dir, scratch, super::resolve::STAND_IN, Mode::empty()))?;
         owner::write(
@@ -162,9 +162,10 @@ impl PassthroughFs {
         rustix::fs::renameat(dir, scratch, dir, name)?;
         let identity = Identity::of(&host::stat(file.as_fd())?);
         self.table.exchange(inode, identity);
-        let old = inode.state().path.replace(Arc::new(file));
+        let file = Arc::new(file);
+        let old = inode.state().path.replace(Arc::clone(&file));
         drop(old);
-        Ok(())
+        Ok(file)
     }
 }
 

@@ -82,6 +82,8 @@ pub struct PassthroughFs {
     /// For listing and syncing; its lock says that a quota is kept.
     pub(in crate::backend) root: OwnedFd,
     pub(in crate::backend) root_device: u64,
+    /// Whether the content of files on the root's device is made when they are read.
+    makes_content: bool,
     pub(in crate::backend) table: Table,
     pub(in crate::backend) cache: DescriptorCache,
     pub(in crate::backend) handles: Handles,
@@ -121,6 +123,7 @@ impl PassthroughFs {
         let table = Table::new(identity, u32::from(stat.stx_mode));
         table.root().state().path = Some(path);
         Ok(Self {
+            makes_content: host::makes_content_when_read(std::os::fd::AsFd::as_fd(&root)),
             config,
             root,
             root_device: identity.device(),

@@ -98,6 +98,10 @@ impl PassthroughFs {
 
     /// With `Auto` the client keeps the data of a file that is as it was when it was opened last.
     fn reply_flags(&self, inode: &Inode, file: &OwnedFd) -> OpenReplyFlags {
+        if self.makes_content(inode, file) {
+            // The client would go by the size, and by what it has read before.
+            return OpenReplyFlags::DIRECT_IO;
+        }
         match self.config.cache {
             CachePolicy::Never => OpenReplyFlags::DIRECT_IO,
             CachePolicy::Always => OpenReplyFlags::KEEP_CACHE,
@@ -105,6 +109,14 @@ impl PassthroughFs {
                 Ok(stat) if inode.is_as_seen(&stat) => OpenReplyFlags::KEEP_CACHE,
                 _ => OpenReplyFlags::empty(),
             },
+        }
+    }
+
+    fn makes_content(&self, inode: &Inode, file: &OwnedFd) -> bool {
+        if inode.identity().device() == self.root_device {
+            self.makes_content
+        } else {
+            host::makes_content_when_read(file.as_fd())
         }
     }
 

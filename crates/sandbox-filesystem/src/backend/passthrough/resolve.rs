@@ -34,6 +34,48 @@ const HANDFUL: usize = 64;
 /// How often a path may change under a walk before the inode counts as gone.
 const TRIES: usize = 4;
 
+/// Whether a way goes in a circle. Places are where things were seen last: what the host has moved into what was in it, and
+/// only one of the two was seen since, are each other's parents.
+struct Circle {
+    /// One of the inodes on the way, twice as far each time (Brent's algorithm): a circle leads back to it.
+    seen: Arc<Inode>,
+    steps: usize,
+    until: usize,
+}
+
+impl Circle {
+    fn new(at: &Arc<Inode>) -> Self {
+        Self {
+            seen: Arc::clone(at),
+            steps: 0,
+            until: 1,
+        }
+    }
+
+    /// The next one; `ESTALE` in a circle.
+    fn unless_closed(&mut self, next: Arc<Inode>) -> FsResult<Arc<Inode>> {
+        if Arc::ptr_eq(&self.seen, &next) {
+            return Err(Errno::ESTALE);
+        }
+        self.steps += 1;
+        if self.steps == self.until {
+            self.seen = Arc::clone(&next);
+            self.steps = 0;
+            self.until = self.until.saturating_mul(2);
+        }
+        Ok(next)
+    }
+}
+
+/// `ESTALE` where the way up from a directory has no end.
+fn leads_up(from: &Arc<Inode>, layer: Layer) -> FsResult<()> {
+    let (mut at, mut circle) = (Arc::clone(from), Circle::new(from));
+    while let Step::Up(parent) = at.step(layer, &mut Names::default()) {
+        at = circle.unless_closed(parent)?;
+    }
+    Ok(())
+}
+
 /// How an inode is reached.
 enum Way {
     /// It has a descriptor by now.
@@ -125,15 +167,17 @@ impl PassthroughFs {
     fn way(&self, inode: &Arc<Inode>, layer: Layer) -> FsResult<Way> {
         let mut names = Names::default();
         let mut at = Arc::clone(inode);
+        let mut circle = Circle::new(inode);
         let start = loop {
             match at.step(layer, &mut names) {
                 Step::Here(held) => break held,
                 Step::FromRoot => break self.root_part(layer)?,
                 Step::Lost => return Err(Errno::ESTALE),
-                Step::Up(parent) => at = parent,
+                Step::Up(parent) => at = circle.unless_closed(parent)?,
             }
             // More than one call takes: from a directory in between.
             if names.len() > LONGEST_WAY {
+                leads_up(&at, layer)?;
                 break self.part_descriptor(&at, layer)?;
             }
         };

@@ -29,7 +29,8 @@ impl PassthroughFs {
             }
             if let Some(inodes) = total.inodes {
                 found.files = inodes;
-                found.files_free = inodes.saturating_sub(used.inodes).min(host.f_ffree.max(inodes));
+                // As above: the protocol has no third figure for what the host has room for.
+                found.files_free = inodes.saturating_sub(used.inodes);
             }
         }
         Ok(found)

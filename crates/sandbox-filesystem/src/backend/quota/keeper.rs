@@ -214,7 +214,12 @@ impl QuotaKeeper {
 
     #[cfg(test)]
     pub(crate) fn count_for_test(root: &OwnedFd) -> Usage {
-        count(root, &AtomicBool::new(false)).unwrap()
+        Self::try_count_for_test(root).unwrap()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn try_count_for_test(root: &OwnedFd) -> Result<Usage, rustix::io::Errno> {
+        count(root, &AtomicBool::new(false))
     }
 
     #[cfg(test)]
@@ -277,9 +282,10 @@ impl Shared {
     fn count_exactly(&self, root: &OwnedFd, stop: &AtomicBool) -> Result<(), rustix::io::Errno> {
         for attempt in 0..TRIES {
             let before = self.account().changes;
-            let found = count(root, stop)?;
-            if self.install(found, Some(before)) {
-                return Ok(());
+            match count(root, stop) {
+                Ok(found) if self.install(found, Some(before)) => return Ok(()),
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
+                Err(error) => return Err(error),
             }
             std::thread::sleep(Duration::from_millis(50 << attempt));
         }

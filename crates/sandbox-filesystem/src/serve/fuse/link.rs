@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use rustix::fs::OFlags;
+use rustix::io::Errno as HostErrno;
 
 use crate::fs::{Errno, FsResult};
 
@@ -59,15 +60,20 @@ impl Link {
         waiter: &mut Waiter,
         at_most: Option<Duration>,
     ) -> Result<Waited, rustix::io::Errno> {
+        let at_most = at_most.and_then(|at_most| Timespec::try_from(at_most).ok());
         let both = match waiter.0.take() {
             Some(both) => both,
-            None => match self.watch()? {
-                Some(both) => both,
-                None => return Ok(Waited::ForSomething),
+            None => match self.watch() {
+                Ok(Some(both)) => both,
+                Ok(None) => return Ok(Waited::ForSomething),
+                // Clients can have as much open as this process may.
+                Err(HostErrno::MFILE | HostErrno::NFILE | HostErrno::NOMEM | HostErrno::NOSPC) => {
+                    return self.wait_without(at_most.as_ref());
+                }
+                Err(error) => return Err(error),
             },
         };
         let mut events = Vec::with_capacity(1);
-        let at_most = at_most.and_then(|at_most| Timespec::try_from(at_most).ok());
         let waited = epoll::wait(&both, spare_capacity(&mut events), at_most.as_ref());
         waiter.0 = Some(both);
         waited.map(|events| {
@@ -77,6 +83,20 @@ impl Link {
                 Waited::ForSomething
             }
         })
+    }
+
+    /// The same without a descriptor of one's own. Everybody who waits like this is woken for each request, which costs more;
+    /// giving up because others have taken all descriptors would cost them the mount.
+    fn wait_without(&self, at_most: Option<&Timespec>) -> Result<Waited, rustix::io::Errno> {
+        let Some(device) = self.device() else {
+            return Ok(Waited::ForSomething);
+        };
+        let mut both =
+            [device.as_fd(), self.end.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match rustix::event::poll(&mut both, at_most)? {
+            0 => Ok(Waited::InVain),
+            _ => Ok(Waited::ForSomething),
+        }
     }
 
     /// Nothing where the device was given up.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::tiny::{DEAF, PANIC, STUCK, Tiny};
 use super::{builder, mounted, usable};
-use crate::harness::comes_true;
+use crate::harness::{comes_true, kill, mounts_with, other_process, part, wait_for};
 
 fn cat(path: &std::path::Path) -> Child {
     let mut command = Command::new("cat");
@@ -167,4 +167,45 @@ mod sys {
         // SAFETY: the kernel reads and writes one `struct flock`; the descriptor is the caller's.
         unsafe { libc::fcntl(fd, command, std::ptr::from_ref(lock).cast_mut()) == 0 }
     }
+}
+
+/// Whoever uses a mount can have as much open as its server may. In a process of its own, whose limit is its own.
+#[test]
+fn a_server_that_has_no_descriptor_left_goes_on() {
+    if let Some(place) = part() {
+        match super::session(&Tiny::new(), &place.join("mount")) {
+            Ok(session) => {
+                let limit = rustix::process::Rlimit {
+                    current: Some(100),
+                    maximum: Some(100),
+                };
+                rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+                let taken: Vec<_> = std::iter::from_fn(|| rustix::io::dup(std::io::stdin()).ok()).collect();
+                println!("mounted");
+                session.wait();
+                drop(taken);
+            }
+            Err(reason) => println!("cannot: {reason} mounted"),
+        }
+        return;
+    }
+    let probe = tempfile::tempdir().unwrap();
+    drop(mounted!(&Tiny::new(), probe.path()));
+    let place = tempfile::tempdir().unwrap();
+    let mount = place.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let test = "served::stays_alive::a_server_that_has_no_descriptor_left_goes_on";
+    let mut server = other_process(test, place.path()).spawn().unwrap();
+    wait_for(&mut server, "mounted");
+    // While it is stuck another worker has to listen, which has no descriptor to wait with.
+    let mut stuck = cat(&mount.join(DEAF));
+    for round in 0..100 {
+        let content = format!("content {round}");
+        fs::write(mount.join("other"), &content).unwrap();
+        assert_eq!(fs::read(mount.join("other")).unwrap(), content.as_bytes());
+    }
+    assert!(stuck.try_wait().unwrap().is_none());
+    kill(server);
+    assert!(!stuck.wait().unwrap().success());
+    assert!(comes_true(|| mounts_with(place.path()).is_empty()));
 }

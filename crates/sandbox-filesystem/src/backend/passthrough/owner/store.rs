@@ -9,12 +9,13 @@ use rustix::io::Errno as HostErrno;
 use sandbox_types::OverrideStat;
 
 use super::{Dialect, Dialects, Override};
-use crate::backend::passthrough::host::{getxattr, proc_path, setxattr};
+use crate::backend::passthrough::host::{getxattr, only_seems_to_keep_xattrs, proc_path, setxattr};
 use crate::fs::{Errno, FsResult};
 
 /// Whether the server's own attributes can be kept where `file` is. Asking for one that is not there writes nothing.
 pub(in crate::backend) fn supported(file: BorrowedFd<'_>) -> bool {
     getxattr(file, OsStr::new(OverrideStat::CONTAINERS), &mut []) != Err(HostErrno::OPNOTSUPP)
+        && !only_seems_to_keep_xattrs(file)
 }
 
 /// Whether an attribute is the server's own.

@@ -59,24 +59,24 @@ fn a_root_that_is_a_file_or_not_given_is_refused_with_a_hint() {
     assert!(matches!(error.problems(), [PassthroughProblem::NotAFile { .. }]));
 }
 
-/// procfs is a filesystem without user attributes on every machine.
+/// procfs is a filesystem without user attributes on every machine; sysfs answers as if it were one with them.
 #[test]
 fn a_filesystem_without_attributes_is_refused_by_strict_and_served_by_relaxed() {
-    let error = PassthroughFs::builder()
-        .root_dir("/proc/self")
-        .build()
-        .unwrap_err();
-    assert!(
-        matches!(error.problems(), [PassthroughProblem::NoXattrs { .. }]),
-        "{error}"
-    );
-    assert!(error.hints().any(|hint| hint.contains("Relaxed")));
-    for stat in [StatVirtualization::Relaxed, StatVirtualization::Off] {
-        PassthroughFs::builder()
-            .root_dir("/proc/self")
-            .stat_virtualization(stat)
-            .build()
-            .unwrap();
+    for root in ["/proc/self", "/sys/kernel"] {
+        let error = PassthroughFs::builder().root_dir(root).build().unwrap_err();
+        assert!(
+            matches!(error.problems(), [PassthroughProblem::NoXattrs { .. }]),
+            "{error}"
+        );
+        assert!(error.hints().any(|hint| hint.contains("Relaxed")));
+        for stat in [StatVirtualization::Relaxed, StatVirtualization::Off] {
+            let fs = PassthroughFs::builder()
+                .root_dir(root)
+                .stat_virtualization(stat)
+                .build()
+                .unwrap();
+            assert!(!fs.keeps_owners());
+        }
     }
 }
 

@@ -243,3 +243,33 @@ fn a_read_only_filesystem_changes_nothing() {
     );
     assert_eq!(std::fs::read_dir(world.host("")).unwrap().count(), 1);
 }
+
+/// Where things were seen last is all that is known of places, and the host can change two of them at once.
+#[test]
+fn directories_that_the_host_has_moved_into_one_another_are_stale_and_found_again() {
+    for long in [1, 250] {
+        for world in [strict(), off()] {
+            let [outer, inner] = ["o", "i"].map(|name| name.repeat(long));
+            let path = |names: &[&str]| world.host(&names.join("/"));
+            std::fs::create_dir_all(path(&[&outer, &inner])).unwrap();
+            let around = world.ino(&outer);
+            let within = world.find(&format!("{outer}/{inner}")).unwrap().ino;
+            // It has a descriptor from now on.
+            let missing = world.fs.lookup(&root_ctx(), within, "missing".as_ref());
+            assert_eq!(missing.unwrap_err(), Errno::ENOENT);
+            std::fs::rename(path(&[&outer, &inner]), path(&[&inner])).unwrap();
+            std::fs::rename(path(&[&outer]), path(&[&inner, &outer])).unwrap();
+            let again = world.fs.lookup(&root_ctx(), within, outer.as_ref()).unwrap();
+            assert_eq!(again.ino, around);
+            world.fs.cache.shrink(1000);
+            for ino in [around, within] {
+                let asked = world.fs.getattr(&root_ctx(), ino, None);
+                assert_eq!(asked.unwrap_err(), Errno::ESTALE);
+            }
+            assert_eq!(world.ino(&inner), within);
+            assert_eq!(world.ino(&format!("{inner}/{outer}")), around);
+            world.fs.cache.shrink(1000);
+            assert!(world.fs.getattr(&root_ctx(), around, None).is_ok());
+        }
+    }
+}

@@ -145,3 +145,25 @@ fn with_attributes_the_directory_itself_and_the_one_above_are_listed_too() {
         }
     }
 }
+
+/// Of what is mounted in the root as well, where the host's numbers mean other files.
+#[test]
+fn what_is_listed_has_the_number_that_stat_says() {
+    let fs = crate::backend::PassthroughFs::builder()
+        .root_dir("/")
+        .stat_virtualization(sandbox_types::StatVirtualization::Off)
+        .build()
+        .unwrap();
+    let proc = fs.lookup(&root_ctx(), 1, "proc".as_ref()).unwrap().ino;
+    let version = fs.lookup(&root_ctx(), proc, "version".as_ref()).unwrap();
+    let handle = fs.opendir(&root_ctx(), proc, OpenFlags::empty()).unwrap().handle;
+    let mut listed = None;
+    fs.readdir(&root_ctx(), proc, handle, 0, &mut |entry| {
+        if entry.name == "version" {
+            listed = Some(entry.ino);
+        }
+        Ok(Fit::Taken)
+    })
+    .unwrap();
+    assert_eq!(listed, Some(version.attr.ino));
+}

@@ -10,6 +10,8 @@ mod locks;
 mod owners;
 mod privileges;
 mod quota;
+mod quota_attacks;
+mod random;
 mod single_file;
 mod special;
 mod unlinked;

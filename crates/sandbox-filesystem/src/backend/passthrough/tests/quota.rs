@@ -11,7 +11,7 @@ use crate::fs::{DynFileSystem, Errno, FallocateMode, OpenFlags, RenameFlags, Set
 
 const MIB: u64 = 1 << 20;
 
-fn limited(bytes: u64, inodes: Option<u64>) -> World {
+pub(super) fn limited(bytes: u64, inodes: Option<u64>) -> World {
     let place = tempfile::tempdir_in(super::scratch()).unwrap();
     std::fs::create_dir(place.path().join("root")).unwrap();
     let fs = serve(place.path(), bytes, inodes).unwrap();
@@ -36,12 +36,12 @@ fn serve(
     Ok(fs)
 }
 
-fn usage(world: &World) -> Usage {
+pub(super) fn usage(world: &World) -> Usage {
     world.fs.quota().unwrap().usage()
 }
 
 /// What a count of the tree finds.
-fn counted(world: &World) -> Usage {
+pub(super) fn counted(world: &World) -> Usage {
     let root: OwnedFd = std::fs::File::open(world.host("")).unwrap().into();
     QuotaKeeper::count_for_test(&root)
 }
@@ -454,10 +454,10 @@ fn everything_fits_to_its_last_byte_and_not_one_more() {
         }),
         ("a link", 100, |world, name| {
             let target = "x".repeat(100);
-            world
-                .fs
-                .symlink(&root_ctx(), 1, name.as_ref(), target.as_ref())
-                .map(drop)
+            // The server's own user's is a real one.
+            let me = (rustix::process::geteuid(), rustix::process::getegid());
+            let me = super::ctx(me.0.as_raw(), me.1.as_raw());
+            world.fs.symlink(&me, 1, name.as_ref(), target.as_ref()).map(drop)
         }),
         ("another name", 33, |world, name| {
             let file = world.file("f", b"");
