@@ -73,6 +73,13 @@ impl Handles {
             .ok_or(Errno::EBADF)
     }
 
+    /// All that a file is open by. Goes through everything that is open.
+    pub(in crate::backend) fn of(&self, inode: &Arc<Inode>) -> Vec<Arc<OpenFile>> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let all = files.values().filter(|file| Arc::ptr_eq(&file.inode, inode));
+        all.cloned().collect()
+    }
+
     /// `EBADF` for what is not open.
     pub(in crate::backend) fn dir(&self, handle: Option<Handle>) -> FsResult<Arc<OpenDir>> {
         let dirs = self.dirs.read().unwrap_or_else(PoisonError::into_inner);

@@ -96,6 +96,19 @@ impl PassthroughFs {
                 other => return other,
             }
         }
+        self.of_who_has_it_open(inode)
+    }
+
+    /// Of a file without a name: whoever was known to have it open may have closed it, and others may not.
+    fn of_who_has_it_open(&self, inode: &Arc<Inode>) -> FsResult<Arc<OwnedFd>> {
+        let identity = inode.identity();
+        for open in self.handles.of(inode) {
+            let found = Identity::of(&host::stat(open.file.as_fd())?).in_layer(identity.layer());
+            if found == identity {
+                inode.opened(&open.file);
+                return Ok(Arc::clone(&open.file));
+            }
+        }
         Err(Errno::ESTALE)
     }
 

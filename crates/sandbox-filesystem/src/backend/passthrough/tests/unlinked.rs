@@ -19,6 +19,27 @@ fn an_unlinked_file_that_is_open_has_attributes_and_can_be_changed() {
 }
 
 #[test]
+fn an_unlinked_file_that_is_open_twice_is_there_when_either_is_closed() {
+    for (world, first_goes) in [(strict(), true), (strict(), false), (off(), true), (off(), false)] {
+        let file = world.file("f", b"x");
+        let [first, second] = [(); 2].map(|()| world.open(file, OpenFlags::RDWR).unwrap());
+        world.fs.cache.shrink(1000);
+        world.unlink("f").unwrap();
+        world.fs.cache.shrink(1000);
+        let (goes, stays) = if first_goes {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        world.close(file, goes);
+        assert_eq!(world.attr(file).nlink, 0);
+        world.set(file, chmod(0o600)).unwrap();
+        assert_eq!(world.write(file, stays, 1, b"y"), Ok(1));
+        world.close(file, stays);
+    }
+}
+
+#[test]
 fn what_is_known_and_not_open_stays_through_unlink_rmdir_and_rename_over() {
     for world in [strict(), off()] {
         let (fs, me) = (&world.fs, root_ctx());
