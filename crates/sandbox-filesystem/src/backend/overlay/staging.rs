@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno as HostErrno;
 
 use super::attributes::mark;
-use crate::backend::passthrough::attr::chmod;
+use super::lend::with_mode;
 use crate::backend::passthrough::dir::CHUNK;
 use crate::backend::passthrough::host;
 use crate::backend::passthrough::resolve::STAND_IN;
@@ -201,11 +201,12 @@ pub(super) fn remove(dir: BorrowedFd<'_>, name: &OsStr) -> FsResult<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(HostErrno::NOENT) => Ok(()),
         Err(HostErrno::ISDIR | HostErrno::PERM) => {
-            // Its mode is somebody else's idea.
+            // Its mode is somebody else's idea, and stays as it is for whoever has it open.
             let inner = rustix::fs::openat(dir, name, STAND_IN, Mode::empty())?;
-            chmod(inner.as_fd(), 0o700)?;
-            let inner = host::reopen_dir(inner.as_fd())?;
-            clear_whiteouts(inner.as_fd(), Whiteouts::Attributes)?;
+            with_mode(inner.as_fd(), 0o700, || {
+                let listed = host::reopen_dir(inner.as_fd())?;
+                clear_whiteouts(listed.as_fd(), Whiteouts::Attributes)
+            })?;
             Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
         }
         Err(error) => Err(error.into()),
