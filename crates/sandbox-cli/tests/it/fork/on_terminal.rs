@@ -7,7 +7,7 @@ use crate::terminal::Session;
 fn a_bar_shows_how_many_have_ended_and_leaves_the_line_to_what_comes_then() {
     needs!("python3", "setsid");
     let mut session = Session::new(
-        "$S fork -n 60 --parallel 3 --reduce 'wc -l' -- python3 -c '
+        "TERM=xterm $S fork -n 60 --parallel 3 --reduce 'wc -l' -- python3 -c '
 import sandbox_fork, time
 number = sandbox_fork.ready()
 time.sleep(0.1)

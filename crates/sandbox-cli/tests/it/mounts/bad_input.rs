@@ -334,7 +334,14 @@ fn what_an_overlay_cannot_be_made_of_is_named_and_nothing_is_made_there() {
         &["inner: inside of", "dir"],
     );
     overlay(&site, &[layer], [&upper, &upper], &["upper: given twice"]);
-    overlay(&site, &[&upper.join("..")], changes, &["upper: inside of"]);
+    let around = site.place.root().join("around");
+    fs::create_dir_all(around.join("upper")).unwrap();
+    overlay(
+        &site,
+        &[&around],
+        [&around.join("upper"), &work],
+        &["upper: inside of"],
+    );
     overlay(
         &site,
         &[layer],
