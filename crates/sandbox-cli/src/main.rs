@@ -6,6 +6,7 @@ mod commands;
 mod error;
 mod fork;
 mod interrupt;
+mod open_files;
 mod output;
 mod profiles;
 mod progress;

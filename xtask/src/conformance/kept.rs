@@ -25,7 +25,8 @@ pub(super) fn load(subjects: &[Subject]) -> Result<Said> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Said::new()),
         result => result.map_err(Error::io(&path))?,
     };
-    let kept: Value = serde_json::from_str(&text).unwrap_or_default();
+    // One that was cut off in the middle is not gone on with as if nothing were known.
+    let kept: Value = serde_json::from_str(&text).map_err(|error| Error::io(&path)(error.into()))?;
     let pairs = subjects
         .iter()
         .flat_map(|subject| suites::ALL.map(|suite| (*subject, suite)));

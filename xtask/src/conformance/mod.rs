@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// A million operations of fsx, a minute of stress-ng, and docs/conformance.md
     #[arg(long)]
     full: bool,
-    /// Go on with a full run that was stopped: what it has found out is kept in target/conformance.json
+    /// Go on with a full run that was stopped: what it has found out, of what was built then, is kept in target/conformance.json
     #[arg(long, requires = "full")]
     resume: bool,
 }

@@ -59,7 +59,8 @@ fn execute(run: &RunArgs, clones: &CloneArgs, output: &OutputArgs) -> Result<Opt
         return install::into(directory).map(|()| None);
     }
     let cancel = Cancel::block()?;
-    raise_open_files();
+    // Each clone takes descriptors of this process.
+    crate::open_files::raise();
     let session = clones
         .branch_per_clone
         .as_ref()
@@ -158,18 +159,6 @@ impl Place<'_> {
         }
         Ok(template.command(command)?)
     }
-}
-
-/// Each clone takes descriptors of this process: as many as it may have are better than as many as it was given.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    // Up to the hard limit takes no privilege; where it fails all the same, fewer clones live at once.
-    setrlimit(Resource::Nofile, most).ok();
 }
 
 /// Microseconds since then.

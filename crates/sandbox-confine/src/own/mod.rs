@@ -187,6 +187,8 @@ const OWNERS: [&str; 8] = [
     "setuid",
     "setfcap",
 ];
+const OWNER_CALLS: [&str; 4] = ["capget", "capset", "setfsgid", "setfsuid"];
+
 /// See [`OwnWalls::stand_back`].
 const SCHEDULING_CALLS: [&str; 4] = [
     "sched_getaffinity",
@@ -194,7 +196,6 @@ const SCHEDULING_CALLS: [&str; 4] = [
     "sched_setaffinity",
     "sched_setscheduler",
 ];
-const OWNER_CALLS: [&str; 4] = ["capget", "capset", "setfsgid", "setfsuid"];
 
 /// Sees to it that what this process starts from now on inherits nothing from it but its standard streams.
 ///

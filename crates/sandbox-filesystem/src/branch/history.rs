@@ -243,10 +243,14 @@ impl Workspace {
         let applied = match apply::undo(&place, progress) {
             Ok(applied) => applied,
             Err(error) => {
-                if let ApplyError::RolledBack { left, .. } = &error {
-                    self.note_left(&record, CommitStatus::Done, left)?;
+                let noted = match &error {
+                    ApplyError::RolledBack { left, .. } => self.note_left(&record, CommitStatus::Done, left),
+                    _ => Ok(()),
+                };
+                // Why it was not undone is what its caller needs to know; the mark is found by the next one.
+                if let Err(error) = noted.and_then(|()| self.tell(id)) {
+                    tracing::warn!(%error, commit = %id, "what an undo has left is not known to its branch");
                 }
-                self.tell(id)?;
                 return Err(not_undone(error));
             }
         };

@@ -110,7 +110,8 @@ impl Drop for Server {
 /// Serves what it is given until that is unmounted.
 pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliError> {
     let socket = socket().map_err(failed("standard input"))?;
-    raise_open_files();
+    // Everything that anybody has open in the mount takes a descriptor of this process.
+    crate::open_files::raise();
     // They are for the process that mounts: it unmounts, which ends this one.
     let _blocked = serve::signals()?;
     // By then there is no /dev.
@@ -140,19 +141,6 @@ pub(super) fn serve(options: &Options, job: &dyn Job) -> Result<ExitCode, CliErr
     }
     drop(session);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Everything that anybody has open in the mount takes a descriptor of this process: as many as it may have, then, not as many as
-/// its caller's shell was given.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    // Up to the hard limit takes no privilege; where it fails all the same, fewer files can be open at once.
-    setrlimit(Resource::Nofile, most).ok();
 }
 
 /// The socket that is our standard input, where there is nothing from now on.

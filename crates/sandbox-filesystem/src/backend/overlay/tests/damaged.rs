@@ -5,26 +5,11 @@ use std::path::Path;
 
 use rustix::fs::XattrFlags;
 
-use super::{World, open, write};
-use crate::fs::{Capabilities, Context, DynFileSystem, Errno, OpenFlags};
-use crate::tree::Tree;
-
-fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
-    Tree::new(fs, Context::new(0, 0))
-}
+use super::{World, names, open, tree, write};
+use crate::fs::{Capabilities, DynFileSystem, Errno, OpenFlags};
 
 fn mark(path: impl AsRef<Path>, name: &str, value: &[u8]) {
     rustix::fs::setxattr(path.as_ref(), name, value, XattrFlags::empty()).unwrap();
-}
-
-fn names(fs: &dyn DynFileSystem, path: &str) -> Vec<String> {
-    let listed = tree(fs).list(path).unwrap();
-    let mut names: Vec<_> = listed
-        .into_iter()
-        .map(|entry| entry.name.into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// A file with two names in the layer, of which the first was written to.

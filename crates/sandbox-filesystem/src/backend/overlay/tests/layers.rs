@@ -5,11 +5,10 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, XattrFlags};
 
-use super::World;
+use super::{World, names, tree};
 use crate::backend::OverlayFs;
 use crate::backend::overlay::LayerFormat;
 use crate::fs::{Capabilities, Context, DynFileSystem, Errno};
-use crate::tree::Tree;
 
 fn read_only(world: &World, format: LayerFormat) -> OverlayFs {
     let layers = (0..world.lowers).map(|number| world.lower(number));
@@ -19,20 +18,6 @@ fn read_only(world: &World, format: LayerFormat) -> OverlayFs {
     let fs = builder.read_only().build().unwrap();
     fs.init(Capabilities::all()).unwrap();
     fs
-}
-
-fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
-    Tree::new(fs, Context::new(0, 0))
-}
-
-fn names(fs: &dyn DynFileSystem, path: &str) -> Vec<String> {
-    let listed = tree(fs).list(path).unwrap();
-    let mut names: Vec<_> = listed
-        .into_iter()
-        .map(|entry| entry.name.into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 fn file(path: impl AsRef<Path>, content: &str) {

@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use super::{World, open, write};
+use super::{World, open, tree, write};
 use crate::fs::{Context, DynFileSystem, OpenFlags};
-use crate::tree::Tree;
 
 fn with_links() -> World {
     let world = World::new(1);
@@ -15,10 +14,6 @@ fn with_links() -> World {
     fs::hard_link(lower.join("one"), lower.join("d/two")).unwrap();
     fs::hard_link(lower.join("one"), lower.join("three")).unwrap();
     world
-}
-
-fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
-    Tree::new(fs, Context::new(0, 0))
 }
 
 fn put(fs: &dyn DynFileSystem, path: &str, bytes: &[u8]) {

@@ -22,6 +22,22 @@ use crate::fs::{
     Buffer, Capabilities, Context, DynFileSystem, FsResult, Handle, Ino, OpenFlags, ROOT_INO, ReadRequest,
     WriteRequest,
 };
+use crate::tree::Tree;
+
+pub(super) fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
+    Tree::new(fs, Context::new(0, 0))
+}
+
+/// What is in a directory, in order.
+pub(super) fn names(fs: &dyn DynFileSystem, path: &str) -> Vec<String> {
+    let listed = tree(fs).list(path).unwrap();
+    let mut names: Vec<_> = listed
+        .into_iter()
+        .map(|entry| entry.name.into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
 
 /// Directories for layers, an upper and staging, and what is served of them.
 pub(super) struct World {

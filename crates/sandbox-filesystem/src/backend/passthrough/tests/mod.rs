@@ -11,6 +11,7 @@ mod owners;
 mod privileges;
 mod quota;
 mod quota_attacks;
+mod quota_lists;
 mod random;
 mod single_file;
 mod special;
