@@ -100,7 +100,8 @@ pub const SHOW: u64 = 44;
 pub const VIEWS: u64 = 45;
 /// Control, to a keeper: no more of a batch is to come.
 pub const BATCH_REST: u64 = 41;
-/// Keeper to template: that was the batch.
+/// Keeper to template: that was the batch. Back from the template: whoever forked for it has ended, so that its clones are
+/// the keeper's children.
 pub const BATCH_END: u64 = 42;
 /// Keeper to template: be forked so often. Values: an [`Entry`] for each clone, its number in it. Carries for each its pid
 /// namespace, the streams of its own, and, where it has them, its mount namespace and what it waits at.

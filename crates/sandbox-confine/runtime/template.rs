@@ -95,6 +95,8 @@ pub fn forked_off(socket: Fd, terms: &Terms<'_>, library: Library) -> Option<Clo
             Ok(Forked::Parent(pid)) => kernel::wait_for(pid),
             Err(Errno(errno)) => batch.refuse(errno),
         }
+        // A keeper that is gone is noticed with the next message.
+        let _ = send(&batch.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
     }
 }
 

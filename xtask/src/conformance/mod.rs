@@ -140,6 +140,7 @@ fn check_from(scale: Scale, resume: bool) -> Result<Outcome> {
 /// A test that passes on the host has to pass, unless it is excluded; an excluded one that passes is a failure too.
 fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
     let mut tally = Tally { passed: 0, failed: 0 };
+    let mut failures = Vec::new();
     for ((subject, suite), results) in said.iter().filter(|((subject, _), _)| *subject != Subject::Host) {
         let subject = subject.name();
         let host = said.get(&(Subject::Host, *suite));
@@ -148,20 +149,30 @@ fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
             Some(host) => host.passed.iter().collect(),
             None => itself.collect(),
         };
+        let failed_before = tally.failed;
         for test in tests {
             match (results.passed.contains(test), exclusions.has(&subject, test)) {
                 (true, false) => tally.passed += 1,
                 (false, true) => println!("{subject}: {test} is excluded"),
                 (false, false) => {
-                    println!("{subject}: {test} passes on the host, and not here");
+                    failures.push(format!("{subject}: {test} passes on the host, and not here"));
                     tally.failed += 1;
                 }
                 (true, true) => {
-                    println!("exclusions.txt: {subject} {test} is listed, but it passes");
+                    failures.push(format!(
+                        "exclusions.txt: {subject} {test} is listed, but it passes"
+                    ));
                     tally.failed += 1;
                 }
             }
         }
+        if tally.failed > failed_before {
+            failures.extend(results.lines.iter().map(|line| format!("    {line}")));
+        }
+    }
+    // Last, where they are looked for.
+    for line in failures {
+        println!("{line}");
     }
     println!("{}", tally.as_test_result());
     tally

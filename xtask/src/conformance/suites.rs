@@ -1,7 +1,7 @@
 //! The suites, and what their output says.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -49,6 +49,9 @@ pub(super) const ALL: [Suite; 6] = [
     Suite::Killed,
 ];
 
+/// So many lines of a suite are shown once more.
+const LINES: usize = 60;
+
 /// What a suite said.
 #[derive(Debug, Default)]
 pub(super) struct Results {
@@ -57,6 +60,8 @@ pub(super) struct Results {
     pub(super) skipped: usize,
     /// What was measured by the way.
     pub(super) remarks: Vec<String>,
+    /// The last lines of what was said beside that.
+    pub(super) lines: VecDeque<String>,
     pub(super) took: Duration,
 }
 
@@ -122,10 +127,19 @@ impl Results {
             failed,
             skipped,
             took,
-            remarks: _,
+            ..
         } = self;
         let (passed, failed, seconds) = (passed.len(), failed.len(), took.as_secs());
         format!("{passed} passed, {failed} failed, {skipped} skipped in {seconds} s")
+    }
+
+    /// Shows a line of the suite now, and again where the failures are told of.
+    fn say(&mut self, line: &str) {
+        println!("{line}");
+        if self.lines.len() == LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line.to_owned());
     }
 
     pub(super) fn note(&mut self, test: String, passed: bool) {
@@ -193,10 +207,12 @@ fn pjdfstest_once(
         match (words.next(), words.next(), words.next()) {
             (Some(test), Some("ok"), None) => results.note(test.to_owned(), true),
             (Some(test), Some("FAILED"), None) => {
-                println!("{line}");
+                results.say(line);
                 results.note(test.to_owned(), false);
             }
             (Some(_), Some("skipped"), None) => results.skipped += 1,
+            // Of one that is alone: why it fails.
+            _ if !which.is_empty() => results.say(line),
             _ => {}
         }
     })?;
@@ -241,7 +257,7 @@ fn fsx(scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
             }
         })?;
         if !status.success() {
-            println!("{last}");
+            last.lines().for_each(|line| results.say(line));
         }
         results.note(format!("{operations} operations, seed {seed}"), status.success());
     }
@@ -259,7 +275,7 @@ fn programs(served: &mut Served) -> Result<Results> {
             results.note(test.to_owned(), true);
             return;
         }
-        println!("{line}");
+        results.say(line);
         if let Some(test) = line.strip_prefix("FAILED ") {
             results.note(test.to_owned(), false);
         }
@@ -328,7 +344,7 @@ fn stress(scale: Scale, served: &mut Served) -> Result<Results> {
             }
         })?;
         if !status.success() {
-            println!("{said}");
+            said.lines().for_each(|line| results.say(line));
         }
         let name = if alone {
             group.concat()

@@ -97,7 +97,9 @@ impl Keeper<'_> {
     }
 
     /// The template goes back to waiting for the next batch.
-    pub(super) fn all_asked_for(&self) {
+    pub(super) fn all_asked_for(&mut self) {
+        self.batch.is_ending = self.batch.untold.is_none() && self.template != Template::Gone;
+        self.batch.since_us = sys::monotonic_us();
         // A template that is gone is noticed when it is reaped.
         let _ = send(self.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
     }

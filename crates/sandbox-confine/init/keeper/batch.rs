@@ -18,6 +18,9 @@ pub struct Batch {
     /// Why the template could not be told of it: there are none then.
     pub untold: Option<Errno>,
     pub is_open: bool,
+    /// Whether whoever forks for the template has been told to end. Until it has, it is the parent of the clones: one that is
+    /// stopped with everybody else would not reap them.
+    pub is_ending: bool,
     /// When the template has last got on with it.
     pub since_us: u64,
     /// How long it may take for one clone.
@@ -27,9 +30,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether the template owes an answer, and for how long it has is too long.
+    /// Whether the template owes an answer.
+    pub fn is_owed(&self) -> bool {
+        self.under_way > 0 || self.is_ending
+    }
+
+    /// Whether it does, and has for too long.
     pub fn takes_too_long(&self, now_us: u64) -> bool {
-        self.under_way > 0 && now_us.saturating_sub(self.since_us) > self.patience_us
+        self.is_owed() && now_us.saturating_sub(self.since_us) > self.patience_us
     }
 
     /// One more does not run.

@@ -21,9 +21,9 @@ use crate::sys::files;
 use crate::sys::sockets::{Received, Wait, receive, send};
 use crate::sys::{self, ECONNRESET, EINVAL, ESRCH, Errno, Fd, Mapping};
 use crate::wire::{
-    BATCH, BATCH_DONE, BATCH_REST, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLOSED, DONE, ELSEWHERE, END,
-    EXITED, Entry, FAILED, FORK, FORKED, MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, Shape, TREES,
-    VIEWS,
+    BATCH, BATCH_DONE, BATCH_END, BATCH_REST, CLONE_PAUSE, CLONE_PID, CLONE_RESUME, CLOSED, DONE, ELSEWHERE,
+    END, EXITED, Entry, FAILED, FORK, FORKED, MAX_VIEWS, MESSAGE_FDS, Message, READY, SHOW, SIGNAL, Shape,
+    TREES, VIEWS,
 };
 use batch::Batch;
 use clone::{Clone, Gone};
@@ -146,12 +146,12 @@ impl Keeper<'_> {
 
     /// How long to wait for something to happen, ms: without end where nobody owes anything.
     fn patience(&self) -> i32 {
-        if self.batch.under_way > 0 { LOOK_MS } else { -1 }
+        if self.batch.is_owed() { LOOK_MS } else { -1 }
     }
 
     /// A template that does not go on is ended: the supervisor waits for its clones.
     fn look_at_template(&mut self) {
-        if self.batch.under_way > 0 && self.batch.takes_too_long(sys::monotonic_us()) {
+        if self.batch.takes_too_long(sys::monotonic_us()) {
             self.batch.is_stalled = true;
             self.kill_template();
         }
@@ -276,6 +276,10 @@ impl Keeper<'_> {
                         self.forked(entry)?;
                     }
                 }
+                Received::Message([BATCH_END, ..], _) => {
+                    self.batch.is_ending = false;
+                    self.close_batch();
+                }
                 Received::Message(..) | Received::Malformed => {}
                 Received::Nothing => return Ok(()),
                 Received::End => return self.lose_template(),
@@ -361,7 +365,7 @@ impl Keeper<'_> {
 
     fn close_batch(&mut self) {
         let batch = &self.batch;
-        if batch.is_open && batch.missing == 0 && batch.under_way == 0 {
+        if batch.is_open && batch.missing == 0 && !batch.is_owed() {
             let is_stalled = u64::from(batch.is_stalled);
             let message = [
                 BATCH_DONE,
@@ -452,6 +456,7 @@ impl Keeper<'_> {
                 self.batch.fail(ESRCH);
             }
         }
+        self.batch.is_ending = false;
         self.events.change(self.control, CONTROL, Interest::Input)?;
         self.close_batch();
         Ok(())

@@ -446,7 +446,7 @@ impl Keeper {
     fn await_batch(&mut self) -> Result<Batch, ForkError> {
         loop {
             match self.hear(None)? {
-                Some([wire::BATCH_DONE, _, 0, ..]) => return Ok(Batch::Whole),
+                Some([wire::BATCH_DONE, _, 0, _, 0, ..]) => return Ok(Batch::Whole),
                 Some([wire::BATCH_DONE, _, failed, errno, is_stalled, ..]) => {
                     return Ok(Batch::Failed {
                         failed,

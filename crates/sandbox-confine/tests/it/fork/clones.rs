@@ -79,10 +79,16 @@ fn bytes_that_a_clone_answers_reach_the_caller_and_what_it_prints_does_not_mix_w
     });
 }
 
-/// The state of a process, as proc_pid_stat(5) has it.
-fn state(pid: u32) -> Option<char> {
+/// The state of a process and its parent, as proc_pid_stat(5) has them.
+fn state_and_parent(pid: u32) -> Option<(char, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(") ").next()?.chars().next()
+    let mut fields = stat.rsplit(") ").next()?.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+fn state(pid: u32) -> Option<char> {
+    Some(state_and_parent(pid)?.0)
 }
 
 #[test]
@@ -108,6 +114,22 @@ fn fork_returns_while_the_clones_run_and_each_can_be_paused_resumed_and_killed()
         assert_eq!(state(pid), None);
         assert_eq!((one.pid(), other.status()), (None, SandboxStatus::Running));
         assert_eq!(other.clone_id(), Some(1));
+    });
+}
+
+// Else it would be that of whoever has forked it, who may be stopped with the template: then nobody reaps the clone.
+#[test]
+fn when_fork_returns_the_keeper_is_the_parent_of_each_clone() {
+    alone!(|| {
+        let mut template = template(|_| std::thread::sleep(Duration::from_secs(1000)));
+        for _ in 0..200 {
+            let clones = template.fork(2).expect("clones");
+            for clone in &clones {
+                let (_, parent) = state_and_parent(clone.pid().expect("it runs")).expect("it runs");
+                let name = std::fs::read_to_string(format!("/proc/{parent}/comm")).expect("it runs");
+                assert_eq!(name, "sandbox-keeper\n");
+            }
+        }
     });
 }
 

@@ -22,10 +22,12 @@ def receive():
     return struct.unpack('<8Q', data), list(fds)
 READY, BATCH, CLONE, FORKED, BATCH_END = 16, 33, 35, 36, 42
 def entry(place, pid, errno=0): return 1 << 63 | errno << 48 | place << 32 | pid
+ends = True
 receive()
 send(READY, os.getpid())
 while True:
     message, fds = receive()
+    if message[0] == BATCH_END and ends: send(BATCH_END)
     if message[0] != CLONE: continue
     for word in message[1:]:
         if not word: continue
@@ -103,5 +105,23 @@ fn a_template_that_does_not_go_on_is_ended_in_time_and_that_is_what_the_error_sa
         }
         other => panic!("{other:?}"),
     }
+    assert!(matches!(template.fork(1), Err(ForkError::TemplateEnded { .. })));
+}
+
+#[test]
+fn a_template_that_does_not_say_that_who_forked_the_clones_has_ended_is_ended_in_time() {
+    needs_python!();
+    let options = ForkOptions::default().timeout(Duration::from_millis(300));
+    let mut template = impostor(
+        "        ends = False
+        if os.fork() == 0:
+            import ctypes
+            if ctypes.CDLL(None).setns(fds[0], 0x20000000): os._exit(1)
+            clone = os.fork()
+            if clone: send(FORKED, entry(place, clone))
+            time.sleep(1000)",
+    );
+    let forked = template.fork_with(1, &options);
+    assert!(matches!(forked, Err(ForkError::Stalled { .. })), "{forked:?}");
     assert!(matches!(template.fork(1), Err(ForkError::TemplateEnded { .. })));
 }
