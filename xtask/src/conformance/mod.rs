@@ -149,13 +149,13 @@ fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
             Some(host) => host.passed.iter().collect(),
             None => itself.collect(),
         };
-        let failed_before = tally.failed;
         for test in tests {
             match (results.passed.contains(test), exclusions.has(&subject, test)) {
                 (true, false) => tally.passed += 1,
                 (false, true) => println!("{subject}: {test} is excluded"),
                 (false, false) => {
                     failures.push(format!("{subject}: {test} passes on the host, and not here"));
+                    failures.extend(results.why.get(test).cloned());
                     tally.failed += 1;
                 }
                 (true, true) => {
@@ -166,13 +166,10 @@ fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
                 }
             }
         }
-        if tally.failed > failed_before {
-            failures.extend(results.lines.iter().map(|line| format!("    {line}")));
-        }
     }
     // Last, where they are looked for.
-    for line in failures {
-        println!("{line}");
+    for said in failures {
+        println!("{said}");
     }
     println!("{}", tally.as_test_result());
     tally

@@ -1,7 +1,7 @@
 //! The suites, and what their output says.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -49,8 +49,8 @@ pub(super) const ALL: [Suite; 6] = [
     Suite::Killed,
 ];
 
-/// So many lines of a suite are shown once more.
-const LINES: usize = 60;
+/// So much is kept of what a suite says of a failure, in bytes.
+const WHY: usize = 4000;
 
 /// What a suite said.
 #[derive(Debug, Default)]
@@ -60,8 +60,8 @@ pub(super) struct Results {
     pub(super) skipped: usize,
     /// What was measured by the way.
     pub(super) remarks: Vec<String>,
-    /// The last lines of what was said beside that.
-    pub(super) lines: VecDeque<String>,
+    /// What the suite said of a test that has failed.
+    pub(super) why: BTreeMap<String, String>,
     pub(super) took: Duration,
 }
 
@@ -133,21 +133,20 @@ impl Results {
         format!("{passed} passed, {failed} failed, {skipped} skipped in {seconds} s")
     }
 
-    /// Shows a line of the suite now, and again where the failures are told of.
-    fn say(&mut self, line: &str) {
-        println!("{line}");
-        if self.lines.len() == LINES {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line.to_owned());
-    }
-
     pub(super) fn note(&mut self, test: String, passed: bool) {
         if passed {
             self.passed.insert(test)
         } else {
             self.failed.insert(test)
         };
+    }
+
+    fn note_with(&mut self, test: String, passed: bool, said: String) {
+        if !passed {
+            println!("{test} FAILED\n{said}");
+            self.why.insert(test.clone(), said);
+        }
+        self.note(test, passed);
     }
 }
 
@@ -201,21 +200,24 @@ fn pjdfstest_once(
     if Path::new("/dev/shm").is_dir() {
         test = test.args(["-s", "/dev/shm"]);
     }
+    let mut said = String::new();
     // Its status says that some tests failed, which its lines say too.
     served.follow(test, Duration::from_mins(10), &mut |line| {
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some(test), Some("ok"), None) => results.note(test.to_owned(), true),
             (Some(test), Some("FAILED"), None) => {
-                results.say(line);
+                println!("{line}");
                 results.note(test.to_owned(), false);
             }
             (Some(_), Some("skipped"), None) => results.skipped += 1,
-            // Of one that is alone: why it fails.
-            _ if !which.is_empty() => results.say(line),
-            _ => {}
+            _ => add(&mut said, line),
         }
     })?;
+    // Of one that is alone it is known of which it is said.
+    if let [test] = which {
+        results.why.insert((*test).to_owned(), said);
+    }
     Ok(())
 }
 
@@ -243,23 +245,16 @@ fn fsx(scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
     };
     let mut results = Results::default();
     for seed in seeds {
-        let mut last = String::new();
+        let mut said = String::new();
         let seed = seed.to_string();
         let test = Cmd::new(&tools.fsx)
             .args(["-N", operations, "-S", &seed])
             .arg("-f")
             .arg(&config);
         let test = test.arg(work.join(format!("file-{seed}")));
-        let status = served.follow(test, Duration::from_hours(1), &mut |line| {
-            if last.len() < 4000 {
-                last.push_str(line);
-                last.push('\n');
-            }
-        })?;
-        if !status.success() {
-            last.lines().for_each(|line| results.say(line));
-        }
-        results.note(format!("{operations} operations, seed {seed}"), status.success());
+        let status = served.follow(test, Duration::from_hours(1), &mut |line| add(&mut said, line))?;
+        let name = format!("{operations} operations, seed {seed}");
+        results.note_with(name, status.success(), said);
     }
     Ok(results)
 }
@@ -268,6 +263,7 @@ fn programs(served: &mut Served) -> Result<Results> {
     let work = work(served, "programs")?;
     let root = workspace::root();
     let mut results = Results::default();
+    let mut failed = None;
     let script = Cmd::new("bash").arg(root.join("xtask/conformance/programs.sh"));
     let script = script.arg(&work).arg(&root);
     served.follow(script, Duration::from_mins(10), &mut |line| {
@@ -275,9 +271,12 @@ fn programs(served: &mut Served) -> Result<Results> {
             results.note(test.to_owned(), true);
             return;
         }
-        results.say(line);
+        println!("{line}");
         if let Some(test) = line.strip_prefix("FAILED ") {
             results.note(test.to_owned(), false);
+            failed = Some(test.to_owned());
+        } else if let Some(test) = &failed {
+            add(results.why.entry(test.clone()).or_default(), line);
         }
     })?;
     Ok(results)
@@ -339,21 +338,24 @@ fn stress(scale: Scale, served: &mut Served) -> Result<Results> {
         let mut said = String::new();
         let status = served.follow(test, Duration::from_mins(10), &mut |line| {
             if line.contains("fail") || line.contains("error") {
-                said.push_str(line);
-                said.push('\n');
+                add(&mut said, line);
             }
         })?;
-        if !status.success() {
-            said.lines().for_each(|line| results.say(line));
-        }
         let name = if alone {
             group.concat()
         } else {
             "all stressors at once".to_owned()
         };
-        results.note(name, status.success());
+        results.note_with(name, status.success(), said);
     }
     Ok(results)
+}
+
+fn add(said: &mut String, line: &str) {
+    if said.len() < WHY {
+        said.push_str(line);
+        said.push('\n');
+    }
 }
 
 fn work(served: &Served, name: &str) -> Result<std::path::PathBuf> {
