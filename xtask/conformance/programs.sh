@@ -6,6 +6,8 @@ dir=$1 repo=$2 failed=0
 export RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
 export HOME=$dir LC_ALL=C GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 cd "$dir" || exit 99
+# Left by a try that failed.
+(shopt -s dotglob && rm -rf ./*)
 
 step() {
     local name=$1

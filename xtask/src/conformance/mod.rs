@@ -149,6 +149,10 @@ fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
             Some(host) => host.passed.iter().collect(),
             None => itself.collect(),
         };
+        for test in &results.flaky {
+            failures.push(format!("FLAKY: {subject}: {test} passed the second time only"));
+            failures.extend(results.why.get(test).cloned());
+        }
         for test in tests {
             match (results.passed.contains(test), exclusions.has(&subject, test)) {
                 (true, false) => tally.passed += 1,

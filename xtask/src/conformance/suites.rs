@@ -60,6 +60,8 @@ pub(super) struct Results {
     pub(super) skipped: usize,
     /// What was measured by the way.
     pub(super) remarks: Vec<String>,
+    /// Those of the passed ones that needed a second try.
+    pub(super) flaky: BTreeSet<String>,
     /// What the suite said of a test that has failed.
     pub(super) why: BTreeMap<String, String>,
     pub(super) took: Duration,
@@ -141,6 +143,17 @@ impl Results {
         };
     }
 
+    /// Takes in what a second try has said.
+    fn correct(&mut self, again: Self) {
+        for test in again.passed {
+            if self.failed.remove(&test) {
+                self.flaky.insert(test.clone());
+            }
+            self.passed.insert(test);
+        }
+        self.failed.extend(again.failed);
+    }
+
     fn note_with(&mut self, test: String, passed: bool, said: String) {
         if !passed {
             println!("{test} FAILED\n{said}");
@@ -150,19 +163,29 @@ impl Results {
     }
 }
 
-/// Runs a suite on what is served.
+/// Runs a suite on what is served. In a short run one that fails is tried once more, as all tests are, and what passes then
+/// is named at the end; the figures of the long run are those of one try.
 pub(super) fn run(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
     let start = Instant::now();
-    let mut results = match suite {
+    let mut results = once(suite, scale, tools, served)?;
+    // Each test of pjdfstest that fails has had its second try.
+    if scale == Scale::Short && suite != Suite::Pjdfstest && !results.failed.is_empty() {
+        println!("{} once more", suite.name());
+        results.correct(once(suite, scale, tools, served)?);
+    }
+    results.took = start.elapsed();
+    Ok(results)
+}
+
+fn once(suite: Suite, scale: Scale, tools: &Tools, served: &mut Served) -> Result<Results> {
+    match suite {
         Suite::Pjdfstest => pjdfstest(tools, served),
         Suite::Fsx => fsx(scale, tools, served),
         Suite::Programs => programs(served),
         Suite::Stress => stress(scale, served),
         Suite::Known => known::run(),
         Suite::Killed => killed::run(served),
-    }?;
-    results.took = start.elapsed();
-    Ok(results)
+    }
 }
 
 fn pjdfstest(tools: &Tools, served: &mut Served) -> Result<Results> {
@@ -362,4 +385,27 @@ fn work(served: &Served, name: &str) -> Result<std::path::PathBuf> {
     let work = served.directory().join(name);
     fs::create_dir_all(&work).map_err(Error::io(&work))?;
     Ok(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_the_second_time_is_told_apart_and_what_fails_twice_has_failed() {
+        let mut results = Results::default();
+        results.note("passes".to_owned(), true);
+        results.note_with("flaky".to_owned(), false, "why".to_owned());
+        results.note_with("fails".to_owned(), false, "why".to_owned());
+        let mut again = Results::default();
+        for (test, passed) in [("passes", true), ("flaky", true), ("fails", false)] {
+            again.note(test.to_owned(), passed);
+        }
+        results.correct(again);
+        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&results.passed), ["flaky", "passes"]);
+        assert_eq!(names(&results.flaky), ["flaky"]);
+        assert_eq!(names(&results.failed), ["fails"]);
+        assert_eq!(results.why.len(), 2);
+    }
 }
