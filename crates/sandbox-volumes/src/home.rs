@@ -1,7 +1,7 @@
 //! The directory that holds everything: which one it is, whether it will do, and what is where in it.
 //!
 //! ```text
-//! catalog.db, -wal, -shm     the catalog; catalog.lock while its schema is changed
+//! catalog.db, -wal, -shm     the catalog; catalog.lock while it is opened (shared), made or mended
 //! catalog.reserve            room, so that something can be removed when the disk is full
 //! volumes/ID/                one volume: volume.json, and data/ or disk.raw
 //! volumes/.snapshots/ID/     one snapshot, made alike

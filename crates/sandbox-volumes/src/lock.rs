@@ -99,11 +99,11 @@ impl Lock {
     }
 
     /// Takes the lock file at `path`, after whoever has it; none where they keep it for long.
-    pub(crate) fn file(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn file(path: &Path, share: Share) -> io::Result<Option<Self>> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            if let Some(lock) = Self::try_file(path, Share::Exclusive)? {
+            if let Some(lock) = Self::try_file(path, share)? {
                 return Ok(Some(lock));
             }
             if begun.elapsed() > PATIENCE {

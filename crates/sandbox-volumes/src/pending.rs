@@ -173,7 +173,7 @@ impl Restating {
     /// Before the catalog changes; after whoever is at it.
     pub(crate) fn begin(home: &Home, place: &str) -> Result<Option<Self>, VolumeError> {
         let path = home.pending().join(place);
-        let lock = Lock::file(&path).map_err(VolumeError::io(&path))?;
+        let lock = Lock::file(&path, Share::Exclusive).map_err(VolumeError::io(&path))?;
         Ok(lock.map(|lock| Self { path, lock }))
     }
 

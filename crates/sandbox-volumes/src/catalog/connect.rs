@@ -39,7 +39,9 @@ async fn connect(
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .filename(&path)
-                .create_if_missing(true)
+                // Only whoever has the lock makes it: a connection that comes later must not find the file of another
+                // catalog, or leave one.
+                .create_if_missing(false)
                 .foreign_keys(true)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE);

@@ -131,6 +131,14 @@ impl CatalogError {
         }
     }
 
+    /// What it means that the file cannot be opened.
+    pub(super) fn not_opened(path: &Path) -> impl Fn(io::Error) -> Self + use<'_> {
+        |error| Self::ReadOnly {
+            path: path.to_owned(),
+            source: DbErr::Custom(error.to_string()),
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

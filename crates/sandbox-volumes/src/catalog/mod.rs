@@ -17,6 +17,8 @@ mod tests;
 mod time;
 mod volumes;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub(crate) use snapshots::NewSnapshot;
 pub(crate) use time::{from_micros, now};
 pub(crate) use volumes::{NewVolume, VolumeRow};
 
+use crate::lock::{Lock, Share};
+
 /// How often a writer asks for the lock, each time for as long as [`connect::PATIENCE`].
 const ATTEMPTS: u32 = 6;
 
@@ -38,6 +42,8 @@ const ATTEMPTS: u32 = 6;
 #[derive(Debug)]
 pub(crate) struct Catalog {
     path: PathBuf,
+    /// Which file that was, by device and number.
+    file: (u64, u64),
     readers: DatabaseConnection,
     writer: DatabaseConnection,
 }
@@ -50,16 +56,43 @@ pub(crate) struct Change<'c> {
 }
 
 impl Catalog {
-    /// Opens the catalog at `path`, and makes or migrates it where that is needed. `lock` is a file that is locked
-    /// meanwhile.
+    /// Opens the catalog at `path`, and makes or migrates it where that is needed. Whoever makes, migrates or mends it has
+    /// the lock of the file `lock` to himself, and is waited for.
     pub(crate) async fn open(path: &Path, lock: &Path) -> Result<Self, CatalogError> {
-        let catalog = Self {
+        let shared = hold(path, lock, Share::Shared).await?;
+        if path.exists() {
+            let catalog = Self::connect(path).await?;
+            if schema::is_known(&catalog).await? {
+                return Ok(catalog);
+            }
+            catalog.close().await;
+        }
+        drop(shared);
+        let alone = hold(path, lock, Share::Exclusive).await?;
+        Self::open_alone(path, &alone).await
+    }
+
+    /// The same for whoever has the lock to himself.
+    pub(crate) async fn open_alone(path: &Path, _alone: &Lock) -> Result<Self, CatalogError> {
+        let made = OpenOptions::new().append(true).create(true).open(path);
+        made.map_err(CatalogError::not_opened(path))?;
+        let catalog = Self::connect(path).await?;
+        schema::bring_up(&catalog).await?;
+        Ok(catalog)
+    }
+
+    async fn connect(path: &Path) -> Result<Self, CatalogError> {
+        Ok(Self {
             path: path.to_owned(),
+            file: file_at(path).map_err(CatalogError::not_opened(path))?,
             readers: connect::readers(path).await.map_err(CatalogError::of(path))?,
             writer: connect::writer(path).await.map_err(CatalogError::of(path))?,
-        };
-        schema::bring_up(&catalog, lock).await?;
-        Ok(catalog)
+        })
+    }
+
+    /// Whether this is still the catalog: one that is damaged is moved away, and another made.
+    pub(crate) fn is_in_place(&self) -> bool {
+        file_at(&self.path).is_ok_and(|file| file == self.file)
     }
 
     /// Begins to write; others who want to wait.
@@ -134,6 +167,27 @@ impl Change<'_> {
     fn failed(&self) -> impl Fn(DbErr) -> CatalogError + use<'_> {
         CatalogError::of(self.path)
     }
+}
+
+/// Takes the lock of the catalog at `path`.
+pub(crate) async fn hold(path: &Path, lock: &Path, share: Share) -> Result<Lock, CatalogError> {
+    let file = lock.to_owned();
+    let taken = tokio::task::spawn_blocking(move || Lock::file(&file, share)).await;
+    match taken.map_err(std::io::Error::from).flatten() {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(CatalogError::Busy {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(CatalogError::Lock {
+            path: lock.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn file_at(path: &Path) -> std::io::Result<(u64, u64)> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// A pause before the lock is asked for again: not the same for all who were refused at once.

@@ -1,43 +1,23 @@
 //! Bringing the schema to the version that this build knows.
 
-use std::path::Path;
-
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::{Migrator, VERSION};
 use super::{Catalog, CatalogError};
-use crate::lock::Lock;
 
-/// Refuses a later schema, and makes or migrates an earlier one. One statement where there is nothing to do.
-pub(super) async fn bring_up(catalog: &Catalog, lock: &Path) -> Result<(), CatalogError> {
-    if version(catalog).await? == VERSION {
-        return Ok(());
-    }
-    let locked = {
-        let path = lock.to_owned();
-        tokio::task::spawn_blocking(move || Lock::file(&path)).await
-    };
-    let _lock = match locked {
-        Ok(Ok(Some(lock))) => lock,
-        Ok(Ok(None)) => {
-            let path = catalog.path.clone();
-            return Err(CatalogError::Busy { path });
-        }
-        Ok(Err(source)) => return Err(lock_failed(lock, source)),
-        Err(error) => return Err(lock_failed(lock, error.into())),
-    };
-    // Somebody else may have done it meanwhile.
-    if version(catalog).await? == VERSION {
-        return Ok(());
-    }
-    use_wal(catalog).await?;
-    migrate(catalog, None, VERSION).await
+/// Whether nothing has to be done. A later schema is refused.
+pub(super) async fn is_known(catalog: &Catalog) -> Result<bool, CatalogError> {
+    Ok(version(catalog).await? == VERSION)
 }
 
-fn lock_failed(path: &Path, source: std::io::Error) -> CatalogError {
-    let path = path.to_owned();
-    CatalogError::Lock { path, source }
+/// Refuses a later schema, and makes or migrates an earlier one. Nobody else does so meanwhile.
+pub(super) async fn bring_up(catalog: &Catalog) -> Result<(), CatalogError> {
+    if !is_known(catalog).await? {
+        use_wal(catalog).await?;
+        migrate(catalog, None, VERSION).await?;
+    }
+    Ok(())
 }
 
 /// The version of the schema; 0 for a catalog that was just made.

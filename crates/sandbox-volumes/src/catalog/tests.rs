@@ -40,11 +40,8 @@ fn the_oldest_schema_is_as_kept() {
 }
 
 async fn make_oldest(path: &Path) {
-    let catalog = Catalog {
-        path: path.to_owned(),
-        readers: connect::readers(path).await.unwrap(),
-        writer: connect::writer(path).await.unwrap(),
-    };
+    std::fs::File::create(path).unwrap();
+    let catalog = Catalog::connect(path).await.unwrap();
     schema::migrate(&catalog, Some(1), 1).await.unwrap();
     let change = catalog.change().await.unwrap();
     let labels = ["team=storage".parse().unwrap(), "empty".parse().unwrap()];

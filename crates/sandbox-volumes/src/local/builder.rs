@@ -51,7 +51,7 @@ impl LocalBackendBuilder {
         let home = blocking(move || Home::open(&path, file_system_of).map_err(VolumeError::from)).await?;
         Ok(LocalBackend {
             home,
-            catalog: Arc::default(),
+            opened: Arc::default(),
         })
     }
 }

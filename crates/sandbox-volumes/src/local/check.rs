@@ -55,13 +55,14 @@ impl LocalBackend {
     }
 
     pub(super) async fn repair_all(&self) -> Result<Repair, VolumeError> {
+        let alone = self.catalog_alone().await?;
         let mut repair = Repair::default();
-        let found = match self.find_all().await {
+        let found = match self.find_anew(&alone).await {
             Ok(found) if !found.problems.iter().any(is_damage) => found,
             Err(VolumeError::Catalog(error)) if !error.is_damage() => return Err(error.into()),
             Ok(_) | Err(VolumeError::Catalog(_)) => {
-                repair.set_aside = Some(self.set_aside().await?);
-                self.find_all().await?
+                repair.set_aside = Some(self.set_aside(&alone).await?);
+                self.find_anew(&alone).await?
             }
             Err(error) => return Err(error),
         };
@@ -78,6 +79,11 @@ impl LocalBackend {
         }
         repair.left = self.find_all().await?.problems;
         Ok(repair)
+    }
+
+    async fn find_anew(&self, alone: &Lock) -> Result<Findings, VolumeError> {
+        self.open_anew(alone).await?;
+        self.find_all().await
     }
 
     async fn find_all(&self) -> Result<Findings, VolumeError> {
@@ -194,7 +200,9 @@ impl LocalBackend {
 
     async fn enter_orphans(&self, found: &Findings, repair: &mut Repair) -> Result<(), VolumeError> {
         for (place, manifest) in &found.orphans {
-            let name = self.enter_orphan(place, manifest).await?;
+            let Some(name) = self.enter_orphan(place, manifest).await? else {
+                continue;
+            };
             if name != manifest.name {
                 self.say_anew(&name).await?;
             }
@@ -226,11 +234,15 @@ impl LocalBackend {
         Ok(())
     }
 
-    /// Under its own name, or where that is taken, another like it.
-    async fn enter_orphan(&self, place: &str, manifest: &Manifest) -> Result<VolumeName, VolumeError> {
+    /// Under its own name, or where that is taken, another like it. None where it has been entered meanwhile.
+    async fn enter_orphan(
+        &self,
+        place: &str,
+        manifest: &Manifest,
+    ) -> Result<Option<VolumeName>, VolumeError> {
         let catalog = self.catalog().await?;
-        let mut name = manifest.name.clone();
-        loop {
+        let base: String = manifest.name.as_str().chars().take(100).collect();
+        for name in [manifest.name.clone(), format!("{base}-{place}").parse()?] {
             let change = catalog.change().await?;
             let new = NewVolume {
                 name: &name,
@@ -241,12 +253,10 @@ impl LocalBackend {
             };
             if change.add_volume(&new).await?.is_some() {
                 change.commit().await?;
-                return Ok(name);
+                return Ok(Some(name));
             }
-            drop(change);
-            let base: String = manifest.name.as_str().chars().take(100).collect();
-            name = format!("{base}-{place}").parse()?;
         }
+        Ok(None)
     }
 }
 

@@ -12,6 +12,7 @@ mod copies;
 mod create;
 mod disk;
 mod look;
+mod opened;
 mod rebuild;
 mod remove;
 mod reserve;
@@ -26,15 +27,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandbox_types::{Label, VolumeForm, VolumeKind, VolumeName, VolumeSpec};
-use tokio::sync::Mutex;
 
 pub use builder::LocalBackendBuilder;
 pub(crate) use copies::sync_file_system;
 pub(crate) use create::make_data;
+use opened::Opened;
 
 use crate::archive::{ArchiveError, ImportOptions};
 use crate::backend::{Backend, BackendKind, CloneSource, Health, Repair, Resize, Snapshots};
-use crate::catalog::{Catalog, VolumeRow, from_micros};
+use crate::catalog::{VolumeRow, from_micros};
 use crate::copy::Progress;
 use crate::error::{VolumeError, blocking};
 use crate::fs::VolumeFs;
@@ -50,7 +51,7 @@ use crate::record::{HolderRecord, SnapshotRecord, Usage, VolumeFilter, VolumeRec
 #[derive(Debug, Clone)]
 pub struct LocalBackend {
     home: Home,
-    catalog: Arc<Mutex<Option<Arc<Catalog>>>>,
+    opened: Arc<Opened>,
 }
 
 /// What holds the files of a volume, in its directory.
@@ -69,24 +70,6 @@ impl LocalBackend {
     /// The directory that holds everything.
     pub fn home(&self) -> &Path {
         self.home.root()
-    }
-
-    /// The catalog, opened when it is first needed. What a crash has left half done is decided then.
-    pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, VolumeError> {
-        let mut opened = self.catalog.lock().await;
-        if let Some(catalog) = &*opened {
-            return Ok(Arc::clone(catalog));
-        }
-        let catalog = Arc::new(Catalog::open(&self.home.catalog(), &self.home.catalog_lock()).await?);
-        settle(&self.home, &catalog).await?;
-        let reserve = self.home.reserve();
-        blocking(move || {
-            reserve::keep(&reserve);
-            Ok::<_, VolumeError>(())
-        })
-        .await?;
-        *opened = Some(Arc::clone(&catalog));
-        Ok(catalog)
     }
 
     /// Nobody else changes what `name` means while it is held.
@@ -210,7 +193,7 @@ impl LocalBackend {
 /// As [`LocalBackend::hold`], for a thread that may wait.
 fn hold_now(home: &Home, name: &VolumeName) -> Result<Lock, VolumeError> {
     let path = home.name_lock(name);
-    let held = Lock::file(&path).map_err(VolumeError::io(&path))?;
+    let held = Lock::file(&path, Share::Exclusive).map_err(VolumeError::io(&path))?;
     held.ok_or_else(|| VolumeError::Busy { name: name.clone() })
 }
 
@@ -334,9 +317,6 @@ impl Backend for LocalBackend {
     }
 
     async fn close(&self) {
-        let catalog = self.catalog.lock().await.take().and_then(Arc::into_inner);
-        if let Some(catalog) = catalog {
-            catalog.close().await;
-        }
+        self.opened.close().await;
     }
 }

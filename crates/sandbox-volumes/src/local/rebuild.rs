@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::LocalBackend;
 use crate::catalog::now;
@@ -11,19 +10,17 @@ use crate::lock::Lock;
 
 impl LocalBackend {
     /// Moves the catalog out of the way; the next one is made empty. Says where it is now.
-    pub(super) async fn set_aside(&self) -> Result<PathBuf, VolumeError> {
-        let mut opened = self.catalog.lock().await;
-        if let Some(catalog) = opened.take().and_then(Arc::into_inner) {
-            catalog.close().await;
-        }
-        let (catalog, lock) = (self.home.catalog(), self.home.catalog_lock());
+    ///
+    /// Whoever has it open still writes into it, and notices with what he does next. SQLite notices as well: it does not
+    /// remove the log of a database that was moved, which is that of another one by then.
+    pub(super) async fn set_aside(&self, _alone: &Lock) -> Result<PathBuf, VolumeError> {
+        self.opened.close().await;
+        let catalog = self.home.catalog();
         blocking(move || {
-            let held = Lock::file(&lock).map_err(VolumeError::io(&lock))?;
             let aside = catalog.with_extension(format!("db.damaged-{}", now()));
             for suffix in ["", "-wal", "-shm"] {
                 move_file(&with(&catalog, suffix), &with(&aside, suffix))?;
             }
-            drop(held);
             Ok::<_, VolumeError>(aside)
         })
         .await

@@ -51,6 +51,64 @@ fn a_damaged_catalog_is_an_error_with_a_hint_and_is_made_anew_from_the_directori
     }
 }
 
+#[test]
+fn of_many_who_mend_a_catalog_at_once_one_does_and_whoever_lists_meanwhile_sees_all_or_an_error() {
+    for kind in ["text", "header", "inside"] {
+        let place = Place::new();
+        run(async {
+            let local = place.local().await;
+            let backend: Arc<dyn Backend> = Arc::new(local.clone());
+            for name in ["one", "two", "three"] {
+                volume(&backend, name).await;
+            }
+            local.close().await;
+        });
+        damage(&place, kind);
+        run(async {
+            let mut menders = Vec::new();
+            for _ in 0..6 {
+                let (mender, lister) = (place.local().await, place.local().await);
+                menders.push(tokio::spawn(async move { mender.repair().await.unwrap() }));
+                tokio::spawn(async move {
+                    // What is damaged in its inside may look like an empty one to whoever does not look closer.
+                    if let Ok(found) = lister.list(&VolumeFilter::all()).await {
+                        assert!([0, 3].contains(&found.len()), "{kind}: {found:?}");
+                    }
+                });
+            }
+            let mut repairs = Vec::new();
+            for mender in menders {
+                repairs.push(mender.await.unwrap());
+            }
+            let aside = repairs.iter().filter(|repair| repair.set_aside.is_some());
+            assert_eq!(aside.count(), 1, "{kind}");
+            let found: Vec<_> = repairs.iter().map(|repair| repair.found.len()).collect();
+            assert_eq!(found.iter().sum::<usize>(), 3, "{kind}: {found:?}");
+            assert!(repairs.iter().all(|repair| repair.left.is_empty()), "{kind}");
+            assert_sound(&place.home()).await;
+        });
+    }
+}
+
+#[test]
+fn whoever_has_a_catalog_open_that_is_made_anew_goes_on_with_the_new_one() {
+    let place = Place::new();
+    run(async {
+        let (one, other) = (place.backend().await, place.local().await);
+        volume(&one, "before").await;
+        let alone = other.catalog_alone().await.unwrap();
+        other.set_aside(&alone).await.unwrap();
+        drop(alone);
+        assert_eq!(other.repair().await.unwrap().found.len(), 1);
+        volume(&one, "after").await;
+        drop(one);
+        let names = other.list(&VolumeFilter::all()).await.unwrap();
+        let names: Vec<_> = names.iter().map(|record| record.name.to_string()).collect();
+        assert_eq!(names, ["after", "before"]);
+        assert_sound(&place.home()).await;
+    });
+}
+
 /// Damages the file, which has everything in it once it is closed.
 fn damage(place: &Place, kind: &str) {
     let path = place.home().join("catalog.db");
