@@ -39,6 +39,13 @@ impl Subject {
     /// What is served where nothing else is asked for.
     pub(super) const STRICT: Self = Self::Passthrough("strict", &["strict"]);
 
+    /// The letters that the words of its name begin with: pjdfstest makes sockets, whose paths have 107 bytes at most
+    /// (unix(7)), in directories that are called as its tests.
+    fn initials(self) -> String {
+        let name = self.name();
+        name.split('-').filter_map(|word| word.chars().next()).collect()
+    }
+
     /// One word.
     pub(super) fn name(self) -> String {
         match self {
@@ -71,7 +78,7 @@ struct Line {
 impl Served {
     /// In new directories of `scratch`.
     pub(super) fn start(subject: Subject, program: &Path, scratch: &Path) -> Result<Self> {
-        let directory = scratch.join(subject.name());
+        let directory = scratch.join(subject.initials());
         fs::create_dir(&directory).map_err(Error::io(&directory))?;
         let mut served = Self {
             directory,
