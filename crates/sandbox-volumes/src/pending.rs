@@ -18,7 +18,7 @@ use crate::crash::crash_point;
 use crate::error::{VolumeError, blocking};
 use crate::home::Home;
 use crate::lock::{Lock, Share};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::remove::remove_tree;
 use crate::sync;
 
@@ -128,7 +128,7 @@ impl Pending {
     /// Removes it: no row names it any more.
     pub(crate) fn remove(mut self) -> Result<(), VolumeError> {
         self.is_kept = true;
-        remove_tree(&self.path).map_err(VolumeError::io(&self.path))?;
+        remove_place(&self.path).map_err(VolumeError::io(&self.path))?;
         crash_point("tree removed");
         Ok(())
     }
@@ -304,8 +304,36 @@ async fn decide(home: &Home, catalog: &Catalog, path: &Path, lock: Lock) -> Resu
         let _lock = lock;
         match to {
             Some(to) => std::fs::rename(&path, &to).map_err(VolumeError::io(&to)),
-            None => remove_tree(&path).map_err(VolumeError::io(&path)),
+            None => remove_place(&path).map_err(VolumeError::io(&path)),
         }
     })
     .await
+}
+
+/// Its manifest goes first: what has none is no volume any more, whatever else is left of it.
+fn remove_place(path: &Path) -> io::Result<()> {
+    // What keeps it from going keeps the tree as well, which says so.
+    let _ = std::fs::remove_file(manifest::path_in(path));
+    remove_tree(path)
+}
+
+/// Moves whatever is whole to where it belongs, since there is no catalog that could decide. Nobody opens one meanwhile.
+pub(crate) fn rescue(home: &Home) -> Result<(), VolumeError> {
+    let pending = home.pending();
+    for entry in std::fs::read_dir(&pending).map_err(VolumeError::io(&pending))? {
+        let path = entry.map_err(VolumeError::io(&pending))?.path();
+        let (Ok(manifest), Ok(Some(_lock))) = (
+            Manifest::load(&path),
+            Lock::try_directory(&path, Share::Exclusive),
+        ) else {
+            continue;
+        };
+        let to = match manifest.snapshot {
+            Some(_) => home.snapshots(),
+            None => home.volumes(),
+        };
+        let to = to.join(place_name(&path));
+        std::fs::rename(&path, &to).map_err(VolumeError::io(&to))?;
+    }
+    Ok(())
 }

@@ -7,16 +7,19 @@ use super::LocalBackend;
 use crate::catalog::now;
 use crate::error::{VolumeError, blocking};
 use crate::lock::Lock;
+use crate::pending::rescue;
 
 impl LocalBackend {
-    /// Moves the catalog out of the way; the next one is made empty. Says where it is now.
+    /// Moves the catalog out of the way; the next one is made empty. Says where it is now. What a crash has left half done
+    /// and is whole is a volume from now on.
     ///
     /// Whoever has it open still writes into it, and notices with what he does next. SQLite notices as well: it does not
     /// remove the log of a database that was moved, which is that of another one by then.
     pub(super) async fn set_aside(&self, _alone: &Lock) -> Result<PathBuf, VolumeError> {
         self.opened.close().await;
-        let catalog = self.home.catalog();
+        let (home, catalog) = (self.home.clone(), self.home.catalog());
         blocking(move || {
+            rescue(&home)?;
             let aside = catalog.with_extension(format!("db.damaged-{}", now()));
             for suffix in ["", "-wal", "-shm"] {
                 move_file(&with(&catalog, suffix), &with(&aside, suffix))?;

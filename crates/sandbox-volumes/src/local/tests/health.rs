@@ -91,6 +91,44 @@ fn of_many_who_mend_a_catalog_at_once_one_does_and_whoever_lists_meanwhile_sees_
 }
 
 #[test]
+fn what_a_crash_left_half_done_is_not_lost_with_the_catalog() {
+    let place = Place::new();
+    run(async {
+        let local = place.local().await;
+        let backend: Arc<dyn Backend> = Arc::new(local.clone());
+        let data = volume(&backend, "data").await;
+        data.snapshot("first").await.unwrap();
+        local.close().await;
+    });
+    // As after a crash between the row and the move to where it belongs, or between the move back and the end of the row.
+    let volumes = place.home().join("volumes");
+    let pending = volumes.join(".pending");
+    for directory in [volumes.clone(), volumes.join(".snapshots")] {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            if !entry.file_name().to_string_lossy().starts_with('.') {
+                fs::rename(entry.path(), pending.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    // Half removed, or half made.
+    fs::create_dir_all(pending.join("0123456789abcdef/data")).unwrap();
+    assert_eq!(fs::read_dir(&pending).unwrap().count(), 3);
+    damage(&place, "header");
+    run(async {
+        let backend = place.backend().await;
+        let repair = backend.repair().await.unwrap();
+        assert_eq!((repair.found.len(), repair.found_snapshots), (1, 1));
+        assert_eq!(repair.left, []);
+        let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
+        assert_eq!(data.fs().unwrap().read_to_string("file").unwrap(), "data");
+        assert_eq!(data.snapshots().await.unwrap().len(), 1);
+        assert_sound(&place.home()).await;
+    });
+    assert_eq!(fs::read_dir(&pending).unwrap().count(), 0);
+}
+
+#[test]
 fn whoever_has_a_catalog_open_that_is_made_anew_goes_on_with_the_new_one() {
     let place = Place::new();
     run(async {
