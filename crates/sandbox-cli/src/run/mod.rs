@@ -87,6 +87,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Err(error) => {
             let status = error.exit_status();
             error.print();
+            notes::name_apart(args, status);
             json.as_mut()
                 .map_or(Ok(status), |json| json.error(&error, status).map(|()| status))
         }

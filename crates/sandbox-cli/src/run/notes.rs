@@ -5,9 +5,12 @@ use std::path::Path;
 
 use sandbox::{EnforcementReport, Guarantee, GuaranteeReport, Mechanism, Outcome, Status, Stream};
 
-use super::args::LimitArgs;
+use super::args::{LimitArgs, RunArgs};
 use super::directory::Start;
-use crate::output::note;
+use crate::output::{note, tell};
+
+/// As a shell says it.
+const NO_SUCH_COMMAND: u8 = 127;
 
 /// The current directory stays hidden although the command line names something in it.
 pub(crate) fn hidden_directory(start: &Start, command: &[OsString]) {
@@ -23,6 +26,21 @@ pub(crate) fn hidden_directory(start: &Start, command: &[OsString]) {
         let hidden = hidden.display();
         note(format_args!(
             "{hidden} stays hidden ({why}); the command starts in an empty home; to allow: -r ."
+        ));
+    }
+}
+
+/// There is no such command, since it was to be the name of a branch: `--branch NAME -- COMMAND`.
+pub(crate) fn name_apart(args: &RunArgs, status: u8) {
+    let is_nameless = args.branch.branch.as_ref().is_some_and(String::is_empty);
+    if let [name, dashes, ..] = args.command.as_slice()
+        && status == NO_SUCH_COMMAND
+        && is_nameless
+        && dashes == "--"
+    {
+        tell(format_args!(
+            "  hint: a branch is named with an equals sign: --branch={} --",
+            name.display()
         ));
     }
 }

@@ -245,6 +245,17 @@ fn a_json_file_that_cannot_be_written_stops_the_run() {
 }
 
 #[test]
+fn a_name_of_a_branch_that_is_taken_for_the_command_is_noticed() {
+    let place = Harness::new();
+    place
+        .sandbox(["run", "--branch", "fix", "--", "true"])
+        .says(127, &["fix: No such file", "hint:", "--branch=fix --"]);
+    let ran = place.sandbox(["run", "--branch", "no-such-command", "--all"]);
+    ran.says(127, &["no-such-command"]);
+    assert!(!ran.stderr.contains("equals"), "{ran:?}");
+}
+
+#[test]
 fn a_missing_command_is_127_with_a_hint() {
     let place = Harness::new();
     place
