@@ -75,6 +75,16 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
+    /// Whether there is none, or one that was being written: of a volume that was never in a catalog, or is in none any more.
+    pub(crate) fn is_of_nothing_whole(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        match self {
+            Self::Io { source, .. } => matches!(source.kind(), NotFound | NotADirectory),
+            Self::Damaged { .. } => true,
+            Self::Invalid { .. } | Self::Newer { .. } => false,
+        }
+    }
+
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }

@@ -12,6 +12,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::crash::crash_point;
@@ -137,7 +138,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.is_kept
-            && let Err(error) = remove_tree(&self.path)
+            && let Err(error) = remove_place(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "is removed with the next command");
         }
@@ -317,17 +318,32 @@ fn remove_place(path: &Path) -> io::Result<()> {
     remove_tree(path)
 }
 
+/// The lock of a place on which somebody may still work; not for long, since it is whole.
+fn left_alone(path: &Path, manifest: &Manifest) -> Result<Lock, VolumeError> {
+    const ATTEMPTS: u32 = 500;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..ATTEMPTS {
+        if let Some(lock) = Lock::try_directory(path, Share::Exclusive).map_err(VolumeError::io(path))? {
+            return Ok(lock);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(VolumeError::Busy {
+        name: manifest.name.clone(),
+    })
+}
+
 /// Moves whatever is whole to where it belongs, since there is no catalog that could decide. Nobody opens one meanwhile.
 pub(crate) fn rescue(home: &Home) -> Result<(), VolumeError> {
     let pending = home.pending();
     for entry in std::fs::read_dir(&pending).map_err(VolumeError::io(&pending))? {
         let path = entry.map_err(VolumeError::io(&pending))?.path();
-        let (Ok(manifest), Ok(Some(_lock))) = (
-            Manifest::load(&path),
-            Lock::try_directory(&path, Share::Exclusive),
-        ) else {
-            continue;
+        let manifest = match Manifest::load(&path) {
+            Ok(manifest) => manifest,
+            Err(error) if error.is_of_nothing_whole() => continue,
+            Err(error) => return Err(error.into()),
         };
+        let _lock = left_alone(&path, &manifest)?;
         let to = match manifest.snapshot {
             Some(_) => home.snapshots(),
             None => home.volumes(),

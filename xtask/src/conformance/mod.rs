@@ -150,7 +150,7 @@ fn compare(said: &Said, exclusions: &Exclusions) -> Tally {
             None => itself.collect(),
         };
         for test in &results.flaky {
-            failures.push(format!("FLAKY: {subject}: {test} passed the second time only"));
+            failures.push(format!("FLAKY: {subject}: {test} passed in one of two tries"));
             failures.extend(results.why.get(test).cloned());
         }
         for test in tests {

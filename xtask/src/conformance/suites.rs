@@ -60,7 +60,7 @@ pub(super) struct Results {
     pub(super) skipped: usize,
     /// What was measured by the way.
     pub(super) remarks: Vec<String>,
-    /// Those of the passed ones that needed a second try.
+    /// Those of the passed ones that have failed in one of two tries.
     pub(super) flaky: BTreeSet<String>,
     /// What the suite said of a test that has failed.
     pub(super) why: BTreeMap<String, String>,
@@ -145,13 +145,14 @@ impl Results {
 
     /// Takes in what a second try has said.
     fn correct(&mut self, again: Self) {
-        for test in again.passed {
-            if self.failed.remove(&test) {
-                self.flaky.insert(test.clone());
-            }
-            self.passed.insert(test);
+        for (test, said) in again.why {
+            self.why.entry(test).or_insert(said);
         }
-        self.failed.extend(again.failed);
+        let passed: BTreeSet<_> = self.passed.union(&again.passed).cloned().collect();
+        let failed: BTreeSet<_> = self.failed.union(&again.failed).cloned().collect();
+        self.flaky = &passed & &failed;
+        self.failed = &failed - &passed;
+        self.passed = passed;
     }
 
     fn note_with(&mut self, test: String, passed: bool, said: String) {
@@ -398,14 +399,16 @@ mod tests {
         results.note_with("flaky".to_owned(), false, "why".to_owned());
         results.note_with("fails".to_owned(), false, "why".to_owned());
         let mut again = Results::default();
+        results.note("fails later".to_owned(), true);
         for (test, passed) in [("passes", true), ("flaky", true), ("fails", false)] {
             again.note(test.to_owned(), passed);
         }
+        again.note_with("fails later".to_owned(), false, "why".to_owned());
         results.correct(again);
         let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&results.passed), ["flaky", "passes"]);
-        assert_eq!(names(&results.flaky), ["flaky"]);
+        assert_eq!(names(&results.passed), ["fails later", "flaky", "passes"]);
+        assert_eq!(names(&results.flaky), ["fails later", "flaky"]);
         assert_eq!(names(&results.failed), ["fails"]);
-        assert_eq!(results.why.len(), 2);
+        assert_eq!(results.why.len(), 3);
     }
 }

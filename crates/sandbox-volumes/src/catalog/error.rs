@@ -133,9 +133,14 @@ impl CatalogError {
 
     /// What it means that the file cannot be opened.
     pub(super) fn not_opened(path: &Path) -> impl Fn(io::Error) -> Self + use<'_> {
-        |error| Self::ReadOnly {
-            path: path.to_owned(),
-            source: DbErr::Custom(error.to_string()),
+        |error| {
+            let (path, kind) = (path.to_owned(), error.kind());
+            let source = DbErr::Conn(RuntimeErr::Internal(error.to_string()));
+            if kind == io::ErrorKind::StorageFull {
+                Self::Full { path, source }
+            } else {
+                Self::ReadOnly { path, source }
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod time;
 mod volumes;
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub use error::CatalogError;
 pub(crate) use leases::{NewAttachment, NewSandbox};
 pub(crate) use snapshots::NewSnapshot;
 pub(crate) use time::{from_micros, now};
-pub(crate) use volumes::{NewVolume, VolumeRow};
+pub(crate) use volumes::{NewVolume, VolumeRow, is_place};
 
 use crate::lock::{Lock, Share};
 
@@ -74,8 +75,11 @@ impl Catalog {
 
     /// The same for whoever has the lock to himself.
     pub(crate) async fn open_alone(path: &Path, _alone: &Lock) -> Result<Self, CatalogError> {
-        let made = OpenOptions::new().append(true).create(true).open(path);
-        made.map_err(CatalogError::not_opened(path))?;
+        // One that is there is not opened: closing it would give up what SQLite has locked of it in this process (fcntl(2)).
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => drop(made.map_err(CatalogError::not_opened(path))?),
+        }
         let catalog = Self::connect(path).await?;
         schema::bring_up(&catalog).await?;
         Ok(catalog)
@@ -135,6 +139,29 @@ impl Catalog {
         Ok(problems)
     }
 
+    /// Gives what is written down from now on other numbers than any earlier catalog: whoever still knows one of those finds
+    /// nothing by it, rather than something else.
+    pub(crate) async fn number_anew(&self) -> Result<(), CatalogError> {
+        let change = self.change().await?;
+        for table in ["volumes", "snapshots"] {
+            let sql = format!(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('{table}', {})",
+                now()
+            );
+            let executed = change.transaction.execute_unprepared(&sql).await;
+            executed.map_err(change.failed())?;
+        }
+        change.commit().await
+    }
+
+    /// The error for one in which something was found to be wrong.
+    pub(crate) fn damaged(&self, what: String) -> CatalogError {
+        CatalogError::Damaged {
+            path: self.path.clone(),
+            source: DbErr::Custom(what),
+        }
+    }
+
     /// Ends all connections.
     pub(crate) async fn close(self) {
         for connection in [self.readers, self.writer] {
@@ -178,6 +205,7 @@ pub(crate) async fn hold(path: &Path, lock: &Path, share: Share) -> Result<Lock,
         Ok(None) => Err(CatalogError::Busy {
             path: path.to_owned(),
         }),
+        Err(source) if source.kind() == ErrorKind::StorageFull => Err(CatalogError::not_opened(lock)(source)),
         Err(source) => Err(CatalogError::Lock {
             path: lock.to_owned(),
             source,

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sandbox_types::{ByteSize, VolumeForm, VolumeName};
 
 use super::{LocalBackend, content_of};
 use crate::backend::{Health, Problem, Repair};
-use crate::catalog::{NewSnapshot, NewVolume, VolumeRow};
+use crate::catalog::{NewSnapshot, NewVolume, VolumeRow, is_place};
 use crate::error::{VolumeError, blocking};
 use crate::lease::lock_path;
 use crate::lock::{Lock, Share};
@@ -55,16 +56,15 @@ impl LocalBackend {
     }
 
     pub(super) async fn repair_all(&self) -> Result<Repair, VolumeError> {
-        let alone = self.catalog_alone().await?;
+        let alone = Arc::new(self.catalog_alone().await?);
         let mut repair = Repair::default();
         let found = match self.find_anew(&alone).await {
-            Ok(found) if !found.problems.iter().any(is_damage) => found,
-            Err(VolumeError::Catalog(error)) if !error.is_damage() => return Err(error.into()),
-            Ok(_) | Err(VolumeError::Catalog(_)) => {
+            Err(VolumeError::Catalog(error)) if error.is_damage() => {
                 repair.set_aside = Some(self.set_aside(&alone).await?);
-                self.find_anew(&alone).await?
+                self.open_anew(&alone).await?.number_anew().await?;
+                self.find_all().await?
             }
-            Err(error) => return Err(error),
+            found => found?,
         };
         repair.dead_holders = self.bury().await?;
         self.strike_out_missing(&found, &mut repair).await?;
@@ -241,8 +241,13 @@ impl LocalBackend {
         manifest: &Manifest,
     ) -> Result<Option<VolumeName>, VolumeError> {
         let catalog = self.catalog().await?;
-        let base: String = manifest.name.as_str().chars().take(100).collect();
-        for name in [manifest.name.clone(), format!("{base}-{place}").parse()?] {
+        for is_taken in [false, true] {
+            let base = manifest.name.as_str();
+            let name = if is_taken {
+                format!("{base:.100}-{place}").parse()?
+            } else {
+                manifest.name.clone()
+            };
             let change = catalog.change().await?;
             let new = NewVolume {
                 name: &name,
@@ -258,10 +263,6 @@ impl LocalBackend {
         }
         Ok(None)
     }
-}
-
-fn is_damage(problem: &Problem) -> bool {
-    matches!(problem, Problem::Damaged { .. } | Problem::Unreadable { .. })
 }
 
 /// What is wrong with what a volume holds.
@@ -321,6 +322,11 @@ fn missing(row: &VolumeRow, path: &Path) -> Problem {
 
 /// A directory that the catalog does not know, if it says what it is.
 fn orphan(id: String, path: PathBuf, problems: &mut Vec<Problem>) -> Option<(String, Manifest)> {
+    if !is_place(&id) {
+        let why = "it is not called as a volume's directory".to_owned();
+        problems.push(Problem::Manifest { path, why });
+        return None;
+    }
     match Manifest::load(&path) {
         Ok(manifest) => {
             problems.push(Problem::Orphan { path });

@@ -74,6 +74,8 @@ impl LocalBackend {
 
     /// Nobody else changes what `name` means while it is held.
     async fn hold(&self, name: &VolumeName) -> Result<Lock, VolumeError> {
+        // Before the name, never after it: whoever mends the catalog waits for names.
+        self.catalog().await?;
         let (home, name) = (self.home.clone(), name.clone());
         blocking(move || hold_now(&home, &name)).await
     }

@@ -54,10 +54,15 @@ impl LocalBackend {
         Ok(catalog::hold(&path, &lock, Share::Exclusive).await?)
     }
 
-    /// Opens the catalog once more, or another one that is there by now.
+    /// Opens the catalog once more, or another one that is there by now, if it is sound: one that is not decides nothing.
     pub(super) async fn open_anew(&self, alone: &Lock) -> Result<Arc<Catalog>, VolumeError> {
         self.opened.close().await;
         let catalog = Catalog::open_alone(&self.home.catalog(), alone).await?;
+        if let Some(what) = catalog.integrity().await?.into_iter().next() {
+            let error = catalog.damaged(what);
+            catalog.close().await;
+            return Err(error.into());
+        }
         self.use_from_now_on(catalog).await
     }
 
@@ -70,7 +75,12 @@ impl LocalBackend {
             Ok::<_, VolumeError>(())
         })
         .await?;
-        *self.opened.current.lock().await = Some(Arc::clone(&catalog));
+        let mut current = self.opened.current.lock().await;
+        // It may have been replaced meanwhile.
+        if catalog.is_in_place() {
+            *current = Some(Arc::clone(&catalog));
+        }
+        drop(current);
         Ok(catalog)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::LocalBackend;
 use crate::catalog::now;
@@ -15,10 +16,12 @@ impl LocalBackend {
     ///
     /// Whoever has it open still writes into it, and notices with what he does next. SQLite notices as well: it does not
     /// remove the log of a database that was moved, which is that of another one by then.
-    pub(super) async fn set_aside(&self, _alone: &Lock) -> Result<PathBuf, VolumeError> {
+    pub(super) async fn set_aside(&self, alone: &Arc<Lock>) -> Result<PathBuf, VolumeError> {
         self.opened.close().await;
-        let (home, catalog) = (self.home.clone(), self.home.catalog());
+        let (home, catalog, alone) = (self.home.clone(), self.home.catalog(), Arc::clone(alone));
         blocking(move || {
+            // Held until it is done, also where nobody waits for that any more.
+            let _alone = alone;
             rescue(&home)?;
             let aside = catalog.with_extension(format!("db.damaged-{}", now()));
             for suffix in ["", "-wal", "-shm"] {

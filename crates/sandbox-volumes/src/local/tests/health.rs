@@ -134,12 +134,30 @@ fn whoever_has_a_catalog_open_that_is_made_anew_goes_on_with_the_new_one() {
     run(async {
         let (one, other) = (place.backend().await, place.local().await);
         volume(&one, "before").await;
-        let alone = other.catalog_alone().await.unwrap();
-        other.set_aside(&alone).await.unwrap();
+        let alone = Arc::new(other.catalog_alone().await.unwrap());
+        let path = place.home().join("catalog.db");
+        for suffix in ["", "-wal"] {
+            fs::write(
+                path.with_file_name(format!("catalog.db{suffix}")),
+                vec![b'x'; 8192],
+            )
+            .unwrap();
+        }
         drop(alone);
         assert_eq!(other.repair().await.unwrap().found.len(), 1);
         volume(&one, "after").await;
         drop(one);
+        // What another one still does by an old number reaches nothing.
+        for volume in ["before", "after"] {
+            let row = other
+                .catalog()
+                .await
+                .unwrap()
+                .volume(&name(volume))
+                .await
+                .unwrap();
+            assert!(row.unwrap().id > 1_000_000_000);
+        }
         let names = other.list(&VolumeFilter::all()).await.unwrap();
         let names: Vec<_> = names.iter().map(|record| record.name.to_string()).collect();
         assert_eq!(names, ["after", "before"]);
