@@ -84,6 +84,7 @@ pub struct Server {
 
 const BACKING: u64 = 1 << 0;
 const LONG_SETXATTR: u64 = 1 << 1;
+const WRITES_BACK: u64 = 1 << 2;
 
 impl Server {
     /// Serves `fs`.
@@ -288,14 +289,15 @@ impl Server {
         self.end();
         let (out, negotiated) = ops::init(&*self.fs, &self.options, fields)?;
         if let Some(negotiated) = negotiated {
-            let mut quick = 0;
-            quick |= if negotiated.backing { BACKING } else { 0 };
-            quick |= if negotiated.long_setxattr {
-                LONG_SETXATTR
-            } else {
-                0
-            };
-            self.quick.store(quick, Ordering::Release);
+            let writes_back = negotiated.capabilities.contains(Capabilities::WRITEBACK_CACHE);
+            let quick = [
+                (negotiated.backing, BACKING),
+                (negotiated.long_setxattr, LONG_SETXATTR),
+                (writes_back, WRITES_BACK),
+            ];
+            let quick = quick.iter().filter(|(is_agreed, _)| *is_agreed);
+            self.quick
+                .store(quick.map(|(_, bit)| bit).sum(), Ordering::Release);
             self.begun.store(true, Ordering::Release);
             *self.lock() = Some(negotiated);
             tracing::debug!(?negotiated, "the kernel and the filesystem agree");
@@ -321,7 +323,16 @@ pub(super) struct Agreed<'a> {
 
 impl<'a> Agreed<'a> {
     pub(super) fn long_setxattr(self) -> bool {
-        self.server.quick.load(Ordering::Acquire) & LONG_SETXATTR != 0
+        self.has(LONG_SETXATTR)
+    }
+
+    /// Whether the kernel keeps what is written, and with it what is known of where data ends.
+    pub(super) fn writes_back(self) -> bool {
+        self.has(WRITES_BACK)
+    }
+
+    fn has(self, bit: u64) -> bool {
+        self.server.quick.load(Ordering::Acquire) & bit != 0
     }
 
     /// By which number the kernel knows the file behind an opened one, where it shall use that directly.
@@ -337,8 +348,8 @@ impl<'a> Agreed<'a> {
     }
 
     fn used(self) -> Option<&'a dyn Backing> {
-        let is_used = self.server.quick.load(Ordering::Acquire) & BACKING != 0;
-        self.server.options.backing.as_deref().filter(|_| is_used)
+        let backing = self.server.options.backing.as_deref();
+        backing.filter(|_| self.has(BACKING))
     }
 }
 

@@ -8,6 +8,7 @@ mod memory;
 mod mounts;
 mod stays_alive;
 mod tiny;
+mod writeback;
 
 use std::sync::Arc;
 
