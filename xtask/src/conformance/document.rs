@@ -54,10 +54,19 @@ fn text(subjects: &[Subject], said: &Said, exclusions: &Exclusions) -> String {
         }
     }
     text.push_str("\n## Failed\n\n");
+    let before = text.len();
     for ((subject, suite), results) in said {
-        for test in &results.failed {
-            line(&mut text, &format!("{} {}: {test}", subject.name(), suite.name()));
+        let subject = subject.name();
+        for test in results
+            .failed
+            .iter()
+            .filter(|test| !exclusions.has(&subject, test))
+        {
+            line(&mut text, &format!("{subject} {}: {test}", suite.name()));
         }
+    }
+    if text.len() == before {
+        text.push_str("Nothing but what is excluded.\n");
     }
     text.push_str("\n## Exclusions\n\nWhat passes on the host and may fail on a backend.\n\n");
     for excluded in exclusions.lines() {
