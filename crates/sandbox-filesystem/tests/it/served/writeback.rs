@@ -30,10 +30,7 @@ fn data_that_is_not_written_back_yet_is_no_hole() {
         let mount = tempfile::tempdir().unwrap();
         let _session = match usable(Session::builder(fs).mount(mount.path())) {
             Ok(session) => session,
-            Err(why) => {
-                println!("SKIP: served::writeback::data_that_is_not_written_back_yet_is_no_hole: {why}");
-                return;
-            }
+            Err(why) => skip!("{why}"),
         };
         let path = mount.path().join("file");
         // In memory, the root belongs to root.
