@@ -387,6 +387,17 @@ fn names(path: &Path) -> FsResult<Vec<&OsStr>> {
 }
 
 #[cfg(test)]
+impl Tree<'_> {
+    /// What is in a directory, in order.
+    pub(crate) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let listed = self.list(path).unwrap().into_iter();
+        let mut names: Vec<_> = listed.map(|entry| entry.name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use sandbox_types::SizeExt;
 

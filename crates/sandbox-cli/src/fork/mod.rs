@@ -45,6 +45,7 @@ pub(crate) fn run(args: ForkArgs) -> ExitCode {
         Err(error) => {
             let status = error.exit_status();
             error.print();
+            notes::name_apart(&run, "--branch-per-clone", status);
             json.map_or(Ok(status), |mut json| json.error(&error, status).map(|()| status))
         }
     };

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Err(error) => {
             let status = error.exit_status();
             error.print();
-            notes::name_apart(args, status);
+            notes::name_apart(args, "--branch", status);
             json.as_mut()
                 .map_or(Ok(status), |json| json.error(&error, status).map(|()| status))
         }

@@ -30,8 +30,8 @@ pub(crate) fn hidden_directory(start: &Start, command: &[OsString]) {
     }
 }
 
-/// There is no such command, since it was to be the name of a branch: `--branch NAME -- COMMAND`.
-pub(crate) fn name_apart(args: &RunArgs, status: u8) {
+/// There is no such command, since it was to be the name of a branch: `--branch NAME -- COMMAND`; `flag` is what names one.
+pub(crate) fn name_apart(args: &RunArgs, flag: &str, status: u8) {
     let is_nameless = args.branch.branch.as_ref().is_some_and(String::is_empty);
     if let [name, dashes, ..] = args.command.as_slice()
         && status == NO_SUCH_COMMAND
@@ -39,7 +39,7 @@ pub(crate) fn name_apart(args: &RunArgs, status: u8) {
         && dashes == "--"
     {
         tell(format_args!(
-            "  hint: a branch is named with an equals sign: --branch={} --",
+            "  hint: a branch is named with an equals sign: {flag}={} --",
             name.display()
         ));
     }

@@ -100,7 +100,7 @@ impl Keeper<'_> {
     pub(super) fn all_asked_for(&mut self) {
         self.batch.is_ending = self.batch.untold.is_none() && self.template != Template::Gone;
         self.batch.since_us = sys::monotonic_us();
-        // A template that is gone is noticed when it is reaped.
+        // A template that is gone is noticed when it is reaped, and one that takes no messages is ended in time.
         let _ = send(self.socket, &[BATCH_END, 0, 0, 0, 0, 0, 0, 0], &[]);
     }
 

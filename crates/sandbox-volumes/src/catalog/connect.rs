@@ -39,8 +39,7 @@ async fn connect(
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .filename(&path)
-                // Only whoever has the lock makes it: a connection that comes later must not find the file of another
-                // catalog, or leave one.
+                // Only whoever has the lock makes it: a connection that comes while it is set aside leaves no other one.
                 .create_if_missing(false)
                 .foreign_keys(true)
                 .synchronous(SqliteSynchronous::Full)

@@ -153,8 +153,10 @@ impl CatalogError {
             }
             Self::Newer { .. } => Some("use the later version of sandbox, or another SANDBOX_HOME"),
             Self::Full { .. } => Some("free some space, or set SANDBOX_HOME to a larger disk"),
-            Self::ReadOnly { .. } => Some("set SANDBOX_HOME to a directory that you may write"),
-            Self::Database { .. } | Self::Lock { .. } => None,
+            Self::ReadOnly { .. } | Self::Lock { .. } => {
+                Some("set SANDBOX_HOME to a directory that you may write")
+            }
+            Self::Database { .. } => None,
         }
     }
 

@@ -28,13 +28,13 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionTrait,
 };
 
+use crate::lock::{Lock, Share};
+
 pub use error::CatalogError;
 pub(crate) use leases::{NewAttachment, NewSandbox};
 pub(crate) use snapshots::NewSnapshot;
 pub(crate) use time::{from_micros, now};
 pub(crate) use volumes::{NewVolume, VolumeRow, is_place};
-
-use crate::lock::{Lock, Share};
 
 /// How often a writer asks for the lock, each time for as long as [`connect::PATIENCE`].
 const ATTEMPTS: u32 = 6;

@@ -55,6 +55,9 @@ sandbox_fork.ready()";
             .expect("text")
             .contains("before it said that it was ready")
     );
+    place
+        .sandbox(["fork", "-n", "2", "--branch-per-clone", "try", "--", "true"])
+        .says(127, &["try", "--branch-per-clone=try --"]);
 }
 
 #[test]

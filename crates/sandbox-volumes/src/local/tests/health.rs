@@ -9,16 +9,22 @@ use super::place::{Place, assert_sound, name, run, volume};
 use crate::backend::{Backend, Problem};
 use crate::catalog::CatalogError;
 use crate::error::VolumeError;
+use crate::local::LocalBackend;
 use crate::record::VolumeFilter;
 use crate::volume::Volume;
+
+/// A backend that can be closed, and itself as volumes want it.
+async fn both(place: &Place) -> (LocalBackend, Arc<dyn Backend>) {
+    let local = place.local().await;
+    (local.clone(), Arc::new(local))
+}
 
 #[test]
 fn a_damaged_catalog_is_an_error_with_a_hint_and_is_made_anew_from_the_directories() {
     for kind in ["text", "header", "inside"] {
         let place = Place::new();
         run(async {
-            let local = place.local().await;
-            let backend: Arc<dyn Backend> = Arc::new(local.clone());
+            let (local, backend) = both(&place).await;
             let data = volume(&backend, "data").await;
             data.snapshot("first").await.unwrap();
             let builder = Volume::builder("limited").quota(5.mib()).label("k", "v");
@@ -56,8 +62,7 @@ fn of_many_who_mend_a_catalog_at_once_one_does_and_whoever_lists_meanwhile_sees_
     for kind in ["text", "header", "inside"] {
         let place = Place::new();
         run(async {
-            let local = place.local().await;
-            let backend: Arc<dyn Backend> = Arc::new(local.clone());
+            let (local, backend) = both(&place).await;
             for name in ["one", "two", "three"] {
                 volume(&backend, name).await;
             }
@@ -92,40 +97,41 @@ fn of_many_who_mend_a_catalog_at_once_one_does_and_whoever_lists_meanwhile_sees_
 
 #[test]
 fn what_a_crash_left_half_done_is_not_lost_with_the_catalog() {
-    let place = Place::new();
-    run(async {
-        let local = place.local().await;
-        let backend: Arc<dyn Backend> = Arc::new(local.clone());
-        let data = volume(&backend, "data").await;
-        data.snapshot("first").await.unwrap();
-        local.close().await;
-    });
-    // As after a crash between the row and the move to where it belongs, or between the move back and the end of the row.
-    let volumes = place.home().join("volumes");
-    let pending = volumes.join(".pending");
-    for directory in [volumes.clone(), volumes.join(".snapshots")] {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let entry = entry.unwrap();
-            if !entry.file_name().to_string_lossy().starts_with('.') {
-                fs::rename(entry.path(), pending.join(entry.file_name())).unwrap();
+    for kind in ["text", "header", "inside"] {
+        let place = Place::new();
+        run(async {
+            let (local, backend) = both(&place).await;
+            let data = volume(&backend, "data").await;
+            data.snapshot("first").await.unwrap();
+            local.close().await;
+        });
+        // As after a crash between the row and the move to where it belongs, or between the move back and the end of the row.
+        let volumes = place.home().join("volumes");
+        let pending = volumes.join(".pending");
+        for directory in [volumes.clone(), volumes.join(".snapshots")] {
+            for entry in fs::read_dir(&directory).unwrap() {
+                let entry = entry.unwrap();
+                if !entry.file_name().to_string_lossy().starts_with('.') {
+                    fs::rename(entry.path(), pending.join(entry.file_name())).unwrap();
+                }
             }
         }
+        // Half removed, or half made.
+        fs::create_dir_all(pending.join("0123456789abcdef/data")).unwrap();
+        assert_eq!(fs::read_dir(&pending).unwrap().count(), 3, "{kind}");
+        damage(&place, kind);
+        run(async {
+            let backend = place.backend().await;
+            let repair = backend.repair().await.unwrap();
+            assert_eq!((repair.found.len(), repair.found_snapshots), (1, 1), "{kind}");
+            assert_eq!(repair.left, [], "{kind}");
+            let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
+            assert_eq!(data.fs().unwrap().read_to_string("file").unwrap(), "data");
+            assert_eq!(data.snapshots().await.unwrap().len(), 1, "{kind}");
+            assert_sound(&place.home()).await;
+        });
+        assert_eq!(fs::read_dir(&pending).unwrap().count(), 0, "{kind}");
     }
-    // Half removed, or half made.
-    fs::create_dir_all(pending.join("0123456789abcdef/data")).unwrap();
-    assert_eq!(fs::read_dir(&pending).unwrap().count(), 3);
-    damage(&place, "header");
-    run(async {
-        let backend = place.backend().await;
-        let repair = backend.repair().await.unwrap();
-        assert_eq!((repair.found.len(), repair.found_snapshots), (1, 1));
-        assert_eq!(repair.left, []);
-        let data = Volume::get_on(Arc::clone(&backend), "data").await.unwrap();
-        assert_eq!(data.fs().unwrap().read_to_string("file").unwrap(), "data");
-        assert_eq!(data.snapshots().await.unwrap().len(), 1);
-        assert_sound(&place.home()).await;
-    });
-    assert_eq!(fs::read_dir(&pending).unwrap().count(), 0);
 }
 
 #[test]
@@ -134,7 +140,6 @@ fn whoever_has_a_catalog_open_that_is_made_anew_goes_on_with_the_new_one() {
     run(async {
         let (one, other) = (place.backend().await, place.local().await);
         volume(&one, "before").await;
-        let alone = Arc::new(other.catalog_alone().await.unwrap());
         let path = place.home().join("catalog.db");
         for suffix in ["", "-wal"] {
             fs::write(
@@ -143,7 +148,6 @@ fn whoever_has_a_catalog_open_that_is_made_anew_goes_on_with_the_new_one() {
             )
             .unwrap();
         }
-        drop(alone);
         assert_eq!(other.repair().await.unwrap().found.len(), 1);
         volume(&one, "after").await;
         drop(one);

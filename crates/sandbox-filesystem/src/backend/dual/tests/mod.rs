@@ -66,13 +66,7 @@ fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
 
 /// Sorted.
 fn names(fs: &dyn DynFileSystem, path: &str) -> Vec<String> {
-    let listed = tree(fs).list(path).unwrap();
-    let mut names: Vec<_> = listed
-        .into_iter()
-        .map(|entry| entry.name.into_string().unwrap())
-        .collect();
-    names.sort();
-    names
+    tree(fs).names(path)
 }
 
 /// An overlay without a writable layer.

@@ -30,13 +30,7 @@ pub(super) fn tree(fs: &dyn DynFileSystem) -> Tree<'_> {
 
 /// What is in a directory, in order.
 pub(super) fn names(fs: &dyn DynFileSystem, path: &str) -> Vec<String> {
-    let listed = tree(fs).list(path).unwrap();
-    let mut names: Vec<_> = listed
-        .into_iter()
-        .map(|entry| entry.name.into_string().unwrap())
-        .collect();
-    names.sort();
-    names
+    tree(fs).names(path)
 }
 
 /// Directories for layers, an upper and staging, and what is served of them.
